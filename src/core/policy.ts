@@ -1,0 +1,140 @@
+import type { RateLimit } from './units.ts';
+import type { Headers } from './records.ts';
+
+/**
+ * What a topic and a subscription promise, in the numbers that engine and journal store. People write durations and
+ * sizes with units (`'30s'`, `'10GB'`); the SDK, the CLI and the config turn them into this.
+ */
+
+/** How safe a confirm is. `fsync` survives power loss, `write` a crash of the process, `memory` neither. */
+export type Durability = 'fsync' | 'write' | 'memory';
+
+/** What happens to a publish that would go over a limit of the topic. */
+export type Overflow = 'reject' | 'block' | 'drop-oldest' | 'dead-letter-oldest';
+
+export interface Retention {
+  /** Messages stay at least until every subscription has settled them. A topic with neither this nor a limit below keeps everything. */
+  untilSettled: boolean;
+  ageMs: number | null;
+  bytes: number | null;
+  /** Keep only the newest message of each key. */
+  compact: boolean;
+}
+
+export interface TopicPolicy {
+  /** Structural: cannot change. */
+  partitions: number;
+  retain: Retention;
+  durability: Durability;
+  maxMessages: number | null;
+  maxBytes: number | null;
+  overflow: Overflow;
+  publishRate: RateLimit | null;
+  /** Default expiry of a message; a message's own ttl can only shorten it. */
+  ttlMs: number | null;
+  /** Deleted when it had no consumer and no publish for this long. */
+  expireUnusedMs: number | null;
+  /** A second message with the same dedupe id within this window is not stored. */
+  dedupeWindowMs: number | null;
+  maxMessageBytes: number;
+}
+
+/**
+ * - `fifo`: by priority, then by publish order; consumers compete, redelivery goes to the original place.
+ * - `strict`: one message in flight for each partition; the next waits until it is settled.
+ * - `key`: one message in flight for each key, keys side by side; a message that waits for its retry holds its key.
+ * - `fair`: keys take turns, so that one noisy key does not starve the others; no order is promised.
+ */
+export type Order = 'fifo' | 'strict' | 'key' | 'fair';
+
+export interface Backoff {
+  type: 'none' | 'fixed' | 'linear' | 'exponential';
+  minMs: number;
+  maxMs: number;
+  /** Full jitter between half the delay and the delay. */
+  jitter: boolean;
+}
+
+export interface SubscriptionPolicy {
+  /** Structural. */
+  order: Order;
+  /** Structural. 1 means none; with N, priority 0 (default) … N-1, higher first. */
+  priorities: number;
+  leaseMs: number;
+  /** Attempts before dead letter; 0 means no limit. */
+  maxAttempts: number;
+  /** Crashes of its consumer with this message in flight, counted apart from attempts; 0 means no limit. */
+  maxCrashes: number;
+  backoff: Backoff;
+  /** Name of the queue for dead letters; null means NAME.dead, made on first use. */
+  deadLetter: string | null;
+  consumeRate: RateLimit | null;
+  filter: Filter | null;
+  /** Only the first consumer receives; the next takes over when it goes. */
+  singleActive: boolean;
+  maxInFlight: number | null;
+  /** Settled messages stay visible (peek, read) this long. */
+  retainSettledMs: number;
+}
+
+/**
+ * Attribute filter: every named header must match one of its conditions. `key`, `contentType` are matched by the
+ * names `$key` and `$contentType`. Evaluated once for each message and subscription, in linear time, without RegExp.
+ */
+export type Filter = Readonly<Record<string, readonly Condition[]>> & { readonly $or?: never };
+
+export type Condition =
+  | string
+  | number
+  | boolean
+  | null
+  | { readonly prefix: string }
+  | { readonly suffix: string }
+  | { readonly equalsIgnoreCase: string }
+  /** `*` matches any run of characters. */
+  | { readonly wildcard: string }
+  | { readonly numeric: readonly ['=' | '<' | '<=' | '>' | '>=', number, ...('<' | '<=' | number)[]] }
+  | { readonly exists: boolean }
+  | { readonly anythingBut: string | number | readonly (string | number)[] | { readonly prefix: string } | { readonly suffix: string } | { readonly wildcard: string } }
+  | { readonly cidr: string };
+
+export const DEFAULT_TOPIC: TopicPolicy = {
+  partitions: 1,
+  retain: { untilSettled: false, ageMs: null, bytes: null, compact: false },
+  durability: 'fsync',
+  maxMessages: null,
+  maxBytes: null,
+  overflow: 'reject',
+  publishRate: null,
+  ttlMs: null,
+  expireUnusedMs: null,
+  dedupeWindowMs: null,
+  maxMessageBytes: 16 * 1024 * 1024,
+};
+
+export const DEFAULT_SUBSCRIPTION: SubscriptionPolicy = {
+  order: 'fifo',
+  priorities: 1,
+  leaseMs: 30_000,
+  maxAttempts: 20,
+  maxCrashes: 5,
+  backoff: { type: 'exponential', minMs: 1_000, maxMs: 300_000, jitter: true },
+  deadLetter: null,
+  consumeRate: null,
+  filter: null,
+  singleActive: false,
+  maxInFlight: null,
+  retainSettledMs: 0,
+};
+
+/** How a router chooses targets. */
+export type RouterType = 'direct' | 'topic' | 'fanout' | 'headers';
+
+export interface Binding {
+  /** Routing key (`direct`), or pattern with `*` (one word) and `#` (any number of words) between dots (`topic`). */
+  key: string;
+  /** For `headers` routers: values that must be equal, all of them or any. */
+  match: { readonly headers: Headers; readonly mode: 'all' | 'any' } | null;
+  /** Checked after the router's own match. */
+  filter: Filter | null;
+}

@@ -1,0 +1,368 @@
+import type { Binding, Filter, RouterType, SubscriptionPolicy, TopicPolicy } from './policy.ts';
+import type { Envelope } from './records.ts';
+
+/**
+ * The narrow asynchronous port through which everything outside reaches a shard: the SDK, every gateway, the HTTP API.
+ * All of it is plain data, so that a shard may be in this thread, in another one, or behind a connection (the native
+ * protocol carries these very shapes). Failures are rejected as `RailheadError`.
+ *
+ * A session belongs to one principal and one namespace. Closing it gives back what its consumers held.
+ */
+export interface Session {
+  /** Resolves when what was published is as durable as its topic's level says. */
+  publish(request: PublishRequest): Promise<PublishReceipt>;
+  /** Starts a consumer. Nothing is delivered before the first `credit`. */
+  consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer>;
+  /** Settles deliveries of any consumer of this principal. Resolves when the settlement is durable. */
+  settle(settlements: Settlement[]): Promise<SettleReceipt>;
+  /** Publishes, settlements and cursor commits as one entry: all of them or none. */
+  commit(transaction: Transaction): Promise<PublishReceipt[]>;
+  /** Everything that is not on the hot path. */
+  request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']>;
+  /** Ends its consumers, releases what they hold, refuses what comes later. Idempotent. */
+  close(): Promise<void>;
+}
+
+// ---- Names --------------------------------------------------------------------------------------------------------
+
+/**
+ * Names a message outside storage: `TOPIC_ID.PARTITION.OFFSET`, numbers in base 36. Stays the same when the message
+ * moves between files. Users treat it as opaque.
+ */
+export type MessageId = string & { readonly __brand?: 'MessageId' };
+
+export function messageId(topicId: number, partition: number, offset: number): MessageId {
+  return `${topicId.toString(36)}.${partition.toString(36)}.${offset.toString(36)}`;
+}
+
+export function parseMessageId(id: string): { topicId: number; partition: number; offset: number } | undefined {
+  const parts = id.split('.');
+  if (parts.length !== 3 || parts.some((part) => !/^[0-9a-z]{1,11}$/.test(part))) return undefined;
+  const [topicId, partition, offset] = parts.map((part) => Number.parseInt(part, 36));
+  return { topicId: topicId ?? 0, partition: partition ?? 0, offset: offset ?? 0 };
+}
+
+/** A queue `q` is the topic `q` with the subscription `q`. */
+export interface SubscriptionRef {
+  topic: string;
+  subscription: string;
+}
+
+// ---- Publish ------------------------------------------------------------------------------------------------------
+
+export interface PublishRequest {
+  /** A topic or queue by name, or a router with the routing key of this publish. */
+  to: { topic: string } | { router: string; key: string };
+  /** Tag of the record format: `FORMAT_NATIVE`, or one that a gateway registered. */
+  format: number;
+  /** `count` records in that format. Kept until the promise settles; do not reuse the buffer. */
+  records: Uint8Array;
+  count: number;
+  /** Chosen by key when left out. */
+  partition?: number;
+  /** All records or none. Otherwise each stands alone and the receipt lists the refused ones. */
+  atomic?: boolean;
+  /** Idempotence over reconnects: `sequence` numbers the first record; a repeated one is not stored again. */
+  producer?: { id: string; sequence: number };
+  /** How long `overflow: 'block'` may park this publish. Default 30,000. */
+  waitMs?: number;
+}
+
+export interface PublishReceipt {
+  topicId: number;
+  /**
+   * Where the records went, in order: `count` records at `offset`, `offset + 1` … of a partition. A duplicate's run
+   * points to the message that was stored first. A router that matched nothing gives no runs.
+   */
+  runs: { topicId: number; partition: number; offset: number; count: number; duplicate?: boolean }[];
+  /** Records that were refused, by index in the batch. They have no run. */
+  refused?: { index: number; count: number; code: string; message: string }[];
+}
+
+// ---- Consume ------------------------------------------------------------------------------------------------------
+
+export interface ConsumeRequest extends SubscriptionRef {
+  /**
+   * `session`: given back when the session ends, and at the deadline. `timed`: only at the deadline, also across a
+   * restart of the broker (HTTP receive, SQS).
+   */
+  lease: 'session' | 'timed';
+  /** Default: the subscription's. */
+  leaseMs?: number;
+  /** Higher is served first while it has credit. Default 0. */
+  priority?: number;
+  /** Refused with IN_USE while the subscription has another consumer, and keeps others out. */
+  exclusive?: boolean;
+  /** Settled as it is delivered: at most once. */
+  autoAck?: boolean;
+  /** Shown to people. */
+  name?: string;
+  /** At most this many bytes of one delivery call, soft. Default 256 KiB. */
+  maxBytes?: number;
+}
+
+/** A run of records that lie side by side in one partition, delivered together. */
+export interface DeliveryRun {
+  topicId: number;
+  partition: number;
+  offset: number;
+  count: number;
+  /** Names the lease in `settle`. Each delivery has a new one. */
+  token: number;
+  /** 1 for the first delivery. The same for all of the run. */
+  attempt: number;
+  /** When the broker took the messages, ms. */
+  publishedAt: number;
+  /** End of the lease, ms; 0 with autoAck. */
+  deadline: number;
+  format: number;
+  /** `count` records in that format. A view: read it before returning, or keep it; it is never overwritten. */
+  records: Uint8Array;
+  /** Only on dead letters and redriven messages: what happened to it before. */
+  history?: MessageHistory;
+}
+
+/** The story of a message that was moved to a dead-letter queue. */
+export interface MessageHistory {
+  reason: 'attempts' | 'crashes' | 'rejected' | 'expired' | 'overflow';
+  /** What the consumer said: the error's message, or the reason of the reject. */
+  error?: string;
+  topic: string;
+  subscription: string;
+  id: MessageId;
+  attempts: number;
+  crashes: number;
+  publishedAt: number;
+  deadAt: number;
+}
+
+export interface DeliverySink {
+  /** Called with as many messages as there is credit for. Must not throw. */
+  deliver(runs: DeliveryRun[]): void;
+  /** The consumer is over: its subscription was deleted, an exclusive one came, or the broker closes. */
+  ended(reason: string): void;
+  /** Leases that ended without being settled (deadline, `LEASE_LOST` on extend). */
+  lost?(leases: LeaseRange[]): void;
+}
+
+export interface Consumer {
+  readonly id: number;
+  /** Allows this many more messages. Settling does not give credit back by itself. */
+  credit(messages: number): void;
+  /** Stops delivery. What is in flight may still be settled, unless `release` gives it back at once. */
+  close(options?: { release?: boolean }): Promise<void>;
+}
+
+// ---- Settle -------------------------------------------------------------------------------------------------------
+
+export interface LeaseRange {
+  partition: number;
+  offset: number;
+  count: number;
+  token: number;
+}
+
+export type Settlement = SubscriptionRef & { ranges: LeaseRange[] } & SettleAction;
+
+export type SettleAction =
+  | { action: 'ack' }
+  /** Gives back. Without `delayMs` a counted attempt waits for the subscription's backoff, an uncounted one not at all. */
+  | { action: 'release'; delayMs?: number; countAttempt: boolean; error?: string }
+  /** To the dead-letter queue. */
+  | { action: 'reject'; reason: string }
+  /** The deadline becomes now + leaseMs. */
+  | { action: 'extend'; leaseMs: number };
+
+export interface SettleReceipt {
+  /** Leases that were already over: nothing was done for these, everything else was. */
+  lost: (SubscriptionRef & LeaseRange)[];
+}
+
+export interface Transaction {
+  publishes: PublishRequest[];
+  /** A lost lease fails the whole transaction with LEASE_LOST. */
+  settlements: Settlement[];
+  cursors: CursorCommit[];
+}
+
+export interface CursorCommit {
+  /** The name of the reader (a consumer group). */
+  cursor: string;
+  topic: string;
+  partition: number;
+  /** The next offset to read. */
+  offset: number;
+  metadata?: string;
+}
+
+// ---- Operations ---------------------------------------------------------------------------------------------------
+
+export type StartAt = 'start' | 'end' | { offset: number } | { time: number };
+
+/** What a declare does when the thing exists with another policy. Structural differences are always an error. */
+export type IfDifferent = 'error' | 'update' | 'keep';
+
+export interface TopicDefinition {
+  name: string;
+  topicId: number;
+  kind: 'queue' | 'topic';
+  policy: TopicPolicy;
+  /** Of a queue: its one subscription. */
+  subscription?: SubscriptionPolicy;
+  createdAt: number;
+}
+
+export interface SubscriptionDefinition extends SubscriptionRef {
+  policy: SubscriptionPolicy;
+  paused: boolean;
+  createdAt: number;
+}
+
+export interface RouterDefinition {
+  name: string;
+  type: RouterType;
+  /** Where a publish goes that no binding takes. */
+  alternate: string | null;
+  bindings: BindingDefinition[];
+}
+
+export interface BindingDefinition extends Binding {
+  to: { topic: string } | { router: string };
+}
+
+export interface SubscriptionStats extends SubscriptionRef {
+  ready: number;
+  delayed: number;
+  leased: number;
+  /** Not settled: ready + delayed + leased. */
+  depth: number;
+  consumers: number;
+  paused: boolean;
+  /** Publish time of the oldest unsettled message, ms; null when there is none. */
+  oldestAt: number | null;
+  /** Since the broker started. */
+  delivered: number;
+  redelivered: number;
+  acked: number;
+  released: number;
+  deadLettered: number;
+  expired: number;
+}
+
+export interface TopicStats {
+  name: string;
+  kind: 'queue' | 'topic';
+  messages: number;
+  bytes: number;
+  partitions: { start: number; end: number }[];
+  /** Since the broker started. */
+  published: number;
+  duplicates: number;
+  refused: number;
+  subscriptions: SubscriptionStats[];
+}
+
+export type MessageState = 'ready' | 'delayed' | 'leased' | 'settled';
+
+export interface PeekedMessage {
+  id: MessageId;
+  state: MessageState;
+  publishedAt: number;
+  attempts: number;
+  crashes: number;
+  /** When a delayed message becomes ready, or a lease ends; else null. */
+  dueAt: number | null;
+  expiresAt: number | null;
+  /** With the body as it was sent. */
+  envelope: Envelope;
+  format: number;
+  history?: MessageHistory;
+}
+
+export interface ScheduleDefinition {
+  name: string;
+  /** Five or six fields, or `@daily` and the like. */
+  cron: string;
+  /** IANA name; default UTC. */
+  timezone: string;
+  topic: string;
+  /** One native record. */
+  record: Uint8Array;
+  nextAt: number | null;
+  lastAt: number | null;
+}
+
+export interface RedriveProgress {
+  id: string;
+  state: 'running' | 'done' | 'cancelled' | 'failed';
+  moved: number;
+  /** Matched so far, moved or not. */
+  matched: number;
+  error?: string;
+}
+
+export interface BrokerInfo {
+  version: string;
+  /** Of the journal: stays the same over restarts. */
+  journalId: string;
+  startedAt: number;
+  now: number;
+  /** What went wrong or was cut at the last start, in words. */
+  notices: string[];
+  counters: Record<string, number>;
+}
+
+/** Name, arguments and result of every request. `authorize` has a line for each; a test compares the two lists. */
+export interface Operations {
+  declareTopic: {
+    args: { name: string; kind: 'queue' | 'topic'; policy?: Partial<TopicPolicy>; subscription?: Partial<SubscriptionPolicy>; ifDifferent?: IfDifferent };
+    result: { created: boolean; updated: boolean; definition: TopicDefinition };
+  };
+  declareSubscription: {
+    args: SubscriptionRef & { policy?: Partial<SubscriptionPolicy>; from?: StartAt; ifDifferent?: IfDifferent };
+    result: { created: boolean; updated: boolean; definition: SubscriptionDefinition };
+  };
+  declareRouter: { args: { name: string; type: RouterType; alternate?: string | null }; result: { created: boolean } };
+  bind: { args: { router: string; binding: BindingDefinition }; result: { created: boolean } };
+  unbind: { args: { router: string; binding: BindingDefinition }; result: { removed: boolean } };
+  deleteTopic: { args: { name: string; ifEmpty?: boolean; ifUnused?: boolean }; result: { deleted: boolean; messages: number } };
+  deleteSubscription: { args: SubscriptionRef; result: { deleted: boolean } };
+  deleteRouter: { args: { name: string; ifUnused?: boolean }; result: { deleted: boolean } };
+  describeTopic: { args: { name: string }; result: TopicDefinition & { subscriptions: SubscriptionDefinition[] } };
+  describeRouter: { args: { name: string }; result: RouterDefinition };
+  listTopics: { args: { prefix?: string; after?: string; limit?: number }; result: { topics: TopicDefinition[]; next: string | null } };
+  listRouters: { args: Record<string, never>; result: { routers: RouterDefinition[] } };
+  topicStats: { args: { name: string }; result: TopicStats };
+  subscriptionStats: { args: SubscriptionRef; result: SubscriptionStats };
+  allStats: { args: { prefix?: string; limit?: number }; result: { topics: TopicStats[] } };
+  /** Without leasing. In the order of delivery for `ready`, by offset otherwise. */
+  peek: { args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId }; result: { messages: PeekedMessage[] } };
+  purge: { args: SubscriptionRef; result: { purged: number } };
+  pause: { args: SubscriptionRef; result: { paused: true } };
+  resume: { args: SubscriptionRef; result: { paused: false } };
+  /** Settles one waiting message unseen. `leased` messages are refused with IN_USE. */
+  cancel: { args: SubscriptionRef & { id: MessageId }; result: { cancelled: boolean } };
+  reschedule: { args: SubscriptionRef & { id: MessageId; at?: number; delayMs?: number }; result: { dueAt: number } };
+  /** Moves dead letters back to where they came from, or to `to`. `edits` replaces the record of a message by id. */
+  redrive: {
+    args: SubscriptionRef & { ids?: MessageId[]; filter?: Filter; to?: string; limit?: number; ratePerSecond?: number; edits?: { id: MessageId; record: Uint8Array }[] };
+    result: RedriveProgress;
+  };
+  redriveProgress: { args: { id: string; cancel?: boolean }; result: RedriveProgress };
+  /** Settles dead letters for good. */
+  drop: { args: SubscriptionRef & { ids?: MessageId[]; filter?: Filter; limit?: number }; result: { dropped: number } };
+  seek: { args: SubscriptionRef & { to: StartAt }; result: { ready: number } };
+  /** By offset, nothing is settled. Waits up to `waitMs` for the first record. `next` continues. */
+  read: {
+    args: { topic: string; partition?: number; from: StartAt; maxMessages?: number; maxBytes?: number; waitMs?: number };
+    result: { runs: DeliveryRun[]; next: number; end: number };
+  };
+  fetchCursors: { args: { cursor: string; topic: string }; result: { partitions: { partition: number; offset: number; metadata: string }[] } };
+  deleteCursor: { args: { cursor: string; topic?: string }; result: { deleted: number } };
+  putSchedule: { args: { name: string; cron: string; timezone?: string; topic: string; record: Uint8Array }; result: { created: boolean; nextAt: number | null } };
+  deleteSchedule: { args: { name: string }; result: { deleted: boolean } };
+  listSchedules: { args: Record<string, never>; result: { schedules: ScheduleDefinition[] } };
+  info: { args: Record<string, never>; result: BrokerInfo };
+}
+
+export type OperationName = keyof Operations;
