@@ -1,6 +1,6 @@
 /**
- * Prints the events of a `node:test` run: every failure with its diff, skipped tests with their reason, the slowest
- * tests, and the counts alone on the last line.
+ * Prints the events of a `node:test` run: a line for each file as it ends, then the slow tests, the skipped ones with
+ * their reason, every failure with its diff, and the counts alone on the last line.
  */
 import { relative } from 'node:path';
 import { inspect, stripVTControlCharacters, styleText } from 'node:util';
@@ -18,11 +18,14 @@ type ResultEvent = Extract<TestEvent, { type: 'test:pass' | 'test:fail' }>;
 /** A test slower than this is named at the end. */
 const SLOW_MS = 1_000;
 const SLOWEST_SHOWN = 10;
+/** Node only remarks on an error thrown after the tests of a file have ended; to us it is a failure. */
+const LATE_ERROR = /asynchronous activity after the test ended/;
 
 export class Reporter {
   readonly #write: (text: string) => void;
   readonly #root: string;
   readonly #colors: boolean;
+  readonly #filtered: boolean;
   readonly #counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   readonly #failures: string[] = [];
   readonly #skipped: string[] = [];
@@ -30,10 +33,12 @@ export class Reporter {
   /** The suites and tests above the one that reports next, by file: events of one file come in order. */
   readonly #parents = new Map<string, string[]>();
 
-  constructor(options: { write: (text: string) => void; root: string; colors: boolean }) {
+  /** `filtered` says that some tests are left out by name, so that a file without tests is no surprise. */
+  constructor(options: { write: (text: string) => void; root: string; colors: boolean; filtered: boolean }) {
     this.#write = options.write;
     this.#root = options.root;
     this.#colors = options.colors;
+    this.#filtered = options.filtered;
   }
 
   get counts(): Counts {
@@ -52,6 +57,12 @@ export class Reporter {
       case 'test:pass':
       case 'test:fail':
         this.#onResult(event);
+        break;
+      case 'test:diagnostic':
+        if (LATE_ERROR.test(event.data.message)) this.#onLateError(event.data.file, event.data.message);
+        break;
+      case 'test:summary':
+        if (event.data.file !== undefined) this.#onFileEnd(event.data);
         break;
       case 'test:stdout':
       case 'test:stderr':
@@ -83,9 +94,16 @@ export class Reporter {
 
   #onResult(event: ResultEvent): void {
     const { data } = event;
-    const parents = this.#parents.get(data.file ?? '') ?? [];
+    const { file } = data;
+    const isWholeFile = data.nesting === 0 && data.name === file;
+    if (isWholeFile && event.type === 'test:pass') {
+      // Node reports a file without tests as one test that passed.
+      if (!this.#filtered) this.#fail(this.#relative(file), 'The file has no tests.');
+      return;
+    }
+    const parents = this.#parents.get(file ?? '') ?? [];
     const path = [...parents.slice(0, data.nesting), data.name].join(' › ');
-    const where = data.file === undefined ? '' : `${relative(this.#root, data.file)}${data.line ? `:${data.line}` : ''}`;
+    const title = isWholeFile ? this.#relative(file) : `${this.#relative(file)}:${data.line ?? 1}  ${path}`;
     // A suite fails because a test in it did, and that test has been shown; its own hooks failing is its own failure.
     const isEcho = event.type === 'test:fail' && failureType(event.data.details.error) === 'subtestsFailed';
     if (isEcho) return;
@@ -95,26 +113,36 @@ export class Reporter {
     if (pending !== undefined && pending !== false) {
       this.#counts.skipped += 1;
       const reason = typeof pending === 'string' && pending !== '' ? pending : 'no reason given';
-      this.#skipped.push(`  ${where}  ${path}\n      because: ${reason}\n`);
+      this.#skipped.push(`  ${title}\n      because: ${reason}\n`);
       return;
     }
     const ms = data.details.duration_ms;
-    if (ms > SLOW_MS) this.#slow.push({ name: `${where}  ${path}`, ms });
+    if (ms > SLOW_MS) this.#slow.push({ name: title, ms });
     if (event.type === 'test:pass') {
       this.#counts.passed += 1;
       return;
     }
-    this.#counts.failed += 1;
-    const text = this.#describe(`${where}  ${path}`, event.data.details.error);
-    this.#failures.push(text);
-    this.#write(text);
+    this.#fail(title, describeFailure(event.data.details.error));
   }
 
-  #describe(title: string, error: unknown): string {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    const body = cause instanceof Error ? describeError(cause) : inspect(cause, { depth: 6 });
+  #onFileEnd({ file, counts, success, duration_ms }: Extract<TestEvent, { type: 'test:summary' }>['data']): void {
+    const seconds = (duration_ms / 1000).toFixed(1);
+    this.#write(`${success ? '✔' : '✖'} ${this.#relative(file)}  ${counts.passed} passed, ${seconds} s\n`);
+  }
+
+  #onLateError(file: string | undefined, message: string): void {
+    this.#fail(this.#relative(file), message);
+  }
+
+  #fail(title: string, body: string): void {
     const plain = this.#colors ? body : stripVTControlCharacters(body);
-    return `\n${this.#style('red', `✖ ${title}`)}\n${indent(plain)}\n`;
+    this.#counts.failed += 1;
+    this.#failures.push(`\n${this.#style('red', `✖ ${title}`)}\n${indent(plain)}\n`);
+    this.#write(`${this.#style('red', `  ✖ ${title}`)}\n`);
+  }
+
+  #relative(file: string | undefined): string {
+    return file === undefined ? '(no file)' : relative(this.#root, file);
   }
 
   #style(color: 'red' | 'yellow', text: string): string {
@@ -130,7 +158,18 @@ function failureType(error: unknown): unknown {
   return error instanceof Error && 'failureType' in error ? error.failureType : undefined;
 }
 
-/** Message and diff first, then the frames outside Node, then the cause and the fields that assert has shown already. */
+/** What `node:test` wraps around the error of a test, or of a whole file that died, taken off again. */
+function describeFailure(error: unknown): string {
+  if (!(error instanceof Error)) return inspect(error, { depth: 6 });
+  if ('exitCode' in error && 'signal' in error) {
+    const how = error.signal === null ? `with code ${String(error.exitCode)}` : `by signal ${String(error.signal)}`;
+    return `The process of this file ended ${how}; its output is above.`;
+  }
+  if (error.cause instanceof Error) return describeError(error.cause);
+  return typeof error.cause === 'string' ? error.cause : inspect(error.cause ?? error, { depth: 6 });
+}
+
+/** Message and diff first, then the frames outside Node, then what caused it. */
 function describeError(error: Error): string {
   const frames = (error.stack ?? '')
     .split('\n')

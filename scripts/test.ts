@@ -30,6 +30,7 @@ const reporter = new Reporter({
   write: (text) => process.stdout.write(text),
   root,
   colors: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
+  filtered: values.grep !== undefined,
 });
 const stream = run({
   files,
