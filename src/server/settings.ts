@@ -1,0 +1,230 @@
+import { z } from 'zod';
+import { durationMs, sizeBytes } from '../core/units.ts';
+
+/**
+ * Every setting of a server, once. The type, the check, the default, the flag, the environment variable, the key in the
+ * config file and the page `docs/configuration.md` all come from this schema.
+ */
+
+/** What the schema itself does not say about a setting. */
+export interface SettingDoc {
+  summary: string;
+  /** Ends the sentence "PATH is GOT; write …". */
+  allowed: string;
+  /** Shown in help: `--dir <DIR>`. */
+  placeholder?: string;
+  /** Never on a command line (process lists show it) and never shown in an error. */
+  secret?: boolean;
+  /** Too rich for a flag or a variable. */
+  fileOnly?: boolean;
+}
+
+export const settingDocs = z.registry<SettingDoc>();
+
+function duration(name: string): z.ZodType<number, string | number> {
+  return unit((text) => durationMs(text as `${number}ms`, name));
+}
+
+function size(name: string): z.ZodType<number, string | number> {
+  return unit((text) => sizeBytes(text as `${number}B`, name));
+}
+
+/** Text with a unit becomes a number. A number has passed here before: a parsed config may be handed in again. */
+function unit(read: (text: string) => number): z.ZodType<number, string | number> {
+  return z.union([z.string(), z.int().nonnegative()]).transform((value, context) => {
+    if (typeof value === 'number') return value;
+    try {
+      return read(value);
+    } catch {
+      context.addIssue({ code: 'custom', message: 'not a number with a unit' });
+      return z.NEVER;
+    }
+  });
+}
+
+const ACTIONS = ['configure', 'publish', 'consume', 'inspect', 'manage', 'admin'] as const;
+
+export const grantSchema = z.strictObject({
+  namespace: z.string().min(1).default('default'),
+  resource: z.string().min(1).default('*'),
+  actions: z.union([z.literal('all'), z.array(z.enum(ACTIONS)).min(1)]).default('all'),
+});
+
+export const userSchema = z
+  .strictObject({
+    name: z.string().min(1).max(128),
+    /** `sha256:` and the digest of the token in hex. */
+    tokenHash: z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/)
+      .optional(),
+    /** `scrypt:LOG2_N:R:P:SALT:HASH`, salt and hash in base64url. */
+    passwordHash: z
+      .string()
+      .regex(/^scrypt:1[0-8]:([1-9]|1[0-6]):[1-4]:[\w-]{16,128}:[\w-]{22,128}$/)
+      .optional(),
+    grants: z.array(grantSchema).default([{ namespace: 'default', resource: '*', actions: 'all' }]),
+  })
+  .refine((user) => user.tokenHash !== undefined || user.passwordHash !== undefined, 'neither tokenHash nor passwordHash');
+
+export type UserConfig = z.output<typeof userSchema>;
+
+const text = z.string().min(1);
+
+export const settingsSchema = z.strictObject({
+  dir: text.default('./railhead-data').register(settingDocs, {
+    summary: 'Directory of the journal. Made when it is missing; one broker at a time owns it.',
+    allowed: 'the path of a directory',
+    placeholder: 'DIR',
+  }),
+  memory: z.boolean().default(false).register(settingDocs, {
+    summary: 'Keep everything in memory: nothing is written, nothing survives a stop.',
+    allowed: 'true or false',
+  }),
+  host: z.array(text).min(1).default(['127.0.0.1', '::1']).register(settingDocs, {
+    summary: 'Addresses to listen on. Anything but loopback is refused while nobody can log in, unless `insecure` is set.',
+    allowed: 'one address or several, such as 127.0.0.1,::1',
+    placeholder: 'ADDRESS',
+  }),
+  port: z.int().min(0).max(65_535).default(7070).register(settingDocs, {
+    summary: 'The one TCP port, for the native protocol and HTTP. 0 takes a free one.',
+    allowed: 'a whole number from 0 to 65535',
+    placeholder: 'PORT',
+  }),
+  insecure: z.boolean().default(false).register(settingDocs, {
+    summary: 'Listen on any address without a login. Everybody who reaches the port may then do everything.',
+    allowed: 'true or false',
+  }),
+  allowedHosts: z.array(text).default([]).register(settingDocs, {
+    summary:
+      'More names that the Host header of an HTTP request may have. Addresses, localhost and names without a dot always may.',
+    allowed: 'host names, such as broker.example.com',
+    placeholder: 'NAME',
+  }),
+  token: text.min(16).optional().register(settingDocs, {
+    summary: 'The smallest login: one user named `token`, who may do everything and shows this token.',
+    allowed: 'at least 16 characters that nobody can guess, such as the output of `openssl rand -hex 24`',
+    secret: true,
+  }),
+  users: z.array(userSchema).default([]).register(settingDocs, {
+    summary: 'Who may log in, with what, and what they may do. `railhead user NAME` makes an entry.',
+    allowed: 'a list of { name, tokenHash or passwordHash, grants }; `railhead user NAME` prints one',
+    fileOnly: true,
+  }),
+  tls: z.strictObject({
+    cert: text.optional().register(settingDocs, {
+      summary: 'PEM file with the certificate chain. Together with `tls.key` it turns TLS on; plain connections are then refused.',
+      allowed: 'the path of a PEM file',
+      placeholder: 'FILE',
+    }),
+    key: text.optional().register(settingDocs, {
+      summary: 'PEM file with the private key.',
+      allowed: 'the path of a PEM file',
+      placeholder: 'FILE',
+    }),
+  }).prefault({}),
+  log: z.strictObject({
+    level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').register(settingDocs, {
+      summary: 'The least important line to log.',
+      allowed: 'debug, info, warn, error or silent',
+      placeholder: 'LEVEL',
+    }),
+    format: z.enum(['auto', 'text', 'json']).default('auto').register(settingDocs, {
+      summary: 'One JSON object a line, or text for people. `auto` is text on a terminal and JSON elsewhere.',
+      allowed: 'auto, text or json',
+      placeholder: 'FORMAT',
+    }),
+  }).prefault({}),
+  journal: z.strictObject({
+    segmentSize: size('journal.segmentSize').pipe(z.int().min(1 << 20).max(256 << 20)).default(32 << 20).register(settingDocs, {
+      summary: 'Size of one file of the commit log.',
+      allowed: "a size from '1MiB' to '256MiB'",
+      placeholder: 'SIZE',
+    }),
+    segments: z.int().min(3).max(256).default(8).register(settingDocs, {
+      summary: 'How many files the commit log may have. They are reused; what is still alive moves to cold files.',
+      allowed: 'a whole number from 3 to 256',
+      placeholder: 'COUNT',
+    }),
+  }).prefault({}),
+  limits: z.strictObject({
+    connections: z.int().min(1).max(1_000_000).default(10_000).register(settingDocs, {
+      summary: 'Connections at one time, over all of the port.',
+      allowed: 'a whole number from 1 to 1000000',
+      placeholder: 'COUNT',
+    }),
+    httpBody: size('limits.httpBody').pipe(z.int().min(1024).max(256 << 20)).default(32 << 20).register(settingDocs, {
+      summary: 'Largest body of one HTTP request.',
+      allowed: "a size from '1KiB' to '256MiB'",
+      placeholder: 'SIZE',
+    }),
+    httpMemory: size('limits.httpMemory').pipe(z.int().min(1024)).default(256 << 20).register(settingDocs, {
+      summary: 'Bodies of all HTTP requests together that are held at one time. More are answered with 503.',
+      allowed: "a size, such as '256MiB'",
+      placeholder: 'SIZE',
+    }),
+  }).prefault({}),
+  drainTimeout: duration('drainTimeout').default(10_000).register(settingDocs, {
+    summary: 'How long a stop waits for requests and connections to end by themselves.',
+    allowed: "a duration, such as '10s'",
+    placeholder: 'DURATION',
+  }),
+});
+
+/** A checked configuration: sizes in bytes, durations in milliseconds. */
+export type ServerConfig = z.output<typeof settingsSchema>;
+/** What people write: sizes and durations with units, everything optional. */
+export type ServerConfigInput = z.input<typeof settingsSchema>;
+
+/** One leaf of the schema, under the names it has everywhere. */
+export interface Setting {
+  /** `log.level`: in errors, docs and (nested) in the config file. */
+  path: string;
+  /** `--log-level`, or undefined when there is none. */
+  flag: string | undefined;
+  /** `RAILHEAD_LOG_LEVEL`, or undefined when there is none. */
+  env: string | undefined;
+  kind: 'text' | 'number' | 'boolean' | 'list' | 'rich';
+  default: unknown;
+  doc: SettingDoc;
+}
+
+function walk(schema: z.core.$ZodType, path: string, found: Setting[]): void {
+  const object = unwrap(schema);
+  if (settingDocs.get(schema) === undefined && object instanceof z.ZodObject) {
+    for (const [key, child] of Object.entries(object.shape)) walk(child, path === '' ? key : `${path}.${key}`, found);
+    return;
+  }
+  const doc = settingDocs.get(schema);
+  if (doc === undefined) throw new Error(`Railhead bug: the setting ${path} has no documentation`);
+  const words = path.replaceAll('.', '-').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  found.push({
+    path,
+    flag: doc.secret || doc.fileOnly ? undefined : `--${words}`,
+    env: doc.fileOnly ? undefined : `RAILHEAD_${words.replaceAll('-', '_').toUpperCase()}`,
+    kind: doc.fileOnly ? 'rich' : kindOf(object),
+    default: schema instanceof z.ZodDefault ? schema.def.defaultValue : undefined,
+    doc,
+  });
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault) {
+    return unwrap(schema.def.innerType);
+  }
+  return schema;
+}
+
+function kindOf(schema: z.core.$ZodType): Setting['kind'] {
+  if (schema instanceof z.ZodNumber) return 'number';
+  if (schema instanceof z.ZodBoolean) return 'boolean';
+  if (schema instanceof z.ZodArray) return 'list';
+  return 'text';
+}
+
+/** All settings, in the order of the schema. */
+export function allSettings(): Setting[] {
+  const found: Setting[] = [];
+  walk(settingsSchema, '', found);
+  return found;
+}

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LOCAL_PRINCIPAL } from '../core/auth.ts';
+import { RailheadError } from '../core/errors.ts';
+import { checkConfig } from './config.ts';
+import { hashPassword, hashToken, UserStore } from './users.ts';
+
+const TOKEN = 'a-token-that-nobody-guesses';
+
+test('without users everybody is the local principal, whatever they show', async () => {
+  const users = new UserStore(checkConfig({}));
+  assert.equal(users.required, false);
+  assert.equal(await users.authenticate(undefined), LOCAL_PRINCIPAL);
+  assert.equal(await users.authenticate({ token: 'anything' }), LOCAL_PRINCIPAL);
+});
+
+test('the one token of RAILHEAD_TOKEN logs in as the user "token" with every grant', async () => {
+  const users = new UserStore(checkConfig({ token: TOKEN }));
+  const principal = await users.authenticate({ token: TOKEN });
+  assert.equal(principal.name, 'token');
+  assert.deepEqual(principal.grants, [{ namespace: '*', resource: '*', actions: 'all' }]);
+});
+
+test('a wrong token, an unknown name and a wrong password are refused in the same words', async () => {
+  const users = new UserStore(checkConfig({ users: [{ name: 'ann', passwordHash: await hashPassword('right password') }] }));
+  const messages = new Set<string>();
+  for (const credentials of [
+    { token: 'wrong' },
+    { token: 'x'.repeat(100_000) },
+    { user: 'nobody', password: 'right password' },
+    { user: 'ann', password: 'wrong password' },
+    { user: 'ann', password: 'x'.repeat(100_000) },
+    { user: '__proto__', password: '' },
+  ]) {
+    await assert.rejects(users.authenticate(credentials), (error) => {
+      assert.ok(RailheadError.is(error, 'UNAUTHENTICATED'));
+      messages.add(error.message);
+      return true;
+    });
+  }
+  assert.equal(messages.size, 1);
+  assert.equal((await users.authenticate({ user: 'ann', password: 'right password' })).name, 'ann');
+});
+
+test('a user logs in by the hash of a token and has exactly the grants of the config', async () => {
+  const grants = [{ namespace: 'shop', resource: 'orders*', actions: ['publish' as const] }];
+  const users = new UserStore(checkConfig({ users: [{ name: 'web', tokenHash: hashToken(TOKEN), grants }] }));
+  assert.deepEqual(await users.authenticate({ token: TOKEN }), { name: 'web', grants });
+  await assert.rejects(users.authenticate(undefined), /wants a login/);
+});
+
+test('a user who only has a token cannot log in with a password', async () => {
+  const users = new UserStore(checkConfig({ users: [{ name: 'web', tokenHash: hashToken(TOKEN) }] }));
+  await assert.rejects(users.authenticate({ user: 'web', password: TOKEN }), /refused/);
+  await assert.rejects(users.authenticate({ user: 'web', password: '' }), /refused/);
+});
+
+test('more than 66 logins by password at once are refused instead of queued without end', async () => {
+  const users = new UserStore(checkConfig({ users: [{ name: 'ann', passwordHash: 'scrypt:10:1:1:AAAAAAAAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' }] }));
+  const results = await Promise.allSettled(
+    Array.from({ length: 70 }, () => users.authenticate({ user: 'ann', password: 'wrong' })),
+  );
+  const codes = results.map((result) => (result.status === 'rejected' && RailheadError.is(result.reason) ? result.reason.code : 'in'));
+  assert.equal(codes.filter((code) => code === 'RATE_LIMITED').length, 4);
+  assert.equal(codes.filter((code) => code === 'UNAUTHENTICATED').length, 66);
+});
