@@ -34,6 +34,17 @@ export interface Principal {
   readonly grants: readonly Grant[];
 }
 
+/** What somebody shows to be let in. */
+export type Credentials = { readonly token: string } | { readonly user: string; readonly password: string };
+
+/** What every door of a server asks. */
+export interface Authenticator {
+  /** False: nobody needs to log in, and everybody is `LOCAL_PRINCIPAL`. */
+  readonly required: boolean;
+  /** @throws UNAUTHENTICATED, in the same words and after the same work whatever was wrong; RATE_LIMITED. */
+  authenticate(credentials: Credentials | undefined): Promise<Principal>;
+}
+
 /** Who talks to a broker embedded in the own process, or to one without a login on loopback. */
 export const LOCAL_PRINCIPAL: Principal = { name: 'local', grants: [{ namespace: '*', resource: '*', actions: 'all' }] };
 
