@@ -11,16 +11,17 @@ function ones(word: number): number {
 
 /** Bits `low` to `high` (inclusive) of one word. */
 function mask(low: number, high: number): number {
-  return (0xffffffff << low) & (0xffffffff >>> (31 - high));
+  return (-1 << low) & (-1 >>> (31 - high));
 }
 
 /** The members among the 4096 offsets from `base` on, one bit each. All arguments are offsets within that block. */
 export class Bitmap {
   readonly base: number;
-  readonly words: Uint32Array;
+  /** Signed, because the engine of Node keeps 32 signed bits in a register and boxes an unsigned word. */
+  readonly words: Int32Array;
   count = 0;
 
-  constructor(base: number, words = new Uint32Array(WORDS)) {
+  constructor(base: number, words = new Int32Array(WORDS)) {
     this.base = base;
     this.words = words;
     for (let index = 0; index < WORDS; index++) this.count += ones(this.#word(index));
@@ -41,7 +42,7 @@ export class Bitmap {
     const bit = offset - this.base;
     const word = this.#word(bit >>> 5);
     const added = word | (1 << (bit & 31));
-    if (word === added >>> 0) return false;
+    if (word === added) return false;
     this.words[bit >>> 5] = added;
     this.count++;
     return true;
@@ -64,7 +65,7 @@ export class Bitmap {
 
   /** The first offset at or after `from` that is no member, or the end of the block. */
   gap(from: number): number {
-    return this.#scan(from, 0xffffffff);
+    return this.#scan(from, -1);
   }
 
   /** One after the last member before `before`, or `base` when there is none. */

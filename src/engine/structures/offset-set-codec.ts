@@ -51,6 +51,8 @@ export function encodeRuns(containers: readonly EncodableContainer[], size: numb
   let at = HEADER_BYTES;
   let bitsAt = HEADER_BYTES + items * ITEM_BYTES;
   const bytes = Buffer.allocUnsafeSlow(bitsAt + bitmaps * BITMAP_BYTES);
+  // Node runs on little-endian machines; the words in memory are the bytes of the drawing.
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   bytes.writeUInt32LE(VERSION, 0);
   bytes.writeUInt32LE(items, 4);
   bytes.writeDoubleLE(size, 8);
@@ -69,8 +71,7 @@ export function encodeRuns(containers: readonly EncodableContainer[], size: numb
       }
     } else {
       item(bitmap.base, -bitmap.count);
-      // Node runs on little-endian machines; the words in memory are the bytes of the drawing.
-      bytes.set(new Uint8Array(bitmap.words.buffer, bitmap.words.byteOffset, BITMAP_BYTES), bitsAt);
+      words.set(bitmap.words, bitsAt / 4);
       bitsAt += BITMAP_BYTES;
     }
   });
@@ -105,8 +106,8 @@ export function decodeRuns(input: Uint8Array, visitor: RunVisitor): void {
       visitor.run(first, next);
     } else {
       if (first % BLOCK !== 0 || bitsAt + BITMAP_BYTES > bytes.byteLength) throw damaged(`has the impossible bitmap ${index} at ${first}`);
-      const words = new Uint32Array(BITMAP_BYTES / 4);
-      new Uint8Array(words.buffer).set(bytes.subarray(bitsAt, bitsAt + BITMAP_BYTES));
+      const words = new Int32Array(BITMAP_BYTES / 4);
+      bytes.copy(new Uint8Array(words.buffer), 0, bitsAt, bitsAt + BITMAP_BYTES);
       bitsAt += BITMAP_BYTES;
       const bitmap = new Bitmap(first, words);
       if (bitmap.count !== -length) throw damaged(`has ${bitmap.count} members in the bitmap at ${first} and announces ${-length}`);
