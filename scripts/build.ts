@@ -3,7 +3,17 @@
  * process that loads the package both ways still has one copy of the code, so `instanceof` and shared brokers hold.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 
@@ -21,10 +31,14 @@ function fail(sentence: string): never {
 }
 
 rmSync(fresh, { recursive: true, force: true });
-const tsc = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', fresh], {
-  cwd: root,
-  stdio: 'inherit',
-});
+const tsc = spawnSync(
+  process.execPath,
+  [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', fresh],
+  {
+    cwd: root,
+    stdio: 'inherit',
+  },
+);
 if (tsc.status !== 0) fail('The build stops: the types above must be right first (npm run types).');
 
 mkdirSync(fresh, { recursive: true });
@@ -53,7 +67,10 @@ for (const door of DOORS) {
   if (!existsSync(path)) fail(`The build stops: src/${door}.ts is a door of the package and is not there.`);
   const names = Object.keys(require(path)).sort();
   const specifier = `./${door.split('/').at(-1)}.js`;
-  writeFileSync(join(fresh, `${door}.mjs`), `export {\n${names.map((name) => `  ${name},\n`).join('')}} from '${specifier}';\n`);
+  writeFileSync(
+    join(fresh, `${door}.mjs`),
+    `export {\n${names.map((name) => `  ${name},\n`).join('')}} from '${specifier}';\n`,
+  );
   writeFileSync(join(fresh, `${door}.d.mts`), `export * from '${specifier}';\n`);
 }
 

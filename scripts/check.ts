@@ -9,7 +9,10 @@ const STEPS = ['format:check', 'lint', 'types', 'knip'];
 const failing = STEPS.filter((name) => {
   console.log(`\n== npm run ${name}`);
   const started = performance.now();
-  const { status } = spawnSync('npm', ['run', '--silent', name], { stdio: 'inherit', shell: process.platform === 'win32' });
+  const { status } = spawnSync('npm', ['run', '--silent', name], {
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
   console.log(`${status === 0 ? 'ok' : 'FAILED'} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   return status !== 0;
 });

@@ -107,7 +107,6 @@ export class Reporter {
     // A suite fails because a test in it did, and that test has been shown; its own hooks failing is its own failure.
     const isEcho = event.type === 'test:fail' && failureType(event.data.details.error) === 'subtestsFailed';
     if (isEcho) return;
-    if (data.details.type === 'suite' && event.type === 'test:pass') return;
 
     const pending = data.skip ?? data.todo;
     if (pending !== undefined && pending !== false) {
@@ -116,6 +115,7 @@ export class Reporter {
       this.#skipped.push(`  ${title}\n      because: ${reason}\n`);
       return;
     }
+    if (data.details.type === 'suite' && event.type === 'test:pass') return;
     const ms = data.details.duration_ms;
     if (ms > SLOW_MS) this.#slow.push({ name: title, ms });
     if (event.type === 'test:pass') {
@@ -162,7 +162,7 @@ function failureType(error: unknown): unknown {
 function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return inspect(error, { depth: 6 });
   if ('exitCode' in error && 'signal' in error) {
-    const how = error.signal === null ? `with code ${String(error.exitCode)}` : `by signal ${String(error.signal)}`;
+    const how = typeof error.signal === 'string' ? `by signal ${error.signal}` : `with code ${Number(error.exitCode)}`;
     return `The process of this file ended ${how}; its output is above.`;
   }
   if (error.cause instanceof Error) return describeError(error.cause);
@@ -179,7 +179,9 @@ function describeError(error: Error): string {
     lines.splice(1, 0, `code: ${inspect(error.code)}`);
   }
   if (error.cause !== undefined) {
-    lines.push(`cause: ${error.cause instanceof Error ? describeError(error.cause) : inspect(error.cause, { depth: 4 })}`);
+    lines.push(
+      `cause: ${error.cause instanceof Error ? describeError(error.cause) : inspect(error.cause, { depth: 4 })}`,
+    );
   }
   if (error instanceof AggregateError) {
     for (const one of error.errors) lines.push(`one of: ${one instanceof Error ? describeError(one) : inspect(one)}`);

@@ -17,7 +17,9 @@ const { values, positionals } = parseArgs({
 
 const missing = positionals.filter((path) => !path.includes('*') && !existsSync(path));
 if (missing.length > 0) {
-  console.error(`No such test file: ${missing.join(', ')}. Give paths from ${process.cwd()}, such as src/core/units.test.ts.`);
+  console.error(
+    `No such test file: ${missing.join(', ')}. Give paths from ${process.cwd()}, such as src/core/units.test.ts.`,
+  );
   process.exit(1);
 }
 const patterns = positionals.length > 0 ? positionals : ['src/**/*.test.ts', 'test/**/*.test.ts'];
