@@ -1,0 +1,116 @@
+/** What users write around the package, as text: these files run in a project that knows only the installed tarball. */
+
+const DOORS = `['railhead', 'railhead/server', 'railhead/testing']`;
+
+export const DOORS_MJS = `
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+const require = createRequire(import.meta.url);
+for (const door of ${DOORS}) {
+  const imported = await import(door);
+  const required = require(door);
+  const names = Object.keys(required).sort();
+  assert.ok(names.length > 0, door + ' exports nothing');
+  assert.deepEqual(Object.keys(imported).filter((name) => name !== 'module.exports').sort(), names, door);
+  for (const name of names) assert.equal(imported[name], required[name], door + ' has two copies of ' + name);
+}
+const { open, connect } = await import('railhead');
+assert.equal(typeof open, 'function');
+assert.equal(typeof connect, 'function');
+`;
+
+/** The body of a test or a program with \`testBroker\` in scope. */
+const ROUND_TRIP = `
+  const broker = await testBroker();
+  try {
+    const queue = broker.rail.queue('jobs');
+    await queue.send({ n: 1 });
+    const [message] = await queue.fetch({ max: 1, wait: '5s' });
+    if (message === undefined || message.body.n !== 1) throw new Error('got ' + JSON.stringify(message));
+    await message.ack();
+  } finally {
+    await broker.close();
+  }
+`;
+
+export const ROUND_TRIP_MJS = `import { testBroker } from 'railhead/testing';\n${ROUND_TRIP}`;
+
+export const ROUND_TRIP_CJS = `
+const { testBroker } = require('railhead/testing');
+async function main() {${ROUND_TRIP}}
+main().catch((error) => { console.error(error); process.exitCode = 1; });
+`;
+
+export const JEST: Record<string, string> = {
+  'package.json': '{ "private": true }\n',
+  'queue.test.js': `
+const { RailheadError } = require('railhead');
+const { testBroker } = require('railhead/testing');
+test('a message goes through a queue', async () => {${ROUND_TRIP}});
+test('errors are recognised', () => { expect(RailheadError.is(new RailheadError('CLOSED', 'x'), 'CLOSED')).toBe(true); });
+`,
+};
+
+export const VITEST: Record<string, string> = {
+  'package.json': '{ "private": true, "type": "module" }\n',
+  'queue.test.ts': `
+import { expect, test } from 'vitest';
+import { RailheadError } from 'railhead';
+import { testBroker } from 'railhead/testing';
+test('a message goes through a queue', async () => {
+  const broker = await testBroker();
+  const queue = broker.rail.queue('jobs');
+  await queue.send({ n: 1 });
+  const [message] = await queue.fetch({ max: 1, wait: '5s' });
+  expect(message?.body).toEqual({ n: 1 });
+  await message?.ack();
+  await broker.close();
+});
+test('errors are recognised', () => { expect(RailheadError.is(new RailheadError('CLOSED', 'x'), 'CLOSED')).toBe(true); });
+`,
+};
+
+const MAIN_TS = `
+import { connect, open, RailheadError } from 'railhead';
+import * as server from 'railhead/server';
+import { testBroker } from 'railhead/testing';
+
+export async function main(): Promise<void> {
+  if (typeof open !== 'function' || typeof connect !== 'function' || Object.keys(server).length === 0) throw new Error('a door is empty');
+  const broker = await testBroker();
+  try {
+    const { id } = await broker.rail.queue('jobs').send({ n: 1 });
+    const text: string = id;
+    if (text === '') throw new RailheadError('INVALID', 'The id is empty.');
+  } finally {
+    await broker.close();
+  }
+}
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
+`;
+
+function project(type: 'module' | 'commonjs', compilerOptions: Record<string, unknown>): Record<string, string> {
+  const shared = { strict: true, target: 'es2023', types: ['node'], outDir: 'out', rootDir: '.', skipLibCheck: false };
+  return {
+    'package.json': JSON.stringify({ private: true, type }),
+    'tsconfig.json': JSON.stringify({ compilerOptions: { ...shared, ...compilerOptions }, files: ['main.ts'] }),
+    'main.ts': MAIN_TS,
+  };
+}
+
+/** By the setting that people know the project by. CommonJS is what NestJS and Next.js servers are compiled to. */
+export const TYPESCRIPT: Record<string, Record<string, string>> = {
+  'module nodenext, ES module': project('module', { module: 'nodenext' }),
+  'module nodenext, CommonJS': project('commonjs', { module: 'nodenext' }),
+  'module esnext, resolution bundler': project('module', { module: 'esnext', moduleResolution: 'bundler' }),
+  'module commonjs with decorators, as NestJS has it': project('commonjs', {
+    module: 'commonjs',
+    moduleResolution: 'bundler',
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    esModuleInterop: true,
+  }),
+};

@@ -1,0 +1,215 @@
+/**
+ * Packs the package, installs the tarball without install scripts as a user would, and loads it every way users do: on
+ * the oldest Node it supports and on this one, by import and require, from TypeScript, in jest and in vitest.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { lstat, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { samplesOf } from '../samples.ts';
+import * as consumer from './consumers.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const OLDEST_NODE = '22.18.0';
+/** What `npm i railhead` puts on a disk, its dependencies included. */
+const MAX_INSTALLED_BYTES = 25e6;
+const STEP_TIMEOUT_MS = 120_000;
+
+const DOORS = ['src/index.ts', 'src/server/index.ts', 'src/testing/index.ts', 'src/cli/main.ts'];
+const missing = DOORS.filter((door) => !existsSync(join(root, door)));
+const skip = missing.length > 0 ? `doors of the package are not there yet: ${missing.join(', ')}` : false;
+
+describe('the packed package', { skip, timeout: 5 * STEP_TIMEOUT_MS }, () => {
+  let directory = '';
+  let oldNode = '';
+  /** A project of a user with the tarball installed, and nothing else. */
+  let project = '';
+
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'railhead-package-'));
+    project = join(directory, 'project');
+    await mkdir(project);
+    await succeed('npm', ['pack', '--pack-destination', directory], root);
+    const tarball = readdirSync(directory).find((name) => name.endsWith('.tgz'));
+    assert.ok(tarball, 'npm pack made no tarball');
+    await writeFile(join(project, 'package.json'), '{ "private": true }\n');
+    await npmInstall(project, join(directory, tarball));
+    oldNode = await installNode(join(directory, 'runtime'));
+  });
+  after(() => rm(directory, { recursive: true, force: true }));
+
+  test(`it installs in less than ${MAX_INSTALLED_BYTES / 1e6} MB`, async () => {
+    const sizes = await installedSizes(join(project, 'node_modules'));
+    const total = sizes.reduce((sum, [, bytes]) => sum + bytes, 0);
+    const list = sizes.map(([name, bytes]) => `  ${(bytes / 1e6).toFixed(2).padStart(6)} MB  ${name}`).join('\n');
+    console.log(
+      `Installed: ${(total / 1e6).toFixed(1)} MB in ${sizes.length} packages; the largest:\n${list.split('\n').slice(0, 6).join('\n')}`,
+    );
+    assert.ok(total <= MAX_INSTALLED_BYTES, `It is ${total} bytes. Load what only some need when it is used.\n${list}`);
+  });
+
+  test('the tarball has the code, the types and the licence, and no sources or tests', async () => {
+    const files = await readdir(join(project, 'node_modules/railhead'), { recursive: true });
+    for (const file of [
+      'LICENSE',
+      'NOTICE',
+      'dist/index.js',
+      'dist/index.mjs',
+      'dist/index.d.ts',
+      'dist/index.d.mts',
+    ]) {
+      assert.ok(files.includes(file), `${file} is missing`);
+    }
+    const unwanted = files.filter((file) => /(^|\/)(src|test|benches)\/|\.test\.|(?<!\.d)\.m?ts$/.test(file));
+    assert.deepEqual(unwanted, []);
+  });
+
+  for (const version of [OLDEST_NODE, process.versions.node]) {
+    describe(`on Node ${version}`, () => {
+      const node = (): string => (version === OLDEST_NODE ? oldNode : process.execPath);
+
+      test('is the Node it says', async () => {
+        assert.equal((await succeed(node(), ['--version'], project)).trim(), `v${version}`);
+      });
+
+      test('every door loads by import and by require, and both give the same objects', async () => {
+        await writeFile(join(project, 'doors.mjs'), consumer.DOORS_MJS);
+        await succeed(node(), ['doors.mjs'], project);
+      });
+
+      test('a message goes through a test broker from an ES module and from CommonJS', async () => {
+        await writeFile(join(project, 'round-trip.mjs'), consumer.ROUND_TRIP_MJS);
+        await writeFile(join(project, 'round-trip.cjs'), consumer.ROUND_TRIP_CJS);
+        await succeed(node(), ['round-trip.mjs'], project);
+        await succeed(node(), ['round-trip.cjs'], project);
+      });
+
+      test('the command says its version', async () => {
+        const { version: expected } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+          version: string;
+        };
+        const output = await succeed(node(), [join(project, 'node_modules/.bin/railhead'), '--version'], project);
+        assert.ok(output.includes(expected), output);
+      });
+
+      test('the sample of README.md runs as pasted', async (t) => {
+        const sample = firstSample();
+        if (sample === undefined) return t.skip('README.md has no ts sample yet');
+        const place = join(project, `readme-${version}`);
+        await mkdir(place);
+        await writeFile(join(place, 'package.json'), '{ "type": "module" }\n');
+        await writeFile(join(place, 'sample.ts'), sample);
+        await succeed(node(), ['sample.ts'], place);
+      });
+    });
+  }
+
+  for (const [name, files] of Object.entries(consumer.TYPESCRIPT)) {
+    test(`a TypeScript project compiles and runs with ${name}`, async () => {
+      const place = join(project, `types-${name.replaceAll(/\W+/g, '-')}`);
+      await writeAll(place, files);
+      await succeed(
+        process.execPath,
+        [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.', '--typeRoots', join(root, 'node_modules/@types')],
+        place,
+      );
+      await succeed(process.execPath, ['out/main.js'], place);
+    });
+  }
+
+  test('jest runs it with default settings', async () => {
+    await writeAll(join(project, 'with-jest'), consumer.JEST);
+    await succeed(
+      process.execPath,
+      [join(root, 'node_modules/jest/bin/jest.js'), '--ci', '--rootDir', '.'],
+      join(project, 'with-jest'),
+    );
+  });
+
+  test('vitest runs it with default settings', async () => {
+    const place = join(project, 'with-vitest');
+    await writeAll(place, consumer.VITEST);
+    await mkdir(join(place, 'node_modules'));
+    await symlink(join(root, 'node_modules/vitest'), join(place, 'node_modules/vitest'));
+    await succeed(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', '.'], place);
+  });
+});
+
+function firstSample(): string | undefined {
+  const readme = join(root, 'README.md');
+  if (!existsSync(readme)) return undefined;
+  return samplesOf(readFileSync(readme, 'utf8')).find(({ language }) => language === 'ts')?.code;
+}
+
+async function writeAll(place: string, files: Record<string, string>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(place, name)), { recursive: true });
+    await writeFile(join(place, name), text);
+  }
+}
+
+/** The oldest Node, from the same registry as everything else; npm keeps it in its cache for the next run. */
+async function installNode(place: string): Promise<string> {
+  const os = process.platform === 'win32' ? 'win' : process.platform;
+  const prefix = os === 'darwin' && process.arch === 'arm64' ? 'node-bin' : 'node';
+  const name = `${prefix}-${os}-${process.arch}`;
+  await mkdir(place);
+  await writeFile(join(place, 'package.json'), '{ "private": true }\n');
+  await npmInstall(place, `${name}@${OLDEST_NODE}`);
+  return join(place, 'node_modules', name, 'bin', os === 'win' ? 'node.exe' : 'node');
+}
+
+async function npmInstall(place: string, what: string): Promise<void> {
+  await succeed('npm', ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', what], place);
+}
+
+/** Bytes of every installed package, largest first. */
+async function installedSizes(modules: string): Promise<[name: string, bytes: number][]> {
+  const sizes = new Map<string, number>();
+  for (const entry of await readdir(modules, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const [scope = '', name = ''] = path.slice(modules.length + 1).split(/[\\/]/);
+    const owner = scope.startsWith('@') ? `${scope}/${name}` : scope;
+    if (owner === '.bin' || owner === '.package-lock.json') continue;
+    sizes.set(owner, (sizes.get(owner) ?? 0) + (await lstat(path)).size);
+  }
+  return [...sizes].sort(([, a], [, b]) => b - a);
+}
+
+/** Runs to the end and gives what it printed; fails with that when the code is not 0. */
+async function succeed(command: string, args: string[], cwd: string): Promise<string> {
+  const { code, output } = await run(command, args, cwd);
+  assert.equal(code, 0, `${command} ${args.join(' ')}\nended with ${code}:\n${output}`);
+  return output;
+}
+
+function run(command: string, args: string[], cwd: string): Promise<{ code: number | string | null; output: string }> {
+  // What `npm test` tells its children about itself would make an npm in another directory install into this one.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) =>
+        !/^npm_(package|lifecycle|command|execpath|config_local_prefix)|^NODE_(OPTIONS|TEST_CONTEXT)$|^INIT_CWD$/.test(
+          name,
+        ),
+    ),
+  );
+  return new Promise((done, failed) => {
+    const shell = process.platform === 'win32' && command === 'npm';
+    const child = spawn(command, args, {
+      cwd,
+      env,
+      shell,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: STEP_TIMEOUT_MS,
+    });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    child.on('error', failed);
+    child.on('close', (code, signal) => done({ code: signal ?? code, output }));
+  });
+}
