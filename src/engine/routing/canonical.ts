@@ -3,7 +3,8 @@
  * For plain data: what msgpack or JSON can carry.
  */
 export function canonicalText(value: unknown): string {
-  if (value instanceof Uint8Array) return `b${Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+  if (value instanceof Uint8Array)
+    return `b${Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
   if (Array.isArray(value)) return `[${value.map(canonicalText).join()}]`;
   if (typeof value === 'object' && value !== null) {
     const properties = Object.entries(value).filter(([, inner]) => inner !== undefined);

@@ -47,8 +47,18 @@ describe('compileFilter', () => {
       [{ cidr: '2001:db8::/33' }, ['2001:db8:7fff::1'], ['2001:db8:8000::', '2001:db9::', '32.1.13.184']],
     ];
     for (const [condition, yes, no] of table) {
-      for (const value of yes) assert.equal(accepts([condition], value), true, `${JSON.stringify(condition)} accepts ${String(JSON.stringify(value))}`);
-      for (const value of no) assert.equal(accepts([condition], value), false, `${JSON.stringify(condition)} refuses ${String(JSON.stringify(value))}`);
+      for (const value of yes)
+        assert.equal(
+          accepts([condition], value),
+          true,
+          `${JSON.stringify(condition)} accepts ${String(JSON.stringify(value))}`,
+        );
+      for (const value of no)
+        assert.equal(
+          accepts([condition], value),
+          false,
+          `${JSON.stringify(condition)} refuses ${String(JSON.stringify(value))}`,
+        );
     }
   });
 
@@ -108,12 +118,21 @@ describe('compileFilter', () => {
       [{ a: [{ anythingBut: [null] }] }, /anythingBut: null/],
       [{ a: [{ anythingBut: { exists: true } }] }, /prefix, suffix and wildcard/],
       [{ a: Array.from({ length: 101 }, () => 'x') }, /more than 100/],
-      [{ a: [{ anythingBut: Array.from({ length: 60 }, (_, i) => i) }], b: [{ anythingBut: Array.from({ length: 60 }, (_, i) => i) }] }, /more than 100/],
+      [
+        {
+          a: [{ anythingBut: Array.from({ length: 60 }, (_, i) => i) }],
+          b: [{ anythingBut: Array.from({ length: 60 }, (_, i) => i) }],
+        },
+        /more than 100/,
+      ],
     ];
     for (const [filter, words] of table) {
       assert.throws(
         () => compileFilter(filter as Filter, 'The filter of q'),
-        (error) => RailheadError.is(error, 'INVALID') && error.message.startsWith('The filter of q ') && words.test(error.message),
+        (error) =>
+          RailheadError.is(error, 'INVALID') &&
+          error.message.startsWith('The filter of q ') &&
+          words.test(error.message),
         JSON.stringify(filter),
       );
     }
@@ -127,9 +146,12 @@ describe('compileWildcard', () => {
       if (pattern[0] === '*') return plain(pattern.slice(1), value) || (value !== '' && plain(pattern, value.slice(1)));
       return value !== '' && pattern[0] === value[0] && plain(pattern.slice(1), value.slice(1));
     };
-    const text = (letters: string): fc.Arbitrary<string> => fc.string({ unit: fc.constantFrom(...letters), maxLength: 12, size: 'max' });
+    const text = (letters: string): fc.Arbitrary<string> =>
+      fc.string({ unit: fc.constantFrom(...letters.split('')), maxLength: 12, size: 'max' });
     fc.assert(
-      fc.property(text('ab*'), text('ab'), (pattern, value) => assert.equal(compileWildcard(pattern)(value), plain(pattern, value))),
+      fc.property(text('ab*'), text('ab'), (pattern, value) =>
+        assert.equal(compileWildcard(pattern)(value), plain(pattern, value)),
+      ),
       { numRuns: 2000 },
     );
   });
@@ -155,7 +177,27 @@ describe('parseAddress', () => {
     assert.equal(hex('1::'), '0001' + '0'.repeat(28));
     assert.equal(hex('2001:DB8:0:0:8:800:200C:417A'), '20010db80000000000080800200c417a');
     assert.equal(hex('::ffff:1.2.3.4'), '0'.repeat(20) + 'ffff01020304');
-    const wrong = ['', '1.2.3', '1.2.3.4.5', '256.1.1.1', '01.2.3.4', '1.2.3.-4', ' 1.2.3.4', ':', ':::', '1::2::3', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9', '1:2:3:4:5:6:7::8', '12345::', 'g::', '1.2.3.4::', 'fe80::1%eth0', '1:2:3:4:5:6:7:1.2.3.4', '::1.2.3'];
+    const wrong = [
+      '',
+      '1.2.3',
+      '1.2.3.4.5',
+      '256.1.1.1',
+      '01.2.3.4',
+      '1.2.3.-4',
+      ' 1.2.3.4',
+      ':',
+      ':::',
+      '1::2::3',
+      '1:2:3:4:5:6:7',
+      '1:2:3:4:5:6:7:8:9',
+      '1:2:3:4:5:6:7::8',
+      '12345::',
+      'g::',
+      '1.2.3.4::',
+      'fe80::1%eth0',
+      '1:2:3:4:5:6:7:1.2.3.4',
+      '::1.2.3',
+    ];
     for (const text of wrong) assert.equal(hex(text), undefined, text);
   });
 
@@ -171,7 +213,9 @@ describe('parseAddress', () => {
       ['::1/128', '::1', true],
       ['::1/128', '::2', false],
     ];
-    for (const [range, address, inside] of table) assert.equal(compileIpRange(range)?.(address), inside, `${address} in ${range}`);
-    for (const range of ['', '/8', '1.2.3.4/', '1.2.3.4/08', '1.2.3.4/-1', '::/129', '1.2.3.4/8/8']) assert.equal(compileIpRange(range), undefined, range);
+    for (const [range, address, inside] of table)
+      assert.equal(compileIpRange(range)?.(address), inside, `${address} in ${range}`);
+    for (const range of ['', '/8', '1.2.3.4/', '1.2.3.4/08', '1.2.3.4/-1', '::/129', '1.2.3.4/8/8'])
+      assert.equal(compileIpRange(range), undefined, range);
   });
 });

@@ -83,7 +83,8 @@ class FilterCompiler {
   }
 
   compile(filter: unknown): NamedConditions[] {
-    if (!isRecord(filter)) throw this.#invalid(`is ${show(filter)}; write an object of names, each with a list of conditions.`);
+    if (!isRecord(filter))
+      throw this.#invalid(`is ${show(filter)}; write an object of names, each with a list of conditions.`);
     return Object.entries(filter).map(([name, conditions]) => this.#named(name, conditions));
   }
 
@@ -93,9 +94,12 @@ class FilterCompiler {
       throw this.#invalid(`has a name of ${name.length} characters; 1 to ${MAX_FILTER_TEXT} are allowed.`);
     }
     const read = reader(name);
-    if (read === undefined) throw this.#invalid(`has the name ${show(name)}; of those with a '$' there are '$key' and '$contentType'.`);
+    if (read === undefined)
+      throw this.#invalid(`has the name ${show(name)}; of those with a '$' there are '$key' and '$contentType'.`);
     if (!Array.isArray(conditions) || conditions.length === 0) {
-      throw this.#invalid(`${where} ${show(conditions)}; write a list of at least one condition, such as ["a", {"prefix": "b"}].`);
+      throw this.#invalid(
+        `${where} ${show(conditions)}; write a list of at least one condition, such as ["a", {"prefix": "b"}].`,
+      );
     }
     const named: NamedConditions = { read, whenAbsent: false, whenPresent: false, equals: new Set(), tests: [] };
     for (const condition of conditions) this.#condition(named, condition, where);
@@ -115,7 +119,8 @@ class FilterCompiler {
     const [operator, operand] = this.#operator(condition, where);
     switch (operator) {
       case 'exists':
-        if (typeof operand !== 'boolean') throw this.#invalid(`${where} exists: ${show(operand)}; write true or false.`);
+        if (typeof operand !== 'boolean')
+          throw this.#invalid(`${where} exists: ${show(operand)}; write true or false.`);
         if (operand) named.whenPresent = true;
         else named.whenAbsent = true;
         return;
@@ -124,7 +129,10 @@ class FilterCompiler {
         return;
       case 'cidr': {
         const range = compileIpRange(this.#text(operand, `${where} cidr:`));
-        if (range === undefined) throw this.#invalid(`${where} cidr: ${show(operand)}; write an address and a length, such as "10.0.0.0/8" or "2001:db8::/32".`);
+        if (range === undefined)
+          throw this.#invalid(
+            `${where} cidr: ${show(operand)}; write an address and a length, such as "10.0.0.0/8" or "2001:db8::/32".`,
+          );
         named.tests.push(ifText(range));
         return;
       }
@@ -161,7 +169,8 @@ class FilterCompiler {
     if (isRecord(operand)) {
       const [operator, inner] = this.#operator(operand, place);
       const test = this.#shape(operator, inner, place);
-      if (test === undefined) throw this.#invalid(`${place} the operator ${show(operator)}; there are prefix, suffix and wildcard.`);
+      if (test === undefined)
+        throw this.#invalid(`${place} the operator ${show(operator)}; there are prefix, suffix and wildcard.`);
       return (value) => typeof value !== 'string' || !test(value);
     }
     const list: unknown[] = Array.isArray(operand) ? operand : [operand];
@@ -170,7 +179,9 @@ class FilterCompiler {
     for (const [index, value] of list.entries()) {
       if (index > 0) this.#count();
       if (typeof value !== 'string' && typeof value !== 'number') {
-        throw this.#invalid(`${place} ${show(value)}; write a text, a number, a list of these, or {"prefix": …}, {"suffix": …}, {"wildcard": …}.`);
+        throw this.#invalid(
+          `${place} ${show(value)}; write a text, a number, a list of these, or {"prefix": …}, {"suffix": …}, {"wildcard": …}.`,
+        );
       }
       excluded.add(this.#plain(value, place));
     }
@@ -180,7 +191,9 @@ class FilterCompiler {
   /** One comparison, or a lower bound followed by an upper one. */
   #numeric(operand: unknown, where: string): Test {
     const refuse = (): RailheadError =>
-      this.#invalid(`${where} numeric: ${show(operand)}; write ["=", 5], one bound such as [">", 0], or a range such as [">=", 0, "<", 10].`);
+      this.#invalid(
+        `${where} numeric: ${show(operand)}; write ["=", 5], one bound such as [">", 0], or a range such as [">=", 0, "<", 10].`,
+      );
     if (!Array.isArray(operand) || (operand.length !== 2 && operand.length !== 4)) throw refuse();
     const parts: readonly unknown[] = operand;
     const [first, low, second, high] = parts;
@@ -196,14 +209,18 @@ class FilterCompiler {
     if ((first !== '>' && first !== '>=') || (second !== '<' && second !== '<=')) throw refuse();
     if (typeof high !== 'number' || !Number.isFinite(high) || low > high) throw refuse();
     return (value) =>
-      typeof value === 'number' && (first === '>' ? value > low : value >= low) && (second === '<' ? value < high : value <= high);
+      typeof value === 'number' &&
+      (first === '>' ? value > low : value >= low) &&
+      (second === '<' ? value < high : value <= high);
   }
 
   #operator(condition: unknown, where: string): [operator: string, operand: unknown] {
     const entries = isRecord(condition) ? Object.entries(condition) : [];
     const only = entries.length === 1 ? entries[0] : undefined;
     if (only === undefined) {
-      throw this.#invalid(`${where} ${show(condition)}; a condition is a text, a number, true, false, null or an object with one operator.`);
+      throw this.#invalid(
+        `${where} ${show(condition)}; a condition is a text, a number, true, false, null or an object with one operator.`,
+      );
     }
     return only;
   }
@@ -215,7 +232,8 @@ class FilterCompiler {
   }
 
   #text(operand: unknown, place: string): string {
-    if (typeof operand !== 'string' || operand === '') throw this.#invalid(`${place} ${show(operand)}; write a text that is not empty.`);
+    if (typeof operand !== 'string' || operand === '')
+      throw this.#invalid(`${place} ${show(operand)}; write a text that is not empty.`);
     if (operand.length > MAX_FILTER_TEXT) {
       throw this.#invalid(`${place} a text of ${operand.length} characters; at most ${MAX_FILTER_TEXT} are allowed.`);
     }
@@ -239,6 +257,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** A short text of anything, for a message. */
 function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? `${value}n` : (JSON.stringify(value) ?? String(value));
+  const text = typeof value === 'bigint' ? `${value}n` : String(JSON.stringify(value));
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

@@ -7,7 +7,11 @@ import type { BindingDefinition } from '../../core/session.ts';
 import type { RouteEnvelope } from './filter.ts';
 import { Router, routesByEnvelope, routeThrough } from './router.ts';
 
-function to(topic: string, key = '', extra: { filter?: Filter; headers?: Headers; mode?: 'all' | 'any' } = {}): BindingDefinition {
+function to(
+  topic: string,
+  key = '',
+  extra: { filter?: Filter; headers?: Headers; mode?: 'all' | 'any' } = {},
+): BindingDefinition {
   const match = extra.headers === undefined ? null : { headers: extra.headers, mode: extra.mode ?? 'all' };
   return { key, match, filter: extra.filter ?? null, to: { topic } };
 }
@@ -16,8 +20,12 @@ function toRouter(router: string, key = ''): BindingDefinition {
   return { key, match: null, filter: null, to: { router } };
 }
 
-function world(...list: [name: string, type: RouterType, alternate: string | null, bindings: BindingDefinition[]][]): Map<string, Router> {
-  return new Map(list.map(([name, type, alternate, bindings]) => [name, Router.from({ name, type, alternate, bindings })]));
+function world(
+  ...list: [name: string, type: RouterType, alternate: string | null, bindings: BindingDefinition[]][]
+): Map<string, Router> {
+  return new Map(
+    list.map(([name, type, alternate, bindings]) => [name, Router.from({ name, type, alternate, bindings })]),
+  );
 }
 
 function routed(routers: Map<string, Router>, name: string, key: string, envelope: RouteEnvelope = {}): string[] {
@@ -26,7 +34,12 @@ function routed(routers: Map<string, Router>, name: string, key: string, envelop
 
 describe('Router', () => {
   it('direct: gives what is bound with an equal key, each target once', () => {
-    const routers = world(['r', 'direct', null, [to('a', 'x'), to('b', 'x'), to('c', 'y'), to('a', 'x', { filter: { h: ['1'] } })]]);
+    const routers = world([
+      'r',
+      'direct',
+      null,
+      [to('a', 'x'), to('b', 'x'), to('c', 'y'), to('a', 'x', { filter: { h: ['1'] } })],
+    ]);
     assert.deepEqual(routed(routers, 'r', 'x', { headers: { h: '1' } }), ['a', 'b']);
     assert.deepEqual(routed(routers, 'r', 'z'), []);
     assert.deepEqual(routed(routers, 'r', '__proto__'), []);
@@ -45,15 +58,33 @@ describe('Router', () => {
 
   it('headers: compares values deeply, all of them or any', () => {
     const wanted = { format: 'pdf', pages: 3, tags: ['a', { b: new Uint8Array([1]) }] };
-    const routers = world(['r', 'headers', null, [to('all', '', { headers: wanted }), to('any', '', { headers: wanted, mode: 'any' }), to('every', '', { headers: {} }), to('never', '', { headers: {}, mode: 'any' })]]);
+    const routers = world([
+      'r',
+      'headers',
+      null,
+      [
+        to('all', '', { headers: wanted }),
+        to('any', '', { headers: wanted, mode: 'any' }),
+        to('every', '', { headers: {} }),
+        to('never', '', { headers: {}, mode: 'any' }),
+      ],
+    ]);
     assert.deepEqual(routed(routers, 'r', '', { headers: { ...wanted, more: 1 } }), ['all', 'any', 'every']);
-    assert.deepEqual(routed(routers, 'r', '', { headers: { tags: ['a', { b: new Uint8Array([1]) }] } }), ['any', 'every']);
+    assert.deepEqual(routed(routers, 'r', '', { headers: { tags: ['a', { b: new Uint8Array([1]) }] } }), [
+      'any',
+      'every',
+    ]);
     assert.deepEqual(routed(routers, 'r', '', { headers: { format: 'PDF', pages: '3', tags: ['a'] } }), ['every']);
     assert.deepEqual(routed(routers, 'r', ''), ['every']);
   });
 
   it('asks the filter of a binding after its own match', () => {
-    const routers = world(['r', 'direct', null, [to('big', 'x', { filter: { size: [{ numeric: ['>', 10] }] } }), to('key', 'x', { filter: { $key: ['k'] } })]]);
+    const routers = world([
+      'r',
+      'direct',
+      null,
+      [to('big', 'x', { filter: { size: [{ numeric: ['>', 10] }] } }), to('key', 'x', { filter: { $key: ['k'] } })],
+    ]);
     assert.deepEqual(routed(routers, 'r', 'x', { headers: { size: 11 }, key: 'k' }), ['big', 'key']);
     assert.deepEqual(routed(routers, 'r', 'x', { headers: { size: 10 } }), []);
     assert.deepEqual(routed(routers, 'r', 'y', { headers: { size: 11 }, key: 'k' }), []);
@@ -62,12 +93,20 @@ describe('Router', () => {
   it('adds and removes a binding once, however its parts are ordered', () => {
     const router = new Router('r', 'topic');
     const binding = to('a', 'x.#', { filter: { one: ['1', { prefix: 'p' }], two: [2] } });
-    const same: BindingDefinition = { to: { topic: 'a' }, filter: { two: [2], one: ['1', { prefix: 'p' }] }, match: null, key: 'x.#' };
+    const same: BindingDefinition = {
+      to: { topic: 'a' },
+      filter: { two: [2], one: ['1', { prefix: 'p' }] },
+      match: null,
+      key: 'x.#',
+    };
     assert.deepEqual([router.add(binding), router.add(same), router.has(same), router.size], [true, false, true, 1]);
     assert.equal(router.add(to('a', 'x.#', { filter: { one: ['1', { prefix: 'p' }], two: ['2'] } })), true);
     assert.equal(router.add(toRouter('a', 'x.#')), true);
     assert.deepEqual([router.remove(same), router.remove(binding), router.size], [true, false, 2]);
-    assert.deepEqual([router.readsEnvelope, router.removeTarget({ topic: 'a' }), router.readsEnvelope, router.size], [true, 1, false, 1]);
+    assert.deepEqual(
+      [router.readsEnvelope, router.removeTarget({ topic: 'a' }), router.readsEnvelope, router.size],
+      [true, 1, false, 1],
+    );
   });
 
   it('routes the same after it was written as a definition and read', () => {
@@ -84,7 +123,13 @@ describe('Router', () => {
     assert.throws(() => new Router('r', 'topic').check(to('a', 'a.'.repeat(200))), invalid);
     assert.throws(() => new Router('r', 'direct').check(to('a', 'x', { headers: { a: 1 } })), invalid);
     assert.throws(() => new Router('r', 'fanout').add(to('a', '', { filter: JSON.parse('{"a":[]}') })), invalid);
-    assert.throws(() => new Router('r', 'headers').add(JSON.parse('{"key":"","match":{"headers":{},"mode":"some"},"filter":null,"to":{"topic":"a"}}')), invalid);
+    assert.throws(
+      () =>
+        new Router('r', 'headers').add(
+          JSON.parse('{"key":"","match":{"headers":{},"mode":"some"},"filter":null,"to":{"topic":"a"}}'),
+        ),
+      invalid,
+    );
   });
 });
 
@@ -113,7 +158,10 @@ describe('routeThrough', () => {
   });
 
   it('goes to the alternate when only a filter kept the message out', () => {
-    const routers = world(['a', 'fanout', 'b', [to('one', '', { filter: { h: ['1'] } })]], ['b', 'fanout', null, [to('rest')]]);
+    const routers = world(
+      ['a', 'fanout', 'b', [to('one', '', { filter: { h: ['1'] } })]],
+      ['b', 'fanout', null, [to('rest')]],
+    );
     assert.deepEqual(routed(routers, 'a', '', { headers: { h: '1' } }), ['one']);
     assert.deepEqual(routed(routers, 'a', ''), ['rest']);
   });
@@ -132,7 +180,10 @@ describe('routeThrough', () => {
       ['linked', 'fanout', null, [toRouter('filtered'), toRouter('linked')]],
       ['falls', 'direct', 'linked', []],
     );
-    assert.deepEqual(['plain', 'filtered', 'linked', 'falls', 'gone'].map((name) => routesByEnvelope(routers, name)), [false, true, true, true, false]);
+    assert.deepEqual(
+      ['plain', 'filtered', 'linked', 'falls', 'gone'].map((name) => routesByEnvelope(routers, name)),
+      [false, true, true, true, false],
+    );
     routers.get('linked')?.remove(toRouter('filtered'));
     assert.equal(routesByEnvelope(routers, 'falls'), false);
   });

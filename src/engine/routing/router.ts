@@ -173,8 +173,10 @@ export class Router {
   }
 }
 
+const MATCH_MODES: readonly string[] = ['all', 'any'];
+
 function compileMatch({ headers, mode }: NonNullable<BindingDefinition['match']>): CompiledFilter {
-  if (mode !== 'all' && mode !== 'any') {
+  if (!MATCH_MODES.includes(mode)) {
     throw new RailheadError('INVALID', `The binding matches headers by ${JSON.stringify(mode)}; write 'all' or 'any'.`);
   }
   const wanted = Object.entries(headers).map(([name, value]): [string, (got: HeaderValue) => boolean] => {

@@ -46,7 +46,8 @@ describe('TopicPatterns', () => {
       ['__proto__.#', '__proto__.x', true],
       ['__proto__', 'constructor', false],
     ];
-    for (const [pattern, key, expected] of table) assert.equal(matches(pattern, key), expected, `${pattern} for ${key}`);
+    for (const [pattern, key, expected] of table)
+      assert.equal(matches(pattern, key), expected, `${pattern} for ${key}`);
   });
 
   it('agrees with the plain definition, for many patterns at once and after removals', () => {
@@ -54,24 +55,45 @@ describe('TopicPatterns', () => {
     const pattern = fc.array(word, { minLength: 1, maxLength: 6 });
     const key = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 7 });
     fc.assert(
-      fc.property(fc.array(pattern, { maxLength: 12 }), fc.array(key, { maxLength: 6 }), fc.nat(11), (patterns, keys, removed) => {
-        const trie = new TopicPatterns<number>();
-        patterns.forEach((words, index) => assert.equal(trie.add(words.join('.'), index), true));
-        const gone = patterns[removed];
-        if (gone !== undefined) assert.equal(trie.remove(gone.join('.'), removed), true);
-        for (const words of keys) {
-          const expected = patterns.flatMap((p, index) => (index !== removed && shouldMatch(p, words) ? [index] : []));
-          assert.deepEqual([...trie.match(words.join('.'))].sort((a, b) => a - b), expected);
-        }
-      }),
+      fc.property(
+        fc.array(pattern, { maxLength: 12 }),
+        fc.array(key, { maxLength: 6 }),
+        fc.nat(11),
+        (patterns, keys, removed) => {
+          const trie = new TopicPatterns<number>();
+          patterns.forEach((words, index) => assert.equal(trie.add(words.join('.'), index), true));
+          const gone = patterns[removed];
+          if (gone !== undefined) assert.equal(trie.remove(gone.join('.'), removed), true);
+          for (const words of keys) {
+            const expected = patterns.flatMap((p, index) =>
+              index !== removed && shouldMatch(p, words) ? [index] : [],
+            );
+            assert.deepEqual(
+              [...trie.match(words.join('.'))].sort((a, b) => a - b),
+              expected,
+            );
+          }
+        },
+      ),
       { numRuns: 500 },
     );
   });
 
   it('says whether it changed', () => {
     const patterns = new TopicPatterns<string>();
-    assert.deepEqual([patterns.add('a.#', 'x'), patterns.add('a.#', 'x'), patterns.add('a.#', 'y')], [true, false, true]);
-    assert.deepEqual([patterns.remove('a', 'x'), patterns.remove('b.#', 'x'), patterns.remove('a.#', 'x'), patterns.remove('a.#', 'x')], [false, false, true, false]);
+    assert.deepEqual(
+      [patterns.add('a.#', 'x'), patterns.add('a.#', 'x'), patterns.add('a.#', 'y')],
+      [true, false, true],
+    );
+    assert.deepEqual(
+      [
+        patterns.remove('a', 'x'),
+        patterns.remove('b.#', 'x'),
+        patterns.remove('a.#', 'x'),
+        patterns.remove('a.#', 'x'),
+      ],
+      [false, false, true, false],
+    );
     assert.deepEqual([...patterns.match('a.b')], ['y']);
   });
 

@@ -31,7 +31,10 @@ export function checkPattern(pattern: string): void {
   checkLength(pattern, 'pattern');
   const words = wordsOf(pattern).length;
   if (words > MAX_PATTERN_WORDS) {
-    throw new RailheadError('INVALID', `The pattern has ${words} words; at most ${MAX_PATTERN_WORDS} between dots are allowed.`);
+    throw new RailheadError(
+      'INVALID',
+      `The pattern has ${words} words; at most ${MAX_PATTERN_WORDS} between dots are allowed.`,
+    );
   }
 }
 
@@ -39,7 +42,11 @@ function checkLength(text: string, what: string): void {
   // A character takes three bytes at most: nearly every text passes without being counted.
   if (text.length * 3 <= MAX_KEY_BYTES) return;
   const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_KEY_BYTES) throw new RailheadError('INVALID', `The routing ${what} takes ${bytes} bytes; at most ${MAX_KEY_BYTES} are allowed.`);
+  if (bytes > MAX_KEY_BYTES)
+    throw new RailheadError(
+      'INVALID',
+      `The routing ${what} takes ${bytes} bytes; at most ${MAX_KEY_BYTES} are allowed.`,
+    );
 }
 
 /**

@@ -8,7 +8,10 @@ export function compileWildcard(pattern: string): (value: string) => boolean {
   const start = pieces[0] ?? '';
   const end = pieces[pieces.length - 1] ?? '';
   if (pieces.length === 1) return (value) => value === pattern;
-  const finders = pieces.slice(1, -1).filter((piece) => piece !== '').map(finder);
+  const finders = pieces
+    .slice(1, -1)
+    .filter((piece) => piece !== '')
+    .map(finder);
   return (value) => {
     const last = value.length - end.length;
     if (last < start.length || !value.startsWith(start) || !value.endsWith(end)) return false;

@@ -18,7 +18,10 @@ function runs(cron: string, timezone: string, from: string, count: number): stri
 
 describe('nextRun', () => {
   it('gives the next time in the zone, strictly after the given one', () => {
-    assert.deepEqual(runs('0 3 * * *', 'Europe/Berlin', '2026-01-10T02:00:00Z', 2), ['2026-01-11T02:00', '2026-01-12T02:00']);
+    assert.deepEqual(runs('0 3 * * *', 'Europe/Berlin', '2026-01-10T02:00:00Z', 2), [
+      '2026-01-11T02:00',
+      '2026-01-12T02:00',
+    ]);
     assert.equal(nextRun('0 0 * * *', 'UTC', Date.UTC(2026, 0, 1) - 1), Date.UTC(2026, 0, 1));
     assert.equal(nextRun('0 0 * * *', 'UTC', Date.UTC(2026, 0, 1)), Date.UTC(2026, 0, 2));
     assert.equal(nextRun('*/5 * * * * *', 'UTC', Date.UTC(2026, 0, 1) + 1), Date.UTC(2026, 0, 1) + 5_000);
@@ -27,16 +30,29 @@ describe('nextRun', () => {
   });
 
   it('runs a fixed time that does not exist at the moment the clock is put forward', () => {
-    assert.deepEqual(runs('30 2 * * *', 'Europe/Berlin', '2026-03-28T12:00:00Z', 2), ['2026-03-29T01:00', '2026-03-30T00:30']);
+    assert.deepEqual(runs('30 2 * * *', 'Europe/Berlin', '2026-03-28T12:00:00Z', 2), [
+      '2026-03-29T01:00',
+      '2026-03-30T00:30',
+    ]);
   });
 
   it('runs a fixed time that exists twice only the first time', () => {
-    assert.deepEqual(runs('30 2 * * *', 'Europe/Berlin', '2026-10-24T12:00:00Z', 2), ['2026-10-25T00:30', '2026-10-26T01:30']);
+    assert.deepEqual(runs('30 2 * * *', 'Europe/Berlin', '2026-10-24T12:00:00Z', 2), [
+      '2026-10-25T00:30',
+      '2026-10-26T01:30',
+    ]);
   });
 
   it('runs a repeating pattern in every hour that passes', () => {
-    assert.deepEqual(runs('0 * * * *', 'Europe/Berlin', '2026-03-29T00:00:00Z', 2), ['2026-03-29T01:00', '2026-03-29T02:00']);
-    assert.deepEqual(runs('0 * * * *', 'Europe/Berlin', '2026-10-24T23:30:00Z', 3), ['2026-10-25T00:00', '2026-10-25T01:00', '2026-10-25T02:00']);
+    assert.deepEqual(runs('0 * * * *', 'Europe/Berlin', '2026-03-29T00:00:00Z', 2), [
+      '2026-03-29T01:00',
+      '2026-03-29T02:00',
+    ]);
+    assert.deepEqual(runs('0 * * * *', 'Europe/Berlin', '2026-10-24T23:30:00Z', 3), [
+      '2026-10-25T00:00',
+      '2026-10-25T01:00',
+      '2026-10-25T02:00',
+    ]);
   });
 
   it('says null for a day that never comes', () => {
@@ -61,7 +77,8 @@ describe('nextRun', () => {
     for (const [cron, timezone, field, words] of table) {
       assert.throws(
         () => nextRun(cron, timezone, 0),
-        (error) => RailheadError.is(error, 'INVALID') && error.details?.['field'] === field && words.test(error.message),
+        (error) =>
+          RailheadError.is(error, 'INVALID') && error.details?.['field'] === field && words.test(error.message),
         `${cron} in ${timezone}`,
       );
     }

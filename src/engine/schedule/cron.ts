@@ -25,7 +25,10 @@ export function nextRun(cron: string, timezone: string, afterMs: number): number
     schedule = new Cron(cron, { timezone, paused: true, mode: '5-or-6-parts' });
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace(/^CronPattern: /, '') : String(error);
-    throw new RailheadError('INVALID', `The cron pattern ${JSON.stringify(cron)} is wrong: ${reason}`, { cause: error, details: { field: 'cron' } });
+    throw new RailheadError('INVALID', `The cron pattern ${JSON.stringify(cron)} is wrong: ${reason}`, {
+      cause: error,
+      details: { field: 'cron' },
+    });
   }
   return schedule.nextRun(new Date(afterMs))?.getTime() ?? null;
 }
@@ -38,7 +41,8 @@ function checkCron(cron: string): void {
   if (typeof cron !== 'string') refuse('is no text');
   if (cron.length > MAX_CRON_LENGTH) refuse(`has ${cron.length} characters, at most ${MAX_CRON_LENGTH} are allowed`);
   if (cron.startsWith('@')) {
-    if (!NICKNAMES.has(cron.toLowerCase())) refuse(`${JSON.stringify(cron)} is no nickname; there are ${[...NICKNAMES].join(', ')}`);
+    if (!NICKNAMES.has(cron.toLowerCase()))
+      refuse(`${JSON.stringify(cron)} is no nickname; there are ${[...NICKNAMES].join(', ')}`);
     return;
   }
   const fields = cron.trim().split(/\s+/).length;
@@ -56,7 +60,11 @@ function checkTimezone(timezone: string): void {
     // Refused below.
   }
   const got = JSON.stringify(String(timezone).slice(0, 64));
-  throw new RailheadError('INVALID', `The timezone ${got} is unknown; write a name of the IANA list such as 'UTC' or 'Europe/Berlin'.`, {
-    details: { field: 'timezone' },
-  });
+  throw new RailheadError(
+    'INVALID',
+    `The timezone ${got} is unknown; write a name of the IANA list such as 'UTC' or 'Europe/Berlin'.`,
+    {
+      details: { field: 'timezone' },
+    },
+  );
 }

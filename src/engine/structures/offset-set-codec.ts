@@ -64,7 +64,7 @@ export function encodeRuns(containers: readonly EncodableContainer[], size: numb
   containers.forEach(({ lo, hi, bitmap }, index) => {
     if (bitmap === null) item(lo, hi - lo);
     else if (asRuns[index] === true) {
-      for (let from = lo; from < hi; ) {
+      for (let from = lo; from < hi;) {
         const to = bitmap.gap(from);
         item(from, to - from);
         from = bitmap.next(to);
@@ -76,7 +76,8 @@ export function encodeRuns(containers: readonly EncodableContainer[], size: numb
     }
   });
   const pieces: Uint8Array[] = [];
-  for (let from = 0; from < bytes.byteLength; from += PIECE_BYTES) pieces.push(bytes.subarray(from, from + PIECE_BYTES));
+  for (let from = 0; from < bytes.byteLength; from += PIECE_BYTES)
+    pieces.push(bytes.subarray(from, from + PIECE_BYTES));
   return pieces;
 }
 
@@ -91,7 +92,8 @@ export function decodeRuns(input: Uint8Array, visitor: RunVisitor): void {
   if (bytes.byteLength < HEADER_BYTES || bytes.readUInt32LE(0) !== VERSION) throw damaged('has an unknown header');
   const items = bytes.readUInt32LE(4);
   let bitsAt = HEADER_BYTES + items * ITEM_BYTES;
-  if (bitsAt > bytes.byteLength) throw damaged(`announces ${items} items, which do not fit its ${bytes.byteLength} bytes`);
+  if (bitsAt > bytes.byteLength)
+    throw damaged(`announces ${items} items, which do not fit its ${bytes.byteLength} bytes`);
   let end = 0;
   let members = 0;
   for (let index = 0; index < items; index++) {
@@ -99,18 +101,26 @@ export function decodeRuns(input: Uint8Array, visitor: RunVisitor): void {
     const first = bytes.readDoubleLE(at);
     const length = bytes.readDoubleLE(at + 8);
     const next = length < 0 ? first + BLOCK : first + length;
-    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(length) || length === 0 || first < end || !Number.isSafeInteger(next)) {
+    if (
+      !Number.isSafeInteger(first) ||
+      !Number.isSafeInteger(length) ||
+      length === 0 ||
+      first < end ||
+      !Number.isSafeInteger(next)
+    ) {
       throw damaged(`has the impossible item ${index}: ${first}, ${length} after ${end}`);
     }
     if (length > 0) {
       visitor.run(first, next);
     } else {
-      if (first % BLOCK !== 0 || bitsAt + BITMAP_BYTES > bytes.byteLength) throw damaged(`has the impossible bitmap ${index} at ${first}`);
+      if (first % BLOCK !== 0 || bitsAt + BITMAP_BYTES > bytes.byteLength)
+        throw damaged(`has the impossible bitmap ${index} at ${first}`);
       const words = new Int32Array(BITMAP_BYTES / 4);
       bytes.copy(new Uint8Array(words.buffer), 0, bitsAt, bitsAt + BITMAP_BYTES);
       bitsAt += BITMAP_BYTES;
       const bitmap = new Bitmap(first, words);
-      if (bitmap.count !== -length) throw damaged(`has ${bitmap.count} members in the bitmap at ${first} and announces ${-length}`);
+      if (bitmap.count !== -length)
+        throw damaged(`has ${bitmap.count} members in the bitmap at ${first} and announces ${-length}`);
       visitor.bitmap(bitmap);
     }
     members += Math.abs(length);

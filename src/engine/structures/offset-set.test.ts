@@ -51,8 +51,16 @@ function change(model: Uint8Array, from: number, to: number, value: 0 | 1): numb
 
 describe('OffsetSet', () => {
   it('answers like a plain set, whatever is added, removed, taken, written and read', () => {
-    const offset = fc.oneof(fc.nat(LIMIT - 1), fc.nat(120).map((n) => 4096 + n * 2), fc.constantFrom(0, 4095, 4096, 8191, 8192, 12288));
-    const step = fc.record({ kind: fc.constantFrom(...STEPS), at: offset, length: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.nat(9000)) });
+    const offset = fc.oneof(
+      fc.nat(LIMIT - 1),
+      fc.nat(120).map((n) => 4096 + n * 2),
+      fc.constantFrom(0, 4095, 4096, 8191, 8192, 12288),
+    );
+    const step = fc.record({
+      kind: fc.constantFrom(...STEPS),
+      at: offset,
+      length: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.nat(9000)),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const model = new Uint8Array(LIMIT);

@@ -116,7 +116,11 @@ export class OffsetSet {
     let hi = to;
     let swallowed = 0;
     let end = index;
-    for (let container = this.#containers[end]; container !== undefined && container.lo < to; container = this.#containers[++end]) {
+    for (
+      let container = this.#containers[end];
+      container !== undefined && container.lo < to;
+      container = this.#containers[++end]
+    ) {
       if (container.bitmap === null && container.lo <= from && container.hi >= to) return this.#size - sizeBefore;
       swallowed += container.size;
       lo = Math.min(lo, container.lo);
@@ -325,7 +329,7 @@ export class OffsetSet {
     if (bitmap === null || (bitmap.count < hi - lo && bitmap.count > MIN_IN_BITMAP)) return;
     let index = this.#find(lo);
     index = this.#remove(index, index + 1);
-    for (let from = lo; from < hi; ) {
+    for (let from = lo; from < hi;) {
       const to = bitmap.gap(from);
       this.#insertRun(index, from, to);
       index = this.#find(to);
@@ -406,7 +410,11 @@ export class OffsetSet {
   /** End of the run that `start`, a member of the container at `index`, belongs to, at most `limit`. */
   #runEnd(index: number, start: number, limit: number): number {
     let end = start;
-    for (let container = this.#containers[index]; container !== undefined && container.lo <= end; container = this.#containers[++index]) {
+    for (
+      let container = this.#containers[index];
+      container !== undefined && container.lo <= end;
+      container = this.#containers[++index]
+    ) {
       end = container.bitmap === null ? container.hi : container.bitmap.gap(end);
       if (end >= limit) return limit;
       if (end < container.hi) break;

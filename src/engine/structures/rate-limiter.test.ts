@@ -55,16 +55,21 @@ describe('RateLimiter', () => {
 
   it('says yes after the wait it asked for, and not a millisecond before', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5000 }), fc.constantFrom(1_000, 60_000, 3_600_000), fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 20 }), (count, perMs, takes) => {
-        const limiter = new RateLimiter({ count, perMs });
-        let now = 1_700_000_000_000;
-        for (const n of takes) {
-          const wait = limiter.waitMs(n, now);
-          if (wait > 1) assert.equal(limiter.tryTake(n, now + wait - 1), false);
-          now += wait;
-          assert.equal(limiter.tryTake(n, now), true);
-        }
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 5000 }),
+        fc.constantFrom(1_000, 60_000, 3_600_000),
+        fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 20 }),
+        (count, perMs, takes) => {
+          const limiter = new RateLimiter({ count, perMs });
+          let now = 1_700_000_000_000;
+          for (const n of takes) {
+            const wait = limiter.waitMs(n, now);
+            if (wait > 1) assert.equal(limiter.tryTake(n, now + wait - 1), false);
+            now += wait;
+            assert.equal(limiter.tryTake(n, now), true);
+          }
+        },
+      ),
       { numRuns: 200 },
     );
   });

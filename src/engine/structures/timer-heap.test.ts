@@ -30,7 +30,10 @@ describe('TimerHeap', () => {
       fc.property(entries, entries, entries, (single, bulk, later) => {
         const heap = new TimerHeap();
         for (const [time, offset] of single) heap.push(time, offset);
-        heap.pushAll(bulk.map(([time]) => time), bulk.map(([, offset]) => offset));
+        heap.pushAll(
+          bulk.map(([time]) => time),
+          bulk.map(([, offset]) => offset),
+        );
         const decoded = new TimerHeap();
         decoded.push(1, 1);
         decoded.load(Buffer.concat([Buffer.alloc(3), heap.encode()]).subarray(3));

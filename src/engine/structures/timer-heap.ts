@@ -105,7 +105,8 @@ export class TimerHeap {
    */
   load(bytes: Uint8Array): void {
     this.clear();
-    if (bytes.byteLength % ENTRY_BYTES !== 0) throw damaged(`has ${bytes.byteLength} bytes, no multiple of ${ENTRY_BYTES}`);
+    if (bytes.byteLength % ENTRY_BYTES !== 0)
+      throw damaged(`has ${bytes.byteLength} bytes, no multiple of ${ENTRY_BYTES}`);
     // By way of a copy of one page: the bytes may lie at an address that numbers cannot be read from.
     const page = new Float64Array(PAGE_ENTRIES * 2);
     const pageBytes = new Uint8Array(page.buffer);
