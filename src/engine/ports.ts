@@ -33,6 +33,8 @@ export interface RecoveryReport {
   lastSequence: number;
   /** Bytes of a torn end that were cut, and where; null when the end was clean. */
   cut: { generation: number; byte: number; bytes: number } | null;
+  /** Ranges of sequences that a repair gave up, within what was handed over or before it. */
+  lost: { first: number; last: number }[];
   notices: string[];
 }
 
@@ -56,11 +58,21 @@ export interface Journal {
    * it returns. The position is that of the first byte of `body`.
    *
    * @throws STORAGE_FAILED, OUT_OF_SPACE. After either the journal accepts nothing more and must be opened anew.
+   * @throws TOO_LARGE for more than `status().maxBatchBytes`; nothing was written and the journal goes on.
    */
   append(body: readonly Uint8Array[], bytes: number, firstSequence: number, count: number): Position;
   /** Makes all that was appended before the call durable. Never called twice at once. A failure is final. */
   sync(): Promise<void>;
-  /** Bytes of entries. They must lie within one batch's body. */
+  /**
+   * Call when nothing was appended for a while: records that the end is synced (an empty batch and a sync, once), so
+   * that later damage there is told from a torn end. Does nothing when that is known already.
+   */
+  idle(): Promise<void>;
+  /**
+   * Bytes of entries. They must lie within one batch's body. The result is a slice of a larger buffer: copy what is kept.
+   *
+   * @throws NOT_FOUND after `free`, JOURNAL_CORRUPT, STORAGE_FAILED.
+   */
   read(position: Position, length: number): Promise<Buffer>;
   /** Gives segments back that hold nothing above `sequence` and are of a generation below `generation`. Idempotent. */
   free(sequence: number, generation: number): Promise<void>;
@@ -78,6 +90,9 @@ export interface JournalStatus {
   usedBytes: number;
   freeBytes: number;
   capacityBytes: number;
+  /** The largest body that `append` takes, and what each append takes beside its body. */
+  maxBatchBytes: number;
+  batchOverheadBytes: number;
 }
 
 /** Immutable named objects: cold segments and checkpoints. Names are made by the engine: `[a-z0-9-]{1,64}`. */

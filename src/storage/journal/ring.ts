@@ -1,0 +1,133 @@
+import { assert } from '../../core/errors.ts';
+import { storageError, systemCode, type Disk } from '../disk.ts';
+import { PREPARE_NAME, Segment, segmentName } from './segment.ts';
+
+/**
+ * The files of a journal: the live segments (oldest first, the last one is written to) and the spares that come next.
+ *
+ * A spare has the name of the generation it will hold, its space on disk and its name in the directory, all synced, so
+ * that going on to it is nothing but writing. A segment given back is renamed to become the last spare; what it held
+ * stays in it and is told apart by its lower generation.
+ */
+export class SegmentRing {
+  readonly #disk: Disk;
+  readonly #segmentBytes: number;
+  readonly #segments: number;
+  #live: Segment[] = [];
+  #spares: Segment[] = [];
+
+  constructor(disk: Disk, segmentBytes: number, segments: number) {
+    this.#disk = disk;
+    this.#segmentBytes = segmentBytes;
+    this.#segments = segments;
+  }
+
+  get live(): readonly Segment[] {
+    return this.#live;
+  }
+
+  get spares(): readonly Segment[] {
+    return this.#spares;
+  }
+
+  get current(): Segment {
+    const current = this.#live.at(-1);
+    assert(current !== undefined, 'the journal has no segment');
+    return current;
+  }
+
+  find(generation: number): Segment | undefined {
+    return this.#live[generation - (this.#live[0]?.generation ?? 0)];
+  }
+
+  /** Takes what a scan found; names the spares as the generations that come next, and removes what does not fit. */
+  async open(live: Segment[], spares: Segment[]): Promise<void> {
+    this.#live = live;
+    const end = live.at(-1)?.generation ?? 0;
+    const later = spares.filter((spare) => spare.generation > end);
+    const earlier = spares.filter((spare) => spare.generation <= end);
+    await this.#disk.remove(PREPARE_NAME);
+    for (const spare of [...later, ...earlier]) await this.#adopt(spare);
+    await this.#disk.syncDir();
+  }
+
+  /** Makes the next spare the current segment. */
+  roll(): boolean {
+    const next = this.#spares.shift();
+    if (next === undefined) return false;
+    this.#live.push(next);
+    return true;
+  }
+
+  /** Makes one more spare. @throws what the disk throws */
+  async prepare(): Promise<void> {
+    try {
+      const file = await this.#disk.create(PREPARE_NAME);
+      try {
+        await file.allocate(this.#segmentBytes);
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+      const generation = this.#nextGeneration();
+      await this.#disk.rename(PREPARE_NAME, segmentName(generation));
+      await this.#disk.syncDir();
+      this.#spares.push(new Segment(generation, file));
+    } catch (error) {
+      if (systemCode(error) === 'ENOSPC') await this.#disk.remove(PREPARE_NAME);
+      throw storageError(error, `making a journal segment in ${this.#disk.where}`);
+    }
+  }
+
+  /** True until all segments that the journal may have exist. */
+  get wantsMore(): boolean {
+    return this.#live.length + this.#spares.length < this.#segments;
+  }
+
+  /** Takes the oldest live segments out: no read finds them any more. */
+  drop(generation: number): Segment[] {
+    const from = this.#live.findIndex((segment) => segment.generation >= generation);
+    return this.#live.splice(0, from === -1 ? 0 : from);
+  }
+
+  /** Turns dropped segments into spares. What they held must be known as not needed, synced, before. */
+  async recycle(dropped: Segment[]): Promise<void> {
+    try {
+      const spares: Segment[] = [];
+      for (const segment of dropped) {
+        const spare = await this.#renamed(segment, this.#nextGeneration() + spares.length);
+        if (spare !== undefined) spares.push(spare);
+      }
+      await this.#disk.syncDir();
+      this.#spares.push(...spares);
+    } catch (error) {
+      throw storageError(error, `recycling journal segments in ${this.#disk.where}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const segment of [...this.#live, ...this.#spares]) await segment.file.close();
+  }
+
+  #nextGeneration(): number {
+    return ((this.#spares.at(-1) ?? this.#live.at(-1))?.generation ?? 0) + 1;
+  }
+
+  async #adopt(spare: Segment): Promise<void> {
+    const renamed = await this.#renamed(spare, this.#nextGeneration());
+    if (renamed !== undefined) this.#spares.push(renamed);
+  }
+
+  async #renamed(segment: Segment, generation: number): Promise<Segment | undefined> {
+    const name = segmentName(segment.generation);
+    const surplus = this.#live.length + this.#spares.length >= this.#segments;
+    if (surplus || segment.bytes !== this.#segmentBytes) {
+      await this.#disk.remove(name);
+      await segment.file.close();
+      return undefined;
+    }
+    if (generation === segment.generation) return segment;
+    await this.#disk.rename(name, segmentName(generation));
+    return new Segment(generation, segment.file);
+  }
+}

@@ -1,0 +1,434 @@
+import { MAX_SEGMENT_BYTES } from '../../engine/ports.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Disk } from '../disk.ts';
+import {
+  bodyIsWhole,
+  decodeHeader,
+  endOf,
+  HEADER_BYTES,
+  isOfJournal,
+  journalIdAt,
+  KIND_LOST,
+  lastSequence,
+  looksLikeHeader,
+  MAGIC,
+  newerFormat,
+  type BatchHeader,
+} from './header.ts';
+import { generationInName, Segment, segmentName } from './segment.ts';
+
+/*
+ * Reads a journal from its oldest needed segment to its end, and changes nothing.
+ *
+ * The chain is what is whole: each header names the CRC of the one before and the sequence that comes next, also across
+ * segments. Where it breaks is the end, or damage; which of the two is told by evidence: undamaged headers beyond the
+ * break, written by the owner of the end or a later one. If one of them (or any before) says that what is missing was
+ * known to be synced, it is damage. If not, it is the torn end that a crash leaves.
+ */
+
+export interface ScannedBatch {
+  readonly header: BatchHeader;
+  readonly segment: Segment;
+  /** A slice of a buffer as large as the segment: copy what is to be kept. */
+  readonly body: Buffer;
+}
+
+export interface Damage {
+  readonly kind: 'batch' | 'missing';
+  readonly generation: number;
+  readonly file: string;
+  readonly byte: number;
+  /** The first sequence that is not readable, and the highest one known to be synced. */
+  readonly sequence: number;
+  readonly syncedTo: number;
+}
+
+/** An undamaged header beyond the break. */
+export interface Evidence {
+  readonly generation: number;
+  readonly header: BatchHeader;
+  readonly bodyIsWhole: boolean;
+}
+
+export interface JournalScan {
+  /** Null when there is no journal yet. */
+  readonly journalId: Buffer | null;
+  /** The chain, oldest first. The last one holds the end. Empty when there is no journal yet. */
+  readonly segments: Segment[];
+  /** All other segment files: given back, prepared ahead, or with leftovers of a torn end. */
+  readonly spares: Segment[];
+  /** Spares with batches of their own generation: to be wiped before the journal goes on. */
+  readonly leftovers: Segment[];
+  /** The first and the last sequence of the chain. */
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly previous: number;
+  readonly epoch: number;
+  readonly highestEpoch: number;
+  readonly syncedTo: number;
+  /** Batches that no header says are synced, oldest first. */
+  readonly tail: { segment: Segment; header: BatchHeader }[];
+  readonly cut: { generation: number; byte: number; bytes: number } | null;
+  readonly damage: Damage | null;
+  readonly evidence: Evidence[];
+  /** Sequences that a repair gave up. */
+  readonly lost: { first: number; last: number }[];
+}
+
+interface Probe {
+  readonly segment: Segment;
+  /** `live`: begins with a batch of its own generation. `blank`: zeros, or batches of a former life. */
+  readonly state: 'live' | 'blank' | 'damaged';
+  readonly header: BatchHeader | undefined;
+  readonly journalId: Buffer | undefined;
+}
+
+interface Chain {
+  sequence: number | undefined;
+  previous: number | undefined;
+  epoch: number;
+  syncedTo: number;
+  first: number | undefined;
+}
+
+/** @throws JOURNAL_CORRUPT for files of another journal, FORMAT_TOO_NEW; other damage is in the result */
+export async function scanJournal(disk: Disk, visit: (batch: ScannedBatch) => void): Promise<JournalScan> {
+  const segments = await openSegments(disk);
+  try {
+    return await new Scanner(disk.where, segments, visit).scan();
+  } catch (error) {
+    for (const segment of segments) await segment.file.close();
+    throw error;
+  }
+}
+
+async function openSegments(disk: Disk): Promise<Segment[]> {
+  const segments: Segment[] = [];
+  for (const { name, bytes } of await disk.list()) {
+    const generation = generationInName(name);
+    if (generation === undefined) continue;
+    if (bytes > MAX_SEGMENT_BYTES) {
+      throw new RailheadError(
+        'JOURNAL_CORRUPT',
+        `${name} in ${disk.where} has ${bytes} bytes; a journal segment has at most ${MAX_SEGMENT_BYTES}. Move the file away if it is not one.`,
+      );
+    }
+    segments.push(new Segment(generation, await disk.open(name)));
+  }
+  return segments.sort((a, b) => a.generation - b.generation);
+}
+
+class Scanner {
+  readonly #where: string;
+  readonly #files: Segment[];
+  readonly #visit: (batch: ScannedBatch) => void;
+  readonly #chain: Chain = { sequence: undefined, previous: undefined, epoch: 0, syncedTo: 0, first: undefined };
+  readonly #tail: { segment: Segment; header: BatchHeader }[] = [];
+  readonly #lost: { first: number; last: number }[] = [];
+  #tailFrom = 0;
+  #journalId: Buffer = Buffer.alloc(0);
+  #held: { segment: Segment; bytes: Buffer } | undefined;
+
+  constructor(where: string, files: Segment[], visit: (batch: ScannedBatch) => void) {
+    this.#where = where;
+    this.#files = files;
+    this.#visit = visit;
+  }
+
+  async scan(): Promise<JournalScan> {
+    const probes: Probe[] = [];
+    for (const segment of this.#files) probes.push(await this.#probe(segment));
+    const newest = probes.findLast((probe) => probe.state === 'live');
+    const journalId = this.#oneJournal(probes) ?? (await this.#idFromDamaged(probes));
+    if (journalId === undefined) return this.#empty();
+    this.#journalId = journalId;
+
+    const start = newest === undefined ? undefined : await this.#start(newest.segment);
+    const firstGeneration = start ?? this.#files[0]?.generation ?? 1;
+    const chainFiles = this.#files.filter((file) => file.generation >= firstGeneration);
+
+    // The chain, with the next segment read while this one is checked.
+    const segments: Segment[] = [];
+    let stop = { generation: firstGeneration, byte: 0 };
+    let bytes: Buffer = Buffer.alloc(0);
+    const live = new Set(probes.filter((probe) => probe.state === 'live').map((probe) => probe.segment));
+    let ahead = this.#load(chainFiles[0]);
+    for (const [index, segment] of chainFiles.entries()) {
+      if (segment.generation !== firstGeneration + index) break;
+      if (index > 0 && !live.has(segment)) break;
+      const loaded = await ahead;
+      const follows = this.#begins(loaded, segment);
+      if (!follows && index > 0) break;
+      const next = chainFiles[index + 1];
+      ahead = this.#load(next !== undefined && live.has(next) ? next : undefined);
+      ahead.catch(() => {});
+      bytes = loaded;
+      stop = { generation: segment.generation, byte: this.#walk(loaded, segment) };
+      segments.push(segment);
+      if (!follows) break;
+    }
+
+    const evidence = this.#evidence(bytes, stop.generation, stop.byte);
+    const leftovers: Segment[] = [];
+    for (const { segment, state } of probes) {
+      if (segment.generation <= stop.generation || state === 'blank') continue;
+      leftovers.push(segment);
+      const found = this.#evidence(await segment.file.read(0, segment.bytes), segment.generation, 0);
+      for (const one of found) evidence.push(one);
+    }
+    return this.#result({ segments, stop, bytes, evidence, leftovers, newest: newest?.segment.generation });
+  }
+
+  async #probe(segment: Segment): Promise<Probe> {
+    const head = await segment.file.read(0, 4096);
+    const version = newerFormat(head, 0);
+    if (version !== undefined) {
+      throw new RailheadError(
+        'FORMAT_TOO_NEW',
+        `${segmentName(segment.generation)} in ${this.#where} has journal format ${version}; this version of Railhead reads up to 1. Start the newer version again.`,
+        { details: { format: version } },
+      );
+    }
+    const header = decodeHeader(head, 0);
+    if (header !== undefined) {
+      const live = header.generation === segment.generation && header.byte === 0;
+      const state = live ? 'live' : header.generation < segment.generation ? 'blank' : 'damaged';
+      return { segment, state, header: live ? header : undefined, journalId: journalIdAt(head, 0) };
+    }
+    const state = head.subarray(0, HEADER_BYTES).every((byte) => byte === 0) ? 'blank' : 'damaged';
+    return { segment, state, header: undefined, journalId: undefined };
+  }
+
+  #oneJournal(probes: Probe[]): Buffer | undefined {
+    let first: Probe | undefined;
+    for (const probe of probes) {
+      if (probe.journalId === undefined) continue;
+      first ??= probe;
+      if (first.journalId !== undefined && !first.journalId.equals(probe.journalId)) {
+        throw new RailheadError(
+          'JOURNAL_CORRUPT',
+          `In ${this.#where}, ${segmentName(first.segment.generation)} belongs to journal ${first.journalId.toString('hex')} and ${segmentName(probe.segment.generation)} to journal ${probe.journalId.toString('hex')}; a directory holds one journal. Move the file that does not belong here away.`,
+        );
+      }
+    }
+    // Batches of a former life alone are no journal: their segment was given back and nothing followed.
+    return first?.journalId;
+  }
+
+  /** With no segment that begins well: is there a header further inside? */
+  async #idFromDamaged(probes: Probe[]): Promise<Buffer | undefined> {
+    for (const { segment, state } of probes) {
+      if (state !== 'damaged') continue;
+      const bytes = await segment.file.read(0, segment.bytes);
+      for (const header of headersIn(bytes, segment.generation, 0)) return journalIdAt(bytes, header.byte);
+    }
+    return undefined;
+  }
+
+  /**
+   * The generation at which the chain begins: the oldest one that the newest segment says is needed. When a crash or
+   * damage cut the newest segment short, a header beyond the cut may know that more was given back.
+   */
+  async #start(newest: Segment): Promise<number> {
+    const bytes = await newest.file.read(0, newest.bytes);
+    this.#held = { segment: newest, bytes };
+    let oldest = newest.generation;
+    let at = 0;
+    for (;;) {
+      const header = this.#headerAt(bytes, newest.generation, at);
+      if (header === undefined || endOf(header) > bytes.length) break;
+      oldest = header.oldest;
+      at = endOf(header);
+    }
+    const present = new Set(this.#files.map((file) => file.generation));
+    let start = newest.generation;
+    while (start > oldest && present.has(start - 1)) start--;
+    if (start === oldest) return start;
+    for (const header of headersIn(bytes, newest.generation, at)) {
+      if (isOfJournal(bytes, header.byte, this.#journalId) && header.oldest >= start)
+        return Math.min(header.oldest, newest.generation);
+    }
+    return oldest;
+  }
+
+  async #load(segment: Segment | undefined): Promise<Buffer> {
+    if (segment === undefined) return Buffer.alloc(0);
+    if (this.#held?.segment === segment) return this.#held.bytes;
+    return segment.file.read(0, segment.bytes);
+  }
+
+  #headerAt(bytes: Buffer, generation: number, at: number): BatchHeader | undefined {
+    const header = decodeHeader(bytes, at);
+    if (header === undefined || header.generation !== generation || header.byte !== at) return undefined;
+    return isOfJournal(bytes, at, this.#journalId) ? header : undefined;
+  }
+
+  /** True when the first batch of the segment continues the chain. */
+  #begins(bytes: Buffer, segment: Segment): boolean {
+    const header = this.#headerAt(bytes, segment.generation, 0);
+    return header !== undefined && this.#continues(header) && bodyIsWhole(bytes, header);
+  }
+
+  #continues(header: BatchHeader): boolean {
+    const chain = this.#chain;
+    return (
+      (chain.previous === undefined || header.previous === chain.previous) &&
+      (chain.sequence === undefined || header.firstSequence === chain.sequence) &&
+      header.epoch >= chain.epoch
+    );
+  }
+
+  /** Follows the chain through one segment and returns where it stops. */
+  #walk(bytes: Buffer, segment: Segment): number {
+    const chain = this.#chain;
+    let at = 0;
+    for (;;) {
+      const header = this.#headerAt(bytes, segment.generation, at);
+      if (header === undefined || !this.#continues(header) || !bodyIsWhole(bytes, header)) break;
+      chain.first ??= header.firstSequence;
+      chain.sequence = header.firstSequence + header.count;
+      chain.previous = header.kind === KIND_LOST ? header.resume : header.crc;
+      chain.epoch = header.epoch;
+      segment.batches.push(at);
+      this.#follow(segment, header);
+      at = endOf(header);
+      if (header.kind === KIND_LOST) {
+        if (header.count > 0) this.#lost.push({ first: header.firstSequence, last: lastSequence(header) });
+      }
+      this.#visit({ header, segment, body: bytes.subarray(header.byte + HEADER_BYTES, at) });
+    }
+    segment.used = at;
+    segment.lastSequence = (chain.sequence ?? 1) - 1;
+    return at;
+  }
+
+  /** Keeps the tail: the batches that no header yet says are synced. */
+  #follow(segment: Segment, header: BatchHeader): void {
+    if (header.syncedTo > this.#chain.syncedTo) {
+      this.#chain.syncedTo = header.syncedTo;
+      for (let one = this.#tail[this.#tailFrom]; one !== undefined; one = this.#tail[this.#tailFrom]) {
+        if (lastSequence(one.header) > header.syncedTo) break;
+        this.#tailFrom++;
+      }
+      if (this.#tailFrom > 1024) {
+        this.#tail.splice(0, this.#tailFrom);
+        this.#tailFrom = 0;
+      }
+    }
+    this.#tail.push({ segment, header });
+  }
+
+  /** Headers beyond the break that the owner of the end, or a later one, wrote. Older ones are what a former cut left. */
+  #evidence(bytes: Buffer, generation: number, from: number): Evidence[] {
+    const found: Evidence[] = [];
+    for (const header of headersIn(bytes, generation, from)) {
+      if (header.epoch < this.#chain.epoch || !isOfJournal(bytes, header.byte, this.#journalId)) continue;
+      found.push({ generation, header, bodyIsWhole: bodyIsWhole(bytes, header) });
+    }
+    return found;
+  }
+
+  #result(found: {
+    segments: Segment[];
+    stop: { generation: number; byte: number };
+    bytes: Buffer;
+    evidence: Evidence[];
+    leftovers: Segment[];
+    newest: number | undefined;
+  }): JournalScan {
+    const { stop, evidence, segments } = found;
+    const chain = this.#chain;
+    let syncedTo = chain.syncedTo;
+    let highestEpoch = chain.epoch;
+    const torn = new Map<number, number>();
+    if (looksLikeHeader(found.bytes, stop.byte, this.#journalId, stop.generation))
+      torn.set(stop.generation, HEADER_BYTES);
+    let lowest = Infinity;
+    for (const { header, generation } of evidence) {
+      syncedTo = Math.max(syncedTo, header.syncedTo);
+      highestEpoch = Math.max(highestEpoch, header.epoch);
+      lowest = Math.min(lowest, header.firstSequence);
+      const bytes = endOf(header) - (generation === stop.generation ? stop.byte : 0);
+      torn.set(generation, Math.max(bytes, torn.get(generation) ?? 0));
+    }
+    let cutBytes = 0;
+    for (const bytes of torn.values()) cutBytes += bytes;
+    // A chain that never began: what it should begin with is known only for the first segment of a journal.
+    const broken = chain.sequence === undefined;
+    const sequence = chain.sequence ?? (stop.generation === 1 ? 1 : lowest === Infinity ? 1 : lowest);
+    const last = segments.at(-1);
+    const end = last === undefined ? stop.generation : last.generation;
+    const gap = this.#gap(end, stop, found.newest);
+    const damaged = gap !== undefined || syncedTo >= sequence || (broken && stop.generation > 1);
+    const at = gap ?? stop;
+    return {
+      journalId: this.#journalId,
+      segments,
+      spares: this.#files.filter((file) => !segments.includes(file)),
+      leftovers: found.leftovers,
+      firstSequence: chain.first ?? sequence,
+      lastSequence: sequence - 1,
+      previous: chain.previous ?? 0,
+      epoch: chain.epoch,
+      highestEpoch,
+      syncedTo,
+      tail: this.#tail.slice(this.#tailFrom),
+      cut: cutBytes > 0 ? { ...stop, bytes: cutBytes } : null,
+      damage: damaged
+        ? {
+            kind: gap === undefined ? 'batch' : 'missing',
+            generation: at.generation,
+            file: segmentName(at.generation),
+            byte: at.byte,
+            sequence,
+            syncedTo,
+          }
+        : null,
+      evidence,
+      lost: this.#lost,
+    };
+  }
+
+  /** A segment that should be there and is not. */
+  #gap(
+    end: number,
+    stop: { generation: number; byte: number },
+    newest: number | undefined,
+  ): { generation: number; byte: number } | undefined {
+    const present = new Set(this.#files.map((file) => file.generation));
+    if (!present.has(stop.generation)) return { generation: stop.generation, byte: 0 };
+    if (newest === undefined || newest <= end) return undefined;
+    for (let generation = end + 1; generation < newest; generation++) {
+      if (!present.has(generation)) return { generation, byte: 0 };
+    }
+    return undefined;
+  }
+
+  #empty(): JournalScan {
+    return {
+      journalId: null,
+      segments: [],
+      spares: this.#files,
+      leftovers: [],
+      firstSequence: 1,
+      lastSequence: 0,
+      previous: 0,
+      epoch: 0,
+      highestEpoch: 0,
+      syncedTo: 0,
+      tail: [],
+      cut: null,
+      damage: null,
+      evidence: [],
+      lost: [],
+    };
+  }
+}
+
+/** Every undamaged header of that generation at its own place, from `from` on. */
+function* headersIn(bytes: Buffer, generation: number, from: number): Generator<BatchHeader> {
+  for (let at = bytes.indexOf(MAGIC, from); at !== -1; at = bytes.indexOf(MAGIC, at + 1)) {
+    const header = decodeHeader(bytes, at);
+    if (header !== undefined && header.generation === generation && header.byte === at) yield header;
+  }
+}

@@ -1,0 +1,183 @@
+import { close, fdatasync, fstat, fsync, mkdirSync, open, read, writev, writevSync } from 'node:fs';
+import { readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemCode, type Disk, type DiskFile } from './disk.ts';
+
+const ZEROS = Buffer.alloc(2 ** 20);
+/** While filling a segment ahead, sync this often, so that a batch's sync does not wait for 32 MiB of zeros. */
+const FILL_SYNC_BYTES = 4 * 2 ** 20;
+/** Left free on the file system when space is taken ahead. */
+const SPARED_BYTES = 2 ** 20;
+
+/**
+ * A directory of a real file system. Writes run on the loop thread (0.7 µs for a small one, against 19 µs for a trip
+ * to the thread pool), syncs and reads in the pool.
+ */
+export class NodeDisk implements Disk {
+  readonly where: string;
+
+  /** Makes the directory when it is not there. */
+  constructor(directory: string) {
+    this.where = directory;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+
+  open(name: string): Promise<DiskFile> {
+    return this.#open(name, 'r+');
+  }
+
+  create(name: string): Promise<DiskFile> {
+    return this.#open(name, 'wx+');
+  }
+
+  async #open(name: string, flags: string): Promise<DiskFile> {
+    const fd = await openFile(join(this.where, name), flags);
+    return new NodeFile(fd, await sizeOf(fd), this.where);
+  }
+
+  async list(): Promise<{ name: string; bytes: number }[]> {
+    const files: { name: string; bytes: number }[] = [];
+    for (const entry of await readdir(this.where, { withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      try {
+        files.push({ name: entry.name, bytes: (await stat(join(this.where, entry.name))).size });
+      } catch (error) {
+        if (systemCode(error) !== 'ENOENT') throw error;
+      }
+    }
+    return files;
+  }
+
+  async remove(name: string): Promise<void> {
+    try {
+      await unlink(join(this.where, name));
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error;
+    }
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return rename(join(this.where, from), join(this.where, to));
+  }
+
+  async syncDir(): Promise<void> {
+    const fd = await openFile(this.where, 'r');
+    try {
+      await new Promise<void>((resolve, reject) => fsync(fd, settle(resolve, reject)));
+    } finally {
+      await closeFile(fd);
+    }
+  }
+}
+
+class NodeFile implements DiskFile {
+  readonly #fd: number;
+  readonly #directory: string;
+  #size: number;
+  #open = true;
+
+  constructor(fd: number, size: number, directory: string) {
+    this.#fd = fd;
+    this.#size = size;
+    this.#directory = directory;
+  }
+
+  size(): number {
+    return this.#size;
+  }
+
+  writev(buffers: readonly Uint8Array[], at: number): number {
+    this.#assertOpen();
+    const written = writevSync(this.#fd, buffers, at);
+    if (at + written > this.#size) this.#size = at + written;
+    return written;
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#assertOpen();
+      fdatasync(this.#fd, settle(resolve, reject));
+    });
+  }
+
+  async read(at: number, length: number): Promise<Buffer> {
+    this.#assertOpen();
+    const target = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, this.#size - at)));
+    let filled = 0;
+    while (filled < target.length) {
+      const got = await readFile(this.#fd, target, filled, target.length - filled, at + filled);
+      if (got === 0) break;
+      filled += got;
+    }
+    return filled === target.length ? target : target.subarray(0, filled);
+  }
+
+  async allocate(bytes: number): Promise<void> {
+    // Asked before, not found out by filling the disk to its last byte: others live there too.
+    const { bavail, bsize } = await statfs(this.#directory);
+    if (bavail * bsize < bytes - this.#size + SPARED_BYTES) {
+      throw Object.assign(new Error(`ENOSPC: ${bavail * bsize} bytes are free, ${bytes - this.#size} are needed`), {
+        code: 'ENOSPC',
+      });
+    }
+    let unsynced = 0;
+    while (this.#size < bytes) {
+      this.#assertOpen();
+      const zeros = ZEROS.subarray(0, Math.min(ZEROS.length, bytes - this.#size));
+      const written = await writeFile(this.#fd, zeros, this.#size);
+      if (written === 0) throw Object.assign(new Error('the disk took no zeros'), { code: 'EIO' });
+      this.#size += written;
+      unsynced += written;
+      if (unsynced >= FILL_SYNC_BYTES) {
+        await this.sync();
+        unsynced = 0;
+      }
+    }
+    await this.sync();
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await closeFile(this.#fd);
+  }
+
+  /** A number of a closed file may already name another one: writing there would damage it. */
+  #assertOpen(): void {
+    if (!this.#open) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' });
+  }
+}
+
+type Settle = (error: NodeJS.ErrnoException | null) => void;
+
+function settle(resolve: () => void, reject: (error: Error) => void): Settle {
+  return (error) => (error === null ? resolve() : reject(error));
+}
+
+function openFile(path: string, flags: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    open(path, flags, 0o600, (error, fd) => (error === null ? resolve(fd) : reject(error)));
+  });
+}
+
+function closeFile(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => close(fd, (error) => (error ? reject(error) : resolve())));
+}
+
+function sizeOf(fd: number): Promise<number> {
+  return new Promise((resolve, reject) =>
+    fstat(fd, (error, stats) => (error === null ? resolve(stats.size) : reject(error))),
+  );
+}
+
+function readFile(fd: number, target: Buffer, from: number, length: number, at: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, target, from, length, at, (error, got) => (error === null ? resolve(got) : reject(error)));
+  });
+}
+
+function writeFile(fd: number, bytes: Buffer, at: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    writev(fd, [bytes], at, (error, written) => (error === null ? resolve(written) : reject(error)));
+  });
+}
