@@ -151,6 +151,17 @@ test('the version in the code is the one of package.json and the newest of the c
   assert.equal(newest, version, 'The first version heading of CHANGELOG.md is the version of package.json.');
 });
 
+test('package-lock.json has every optional build, so that npm ci takes it on every platform', () => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const locked = new Set(Object.keys(packages).map((path) => path.slice(path.lastIndexOf('node_modules/') + 13)));
+  const left = Object.values(packages).flatMap(({ optionalDependencies = {} }) =>
+    Object.keys(optionalDependencies).filter((name) => !locked.has(name)),
+  );
+  mustBeNone(left, 'The registry that wrote the lock lacks these. Run: npm run lock');
+});
+
 const documents = glob('*.md', 'docs/**/*.md', '.ci/*.md').filter((path) => path !== 'CHANGELOG.md');
 
 test('every path that a document names exists', () => {
