@@ -56,7 +56,9 @@ export function configurationPage(): string {
     (setting) =>
       `| \`${setting.path}\` | ${code(setting.flag)} | ${code(setting.env)} | ${defaultOf(setting)} | ${setting.doc.summary} Write ${setting.doc.allowed}. |`,
   );
-  const table = ['| in the file | flag | variable | default | what it is |', '|---|---|---|---|---|', ...rows].join('\n');
+  const table = ['| in the file | flag | variable | default | what it is |', '|---|---|---|---|---|', ...rows].join(
+    '\n',
+  );
   return `${INTRODUCTION}\n${table}\n${LOGIN}`;
 }
 
@@ -68,7 +70,8 @@ function code(name: string | undefined): string {
 function defaultOf(setting: Setting): string {
   const value = setting.default;
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return 'none';
-  if (typeof value === 'number' && setting.doc.placeholder === 'SIZE') return `\`${formatSize(value).replace('.0 ', '')}\``;
+  if (typeof value === 'number' && setting.doc.placeholder === 'SIZE')
+    return `\`${formatSize(value).replace('.0 ', '')}\``;
   if (typeof value === 'number' && setting.doc.placeholder === 'DURATION') return `\`${formatDuration(value)}\``;
-  return `\`${Array.isArray(value) ? value.join(',') : String(value)}\``;
+  return `\`${Array.isArray(value) ? value.join(',') : String(JSON.stringify(value)).replaceAll('"', '')}\``;
 }

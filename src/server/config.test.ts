@@ -46,24 +46,85 @@ test('a flag wins over a variable, a variable over the file, the file over the d
 });
 
 const REFUSED: [what: string, sources: ConfigSources, sentence: RegExp][] = [
-  ['a port that is no number', { env: { RAILHEAD_PORT: 'http' } }, /^port is "http" \(from RAILHEAD_PORT\); write a whole number from 0 to 65535\.$/],
+  [
+    'a port that is no number',
+    { env: { RAILHEAD_PORT: 'http' } },
+    /^port is "http" \(from RAILHEAD_PORT\); write a whole number from 0 to 65535\.$/,
+  ],
   ['a port out of range', { flags: new Map([['port', '70000']]) }, /^port is 70000 \(from --port\); write/],
-  ['a bare number of bytes in text', { env: { RAILHEAD_LIMITS_HTTP_BODY: '1000' } }, /^limits\.httpBody is "1000" \(from RAILHEAD_LIMITS_HTTP_BODY\); write a size/],
-  ['a size out of range', { file: { name: 'f', content: { journal: { segmentSize: '1GiB' } } } }, /^journal\.segmentSize is "1GiB" \(from f\); write a size from '1MiB'/],
-  ['a duration without a unit', { flags: new Map([['drainTimeout', 'soon']]) }, /^drainTimeout is "soon" \(from --drain-timeout\)/],
-  ['an unknown setting', { file: { name: 'f', content: { prot: 1 } } }, /^f has the unknown setting "prot"\. Did you mean "port"\?$/],
-  ['an unknown nested setting', { file: { name: 'f', content: { log: { lvel: 'x' } } } }, /unknown setting "log\.lvel"\. Did you mean "log\.level"\?/],
-  ['a setting with nothing like it', { file: { name: 'f', content: { zebraStripes: 1 } } }, /^f has the unknown setting "zebraStripes"\.$/],
-  ['a hostile name', { file: { name: 'f', content: JSON.parse('{"__proto__":{"port":1}}') } }, /unknown setting "__proto__"/],
-  ['a misspelt variable', { env: { RAILHEAD_PROT: '1' } }, /^The environment variable RAILHEAD_PROT is unknown\. Did you mean RAILHEAD_PORT\?$/],
+  [
+    'a bare number of bytes in text',
+    { env: { RAILHEAD_LIMITS_HTTP_BODY: '1000' } },
+    /^limits\.httpBody is "1000" \(from RAILHEAD_LIMITS_HTTP_BODY\); write a size/,
+  ],
+  [
+    'a size out of range',
+    { file: { name: 'f', content: { journal: { segmentSize: '1GiB' } } } },
+    /^journal\.segmentSize is "1GiB" \(from f\); write a size from '1MiB'/,
+  ],
+  [
+    'a duration without a unit',
+    { flags: new Map([['drainTimeout', 'soon']]) },
+    /^drainTimeout is "soon" \(from --drain-timeout\)/,
+  ],
+  [
+    'an unknown setting',
+    { file: { name: 'f', content: { prot: 1 } } },
+    /^f has the unknown setting "prot"\. Did you mean "port"\?$/,
+  ],
+  [
+    'an unknown nested setting',
+    { file: { name: 'f', content: { log: { lvel: 'x' } } } },
+    /unknown setting "log\.lvel"\. Did you mean "log\.level"\?/,
+  ],
+  [
+    'a setting with nothing like it',
+    { file: { name: 'f', content: { zebraStripes: 1 } } },
+    /^f has the unknown setting "zebraStripes"\.$/,
+  ],
+  [
+    'a hostile name',
+    { file: { name: 'f', content: JSON.parse('{"__proto__":{"port":1}}') } },
+    /unknown setting "__proto__"/,
+  ],
+  [
+    'a misspelt variable',
+    { env: { RAILHEAD_PROT: '1' } },
+    /^The environment variable RAILHEAD_PROT is unknown\. Did you mean RAILHEAD_PORT\?$/,
+  ],
   ['a file that is a list', { file: { name: 'f', content: [1] } }, /^The config file f is \[1\]; write a map/],
   ['a section that is text', { file: { name: 'f', content: { log: 'debug' } } }, /^log in f is "debug"; write a map/],
-  ['half of TLS', { env: { RAILHEAD_TLS_CERT: 'a.pem' } }, /^tls\.cert is set \(from RAILHEAD_TLS_CERT\) and tls\.key is not/],
-  ['an open address without a login', { flags: new Map([['host', '0.0.0.0']]) }, /^host is "0\.0\.0\.0" \(from --host\), which others can reach.*--insecure/],
+  [
+    'half of TLS',
+    { env: { RAILHEAD_TLS_CERT: 'a.pem' } },
+    /^tls\.cert is set \(from RAILHEAD_TLS_CERT\) and tls\.key is not/,
+  ],
+  [
+    'an open address without a login',
+    { flags: new Map([['host', '0.0.0.0']]) },
+    /^host is "0\.0\.0\.0" \(from --host\), which others can reach.*--insecure/,
+  ],
   ['an open address beside loopback', { flags: new Map([['host', '127.0.0.1,::']]) }, /^host is "::"/],
-  ['a user twice', { file: { name: 'f', content: { token: 'x'.repeat(16), users: [{ name: 'token', tokenHash: `sha256:${'0'.repeat(64)}` }] } } }, /"token" twice/],
-  ['a user without a way in', { file: { name: 'f', content: { users: [{ name: 'a' }] } } }, /^users\.0 is not acceptable/],
-  ['a weak scrypt', { file: { name: 'f', content: { users: [{ name: 'a', passwordHash: 'scrypt:1:1:1:AAAA:AAAA' }] } } }, /^users\.0\.passwordHash is not acceptable/],
+  [
+    'a user twice',
+    {
+      file: {
+        name: 'f',
+        content: { token: 'x'.repeat(16), users: [{ name: 'token', tokenHash: `sha256:${'0'.repeat(64)}` }] },
+      },
+    },
+    /"token" twice/,
+  ],
+  [
+    'a user without a way in',
+    { file: { name: 'f', content: { users: [{ name: 'a' }] } } },
+    /^users\.0 is not acceptable/,
+  ],
+  [
+    'a weak scrypt',
+    { file: { name: 'f', content: { users: [{ name: 'a', passwordHash: 'scrypt:1:1:1:AAAA:AAAA' }] } } },
+    /^users\.0\.passwordHash is not acceptable/,
+  ],
 ];
 
 for (const [what, sources, sentence] of REFUSED) {
@@ -79,13 +140,24 @@ test('a refused token is not shown', () => {
 });
 
 test('an open address is allowed with a token, with users and with insecure', () => {
-  for (const content of [{ token: 'x'.repeat(16) }, { users: [{ name: 'a', tokenHash: `sha256:${'0'.repeat(64)}` }] }, { insecure: true }]) {
-    assert.deepEqual(readConfig({ file: { name: 'f', content: { host: '0.0.0.0', ...content } } }).config.host, ['0.0.0.0']);
+  for (const content of [
+    { token: 'x'.repeat(16) },
+    { users: [{ name: 'a', tokenHash: `sha256:${'0'.repeat(64)}` }] },
+    { insecure: true },
+  ]) {
+    assert.deepEqual(readConfig({ file: { name: 'f', content: { host: '0.0.0.0', ...content } } }).config.host, [
+      '0.0.0.0',
+    ]);
   }
 });
 
 test('what Kubernetes sets beside a service named railhead is not taken for settings', () => {
-  const env = { RAILHEAD_PORT: 'tcp://10.0.0.7:7070', RAILHEAD_SERVICE_HOST: '10.0.0.7', RAILHEAD_SERVICE_PORT: '7070', RAILHEAD_PORT_7070_TCP_ADDR: '10.0.0.7' };
+  const env = {
+    RAILHEAD_PORT: 'tcp://10.0.0.7:7070',
+    RAILHEAD_SERVICE_HOST: '10.0.0.7',
+    RAILHEAD_SERVICE_PORT: '7070',
+    RAILHEAD_PORT_7070_TCP_ADDR: '10.0.0.7',
+  };
   assert.equal(readConfig({ env }).config.port, 7070);
 });
 

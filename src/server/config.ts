@@ -82,7 +82,8 @@ export async function readConfigFile(name: string): Promise<{ name: string; cont
   try {
     text = await readFile(name, 'utf8');
   } catch (cause) {
-    const why = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT' ? 'does not exist' : 'cannot be read';
+    const why =
+      cause instanceof Error && 'code' in cause && cause.code === 'ENOENT' ? 'does not exist' : 'cannot be read';
     throw new RailheadError('CONFIG', `The config file ${name} ${why}. Check the path given with --config.`, { cause });
   }
   const { parse } = await import('yaml');
@@ -90,7 +91,11 @@ export async function readConfigFile(name: string): Promise<{ name: string; cont
     return { name, content: parse(text) };
   } catch (cause) {
     const first = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : '';
-    throw new RailheadError('CONFIG', `The config file ${name} is not valid YAML or JSON: ${first.replace(/:$/, '.')}`, { cause });
+    throw new RailheadError(
+      'CONFIG',
+      `The config file ${name} is not valid YAML or JSON: ${first.replace(/:$/, '.')}`,
+      { cause },
+    );
   }
 }
 
@@ -116,18 +121,25 @@ function flatten(
     } else if ([...settings.keys()].some((known) => known.startsWith(`${path}.`))) {
       flatten(child, path, settings, file, problems, found);
     } else {
-      problems.push(`${file} has the unknown setting ${JSON.stringify(path.slice(0, 100))}.${didYouMean(path, settings.keys())}`);
+      problems.push(
+        `${file} has the unknown setting ${JSON.stringify(path.slice(0, 100))}.${didYouMean(path, settings.keys())}`,
+      );
     }
   }
 }
 
-function unknownVariables(settings: Setting[], env: Readonly<Record<string, string | undefined>>, problems: string[]): void {
+function unknownVariables(
+  settings: Setting[],
+  env: Readonly<Record<string, string | undefined>>,
+  problems: string[],
+): void {
   const known = new Set([...settings.flatMap((setting) => setting.env ?? []), ...OTHER_VARIABLES]);
   for (const name of Object.keys(env)) {
     if (!name.startsWith('RAILHEAD_') || known.has(name)) continue;
     // Kubernetes sets RAILHEAD_SERVICE_HOST and the like for a service named railhead: only a near miss is a mistake.
     const near = nearestName(withoutPrefix(name), [...known].map(withoutPrefix));
-    if (near !== undefined) problems.push(`The environment variable ${name} is unknown. Did you mean RAILHEAD_${near}?`);
+    if (near !== undefined)
+      problems.push(`The environment variable ${name} is unknown. Did you mean RAILHEAD_${near}?`);
   }
 }
 
@@ -176,11 +188,15 @@ function sentence(setting: Setting, path: string, raw: Tree, origins: Origins): 
 function refuseContradictions(config: ServerConfig, origins: Origins): void {
   if ((config.tls.cert === undefined) !== (config.tls.key === undefined)) {
     const [have, lack] = config.tls.cert === undefined ? ['tls.key', 'tls.cert'] : ['tls.cert', 'tls.key'];
-    throw new RailheadError('CONFIG', `${have} is set (from ${origins.get(have) ?? ''}) and ${lack} is not. Set both for TLS, or neither.`);
+    throw new RailheadError(
+      'CONFIG',
+      `${have} is set (from ${origins.get(have) ?? ''}) and ${lack} is not. Set both for TLS, or neither.`,
+    );
   }
   const names = new Set<string>(config.token === undefined ? [] : ['token']);
   for (const { name } of config.users) {
-    if (names.has(name)) throw new RailheadError('CONFIG', `users has the name ${JSON.stringify(name)} twice. Give each user one entry.`);
+    if (names.has(name))
+      throw new RailheadError('CONFIG', `users has the name ${JSON.stringify(name)} twice. Give each user one entry.`);
     names.add(name);
   }
   const open = config.host.find((host) => !isLoopback(host));
@@ -204,7 +220,9 @@ function put(tree: Tree, path: string, value: unknown): void {
   let node = tree;
   for (const key of keys) {
     const next = node[key];
-    node = typeof next === 'object' && next !== null ? (next as Tree) : ((node[key] = {}) as Tree);
+    const child: Tree = typeof next === 'object' && next !== null ? (next as Tree) : {};
+    node[key] = child;
+    node = child;
   }
   node[last] = value;
 }
@@ -219,5 +237,5 @@ function valueAt(tree: unknown, path: string): unknown {
 }
 
 function show(value: unknown): string {
-  return (JSON.stringify(value) ?? String(value)).slice(0, 100);
+  return String(JSON.stringify(value)).slice(0, 100);
 }

@@ -10,7 +10,11 @@ type Paint = (level: string, text: string) => string;
  * One line for each thing that matters: start, stop, notices of recovery, failures, refused logins. Never a secret, a
  * body or a header. `format: 'auto'` is text on a terminal and JSON elsewhere. Lines go to stderr: stdout is for results.
  */
-export function createLogger(log: ServerConfig['log'], out: NodeJS.WritableStream & { isTTY?: boolean }, paint: Paint = plain): Logger {
+export function createLogger(
+  log: ServerConfig['log'],
+  out: NodeJS.WritableStream & { isTTY?: boolean },
+  paint: Paint = plain,
+): Logger {
   const text = log.format === 'text' || (log.format === 'auto' && out.isTTY === true);
   const destination = { write: (line: string) => void out.write(text ? readable(line, paint) : line) };
   return pino(
@@ -29,7 +33,9 @@ const plain: Paint = (_level, text) => text;
 
 function readable(line: string, paint: Paint): string {
   const { time, level, message, ...rest } = JSON.parse(line) as Record<string, unknown>;
-  const facts = Object.entries(rest).map(([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const facts = Object.entries(rest).map(
+    ([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   const label = String(level).padEnd(5);
   return `${String(time).slice(11, 19)} ${paint(String(level), label)} ${oneLine(String(message))}${oneLine(facts.join(''))}\n`;
 }

@@ -65,7 +65,10 @@ export const userSchema = z
       .optional(),
     grants: z.array(grantSchema).default([{ namespace: 'default', resource: '*', actions: 'all' }]),
   })
-  .refine((user) => user.tokenHash !== undefined || user.passwordHash !== undefined, 'neither tokenHash nor passwordHash');
+  .refine(
+    (user) => user.tokenHash !== undefined || user.passwordHash !== undefined,
+    'neither tokenHash nor passwordHash',
+  );
 
 export type UserConfig = z.output<typeof userSchema>;
 
@@ -82,7 +85,8 @@ export const settingsSchema = z.strictObject({
     allowed: 'true or false',
   }),
   host: z.array(text).min(1).default(['127.0.0.1', '::1']).register(settingDocs, {
-    summary: 'Addresses to listen on. Anything but loopback is refused while nobody can log in, unless `insecure` is set.',
+    summary:
+      'Addresses to listen on. Anything but loopback is refused while nobody can log in, unless `insecure` is set.',
     allowed: 'one address or several, such as 127.0.0.1,::1',
     placeholder: 'ADDRESS',
   }),
@@ -111,59 +115,87 @@ export const settingsSchema = z.strictObject({
     allowed: 'a list of { name, tokenHash or passwordHash, grants }; `railhead user NAME` prints one',
     fileOnly: true,
   }),
-  tls: z.strictObject({
-    cert: text.optional().register(settingDocs, {
-      summary: 'PEM file with the certificate chain. Together with `tls.key` it turns TLS on; plain connections are then refused.',
-      allowed: 'the path of a PEM file',
-      placeholder: 'FILE',
-    }),
-    key: text.optional().register(settingDocs, {
-      summary: 'PEM file with the private key.',
-      allowed: 'the path of a PEM file',
-      placeholder: 'FILE',
-    }),
-  }).prefault({}),
-  log: z.strictObject({
-    level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').register(settingDocs, {
-      summary: 'The least important line to log.',
-      allowed: 'debug, info, warn, error or silent',
-      placeholder: 'LEVEL',
-    }),
-    format: z.enum(['auto', 'text', 'json']).default('auto').register(settingDocs, {
-      summary: 'One JSON object a line, or text for people. `auto` is text on a terminal and JSON elsewhere.',
-      allowed: 'auto, text or json',
-      placeholder: 'FORMAT',
-    }),
-  }).prefault({}),
-  journal: z.strictObject({
-    segmentSize: size('journal.segmentSize').pipe(z.int().min(1 << 20).max(256 << 20)).default(32 << 20).register(settingDocs, {
-      summary: 'Size of one file of the commit log.',
-      allowed: "a size from '1MiB' to '256MiB'",
-      placeholder: 'SIZE',
-    }),
-    segments: z.int().min(3).max(256).default(8).register(settingDocs, {
-      summary: 'How many files the commit log may have. They are reused; what is still alive moves to cold files.',
-      allowed: 'a whole number from 3 to 256',
-      placeholder: 'COUNT',
-    }),
-  }).prefault({}),
-  limits: z.strictObject({
-    connections: z.int().min(1).max(1_000_000).default(10_000).register(settingDocs, {
-      summary: 'Connections at one time, over all of the port.',
-      allowed: 'a whole number from 1 to 1000000',
-      placeholder: 'COUNT',
-    }),
-    httpBody: size('limits.httpBody').pipe(z.int().min(1024).max(256 << 20)).default(32 << 20).register(settingDocs, {
-      summary: 'Largest body of one HTTP request.',
-      allowed: "a size from '1KiB' to '256MiB'",
-      placeholder: 'SIZE',
-    }),
-    httpMemory: size('limits.httpMemory').pipe(z.int().min(1024)).default(256 << 20).register(settingDocs, {
-      summary: 'Bodies of all HTTP requests together that are held at one time. More are answered with 503.',
-      allowed: "a size, such as '256MiB'",
-      placeholder: 'SIZE',
-    }),
-  }).prefault({}),
+  tls: z
+    .strictObject({
+      cert: text.optional().register(settingDocs, {
+        summary:
+          'PEM file with the certificate chain. Together with `tls.key` it turns TLS on; plain connections are then refused.',
+        allowed: 'the path of a PEM file',
+        placeholder: 'FILE',
+      }),
+      key: text.optional().register(settingDocs, {
+        summary: 'PEM file with the private key.',
+        allowed: 'the path of a PEM file',
+        placeholder: 'FILE',
+      }),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').register(settingDocs, {
+        summary: 'The least important line to log.',
+        allowed: 'debug, info, warn, error or silent',
+        placeholder: 'LEVEL',
+      }),
+      format: z.enum(['auto', 'text', 'json']).default('auto').register(settingDocs, {
+        summary: 'One JSON object a line, or text for people. `auto` is text on a terminal and JSON elsewhere.',
+        allowed: 'auto, text or json',
+        placeholder: 'FORMAT',
+      }),
+    })
+    .prefault({}),
+  journal: z
+    .strictObject({
+      segmentSize: size('journal.segmentSize')
+        .pipe(
+          z
+            .int()
+            .min(1 << 20)
+            .max(256 << 20),
+        )
+        .default(32 << 20)
+        .register(settingDocs, {
+          summary: 'Size of one file of the commit log.',
+          allowed: "a size from '1MiB' to '256MiB'",
+          placeholder: 'SIZE',
+        }),
+      segments: z.int().min(3).max(256).default(8).register(settingDocs, {
+        summary: 'How many files the commit log may have. They are reused; what is still alive moves to cold files.',
+        allowed: 'a whole number from 3 to 256',
+        placeholder: 'COUNT',
+      }),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      connections: z.int().min(1).max(1_000_000).default(10_000).register(settingDocs, {
+        summary: 'Connections at one time, over all of the port.',
+        allowed: 'a whole number from 1 to 1000000',
+        placeholder: 'COUNT',
+      }),
+      httpBody: size('limits.httpBody')
+        .pipe(
+          z
+            .int()
+            .min(1024)
+            .max(256 << 20),
+        )
+        .default(32 << 20)
+        .register(settingDocs, {
+          summary: 'Largest body of one HTTP request.',
+          allowed: "a size from '1KiB' to '256MiB'",
+          placeholder: 'SIZE',
+        }),
+      httpMemory: size('limits.httpMemory')
+        .pipe(z.int().min(1024))
+        .default(256 << 20)
+        .register(settingDocs, {
+          summary: 'Bodies of all HTTP requests together that are held at one time. More are answered with 503.',
+          allowed: "a size, such as '256MiB'",
+          placeholder: 'SIZE',
+        }),
+    })
+    .prefault({}),
   drainTimeout: duration('drainTimeout').default(10_000).register(settingDocs, {
     summary: 'How long a stop waits for requests and connections to end by themselves.',
     allowed: "a duration, such as '10s'",
@@ -192,7 +224,8 @@ export interface Setting {
 function walk(schema: z.core.$ZodType, path: string, found: Setting[]): void {
   const object = unwrap(schema);
   if (settingDocs.get(schema) === undefined && object instanceof z.ZodObject) {
-    for (const [key, child] of Object.entries(object.shape)) walk(child, path === '' ? key : `${path}.${key}`, found);
+    const shape: Record<string, z.core.$ZodType> = object.shape;
+    for (const [key, child] of Object.entries(shape)) walk(child, path === '' ? key : `${path}.${key}`, found);
     return;
   }
   const doc = settingDocs.get(schema);

@@ -22,7 +22,9 @@ test('the one token of RAILHEAD_TOKEN logs in as the user "token" with every gra
 });
 
 test('a wrong token, an unknown name and a wrong password are refused in the same words', async () => {
-  const users = new UserStore(checkConfig({ users: [{ name: 'ann', passwordHash: await hashPassword('right password') }] }));
+  const users = new UserStore(
+    checkConfig({ users: [{ name: 'ann', passwordHash: await hashPassword('right password') }] }),
+  );
   const messages = new Set<string>();
   for (const credentials of [
     { token: 'wrong' },
@@ -56,11 +58,22 @@ test('a user who only has a token cannot log in with a password', async () => {
 });
 
 test('more than 66 logins by password at once are refused instead of queued without end', async () => {
-  const users = new UserStore(checkConfig({ users: [{ name: 'ann', passwordHash: 'scrypt:10:1:1:AAAAAAAAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' }] }));
+  const users = new UserStore(
+    checkConfig({
+      users: [
+        {
+          name: 'ann',
+          passwordHash: 'scrypt:10:1:1:AAAAAAAAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
+        },
+      ],
+    }),
+  );
   const results = await Promise.allSettled(
     Array.from({ length: 70 }, () => users.authenticate({ user: 'ann', password: 'wrong' })),
   );
-  const codes = results.map((result) => (result.status === 'rejected' && RailheadError.is(result.reason) ? result.reason.code : 'in'));
+  const codes = results.map((result) =>
+    result.status === 'rejected' && RailheadError.is(result.reason) ? result.reason.code : 'in',
+  );
   assert.equal(codes.filter((code) => code === 'RATE_LIMITED').length, 4);
   assert.equal(codes.filter((code) => code === 'UNAUTHENTICATED').length, 66);
 });

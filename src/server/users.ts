@@ -85,7 +85,10 @@ class LoginQueue {
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#running >= MAX_CONCURRENT_LOGINS) {
       if (this.#waiting.length >= MAX_WAITING_LOGINS) {
-        throw new RailheadError('RATE_LIMITED', `${MAX_WAITING_LOGINS} logins by password wait already. Try again later, or use a token.`);
+        throw new RailheadError(
+          'RATE_LIMITED',
+          `${MAX_WAITING_LOGINS} logins by password wait already. Try again later, or use a token.`,
+        );
       }
       await new Promise<void>((start) => this.#waiting.push(start));
     } else this.#running++;

@@ -1,0 +1,181 @@
+import { Hono, type Context } from 'hono';
+import type { Authenticator, Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
+import { BodyBudget, parseJson, readBody } from './body.ts';
+import { errorResponse } from './errors.ts';
+import { guardBrowser } from './guard.ts';
+import { JsonText } from './messages.ts';
+import type { Route } from './route.ts';
+import { ROUTES } from './routes/index.ts';
+import { SessionCache, type Connect } from './sessions.ts';
+
+export interface HttpGatewayOptions {
+  connect: Connect;
+  authenticator: Authenticator;
+  health: () => { state: 'open' | 'failed' | 'closing' | 'closed'; reason: string | null };
+  clock: Clock;
+  /** Largest body of one request, and of all requests together, in bytes. */
+  maxBodyBytes: number;
+  maxMemoryBytes: number;
+  /** More names that the Host header may have. */
+  allowedHosts: readonly string[];
+  /** A failure that is a bug of ours, for the log. */
+  onBug: (error: unknown) => void;
+  /** A login that was refused, for the log. */
+  onRefusedLogin?: () => void;
+}
+
+const HEADERS = {
+  'content-type': 'application/json',
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+};
+
+/** The JSON API. `fetch` answers one request; what listens and upgrades is the server's. */
+export class HttpGateway {
+  readonly #options: HttpGatewayOptions;
+  readonly #app: Hono;
+  readonly #sessions: SessionCache;
+  readonly #budget: BodyBudget;
+  readonly #closing = new AbortController();
+  #inFlight = 0;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(options: HttpGatewayOptions) {
+    this.#options = options;
+    this.#sessions = new SessionCache(options.connect);
+    this.#budget = new BodyBudget(options.maxMemoryBytes);
+    this.#app = this.#build();
+  }
+
+  /** Never rejects: every failure is an answer. */
+  readonly fetch = async (request: Request): Promise<Response> => {
+    this.#inFlight++;
+    try {
+      return await this.#app.fetch(request);
+    } finally {
+      if (--this.#inFlight === 0) this.#whenIdle?.();
+    }
+  };
+
+  /** @throws FORBIDDEN for a web page of another origin. Also for the requests that do not come here: upgrades. */
+  guard(headers: { host: string | undefined; origin: string | undefined }): void {
+    const { allowedHosts, authenticator } = this.#options;
+    guardBrowser(headers, { allowedHosts, loginRequired: authenticator.required });
+  }
+
+  /** Ends long polls with what they have, refuses what comes later, waits for what is under way. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    await this.#sessions.close();
+  }
+
+  #build(): Hono {
+    const app = new Hono();
+    app.onError((error) => this.#failure(error));
+    app.notFound((c) =>
+      this.#failure(
+        new RailheadError(
+          'NOT_FOUND',
+          `There is no ${c.req.method} ${c.req.path.slice(0, 200)}. /openapi.json lists all routes.`,
+        ),
+      ),
+    );
+    app.use(async (c, next) => {
+      this.guard({ host: c.req.header('host'), origin: c.req.header('origin') });
+      await next();
+    });
+    app.get('/healthz', () => this.#health(['open', 'closing']));
+    app.get('/readyz', () => this.#health(['open']));
+    app.get('/openapi.json', async () => {
+      const { openApiDocument } = await import('./openapi.ts');
+      return answer(200, openApiDocument());
+    });
+    for (const route of ROUTES) {
+      const path = `/api/v1${route.spec.path.replaceAll(/\{(\w+)\}/g, ':$1')}`;
+      app.on(route.spec.method.toUpperCase(), path, (c) => this.#handle(route, c));
+    }
+    return app;
+  }
+
+  async #handle(route: Route, c: Context): Promise<Response> {
+    if (this.#closing.signal.aborted)
+      throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
+    const principal = await this.#login(c.req.header('authorization'));
+    const held = { bytes: 0 };
+    try {
+      const body = await this.#body(route, c, held);
+      const result = await this.#sessions.use(principal, namespaceOf(c), (session) =>
+        route.run({
+          session,
+          params: c.req.param(),
+          query: c.req.query(),
+          body,
+          signal: AbortSignal.any([c.req.raw.signal, this.#closing.signal]),
+          clock: this.#options.clock,
+        }),
+      );
+      return answer(200, result);
+    } finally {
+      this.#budget.giveBack(held.bytes);
+    }
+  }
+
+  /** Before a byte of the body is read. */
+  async #login(header: string | undefined): Promise<Principal> {
+    const token = header === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(header)?.[1];
+    try {
+      return await this.#options.authenticator.authenticate(token === undefined ? undefined : { token });
+    } catch (error) {
+      this.#options.onRefusedLogin?.();
+      throw error;
+    }
+  }
+
+  /** A form or text/plain could come from any web page without asking; JSON makes a browser ask first. */
+  async #body(route: Route, c: Context, held: { bytes: number }): Promise<unknown> {
+    const request = c.req.raw;
+    const bytes =
+      request.method === 'GET'
+        ? Buffer.alloc(0)
+        : await readBody(request, this.#options.maxBodyBytes, this.#budget, held);
+    if (bytes.byteLength === 0) {
+      if (route.spec.body === undefined || route.spec.bodyOptional) return {};
+      throw new RailheadError('INVALID', 'The request has no body. Send JSON with Content-Type: application/json.');
+    }
+    const type = c.req.header('content-type') ?? '';
+    if (!/^application\/json\s*(?:;|$)/i.test(type)) {
+      throw new RailheadError(
+        'INVALID',
+        `The Content-Type is ${JSON.stringify(type.slice(0, 100))}. Send JSON with Content-Type: application/json.`,
+      );
+    }
+    return parseJson(bytes);
+  }
+
+  #health(good: readonly string[]): Response {
+    const health = this.#closing.signal.aborted
+      ? { state: 'closing', reason: 'The broker is stopping.' }
+      : this.#options.health();
+    return answer(good.includes(health.state) ? 200 : 503, health);
+  }
+
+  #failure(error: unknown): Response {
+    const { status, body } = errorResponse(error, this.#options.onBug);
+    return answer(status, body, status === 401 ? { 'www-authenticate': 'Bearer' } : {});
+  }
+}
+
+function namespaceOf(c: Context): string {
+  const namespace = c.req.header('railhead-namespace') ?? 'default';
+  if (namespace !== '' && namespace.length <= 255) return namespace;
+  throw new RailheadError('INVALID', 'The Railhead-Namespace header is empty or longer than 255 characters.');
+}
+
+function answer(status: number, body: unknown, headers: Record<string, string> = {}): Response {
+  const text = body instanceof JsonText ? body.text : JSON.stringify(body);
+  return new Response(text, { status, headers: { ...HEADERS, ...headers } });
+}

@@ -1,0 +1,21 @@
+import type { Route } from '../route.ts';
+import { consumeRoutes } from './consume.ts';
+import { deadRoutes } from './dead.ts';
+import { definitionRoutes } from './definitions.ts';
+import { inspectRoutes } from './inspect.ts';
+import { manageRoutes } from './manage.ts';
+import { publishRoutes } from './publish.ts';
+import { routerRoutes } from './routers.ts';
+import { scheduleRoutes } from './schedules.ts';
+
+/** Every route below /api/v1, in the order of the documentation. */
+export const ROUTES: readonly Route[] = [
+  ...publishRoutes,
+  ...consumeRoutes,
+  ...definitionRoutes,
+  ...inspectRoutes,
+  ...manageRoutes,
+  ...deadRoutes,
+  ...scheduleRoutes,
+  ...routerRoutes,
+];

@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import type { SubscriptionStats, TopicStats } from '../../../core/session.ts';
+import { isoTime, JsonText, peekedSchema, showPeeked } from '../messages.ts';
+import { name, queryInt, route, type Route } from '../route.ts';
+import { SUBSCRIPTION_PATHS, TOPIC_PATHS } from './names.ts';
+
+const subscriptionStats = z.object({
+  topic: z.string(),
+  subscription: z.string(),
+  ready: z.int(),
+  delayed: z.int(),
+  leased: z.int(),
+  depth: z.int().describe('Not settled: ready + delayed + leased.'),
+  consumers: z.int(),
+  paused: z.boolean(),
+  oldestAt: z.iso.datetime().nullable().describe('When the oldest unsettled message was published.'),
+  delivered: z.int().describe('Since the broker started, like the counts that follow.'),
+  redelivered: z.int(),
+  acked: z.int(),
+  released: z.int(),
+  deadLettered: z.int(),
+  expired: z.int(),
+});
+
+const topicStats = z.object({
+  name: z.string(),
+  kind: z.enum(['queue', 'topic']),
+  messages: z.int(),
+  bytes: z.int(),
+  partitions: z.array(z.object({ start: z.int(), end: z.int() })),
+  published: z.int().describe('Since the broker started, like the counts that follow.'),
+  duplicates: z.int(),
+  refused: z.int(),
+  subscriptions: z.array(subscriptionStats),
+});
+
+function showSubscriptionStats(stats: SubscriptionStats): z.input<typeof subscriptionStats> {
+  return { ...stats, oldestAt: stats.oldestAt === null ? null : isoTime(stats.oldestAt) };
+}
+
+function showTopicStats(stats: TopicStats): z.input<typeof topicStats> {
+  return { ...stats, subscriptions: stats.subscriptions.map(showSubscriptionStats) };
+}
+
+export const inspectRoutes: Route[] = [
+  route({
+    method: 'get',
+    path: '/stats',
+    operationId: 'allStats',
+    summary: 'Counts of all topics and queues.',
+    tag: 'inspect',
+    params: z.object({}),
+    query: z.strictObject({ prefix: z.string().max(255).optional(), limit: queryInt(10_000).optional() }),
+    result: z.object({ topics: z.array(topicStats) }),
+    handle: async ({ session, query: { prefix, limit } }) => {
+      const { topics } = await session.request('allStats', {
+        limit: limit ?? 1_000,
+        ...(prefix !== undefined && { prefix }),
+      });
+      return { topics: topics.map(showTopicStats) };
+    },
+  }),
+  ...TOPIC_PATHS.map(({ path, kind, params }) =>
+    route({
+      method: 'get',
+      path: `${path}/stats`,
+      operationId: `stats${kind}`,
+      summary: 'Counts of it and its subscriptions.',
+      tag: 'inspect',
+      params,
+      result: topicStats,
+      handle: async ({ session, params: { topic } }) =>
+        showTopicStats(await session.request('topicStats', { name: topic })),
+    }),
+  ),
+  route({
+    method: 'get',
+    path: '/topics/{topic}/subscriptions/{subscription}/stats',
+    operationId: 'statsSubscription',
+    summary: 'Counts of a subscription.',
+    tag: 'inspect',
+    params: z.object({ topic: name, subscription: name }),
+    result: subscriptionStats,
+    handle: async ({ session, params }) => showSubscriptionStats(await session.request('subscriptionStats', params)),
+  }),
+  ...SUBSCRIPTION_PATHS.map(({ path, kind, params }) =>
+    route({
+      method: 'get',
+      path: `${path}/messages`,
+      operationId: `peek${kind}`,
+      summary: 'Looks at messages without leasing them. Send the last id as `after` for more.',
+      tag: 'inspect',
+      params,
+      query: z.strictObject({
+        state: z.enum(['ready', 'delayed', 'leased', 'settled']).optional(),
+        after: z.string().max(64).optional(),
+        limit: queryInt(1_000).optional(),
+      }),
+      result: z.object({ messages: z.array(peekedSchema) }),
+      handle: async ({ session, params: ref, query: { state, after, limit } }) => {
+        const { messages } = await session.request('peek', {
+          ...ref,
+          limit: limit ?? 10,
+          ...(state !== undefined && { state }),
+          ...(after !== undefined && { after }),
+        });
+        return new JsonText(`{"messages":[${messages.map(showPeeked).join(',')}]}`);
+      },
+    }),
+  ),
+  route({
+    method: 'get',
+    path: '/info',
+    operationId: 'info',
+    summary: 'Version, start, notices of the last recovery, counters.',
+    tag: 'inspect',
+    params: z.object({}),
+    result: z.object({
+      version: z.string(),
+      journalId: z.string(),
+      startedAt: z.iso.datetime(),
+      now: z.iso.datetime(),
+      notices: z.array(z.string()),
+      counters: z.record(z.string(), z.number()),
+    }),
+    handle: async ({ session }) => {
+      const info = await session.request('info', {});
+      return { ...info, startedAt: isoTime(info.startedAt), now: isoTime(info.now) };
+    },
+  }),
+];
