@@ -216,7 +216,8 @@ export class MemoryDisk implements Disk {
     let written = 0;
     for (const buffer of buffers) {
       if (room === 0) break;
-      const bytes = buffer.slice(0, room);
+      // A copy: the caller reuses its buffers, and `slice` of a Buffer is none.
+      const bytes = new Uint8Array(buffer.subarray(0, room));
       inode.view.write(bytes, at + written);
       inode.unsynced.push({ bytes, at: at + written });
       written += bytes.length;
