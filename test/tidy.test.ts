@@ -47,7 +47,7 @@ test('the engine says no word that belongs to one protocol', () => {
 
 test('time and chance come into the engine from outside', () => {
   const clocks =
-    /\bDate\.now\b|\bnew Date\(|\bMath\.random\b|\bsetTimeout\b|\bsetInterval\b|\bsetImmediate\b|\bperformance\.now\b|\bhrtime\b|\brandomUUID\b|\brandomBytes\b/;
+    /\bDate\.now\b|\bnew Date\(\s*\)|\bMath\.random\b|\bsetTimeout\b|\bsetInterval\b|\bsetImmediate\b|\bperformance\.now\b|\bhrtime\b|\brandomUUID\b|\brandomBytes\b/;
   mustBeNone(
     occurrences(engine, clocks, withoutComments),
     'Take Clock (core/clock.ts) or Random (core/random.ts) as an argument, so that a test can move time and repeat chance.',
