@@ -1,0 +1,66 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../core/clock.ts';
+import { RailheadError } from '../core/errors.ts';
+
+/** A protocol. The listener accepts connections and hands each over, once, with nothing read from it. */
+export interface Gateway {
+  /** Takes the socket: reads it, answers, closes it. Must not throw. */
+  handle(socket: Duplex, peer: Peer): GatewayConnection;
+}
+
+/** What the listener may ask of a connection that a gateway has taken. */
+export interface GatewayConnection {
+  /** Says why in the words of the protocol, sends what is owed, and ends. Idempotent. */
+  close(reason: RailheadError): void;
+}
+
+export interface PeerOptions {
+  /** For people: `127.0.0.1:50123`, or `unix`. */
+  address: string;
+  /** On the same machine, through a Unix socket or within the process. */
+  local: boolean;
+  loopback: boolean;
+  /** Encrypted by TLS. */
+  secure: boolean;
+  clock: Clock;
+  handshakeMs: number;
+  onAuthenticated?: () => void;
+  /** Not logged in in time. The one who made the peer ends the connection with this reason. */
+  onTimeout: (reason: RailheadError) => void;
+}
+
+/** Who is at the other end, and the time it has to log in. */
+export class Peer {
+  readonly address: string;
+  readonly local: boolean;
+  /** From this machine, by the address of the socket itself; never by what a header or a proxy says. */
+  readonly loopback: boolean;
+  readonly secure: boolean;
+  readonly #onAuthenticated: (() => void) | undefined;
+  readonly #cancel: () => void;
+
+  constructor(options: PeerOptions) {
+    this.address = options.address;
+    this.local = options.local;
+    this.loopback = options.loopback;
+    this.secure = options.secure;
+    this.#onAuthenticated = options.onAuthenticated;
+    const { clock, handshakeMs } = options;
+    this.#cancel = clock.timer(clock.now() + handshakeMs, () =>
+      options.onTimeout(
+        new RailheadError('TIMEOUT', `The login took longer than ${handshakeMs} ms. Connect again and log in at once.`),
+      ),
+    );
+  }
+
+  /** The gateway says: logged in (or no login is needed, and the first request is understood). */
+  authenticated(): void {
+    this.#cancel();
+    this.#onAuthenticated?.();
+  }
+
+  /** The connection is over. */
+  gone(): void {
+    this.#cancel();
+  }
+}

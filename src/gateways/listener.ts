@@ -1,0 +1,195 @@
+import { chmod } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
+import type { Clock } from '../core/clock.ts';
+import { RailheadError } from '../core/errors.ts';
+import { Peer, type Gateway, type GatewayConnection } from './gateway.ts';
+
+export interface ListenerLimits {
+  /** Open connections, logged in or not; more are closed as they come. Default 10,000. */
+  maxConnections: number;
+  /** Of these, not logged in yet. Default 512. */
+  maxUnauthenticated: number;
+  /** From the first byte of the connection (TLS included) to the login. Default 10,000. */
+  handshakeMs: number;
+}
+
+export const LISTENER_LIMITS: ListenerLimits = {
+  maxConnections: 10_000,
+  maxUnauthenticated: 512,
+  handshakeMs: 10_000,
+};
+
+export type ListenAddress =
+  /** Port 0 takes a free one. */
+  | { host: string; port: number }
+  /** A Unix socket. Made readable for its owner only. A left-over file is the caller's to remove. */
+  | { path: string };
+
+export interface ListenerOptions {
+  gateway: Gateway;
+  clock: Clock;
+  limits?: Partial<ListenerLimits>;
+  /** Given: all TCP connections are TLS, and nothing else is understood. Unix sockets never are. */
+  tls?: TlsOptions;
+}
+
+/** How long a connection that was told to end may take to send what it owes. */
+const DEFAULT_GRACE_MS = 5_000;
+
+interface Accepted {
+  readonly socket: Socket;
+  readonly peer: Peer;
+  connection: GatewayConnection | undefined;
+}
+
+/**
+ * Accepts connections for one gateway: knows TCP, Unix sockets, TLS, limits and draining, so that a gateway knows only
+ * its protocol. It may listen at several addresses.
+ */
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #limits: ListenerLimits;
+  readonly #servers = new Set<Server>();
+  readonly #accepted = new Set<Accepted>();
+  readonly #tls: TlsServer | undefined;
+  /** Let in and in the middle of the TLS handshake, by their endpoints: the TLS server does not say which one is done. */
+  readonly #encrypting = new Map<string, Accepted>();
+  #unauthenticated = 0;
+  #closed = false;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#limits = { ...LISTENER_LIMITS, ...options.limits };
+    if (options.tls !== undefined) {
+      // Never listens: it is handed the connections that were let in, so that limits hold before any cryptography.
+      this.#tls = createTlsServer({ handshakeTimeout: this.#limits.handshakeMs, ...options.tls });
+      this.#tls.on('secureConnection', (socket) => this.#encrypted(socket));
+      this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
+    }
+  }
+
+  get connections(): number {
+    return this.#accepted.size;
+  }
+
+  /** Where it listens, as users write it: `127.0.0.1:7070` or the path. With port 0 the port that was taken. */
+  async listen(address: ListenAddress): Promise<{ host: string; port: number } | { path: string }> {
+    if (this.#closed) throw new RailheadError('CLOSED', 'The listener is closed.');
+    const server = createServer({ noDelay: true }, (socket) => this.#admit(socket, 'path' in address));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => reject(cannotListen(address, error)));
+      server.listen('path' in address ? { path: address.path } : { host: address.host, port: address.port }, resolve);
+    });
+    // Later ones (out of file descriptors) concern one connection that never came to be.
+    server.on('error', () => {});
+    this.#servers.add(server);
+    if ('path' in address) {
+      await chmod(address.path, 0o600);
+      return { path: address.path };
+    }
+    // Bound to host and port, so the address is neither a path nor null.
+    const bound = server.address() as AddressInfo;
+    return { host: bound.address, port: bound.port };
+  }
+
+  /**
+   * Stops accepting, tells every connection why it ends, and resolves when all are gone: at the latest after `graceMs`
+   * (default 5,000), then those that are left are cut.
+   */
+  async close(graceMs = DEFAULT_GRACE_MS): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      for (const server of this.#servers) server.close();
+    }
+    const reason = new RailheadError('CLOSED', 'The broker is closing. Connect again when it is back.');
+    for (const accepted of this.#accepted) accepted.connection?.close(reason);
+    for (const accepted of this.#accepted) if (accepted.connection === undefined) accepted.socket.destroy();
+    if (this.#accepted.size === 0) return;
+    const { clock } = this.#options;
+    const cancel = clock.timer(clock.now() + graceMs, () => {
+      for (const accepted of this.#accepted) accepted.socket.destroy();
+    });
+    await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    cancel();
+  }
+
+  #admit(raw: Socket, local: boolean): void {
+    raw.on('error', () => raw.destroy());
+    if (
+      this.#closed ||
+      this.#accepted.size >= this.#limits.maxConnections ||
+      this.#unauthenticated >= this.#limits.maxUnauthenticated
+    ) {
+      raw.destroy();
+      return;
+    }
+    this.#unauthenticated++;
+    let waiting = true;
+    const authenticated = (): void => {
+      if (waiting) this.#unauthenticated--;
+      waiting = false;
+    };
+    const peer = new Peer({
+      address: local ? 'unix' : `${raw.remoteAddress ?? 'unknown'}:${raw.remotePort ?? 0}`,
+      local,
+      loopback: local || isLoopback(raw.remoteAddress),
+      secure: this.#tls !== undefined && !local,
+      clock: this.#options.clock,
+      handshakeMs: this.#limits.handshakeMs,
+      onAuthenticated: authenticated,
+      onTimeout: (reason) => {
+        if (accepted.connection === undefined) raw.destroy();
+        else accepted.connection.close(reason);
+      },
+    });
+    const accepted: Accepted = { socket: raw, peer, connection: undefined };
+    this.#accepted.add(accepted);
+    raw.once('close', () => {
+      authenticated();
+      peer.gone();
+      this.#accepted.delete(accepted);
+      if (this.#accepted.size === 0) this.#onEmpty?.();
+    });
+    if (this.#tls === undefined || local) accepted.connection = this.#options.gateway.handle(raw, peer);
+    else {
+      const name = endpoints(raw);
+      this.#encrypting.set(name, accepted);
+      raw.once('close', () => this.#encrypting.delete(name));
+      this.#tls.emit('connection', raw);
+    }
+  }
+
+  #encrypted(socket: TLSSocket): void {
+    const accepted = this.#encrypting.get(endpoints(socket));
+    if (accepted === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#encrypting.delete(endpoints(socket));
+    socket.on('error', () => socket.destroy());
+    accepted.connection = this.#options.gateway.handle(socket, accepted.peer);
+  }
+}
+
+/** Names a connection while it is open. */
+function endpoints(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}
+
+function isLoopback(address: string | undefined): boolean {
+  if (address === undefined) return false;
+  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
+}
+
+function cannotListen(address: ListenAddress, error: Error): RailheadError {
+  const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
+  return new RailheadError(
+    'CONFIG',
+    `Cannot listen on ${where}: ${error.message}. Choose another address or stop what uses it.`,
+    {
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import { duplexPair, type Duplex } from 'node:stream';
+import type { Authenticator, Credentials, Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Session } from '../../core/session.ts';
+import { UPGRADE_PATH, UPGRADE_PROTOCOL } from '../../wire/frames.ts';
+import { negotiate, PROTOCOL, type Hello } from '../../wire/handshake.ts';
+import { Peer, type Gateway, type GatewayConnection } from '../gateway.ts';
+import { NATIVE_LIMITS, type NativeLimits } from './limits.ts';
+import { NativeConnection, type Login } from './session.ts';
+
+export interface NativeGatewayOptions {
+  authenticator: Authenticator;
+  /** A session of the engine. @throws FORBIDDEN and the like, which the client is told. */
+  connect(principal: Principal, namespace: string, clientName: string): Session | Promise<Session>;
+  /** What clients are told. */
+  broker: { version: string; journalId: string };
+  /** For heartbeats and deadlines of connections. In tests not the clock that is moved by hours: peers would be dead. */
+  clock: Clock;
+  limits?: Partial<NativeLimits>;
+  /** Gets errors that no client should be able to cause. */
+  report?: (error: unknown) => void;
+}
+
+interface Open {
+  connection: NativeConnection;
+  principal: string;
+}
+
+/** The native protocol of the SDK, on raw sockets (`handle`) and on connections upgraded from HTTP (`upgrade`). */
+export class NativeGateway implements Gateway {
+  readonly #options: NativeGatewayOptions;
+  readonly #limits: NativeLimits;
+  /** With the session id that it got at login. */
+  readonly #connections = new Map<NativeConnection, string | undefined>();
+  /** By session id, for a client that comes back before we noticed that it was gone. */
+  readonly #open = new Map<string, Open>();
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: NativeGatewayOptions) {
+    this.#options = options;
+    this.#limits = { ...NATIVE_LIMITS, ...options.limits };
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  handle(socket: Duplex, peer: Peer): GatewayConnection {
+    const connection: NativeConnection = new NativeConnection(socket, peer, {
+      clock: this.#options.clock,
+      limits: this.#limits,
+      login: (hello) => this.#login(hello, connection),
+      gone: () => this.#gone(connection),
+      report: (error) => this.#options.report?.(error),
+    });
+    this.#connections.set(connection, undefined);
+    return connection;
+  }
+
+  /**
+   * For the 'upgrade' event of an HTTP server. False when the request is for somebody else: nothing was done then.
+   *
+   * `GET /railhead` with `Upgrade: railhead/1` is answered with 101; frames follow.
+   */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): boolean {
+    const path = request.url?.split('?', 1)[0];
+    if (path !== UPGRADE_PATH || request.headers.upgrade?.toLowerCase() !== UPGRADE_PROTOCOL) return false;
+    const raw = socket instanceof Socket ? socket : undefined;
+    raw?.setNoDelay(true);
+    raw?.setTimeout(0);
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_PROTOCOL}\r\n\r\n`);
+    if (head.byteLength > 0) socket.unshift(head);
+    const address = raw?.remoteAddress;
+    this.#handleOwn(socket, {
+      address: `${address ?? 'unknown'}:${raw?.remotePort ?? 0}`,
+      local: false,
+      loopback:
+        address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.')),
+      secure: 'encrypted' in socket,
+    });
+    return true;
+  }
+
+  /** A connection within the process: what a client's `dial` may return. */
+  loopback(): Duplex {
+    const [client, broker] = duplexPair();
+    client.once('close', () => broker.destroy());
+    broker.once('close', () => client.destroy());
+    this.#handleOwn(broker, { address: 'in-process', local: true, loopback: true, secure: false });
+    return client;
+  }
+
+  /** Drains every connection. Resolves when their sessions have given everything back. */
+  async close(
+    reason = new RailheadError('CLOSED', 'The broker is closing. Connect again when it is back.'),
+  ): Promise<void> {
+    for (const connection of this.#connections.keys()) connection.close(reason);
+    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+  }
+
+  #handleOwn(socket: Duplex, who: { address: string; local: boolean; loopback: boolean; secure: boolean }): void {
+    const peer = new Peer({
+      ...who,
+      clock: this.#options.clock,
+      handshakeMs: this.#limits.handshakeMs,
+      onTimeout: (reason) => connection.close(reason),
+    });
+    const connection = this.handle(socket, peer);
+  }
+
+  async #login(hello: Hello, connection: NativeConnection): Promise<Login> {
+    const { authenticator, broker } = this.#options;
+    const protocol = negotiate(hello.protocol, PROTOCOL);
+    const principal = await authenticator.authenticate(credentials(hello));
+    const former = hello.resume === undefined ? undefined : this.#open.get(hello.resume);
+    if (former !== undefined && former.principal === principal.name) await former.connection.supersede();
+    const session = await this.#options.connect(principal, hello.namespace, hello.client.name);
+    const sessionId = randomUUID();
+    if (this.#connections.has(connection)) {
+      this.#connections.set(connection, sessionId);
+      this.#open.set(sessionId, { connection, principal: principal.name });
+    }
+    const { maxFrameBytes, heartbeatMs } = this.#limits;
+    return {
+      principal,
+      session,
+      welcome: {
+        protocol,
+        broker: { version: broker.version },
+        journalId: broker.journalId,
+        sessionId,
+        limits: { maxFrameBytes, heartbeatMs },
+      },
+    };
+  }
+
+  #gone(connection: NativeConnection): void {
+    this.#open.delete(this.#connections.get(connection) ?? '');
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+}
+
+function credentials(hello: Hello): Credentials | undefined {
+  if (hello.token !== undefined) return { token: hello.token };
+  if (hello.user !== undefined) return { user: hello.user, password: hello.password ?? '' };
+  return undefined;
+}

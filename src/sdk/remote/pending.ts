@@ -1,0 +1,171 @@
+import { RailheadError } from '../../core/errors.ts';
+import type {
+  ConsumeRequest,
+  OperationName,
+  PublishReceipt,
+  PublishRequest,
+  Settlement,
+  SettleReceipt,
+  Transaction,
+} from '../../core/session.ts';
+import { writeIdData } from '../../wire/data.ts';
+import { FRAME, FRAME_OVERHEAD_BYTES } from '../../wire/frames.ts';
+import type { Output } from '../../wire/output.ts';
+import { writePublish } from '../../wire/publish.ts';
+import { packData } from '../../wire/data.ts';
+import { REPEATABLE } from '../../wire/requests.ts';
+import { MAX_SETTLEMENTS, writeSettle } from '../../wire/settle.ts';
+
+interface Common {
+  /** 0 until it is in the table of pending requests. */
+  id: number;
+  /** Given to a connection; the broker may have done it. */
+  sent: boolean;
+  /** When it was asked for, or when the connection that carried it broke, ms. */
+  since: number;
+  reject(reason: RailheadError): void;
+}
+
+export interface PendingPublish extends Common {
+  kind: 'publish';
+  request: PublishRequest;
+  resolve(receipt: PublishReceipt): void;
+}
+
+export interface PendingSettle extends Common {
+  kind: 'settle';
+  settlements: Settlement[];
+  /** Known to be lost without asking: leases of a connection that broke. */
+  lost: SettleReceipt['lost'];
+  resolve(receipt: SettleReceipt): void;
+}
+
+export interface PendingCommit extends Common {
+  kind: 'commit';
+  transaction: Transaction;
+  resolve(receipts: PublishReceipt[]): void;
+}
+
+export interface PendingRequest extends Common {
+  kind: 'request';
+  operation: OperationName;
+  args: unknown;
+  resolve(result: unknown): void;
+}
+
+export interface PendingConsume extends Common {
+  kind: 'consume';
+  consumer: number;
+  request: ConsumeRequest;
+  resolve(): void;
+}
+
+export interface PendingClose extends Common {
+  kind: 'close';
+  consumer: number;
+  release: boolean;
+  resolve(): void;
+}
+
+/** A request without its answer. */
+export type Pending = PendingPublish | PendingSettle | PendingCommit | PendingRequest | PendingConsume | PendingClose;
+
+/** Bytes that count against what may be under way. */
+export function costOf(pending: Pending): number {
+  return pending.kind === 'publish' ? pending.request.records.byteLength + 256 : 0;
+}
+
+/** @throws TOO_LARGE, INVALID for what no frame can carry; nothing was written then. */
+export function writePending(out: Output, pending: Pending, maxFrameBytes: number): void {
+  try {
+    write(out, pending, maxFrameBytes);
+  } catch (error) {
+    // A number that does not fit its field.
+    if (error instanceof RangeError)
+      throw new RailheadError('INVALID', `A number of the request is out of range: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function write(out: Output, pending: Pending, maxFrameBytes: number): void {
+  switch (pending.kind) {
+    case 'publish': {
+      const bytes = pending.request.records.byteLength;
+      if (bytes > maxFrameBytes - FRAME_OVERHEAD_BYTES) {
+        throw new RailheadError(
+          'TOO_LARGE',
+          `The messages take ${bytes} bytes; this broker takes at most ${maxFrameBytes - FRAME_OVERHEAD_BYTES} at once. Send fewer at once, or keep large data elsewhere.`,
+          { outcome: 'not-stored' },
+        );
+      }
+      writePublish(out, pending.id, pending.request);
+      return;
+    }
+    case 'settle':
+      if (pending.settlements.length > MAX_SETTLEMENTS) {
+        throw new RailheadError(
+          'TOO_LARGE',
+          `${pending.settlements.length} settlements at once; at most ${MAX_SETTLEMENTS} are allowed.`,
+        );
+      }
+      writeSettle(out, pending.id, pending.settlements);
+      return;
+    case 'commit':
+      writeIdData(out, FRAME.COMMIT, pending.id, pending.transaction, maxFrameBytes);
+      return;
+    case 'request': {
+      const args = packData(pending.args);
+      const operation = Buffer.from(pending.operation);
+      if (args.byteLength > maxFrameBytes - FRAME_OVERHEAD_BYTES) {
+        throw new RailheadError(
+          'TOO_LARGE',
+          `The arguments of ${pending.operation} take ${args.byteLength} bytes; at most ${maxFrameBytes - FRAME_OVERHEAD_BYTES} are allowed.`,
+        );
+      }
+      out.begin(FRAME.REQUEST, 6 + operation.byteLength);
+      out.u32(pending.id);
+      out.text(pending.operation);
+      out.end(args.byteLength);
+      out.bytes(args);
+      return;
+    }
+    case 'consume': {
+      const request = packData(pending.request);
+      out.begin(FRAME.CONSUME, 8);
+      out.u32(pending.id);
+      out.u32(pending.consumer);
+      out.end(request.byteLength);
+      out.bytes(request);
+      return;
+    }
+    case 'close':
+      out.begin(FRAME.CLOSE_CONSUMER, 9);
+      out.u32(pending.id);
+      out.u32(pending.consumer);
+      out.u8(pending.release ? 1 : 0);
+      out.end();
+  }
+}
+
+/**
+ * Whether a request that was sent may be sent again on a new connection to the same broker: it must not matter if the
+ * broker did it already.
+ */
+export function isRepeatable(pending: Pending): boolean {
+  switch (pending.kind) {
+    case 'publish':
+      return pending.request.producer !== undefined;
+    case 'commit':
+      return (
+        pending.transaction.settlements.length === 0 &&
+        pending.transaction.publishes.every((each) => each.producer !== undefined)
+      );
+    case 'request':
+      return REPEATABLE.has(pending.operation);
+    // A lease token is used up by the first settlement; the second is told that it is lost.
+    case 'settle':
+    case 'consume':
+    case 'close':
+      return true;
+  }
+}

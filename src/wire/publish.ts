@@ -1,0 +1,144 @@
+import type { PublishReceipt, PublishRequest } from '../core/session.ts';
+import type { ByteReader } from './byte-reader.ts';
+import { readData, packData } from './data.ts';
+import { RailheadError } from '../core/errors.ts';
+import { FRAME } from './frames.ts';
+import { textBound, type Output } from './output.ts';
+import { list, object, text, whole } from './shape.ts';
+
+/**
+ * ```
+ * publish  u8  flags
+ *          u16 format of the records
+ *          u32 count
+ *          text topic; router with ROUTER
+ *          [text routing key]             ROUTER
+ *          [u32 partition]                PARTITION
+ *          [text producer, f64 sequence]  PRODUCER
+ *          [u32 wait ms]                  WAIT
+ *          records                        to the end of the frame
+ *
+ * receipt  u8  flags
+ *          u32 topic id
+ *          u32 runs, each: u32 topic id, u32 partition, f64 offset, u32 count, u8 duplicate (0 or 1)
+ *          [data list of refused]         REFUSED
+ * ```
+ */
+const ROUTER = 1;
+const ATOMIC = 2;
+const PARTITION = 4;
+const PRODUCER = 8;
+const WAIT = 16;
+const ALL_FLAGS = 31;
+const REFUSED = 1;
+
+const RUN_BYTES = 21;
+const MAX_WAIT_MS = 0xffffffff;
+
+/** @throws TOO_LARGE, RangeError for a field that has no place in the frame; nothing was written then. */
+export function writePublish(out: Output, id: number, request: PublishRequest): void {
+  const { to, producer, partition, waitMs } = request;
+  const name = 'topic' in to ? to.topic : to.router;
+  let bound = 40 + textBound(name);
+  if ('router' in to) bound += textBound(to.key);
+  if (producer !== undefined) bound += textBound(producer.id);
+  out.begin(FRAME.PUBLISH, bound);
+  try {
+    out.u32(id);
+    out.u8(
+      ('router' in to ? ROUTER : 0) |
+        (request.atomic === true ? ATOMIC : 0) |
+        (partition === undefined ? 0 : PARTITION) |
+        (producer === undefined ? 0 : PRODUCER) |
+        (waitMs === undefined ? 0 : WAIT),
+    );
+    out.u16(request.format);
+    out.u32(request.count);
+    out.text(name);
+    if ('router' in to) out.text(to.key);
+    if (partition !== undefined) out.u32(partition);
+    if (producer !== undefined) {
+      out.text(producer.id);
+      out.whole(producer.sequence);
+    }
+    if (waitMs !== undefined) out.u32(Math.min(Math.max(0, Math.ceil(waitMs)), MAX_WAIT_MS));
+  } catch (error) {
+    out.abandon();
+    throw error;
+  }
+  out.end(request.records.byteLength);
+  out.bytes(request.records);
+}
+
+/** What follows the id. The records are a view into the frame. @throws PROTOCOL */
+export function readPublish(reader: ByteReader): PublishRequest {
+  const flags = reader.u8();
+  if (flags > ALL_FLAGS)
+    throw new RailheadError('PROTOCOL', `A publish has the flags ${flags}; only ${ALL_FLAGS} are known.`);
+  const format = reader.u16();
+  const count = reader.u32();
+  const name = reader.text();
+  const request: PublishRequest = {
+    to: flags & ROUTER ? { router: name, key: reader.text() } : { topic: name },
+    format,
+    records: NOTHING,
+    count,
+  };
+  if (flags & ATOMIC) request.atomic = true;
+  if (flags & PARTITION) request.partition = reader.u32();
+  if (flags & PRODUCER) request.producer = { id: reader.text(), sequence: reader.whole() };
+  if (flags & WAIT) request.waitMs = reader.u32();
+  request.records = reader.rest();
+  return request;
+}
+
+const NOTHING = new Uint8Array(0);
+
+export function writeReceipt(out: Output, id: number, receipt: PublishReceipt): void {
+  const refused = receipt.refused === undefined || receipt.refused.length === 0 ? undefined : packData(receipt.refused);
+  out.begin(FRAME.PUBLISHED, 13 + receipt.runs.length * RUN_BYTES);
+  out.u32(id);
+  out.u8(refused === undefined ? 0 : REFUSED);
+  out.u32(receipt.topicId);
+  out.u32(receipt.runs.length);
+  for (const run of receipt.runs) {
+    out.u32(run.topicId);
+    out.u32(run.partition);
+    out.f64(run.offset);
+    out.u32(run.count);
+    out.u8(run.duplicate === true ? 1 : 0);
+  }
+  out.end(refused?.byteLength);
+  if (refused !== undefined) out.bytes(refused);
+}
+
+export function readReceipt(reader: ByteReader): PublishReceipt {
+  const flags = reader.u8();
+  const topicId = reader.u32();
+  const runs: PublishReceipt['runs'] = [];
+  const count = reader.count(reader.u32(), RUN_BYTES);
+  for (let i = 0; i < count; i++) {
+    const run: PublishReceipt['runs'][number] = {
+      topicId: reader.u32(),
+      partition: reader.u32(),
+      offset: reader.whole(),
+      count: reader.u32(),
+    };
+    if (reader.u8() === 1) run.duplicate = true;
+    runs.push(run);
+  }
+  if ((flags & REFUSED) === 0) {
+    reader.done();
+    return { topicId, runs };
+  }
+  return { topicId, runs, refused: checkRefused(readData(reader), 'refused') };
+}
+
+const checkRefused = list(
+  object<{ index: number; count: number; code: string; message: string }>({
+    index: whole,
+    count: whole,
+    code: text,
+    message: text,
+  }),
+);

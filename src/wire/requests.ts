@@ -1,0 +1,257 @@
+import type {
+  BindingDefinition,
+  ConsumeRequest,
+  CursorCommit,
+  LeaseRange,
+  OperationName,
+  Operations,
+  PublishRequest,
+  Settlement,
+  StartAt,
+  Transaction,
+} from '../core/session.ts';
+import { RailheadError } from '../core/errors.ts';
+import { filter, subscriptionPolicy, topicPolicy } from './policies.ts';
+import {
+  bytes,
+  either,
+  finite,
+  flag,
+  isMap,
+  list,
+  mapOf,
+  maybe,
+  nullable,
+  object,
+  oneOf,
+  text,
+  whole,
+  type Check,
+} from './shape.ts';
+
+/** The form of the arguments of every operation. The types hold the two together: a missing line does not compile. */
+
+const subscriptionRef = { topic: text, subscription: text };
+const ifDifferent = oneOf('error', 'update', 'keep');
+const anything: Check<unknown> = (value) => value;
+
+const startAt: Check<StartAt> = either(
+  oneOf('start', 'end'),
+  either(
+    object<{ offset: number }>({ offset: whole }),
+    object<{ time: number }>({ time: finite }),
+    '{ offset } or { time }',
+  ),
+  `'start', 'end', { offset } or { time }`,
+);
+
+const target: Check<BindingDefinition['to']> = either(
+  object<{ topic: string }>({ topic: text }),
+  object<{ router: string }>({ router: text }),
+  '{ topic } or { router }',
+);
+
+const headers: Check<NonNullable<BindingDefinition['match']>['headers']> = (value, at) => {
+  mapOf(anything)(value, at);
+  // Data of a frame without extension types is made of header values only.
+  return value as NonNullable<BindingDefinition['match']>['headers'];
+};
+
+const binding = object<BindingDefinition>({
+  key: text,
+  match: nullable(object<NonNullable<BindingDefinition['match']>>({ headers, mode: oneOf('all', 'any') })),
+  filter: nullable(filter),
+  to: target,
+});
+
+const nothing = object<Record<string, never>>({});
+
+export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['args']> } = {
+  declareTopic: object<Operations['declareTopic']['args']>({
+    name: text,
+    kind: oneOf('queue', 'topic'),
+    policy: maybe(topicPolicy),
+    subscription: maybe(subscriptionPolicy),
+    ifDifferent: maybe(ifDifferent),
+  }),
+  declareSubscription: object<Operations['declareSubscription']['args']>({
+    ...subscriptionRef,
+    policy: maybe(subscriptionPolicy),
+    from: maybe(startAt),
+    ifDifferent: maybe(ifDifferent),
+  }),
+  declareRouter: object<Operations['declareRouter']['args']>({
+    name: text,
+    type: oneOf('direct', 'topic', 'fanout', 'headers'),
+    alternate: maybe(nullable(text)),
+  }),
+  bind: object<Operations['bind']['args']>({ router: text, binding }),
+  unbind: object<Operations['unbind']['args']>({ router: text, binding }),
+  deleteTopic: object<Operations['deleteTopic']['args']>({ name: text, ifEmpty: maybe(flag), ifUnused: maybe(flag) }),
+  deleteSubscription: object<Operations['deleteSubscription']['args']>(subscriptionRef),
+  deleteRouter: object<Operations['deleteRouter']['args']>({ name: text, ifUnused: maybe(flag) }),
+  describeTopic: object<Operations['describeTopic']['args']>({ name: text }),
+  describeRouter: object<Operations['describeRouter']['args']>({ name: text }),
+  listTopics: object<Operations['listTopics']['args']>({
+    prefix: maybe(text),
+    after: maybe(text),
+    limit: maybe(whole),
+  }),
+  listRouters: nothing,
+  topicStats: object<Operations['topicStats']['args']>({ name: text }),
+  subscriptionStats: object<Operations['subscriptionStats']['args']>(subscriptionRef),
+  allStats: object<Operations['allStats']['args']>({ prefix: maybe(text), limit: maybe(whole) }),
+  peek: object<Operations['peek']['args']>({
+    ...subscriptionRef,
+    limit: maybe(whole),
+    state: maybe(oneOf('ready', 'delayed', 'leased', 'settled')),
+    after: maybe(text),
+  }),
+  purge: object<Operations['purge']['args']>(subscriptionRef),
+  pause: object<Operations['pause']['args']>(subscriptionRef),
+  resume: object<Operations['resume']['args']>(subscriptionRef),
+  cancel: object<Operations['cancel']['args']>({ ...subscriptionRef, id: text }),
+  reschedule: object<Operations['reschedule']['args']>({
+    ...subscriptionRef,
+    id: text,
+    at: maybe(finite),
+    delayMs: maybe(finite),
+  }),
+  redrive: object<Operations['redrive']['args']>({
+    ...subscriptionRef,
+    ids: maybe(list(text)),
+    filter: maybe(filter),
+    to: maybe(text),
+    limit: maybe(whole),
+    ratePerSecond: maybe(finite),
+    edits: maybe(list(object<{ id: string; record: Uint8Array }>({ id: text, record: bytes }))),
+  }),
+  redriveProgress: object<Operations['redriveProgress']['args']>({ id: text, cancel: maybe(flag) }),
+  drop: object<Operations['drop']['args']>({
+    ...subscriptionRef,
+    ids: maybe(list(text)),
+    filter: maybe(filter),
+    limit: maybe(whole),
+  }),
+  seek: object<Operations['seek']['args']>({ ...subscriptionRef, to: startAt }),
+  read: object<Operations['read']['args']>({
+    topic: text,
+    partition: maybe(whole),
+    from: startAt,
+    maxMessages: maybe(whole),
+    maxBytes: maybe(whole),
+    waitMs: maybe(whole),
+  }),
+  fetchCursors: object<Operations['fetchCursors']['args']>({ cursor: text, topic: text }),
+  deleteCursor: object<Operations['deleteCursor']['args']>({ cursor: text, topic: maybe(text) }),
+  putSchedule: object<Operations['putSchedule']['args']>({
+    name: text,
+    cron: text,
+    timezone: maybe(text),
+    topic: text,
+    record: bytes,
+  }),
+  deleteSchedule: object<Operations['deleteSchedule']['args']>({ name: text }),
+  listSchedules: nothing,
+  info: nothing,
+};
+
+/**
+ * Asking twice changes nothing that asking once did not: these are asked again when the connection broke before the
+ * answer came.
+ */
+export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
+  'declareTopic',
+  'declareSubscription',
+  'declareRouter',
+  'describeTopic',
+  'describeRouter',
+  'listTopics',
+  'listRouters',
+  'topicStats',
+  'subscriptionStats',
+  'allStats',
+  'peek',
+  'redriveProgress',
+  'read',
+  'fetchCursors',
+  'listSchedules',
+  'info',
+]);
+
+export function isOperation(name: string): name is OperationName {
+  return Object.hasOwn(ARGUMENTS, name);
+}
+
+export const consumeRequest = object<ConsumeRequest>({
+  ...subscriptionRef,
+  lease: oneOf('session', 'timed'),
+  leaseMs: maybe(whole),
+  priority: maybe(finite),
+  exclusive: maybe(flag),
+  autoAck: maybe(flag),
+  name: maybe(text),
+  maxBytes: maybe(whole),
+});
+
+const publishRequest = object<PublishRequest>({
+  to: either(
+    object<{ topic: string }>({ topic: text }),
+    object<{ router: string; key: string }>({ router: text, key: text }),
+    '{ topic } or { router, key }',
+  ),
+  format: whole,
+  records: bytes,
+  count: whole,
+  partition: maybe(whole),
+  atomic: maybe(flag),
+  producer: maybe(object<{ id: string; sequence: number }>({ id: text, sequence: whole })),
+  waitMs: maybe(whole),
+});
+
+const settled = {
+  ...subscriptionRef,
+  ranges: list(object<LeaseRange>({ partition: whole, offset: whole, count: whole, token: whole })),
+};
+const ack = object<Extract<Settlement, { action: 'ack' }>>({ ...settled, action: oneOf('ack') });
+const release = object<Extract<Settlement, { action: 'release' }>>({
+  ...settled,
+  action: oneOf('release'),
+  delayMs: maybe(whole),
+  countAttempt: flag,
+  error: maybe(text),
+});
+const reject = object<Extract<Settlement, { action: 'reject' }>>({ ...settled, action: oneOf('reject'), reason: text });
+const extend = object<Extract<Settlement, { action: 'extend' }>>({
+  ...settled,
+  action: oneOf('extend'),
+  leaseMs: whole,
+});
+
+const settlement: Check<Settlement> = (value, at) => {
+  const action = isMap(value) ? value['action'] : undefined;
+  if (action === 'release') return release(value, at);
+  if (action === 'reject') return reject(value, at);
+  if (action === 'extend') return extend(value, at);
+  return ack(value, at);
+};
+
+export const transaction = object<Transaction>({
+  publishes: list(publishRequest),
+  settlements: list(settlement),
+  cursors: list(
+    object<CursorCommit>({ cursor: text, topic: text, partition: whole, offset: whole, metadata: maybe(text) }),
+  ),
+});
+
+/** @throws NOT_SUPPORTED for an operation that only a newer broker has, INVALID for arguments of another form. */
+export function checkArguments<O extends OperationName>(operation: O, value: unknown): Operations[O]['args'] {
+  return ARGUMENTS[operation](value, operation);
+}
+
+export function unknownOperation(name: string): RailheadError {
+  return new RailheadError(
+    'NOT_SUPPORTED',
+    `This broker has no operation ${JSON.stringify(name.slice(0, 100))}. It may be older than the client.`,
+  );
+}
