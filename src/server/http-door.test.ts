@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Agent, request, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { FakeSession } from '../../test/fake-session.ts';
+import { LOCAL_PRINCIPAL, type Authenticator } from '../core/auth.ts';
+import { SystemClock } from '../core/clock.ts';
+import { RailheadError } from '../core/errors.ts';
+import { HttpGateway } from '../gateways/http/gateway.ts';
+import { Listener } from '../gateways/listener.ts';
+import { HttpDoor, type HttpDoorLimits } from './http-door.ts';
+
+const nobody: Authenticator = { required: false, authenticate: async () => LOCAL_PRINCIPAL };
+
+interface Rig {
+  port: number;
+  session: FakeSession;
+  gateway: HttpGateway;
+  listener: Listener;
+  door: HttpDoor;
+  bugs: unknown[];
+}
+
+async function rig(t: TestContext, limits: Partial<HttpDoorLimits> = {}, authenticator = nobody): Promise<Rig> {
+  const session = new FakeSession();
+  const clock = new SystemClock();
+  const bugs: unknown[] = [];
+  const onBug = (error: unknown): void => void bugs.push(error);
+  const gateway = new HttpGateway({
+    connect: () => session,
+    authenticator,
+    health: () => ({ state: 'open', reason: null }),
+    clock,
+    maxBodyBytes: 1 << 20,
+    maxMemoryBytes: 4 << 20,
+    allowedHosts: [],
+    onBug,
+  });
+  const door = new HttpDoor({
+    fetch: gateway.fetch,
+    guard: (headers) => gateway.guard(headers),
+    upgrade: (message, socket) => {
+      if (message.headers.upgrade !== 'test') return false;
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: test\r\nConnection: Upgrade\r\n\r\nhello');
+      return true;
+    },
+    onBug,
+    limits,
+  });
+  const listener = new Listener({ gateway: door, clock });
+  const bound = await listener.listen({ host: '127.0.0.1', port: 0 });
+  assert.ok('port' in bound);
+  t.after(async () => {
+    door.close();
+    await Promise.all([gateway.close(), listener.close(0)]);
+  });
+  return { port: bound.port, session, gateway, listener, door, bugs };
+}
+
+/** Sends bytes and gives all that comes until the other end closes. */
+async function exchange(port: number, ...pieces: string[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  let got = '';
+  socket.setEncoding('latin1').on('data', (text: string) => (got += text));
+  socket.on('error', () => undefined);
+  for (const piece of pieces) socket.write(piece);
+  await once(socket, 'close');
+  return got;
+}
+
+async function post(
+  port: number,
+  path: string,
+  body: string,
+  agent: Agent,
+): Promise<{ status: number | undefined; text: string; socket: Socket }> {
+  const sent = request({
+    port,
+    host: '127.0.0.1',
+    path,
+    method: 'POST',
+    agent,
+    headers: { 'content-type': 'application/json' },
+  });
+  sent.end(body);
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const { socket } = response;
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += String(chunk);
+  return { status: response.statusCode, text, socket };
+}
+
+test('requests of one connection are answered one after the other on it', async (t) => {
+  const { port, bugs } = await rig(t);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  const first = await post(port, '/api/v1/queues/q/messages', '{"body":1}', agent);
+  const second = await post(port, '/api/v1/queues/q/receive', '{}', agent);
+  assert.equal(first.status, 200);
+  assert.match(second.text, /"body":1/);
+  assert.equal(first.socket, second.socket);
+  assert.deepEqual(bugs, []);
+});
+
+test('a connection upgrades to what the server offers, and to nothing else', async (t) => {
+  const { port } = await rig(t);
+  const upgrade = (name: string, more = ''): Promise<string> =>
+    exchange(
+      port,
+      `GET /railhead HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: ${name}\r\n${more}\r\n`,
+    );
+  assert.match(await upgrade('test'), /^HTTP\/1\.1 101 .*hello$/s);
+  assert.match(await upgrade('websocket'), /^HTTP\/1\.1 501 .*NOT_SUPPORTED/s);
+  assert.match(await upgrade('test', 'Origin: https://evil.example\r\n'), /^HTTP\/1\.1 403 /);
+});
+
+test('what is not HTTP is told so and cut off', async (t) => {
+  const { port } = await rig(t);
+  assert.match(await exchange(port, 'AMQP\0\0\u0009\u0001\r\n\r\n'), /^HTTP\/1\.1 400 .*not an HTTP request/s);
+});
+
+test('headers over 16 KiB are refused', async (t) => {
+  const { port } = await rig(t);
+  const answer = await exchange(port, `GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${'x'.repeat(17_000)}\r\n\r\n`);
+  assert.match(answer, /^HTTP\/1\.1 413 .*16 KiB/s);
+});
+
+test('a client that sends its headers drop by drop is cut off', async (t) => {
+  const { port } = await rig(t, { headersMs: 100, requestMs: 200, checkMs: 20 });
+  assert.match(await exchange(port, 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: a'), /^HTTP\/1\.1 504 .*in time/s);
+});
+
+test('a second request of a connection has the same deadline', async (t) => {
+  const { port } = await rig(t, { headersMs: 100, requestMs: 200, checkMs: 20 });
+  const answer = await exchange(port, 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /healthz HTTP/1.1\r\nHost');
+  assert.match(answer, /^HTTP\/1\.1 200 .*HTTP\/1\.1 504 /s);
+});
+
+test('a body that does not come is not waited for without end', async (t) => {
+  const { port } = await rig(t, { headersMs: 100, requestMs: 200, checkMs: 20 });
+  const head =
+    'POST /api/v1/queues/q/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{';
+  await exchange(port, head);
+});
+
+test('who is not logged in gets the answer before the body is read, and the connection ends', async (t) => {
+  const { port, session } = await rig(
+    t,
+    {},
+    {
+      required: true,
+      authenticate: () => Promise.reject(new RailheadError('UNAUTHENTICATED', 'No.')),
+    },
+  );
+  const head =
+    'POST /api/v1/queues/q/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n';
+  assert.match(await exchange(port, head, '{"body":"'), /^HTTP\/1\.1 401 .*www-authenticate: Bearer/is);
+  assert.deepEqual(session.calls, []);
+});
+
+test('a client that leaves during a long poll ends its consumer', async (t) => {
+  const { port, session, bugs } = await rig(t);
+  const socket = connect(port, '127.0.0.1');
+  socket.write(
+    'POST /api/v1/queues/q/receive HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"wait":"60s"}',
+  );
+  await until(() => session.consumers === 1);
+  socket.destroy();
+  await until(() => session.consumers === 0);
+  assert.deepEqual(bugs, []);
+});
+
+test('draining answers what is under way, ends idle connections, and then nothing is left', async (t) => {
+  const { port, session, gateway, listener, door } = await rig(t);
+  const idle = new Agent({ keepAlive: true });
+  await post(port, '/api/v1/queues/q/messages', '{"body":1}', idle);
+  await post(port, '/api/v1/queues/q/receive', '{}', idle);
+  const polling = exchange(
+    port,
+    'POST /api/v1/queues/q/receive HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"wait":"60s"}',
+  );
+  await until(() => session.consumers === 1);
+  assert.equal(listener.connections, 2);
+  door.close();
+  await Promise.all([listener.close(60_000), gateway.close()]);
+  assert.match(await polling, /^HTTP\/1\.1 200 .*\{"messages":\[\]\}$/s);
+  assert.equal(listener.connections, 0);
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, 'it did not happen within 5 s');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
