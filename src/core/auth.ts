@@ -46,7 +46,10 @@ export interface Authenticator {
 }
 
 /** Who talks to a broker embedded in the own process, or to one without a login on loopback. */
-export const LOCAL_PRINCIPAL: Principal = { name: 'local', grants: [{ namespace: '*', resource: '*', actions: 'all' }] };
+export const LOCAL_PRINCIPAL: Principal = {
+  name: 'local',
+  grants: [{ namespace: '*', resource: '*', actions: 'all' }],
+};
 
 function covers(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;

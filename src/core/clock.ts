@@ -85,7 +85,8 @@ export class ManualClock implements Clock {
   #next(): ManualTimer | undefined {
     let first: ManualTimer | undefined;
     for (const timer of this.#timers) {
-      if (first === undefined || timer.at < first.at || (timer.at === first.at && timer.order < first.order)) first = timer;
+      if (first === undefined || timer.at < first.at || (timer.at === first.at && timer.order < first.order))
+        first = timer;
     }
     return first;
   }

@@ -95,7 +95,15 @@ export type Condition =
   | { readonly wildcard: string }
   | { readonly numeric: readonly ['=' | '<' | '<=' | '>' | '>=', number, ...('<' | '<=' | number)[]] }
   | { readonly exists: boolean }
-  | { readonly anythingBut: string | number | readonly (string | number)[] | { readonly prefix: string } | { readonly suffix: string } | { readonly wildcard: string } }
+  | {
+      readonly anythingBut:
+        | string
+        | number
+        | readonly (string | number)[]
+        | { readonly prefix: string }
+        | { readonly suffix: string }
+        | { readonly wildcard: string };
+    }
   | { readonly cidr: string };
 
 export const DEFAULT_TOPIC: TopicPolicy = {
@@ -109,7 +117,7 @@ export const DEFAULT_TOPIC: TopicPolicy = {
   ttlMs: null,
   expireUnusedMs: null,
   dedupeWindowMs: null,
-  maxMessageBytes: 16 * 1024 * 1024,
+  maxMessageBytes: 8 * 1024 * 1024,
 };
 
 export const DEFAULT_SUBSCRIPTION: SubscriptionPolicy = {

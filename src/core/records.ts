@@ -39,7 +39,14 @@ export const MAX_KEY_BYTES = 1024;
 export const MAX_HEADERS_BYTES = 64 * 1024;
 export const DEFAULT_CONTENT_TYPE = 'application/json';
 
-export type HeaderValue = string | number | boolean | null | Uint8Array | HeaderValue[] | { [name: string]: HeaderValue };
+export type HeaderValue =
+  | string
+  | number
+  | boolean
+  | null
+  | Uint8Array
+  | HeaderValue[]
+  | { [name: string]: HeaderValue };
 export type Headers = Readonly<Record<string, HeaderValue>>;
 
 /** What a message carries around its body, in engine words. Every record format can be decoded to this. */
@@ -198,7 +205,10 @@ export function checkRecords(batch: Buffer, count: number): number {
 }
 
 function damaged(index: number, what: string): RailheadError {
-  return new RailheadError('INVALID', `Record ${index} of the batch ${what}. The client library is broken or newer than this broker.`);
+  return new RailheadError(
+    'INVALID',
+    `Record ${index} of the batch ${what}. The client library is broken or newer than this broker.`,
+  );
 }
 
 /** Offset of the first byte after the record that starts at `at`. */

@@ -315,7 +315,13 @@ export interface BrokerInfo {
 /** Name, arguments and result of every request. `authorize` has a line for each; a test compares the two lists. */
 export interface Operations {
   declareTopic: {
-    args: { name: string; kind: 'queue' | 'topic'; policy?: Partial<TopicPolicy>; subscription?: Partial<SubscriptionPolicy>; ifDifferent?: IfDifferent };
+    args: {
+      name: string;
+      kind: 'queue' | 'topic';
+      policy?: Partial<TopicPolicy>;
+      subscription?: Partial<SubscriptionPolicy>;
+      ifDifferent?: IfDifferent;
+    };
     result: { created: boolean; updated: boolean; definition: TopicDefinition };
   };
   declareSubscription: {
@@ -325,18 +331,27 @@ export interface Operations {
   declareRouter: { args: { name: string; type: RouterType; alternate?: string | null }; result: { created: boolean } };
   bind: { args: { router: string; binding: BindingDefinition }; result: { created: boolean } };
   unbind: { args: { router: string; binding: BindingDefinition }; result: { removed: boolean } };
-  deleteTopic: { args: { name: string; ifEmpty?: boolean; ifUnused?: boolean }; result: { deleted: boolean; messages: number } };
+  deleteTopic: {
+    args: { name: string; ifEmpty?: boolean; ifUnused?: boolean };
+    result: { deleted: boolean; messages: number };
+  };
   deleteSubscription: { args: SubscriptionRef; result: { deleted: boolean } };
   deleteRouter: { args: { name: string; ifUnused?: boolean }; result: { deleted: boolean } };
   describeTopic: { args: { name: string }; result: TopicDefinition & { subscriptions: SubscriptionDefinition[] } };
   describeRouter: { args: { name: string }; result: RouterDefinition };
-  listTopics: { args: { prefix?: string; after?: string; limit?: number }; result: { topics: TopicDefinition[]; next: string | null } };
+  listTopics: {
+    args: { prefix?: string; after?: string; limit?: number };
+    result: { topics: TopicDefinition[]; next: string | null };
+  };
   listRouters: { args: Record<string, never>; result: { routers: RouterDefinition[] } };
   topicStats: { args: { name: string }; result: TopicStats };
   subscriptionStats: { args: SubscriptionRef; result: SubscriptionStats };
   allStats: { args: { prefix?: string; limit?: number }; result: { topics: TopicStats[] } };
   /** Without leasing. In the order of delivery for `ready`, by offset otherwise. */
-  peek: { args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId }; result: { messages: PeekedMessage[] } };
+  peek: {
+    args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId };
+    result: { messages: PeekedMessage[] };
+  };
   purge: { args: SubscriptionRef; result: { purged: number } };
   pause: { args: SubscriptionRef; result: { paused: true } };
   resume: { args: SubscriptionRef; result: { paused: false } };
@@ -345,7 +360,14 @@ export interface Operations {
   reschedule: { args: SubscriptionRef & { id: MessageId; at?: number; delayMs?: number }; result: { dueAt: number } };
   /** Moves dead letters back to where they came from, or to `to`. `edits` replaces the record of a message by id. */
   redrive: {
-    args: SubscriptionRef & { ids?: MessageId[]; filter?: Filter; to?: string; limit?: number; ratePerSecond?: number; edits?: { id: MessageId; record: Uint8Array }[] };
+    args: SubscriptionRef & {
+      ids?: MessageId[];
+      filter?: Filter;
+      to?: string;
+      limit?: number;
+      ratePerSecond?: number;
+      edits?: { id: MessageId; record: Uint8Array }[];
+    };
     result: RedriveProgress;
   };
   redriveProgress: { args: { id: string; cancel?: boolean }; result: RedriveProgress };
@@ -354,12 +376,25 @@ export interface Operations {
   seek: { args: SubscriptionRef & { to: StartAt }; result: { ready: number } };
   /** By offset, nothing is settled. Waits up to `waitMs` for the first record. `next` continues. */
   read: {
-    args: { topic: string; partition?: number; from: StartAt; maxMessages?: number; maxBytes?: number; waitMs?: number };
+    args: {
+      topic: string;
+      partition?: number;
+      from: StartAt;
+      maxMessages?: number;
+      maxBytes?: number;
+      waitMs?: number;
+    };
     result: { runs: DeliveryRun[]; next: number; end: number };
   };
-  fetchCursors: { args: { cursor: string; topic: string }; result: { partitions: { partition: number; offset: number; metadata: string }[] } };
+  fetchCursors: {
+    args: { cursor: string; topic: string };
+    result: { partitions: { partition: number; offset: number; metadata: string }[] };
+  };
   deleteCursor: { args: { cursor: string; topic?: string }; result: { deleted: number } };
-  putSchedule: { args: { name: string; cron: string; timezone?: string; topic: string; record: Uint8Array }; result: { created: boolean; nextAt: number | null } };
+  putSchedule: {
+    args: { name: string; cron: string; timezone?: string; topic: string; record: Uint8Array };
+    result: { created: boolean; nextAt: number | null };
+  };
   deleteSchedule: { args: { name: string }; result: { deleted: boolean } };
   listSchedules: { args: Record<string, never>; result: { schedules: ScheduleDefinition[] } };
   info: { args: Record<string, never>; result: BrokerInfo };

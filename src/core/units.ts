@@ -45,7 +45,8 @@ function refuse(what: string, got: unknown, allowed: string): never {
 export function durationMs(text: Duration, what = 'The duration'): number {
   const parts = split(text);
   const factor = parts && (DURATION_MS as Record<string, number>)[parts[1]];
-  if (!parts || factor === undefined) refuse(what, text, "a number with a unit, such as '250ms', '30s', '5m', '2h' or '7d'");
+  if (!parts || factor === undefined)
+    refuse(what, text, "a number with a unit, such as '250ms', '30s', '5m', '2h' or '7d'");
   return Math.round(parts[0] * factor);
 }
 

@@ -1,0 +1,248 @@
+import type { Principal } from '../core/auth.ts';
+import { type Clock, SystemClock } from '../core/clock.ts';
+import type { RailheadError } from '../core/errors.ts';
+import { type Random, systemRandom } from '../core/random.ts';
+import type { BrokerInfo, Session } from '../core/session.ts';
+import { VERSION } from '../core/version.ts';
+import { type Limits, withDefaults } from './limits.ts';
+import type { BlobStore, Journal, RecoveryReport } from './ports.ts';
+import type { RecordFormat } from './formats.ts';
+import { ShardSession } from './session.ts';
+import { Bodies } from './shard/bodies.ts';
+import { Caretaker } from './shard/caretaker.ts';
+import { Checkpointer } from './shard/checkpointer.ts';
+import { Cursors } from './shard/cursors.ts';
+import { Definitions } from './shard/definitions.ts';
+import { Dispatcher } from './shard/dispatcher.ts';
+import { Operator } from './shard/operator.ts';
+import { Publisher } from './shard/publisher.ts';
+import { Reader } from './shard/reader.ts';
+import { Reclaimer } from './shard/reclaimer.ts';
+import { Redriver } from './shard/redriver.ts';
+import { Settler } from './shard/settler.ts';
+import { Shard } from './shard/shard.ts';
+import { Undertaker } from './shard/undertaker.ts';
+
+export interface BrokerOptions {
+  journal: Journal;
+  blobs: BlobStore;
+  clock?: Clock;
+  random?: Random;
+  limits?: Partial<Limits>;
+  /** Formats of the protocols whose records may be stored. */
+  formats?: readonly RecordFormat[];
+  /** Runs a turn soon. Default `setImmediate`. */
+  defer?: (turn: () => void) => void;
+  /** Something an operator should know, in words: a torn end that was cut, an old checkpoint that was used. */
+  onNotice?: (text: string) => void;
+  /** Storage failed: the broker serves nothing more. */
+  onFailure?: (error: RailheadError) => void;
+}
+
+/** Everything that works on one shard, each part with one job. */
+export interface Parts {
+  readonly shard: Shard;
+  readonly dispatcher: Dispatcher;
+  readonly publisher: Publisher;
+  readonly settler: Settler;
+  readonly definitions: Definitions;
+  readonly cursors: Cursors;
+  readonly reader: Reader;
+  readonly operator: Operator;
+  readonly redriver: Redriver;
+  readonly caretaker: Caretaker;
+  readonly info: () => BrokerInfo;
+}
+
+export interface Health {
+  state: 'open' | 'failed' | 'closing' | 'closed';
+  reason: string | null;
+}
+
+/** One shard with its journal: opened, asked through sessions, closed. */
+export class Broker {
+  readonly #parts: Parts;
+  readonly #reader: Reader;
+  readonly #undertaker: Undertaker;
+  readonly #reclaimer: Reclaimer;
+  readonly #blobs: BlobStore;
+  readonly #sessions = new Set<ShardSession>();
+  #state: 'open' | 'closing' | 'closed' = 'open';
+
+  private constructor(parts: Parts, undertaker: Undertaker, reclaimer: Reclaimer, blobs: BlobStore) {
+    this.#parts = parts;
+    this.#reader = parts.reader;
+    this.#undertaker = undertaker;
+    this.#reclaimer = reclaimer;
+    this.#blobs = blobs;
+  }
+
+  /**
+   * Recovers the state from the newest checkpoint and the journal after it, takes ownership, and serves.
+   *
+   * @throws JOURNAL_CORRUPT, FORMAT_TOO_NEW, STORAGE_FAILED
+   */
+  static async open(options: BrokerOptions): Promise<Broker> {
+    const {
+      journal,
+      blobs,
+      clock = new SystemClock(),
+      random = systemRandom,
+      onNotice = () => {},
+      onFailure = () => {},
+    } = options;
+    const defer = options.defer ?? ((turn: () => void) => void setImmediate(turn));
+    const shard = new Shard({ journal, blobs, clock, random, limits: withDefaults(options.limits), defer, onFailure });
+    for (const format of options.formats ?? []) shard.formats.register(format);
+    const checkpointer = new Checkpointer(shard);
+    const notices: string[] = [];
+    const after = await checkpointer.load(notices);
+    const report = await shard.recover(after);
+    notices.push(...report.notices);
+    for (const notice of notices) onNotice(notice);
+
+    const bodies = new Bodies(shard);
+    const dispatcher = new Dispatcher(shard, bodies);
+    const publisher = new Publisher(shard, dispatcher);
+    const settler = new Settler(shard, dispatcher);
+    const definitions = new Definitions(shard, dispatcher, settler);
+    const reader = new Reader(shard, bodies, definitions, settler);
+    const caretaker = new Caretaker(shard, dispatcher, publisher, definitions, bodies);
+    const undertaker = new Undertaker(shard, bodies, publisher, dispatcher);
+    const reclaimer = new Reclaimer(shard, checkpointer);
+    const startedAt = clock.now();
+    const parts: Parts = {
+      shard,
+      dispatcher,
+      publisher,
+      settler,
+      definitions,
+      cursors: new Cursors(shard, definitions),
+      reader,
+      operator: new Operator(shard, dispatcher, publisher, settler),
+      redriver: new Redriver(shard, settler, publisher, dispatcher, bodies),
+      caretaker,
+      info: () => infoOf(shard, report, startedAt, notices, reclaimer),
+    };
+    const broker = new Broker(parts, undertaker, reclaimer, blobs);
+    dispatcher.onDying = (subscription, partition, offset) => undertaker.add(subscription, partition, offset);
+    shard.beforeAppend = () => {
+      publisher.retryParked();
+      dispatcher.dispatch();
+    };
+    shard.afterAppend = () => {
+      dispatcher.send();
+      reader.notify();
+      undertaker.work();
+      reclaimer.work();
+    };
+    await broker.#removeOrphans();
+    dispatcher.arm();
+    caretaker.arm();
+    shard.wake();
+    await shard.settled();
+    if (shard.failure !== null) throw shard.failure;
+    return broker;
+  }
+
+  /** A session for a client that logged in. */
+  connect(options: { principal: Principal; namespace: string; name?: string }): ShardSession {
+    this.#parts.shard.assertOpen();
+    const session = new ShardSession(this.#parts, options.principal, options.namespace, (closed) =>
+      this.#sessions.delete(closed),
+    );
+    this.#sessions.add(session);
+    return session;
+  }
+
+  health(): Health {
+    const { failure } = this.#parts.shard;
+    if (failure !== null) return { state: 'failed', reason: failure.message };
+    return { state: this.#state, reason: this.#reclaimer.trouble };
+  }
+
+  /** Facts about the shard for metrics and tests. */
+  info(): BrokerInfo {
+    return this.#parts.info();
+  }
+
+  /** True when nothing gathers, nothing waits for a sync, and no message is on its way to a dead-letter queue. */
+  async settled(): Promise<void> {
+    do {
+      await this.#parts.shard.settled();
+      if (this.#undertaker.idle || this.#parts.shard.failure !== null) return;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    } while (this.#state === 'open');
+  }
+
+  /** Writes a checkpoint now. */
+  checkpoint(): Promise<void> {
+    return this.#reclaimer.checkpoint();
+  }
+
+  /** Closes the sessions, makes durable what was decided, writes a checkpoint so that the next start is quick. */
+  async close(): Promise<void> {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    const { shard, publisher, dispatcher } = this.#parts;
+    for (const session of [...this.#sessions]) await session.close();
+    if (shard.failure === null) {
+      await shard.settled();
+      while (!this.#reclaimer.idle) await new Promise<void>((resolve) => setImmediate(resolve));
+      if (shard.failure === null) await this.#reclaimer.checkpoint().catch((error: unknown) => shard.fail(error));
+    }
+    await shard.close();
+    for (const topic of shard.state.topics.values())
+      for (const subscription of topic.subscriptions.values()) dispatcher.drop(subscription, 'The broker closes.');
+    publisher.rejectParked(closedError(shard));
+    this.#reader.wakeAll();
+    await this.#blobs.close();
+    this.#state = 'closed';
+  }
+
+  /** Cold segments that a crash left without their `moved` entry. */
+  async #removeOrphans(): Promise<void> {
+    for (const { name } of await this.#blobs.list()) {
+      if (name.startsWith('cold-') && !this.#parts.shard.state.liveBlocks.has(name)) await this.#blobs.remove(name);
+    }
+  }
+}
+
+function closedError(shard: Shard): RailheadError {
+  try {
+    shard.assertOpen();
+  } catch (error) {
+    return error as RailheadError;
+  }
+  throw new Error('Railhead bug: the shard is open after it was closed');
+}
+
+function infoOf(
+  shard: Shard,
+  report: RecoveryReport,
+  startedAt: number,
+  notices: string[],
+  reclaimer: Reclaimer,
+): BrokerInfo {
+  const { usedBytes, freeBytes, capacityBytes, oldestGeneration, currentGeneration } = shard.journal.status();
+  return {
+    version: VERSION,
+    journalId: report.journalId,
+    startedAt,
+    now: shard.clock.now(),
+    notices: reclaimer.trouble === null ? notices : [...notices, reclaimer.trouble],
+    counters: {
+      ...shard.counters,
+      sequence: shard.sequence,
+      topics: shard.state.topics.size,
+      journalUsedBytes: usedBytes,
+      journalFreeBytes: freeBytes,
+      journalCapacityBytes: capacityBytes,
+      journalOldestGeneration: oldestGeneration,
+      journalCurrentGeneration: currentGeneration,
+      coldSegments: shard.state.liveBlocks.size,
+    },
+  };
+}
+
+export type { Session };

@@ -1,0 +1,59 @@
+import { RailheadError } from '../core/errors.ts';
+import { checkRecords, type Envelope, FORMAT_NATIVE, readRecord, recordEnd } from '../core/records.ts';
+
+/**
+ * How the engine understands records that it stores as they came. A gateway registers the format of its protocol;
+ * the engine itself only knows the native one.
+ */
+export interface RecordFormat {
+  readonly tag: number;
+  readonly name: string;
+  /**
+   * Checks that `records` are `count` whole records, trusting nothing. True when every one is plain: a body and nothing
+   * that the engine must look at. @throws INVALID
+   */
+  check(records: Buffer, count: number): boolean;
+  /**
+   * Where each record begins, and the end: `count + 1` offsets into a checked batch. Null when it cannot be cut, such
+   * as a compressed batch: then it stays whole.
+   */
+  bounds(records: Buffer, count: number): Uint32Array | null;
+  /** Every record of a checked batch, decoded. */
+  envelopes(records: Buffer, count: number): Envelope[];
+}
+
+const native: RecordFormat = {
+  tag: FORMAT_NATIVE,
+  name: 'native',
+  check: (records, count) => checkRecords(records, count) === 0,
+  bounds(records, count) {
+    const bounds = new Uint32Array(count + 1);
+    for (let i = 0, at = 0; i < count; i++) bounds[i + 1] = at = recordEnd(records, at);
+    return bounds;
+  },
+  envelopes(records, count) {
+    const envelopes: Envelope[] = [];
+    for (let i = 0, at = 0; i < count; i++, at = recordEnd(records, at)) envelopes.push(readRecord(records, at));
+    return envelopes;
+  },
+};
+
+export class RecordFormats {
+  readonly #byTag = new Map<number, RecordFormat>([[FORMAT_NATIVE, native]]);
+
+  register(format: RecordFormat): void {
+    if (this.#byTag.has(format.tag)) throw new Error(`Railhead bug: two record formats have the tag ${format.tag}`);
+    this.#byTag.set(format.tag, format);
+  }
+
+  get(tag: number): RecordFormat {
+    const format = this.#byTag.get(tag);
+    if (format === undefined) {
+      throw new RailheadError(
+        'NOT_SUPPORTED',
+        `Records of format ${tag} are not known here; known are ${[...this.#byTag.keys()].join(', ')}.`,
+      );
+    }
+    return format;
+  }
+}

@@ -1,0 +1,54 @@
+import { assert } from '../core/errors.ts';
+
+/** Every bound of the engine, in one place. Bytes and milliseconds. */
+export interface Limits {
+  /** A batch is written when it has gathered so much, at the latest at the end of the turn. */
+  batchBytes: number;
+  /** Bytes of the newest batches that are kept in memory to serve consumers. */
+  recentBytes: number;
+  /** Bytes of cold blocks that are kept in memory. */
+  coldCacheBytes: number;
+  /** Part of the commit log that publishers cannot have: settlements, checkpoints and reclaim always find room. */
+  reservedShare: number;
+  /** A checkpoint is written after so many bytes of journal. */
+  checkpointBytes: number;
+  /** What a checkpoint writes at once between two turns. */
+  checkpointSliceBytes: number;
+  /** Size of a cold block, about. */
+  coldBlockBytes: number;
+  /** Publishes parked by `overflow: 'block'` or for want of space, for the whole shard. */
+  parkedBytes: number;
+  parkMs: number;
+  /** After a start, leases of former sessions last so long, so that clients that come back can keep theirs. */
+  takeOverGraceMs: number;
+  maxRecordsPerPublish: number;
+  maxPartitions: number;
+  maxNameBytes: number;
+  maxErrorText: number;
+  maxPeek: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  batchBytes: 1 << 20,
+  recentBytes: 32 << 20,
+  coldCacheBytes: 16 << 20,
+  reservedShare: 1 / 8,
+  checkpointBytes: 48 << 20,
+  checkpointSliceBytes: 1 << 20,
+  coldBlockBytes: 128 << 10,
+  parkedBytes: 64 << 20,
+  parkMs: 30_000,
+  takeOverGraceMs: 10_000,
+  maxRecordsPerPublish: 100_000,
+  maxPartitions: 1024,
+  maxNameBytes: 255,
+  maxErrorText: 2000,
+  maxPeek: 1000,
+};
+
+export function withDefaults(limits: Partial<Limits> = {}): Limits {
+  const all = { ...DEFAULT_LIMITS, ...limits };
+  assert(all.reservedShare > 0 && all.reservedShare < 0.5, 'reservedShare must leave room for publishers');
+  assert(all.coldBlockBytes <= all.coldCacheBytes, 'the cold cache must hold at least one block');
+  return all;
+}

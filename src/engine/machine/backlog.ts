@@ -1,0 +1,448 @@
+import type { SubscriptionPolicy } from '../../core/policy.ts';
+import { OffsetSet } from '../structures/offset-set.ts';
+import { TimerHeap } from '../structures/timer-heap.ts';
+import { FairLanes, join, KeyOrder, type Lanes, PriorityLanes } from './lanes.ts';
+
+/** A delivery that was not settled yet. One object for all messages of one lease entry that share a fate. */
+export interface Lease {
+  /** Sequence of the lease entry: names the delivery, also after a restart. */
+  readonly token: number;
+  readonly kind: number;
+  readonly consumer: number;
+  readonly deadline: number;
+}
+
+/** Kept only for messages that failed, crashed or came back. */
+export interface Trouble {
+  attempts: number;
+  crashes: number;
+  error: string | undefined;
+}
+
+export interface Dying {
+  reason: string;
+  error: string | undefined;
+}
+
+/** What a publish says about its messages, beside their bodies. Absent columns: nothing special. */
+export interface Columns {
+  priorities?: Uint8Array | undefined;
+  due?: Float64Array | undefined;
+  expires?: Float64Array | undefined;
+  keys?: readonly (string | undefined)[] | undefined;
+}
+
+const STRICT_KEY = '';
+const PRIORITY_BLOCK = 4096;
+
+/**
+ * What one subscription still has to do in one partition. Every pending message is in exactly one of
+ *
+ * - ready     in `lanes`, or in `suspects` if a consumer died with it, or held back behind the head of its key
+ * - delayed   until a time: a delay of the publisher or the pause before a retry
+ * - leased    delivered, not settled
+ * - dying     on its way to the dead-letter queue: out of reach of consumers, gone when it is stored there
+ *
+ * and in `pending`. What is in none of them is settled. Memory: a few bits a message for `pending` and `lanes`; a map
+ * entry only for the leased, the troubled and the keyed; 16 bytes in a heap for those with a time.
+ */
+export class Backlog {
+  pending = new OffsetSet();
+  leased = new OffsetSet();
+  delayed = new OffsetSet();
+  suspects = new OffsetSet();
+  readonly dying = new Map<number, Dying>();
+  readonly troubles = new Map<number, Trouble>();
+  /** Next offset to be offered while old messages are being filtered in; null when it is up to date. */
+  fillFrom: number | null = null;
+  readonly #lanes: Lanes;
+  readonly #keys: KeyOrder | null;
+  readonly #keyOf: Map<number, string> | null;
+  readonly #strict: boolean;
+  readonly #priorities: Map<number, Uint8Array> | null;
+  readonly #leases = new Map<number, Lease>();
+  readonly #delays = new TimerHeap();
+  /** Due times that replaced the one in the heap. */
+  readonly #rescheduled = new Map<number, number>();
+  readonly #expiry = new TimerHeap();
+
+  constructor(policy: SubscriptionPolicy) {
+    this.#strict = policy.order === 'strict';
+    this.#keyOf = policy.order === 'key' || policy.order === 'fair' ? new Map() : null;
+    this.#keys = policy.order === 'key' || this.#strict ? new KeyOrder() : null;
+    this.#lanes =
+      policy.order === 'fair'
+        ? new FairLanes((offset) => this.#keyOf?.get(offset))
+        : new PriorityLanes(policy.priorities);
+    this.#priorities = policy.priorities > 1 ? new Map() : null;
+  }
+
+  get ready(): number {
+    return this.#lanes.size + this.suspects.size + (this.#keys?.waiting ?? 0);
+  }
+
+  /** True when a message could be delivered now. */
+  get deliverable(): boolean {
+    return this.#lanes.size > 0 || this.suspects.size > 0;
+  }
+
+  leaseOf(offset: number): Lease | undefined {
+    return this.#leases.get(offset);
+  }
+
+  /** Which consumer's turn it is for whom: the next run to deliver, at most `max`, all with the same attempt number. */
+  nextRun(max: number): Readonly<{ from: number; to: number }> | undefined {
+    const run = this.#lanes.firstRun(max);
+    if (run === undefined || this.troubles.size === 0) return run;
+    // A message that came back is delivered alone, since it has its own attempt number.
+    if (this.troubles.has(run.from)) return { from: run.from, to: run.from + 1 };
+    for (let offset = run.from + 1; offset < run.to; offset++) {
+      if (this.troubles.has(offset)) return { from: run.from, to: offset };
+    }
+    return run;
+  }
+
+  attemptOf(offset: number): number {
+    const trouble = this.troubles.get(offset);
+    return trouble === undefined ? 1 : 1 + trouble.attempts + trouble.crashes;
+  }
+
+  offer(base: number, count: number, columns: Columns, excluded: readonly number[] | undefined): void {
+    if (!excluded && !columns.due && !columns.expires && !columns.priorities && !this.#keyOf && !this.#keys) {
+      this.pending.addRange(base, base + count);
+      this.#lanes.addRange(base, base + count);
+      return;
+    }
+    let skip = 0;
+    for (let i = 0; i < count; i++) {
+      if (excluded !== undefined && excluded[skip] === i) {
+        skip++;
+        continue;
+      }
+      const offset = base + i;
+      this.pending.add(offset);
+      const key = columns.keys?.[i];
+      if (key !== undefined) this.#keyOf?.set(offset, key);
+      const priority = columns.priorities?.[i] ?? 0;
+      if (priority > 0) this.#notePriority(offset, priority);
+      const expires = columns.expires?.[i] ?? 0;
+      if (expires > 0) this.#expiry.push(expires, offset);
+      const due = columns.due?.[i] ?? 0;
+      if (due > 0) {
+        this.delayed.add(offset);
+        this.#delays.push(due, offset);
+      } else this.#arrive(offset);
+    }
+  }
+
+  lease(from: number, count: number, lease: Lease): void {
+    const to = from + count;
+    this.#lanes.deleteRange(from, to);
+    if (this.suspects.size > 0) this.suspects.deleteRange(from, to);
+    this.leased.addRange(from, to);
+    for (let offset = from; offset < to; offset++) this.#leases.set(offset, lease);
+  }
+
+  extend(from: number, count: number, deadline: number): void {
+    const replaced = new Map<Lease, Lease>();
+    for (let offset = from; offset < from + count; offset++) {
+      const lease = this.#leases.get(offset);
+      if (lease === undefined) continue;
+      let longer = replaced.get(lease);
+      if (longer === undefined) {
+        longer = { ...lease, deadline };
+        replaced.set(lease, longer);
+      }
+      this.#leases.set(offset, longer);
+    }
+  }
+
+  /** Done with: acked, purged, expired, buried. Returns how many were pending. */
+  remove(from: number, count: number): number {
+    const to = from + count;
+    const removed = this.pending.deleteRange(from, to);
+    if (removed === 0) return 0;
+    this.#lanes.deleteRange(from, to);
+    if (this.leased.size > 0 && this.leased.deleteRange(from, to) > 0) {
+      for (let offset = from; offset < to; offset++) this.#leases.delete(offset);
+    }
+    if (this.delayed.size > 0) this.delayed.deleteRange(from, to);
+    if (this.suspects.size > 0) this.suspects.deleteRange(from, to);
+    if (this.dying.size > 0) for (let offset = from; offset < to; offset++) this.dying.delete(offset);
+    if (this.troubles.size > 0) for (let offset = from; offset < to; offset++) this.troubles.delete(offset);
+    if (this.#rescheduled.size > 0) for (let offset = from; offset < to; offset++) this.#rescheduled.delete(offset);
+    if (this.#priorities !== null) this.#forgetPriorities();
+    if (this.#keys !== null || this.#keyOf !== null) {
+      for (let offset = from; offset < to; offset++) {
+        const next = this.#keys?.settle(offset, this.#strict ? STRICT_KEY : this.#keyOf?.get(offset));
+        this.#keyOf?.delete(offset);
+        if (next !== undefined) this.#arrive(next);
+      }
+    }
+    return removed;
+  }
+
+  /** Back to its place. A message whose consumer died becomes a suspect: delivered alone until it is settled. */
+  giveBack(from: number, count: number, counted: 'none' | 'attempt' | 'crash', error: string | undefined): void {
+    for (let offset = from; offset < from + count; offset++) {
+      if (!this.pending.has(offset)) continue;
+      this.#detach(offset);
+      if (counted !== 'none') this.#count(offset, counted, error);
+      if (counted === 'crash') this.suspects.add(offset);
+      else this.#arrive(offset);
+    }
+  }
+
+  delay(
+    from: number,
+    count: number,
+    due: number,
+    counted: 'none' | 'attempt' | 'crash',
+    error: string | undefined,
+  ): void {
+    for (let offset = from; offset < from + count; offset++) {
+      if (!this.pending.has(offset)) continue;
+      const moved = this.delayed.has(offset);
+      this.#detach(offset);
+      if (counted !== 'none') this.#count(offset, counted, error);
+      this.delayed.add(offset);
+      if (moved) this.#rescheduled.set(offset, due);
+      this.#delays.push(due, offset);
+    }
+  }
+
+  /** Out of reach of consumers, until it is stored in the dead-letter queue. */
+  die(
+    from: number,
+    count: number,
+    reason: string,
+    counted: 'none' | 'attempt' | 'crash',
+    error: string | undefined,
+  ): void {
+    for (let offset = from; offset < from + count; offset++) {
+      if (!this.pending.has(offset)) continue;
+      this.#detach(offset);
+      if (counted !== 'none') this.#count(offset, counted, error);
+      this.dying.set(offset, { reason, error });
+    }
+  }
+
+  /** What a delayed message waits for, or undefined. Linear in the worst case: for people, not for the hot path. */
+  dueOf(offset: number): number | undefined {
+    if (!this.delayed.has(offset)) return undefined;
+    return this.#rescheduled.get(offset) ?? this.#delays.timeOf(offset);
+  }
+
+  expiresAt(offset: number): number | undefined {
+    return this.#expiry.timeOf(offset);
+  }
+
+  nextDue(): number {
+    return this.#delays.size === 0 ? Infinity : this.#delays.peekTime();
+  }
+
+  nextExpiry(): number {
+    return this.#expiry.size === 0 ? Infinity : this.#expiry.peekTime();
+  }
+
+  /** Takes the timers that are due out of the heap and returns the messages that really are, ascending runs merged. */
+  takeDue(now: number, max: number): number[] {
+    const due: number[] = [];
+    while (due.length < max) {
+      const offset = this.#delays.popDue(now);
+      if (offset === undefined) break;
+      if (!this.delayed.has(offset)) continue;
+      const moved = this.#rescheduled.get(offset);
+      if (moved !== undefined && moved > now) continue;
+      due.push(offset);
+    }
+    return due.sort((a, b) => a - b);
+  }
+
+  /** Leased messages are left to their consumers; they expire when they come back. */
+  takeExpired(now: number, max: number): number[] {
+    const expired: number[] = [];
+    while (expired.length < max) {
+      const offset = this.#expiry.popDue(now);
+      if (offset === undefined) break;
+      if (!this.pending.has(offset) || this.dying.has(offset)) continue;
+      if (this.leased.has(offset)) this.#overdue.add(offset);
+      else expired.push(offset);
+    }
+    return expired.sort((a, b) => a - b);
+  }
+
+  /** Messages whose expiry passed while they were leased. */
+  readonly #overdue = new Set<number>();
+
+  isOverdue(offset: number): boolean {
+    return this.#overdue.delete(offset);
+  }
+
+  leases(): IterableIterator<[number, Lease]> {
+    return this.#leases.entries();
+  }
+
+  /** Forgets everything; `fillFrom` says from where it is offered again. */
+  reset(): void {
+    this.pending.clear();
+    this.leased.clear();
+    this.delayed.clear();
+    this.suspects.clear();
+    this.dying.clear();
+    this.troubles.clear();
+    this.#lanes.clear();
+    this.#keys?.clear();
+    this.#keyOf?.clear();
+    this.#leases.clear();
+    this.#priorities?.clear();
+    this.#rescheduled.clear();
+    this.#overdue.clear();
+    this.#delays.clear();
+    this.#expiry.clear();
+  }
+
+  /** For checkpoints: `decode(encode())` behaves as this does. */
+  encode(): EncodedBacklog {
+    return {
+      lanes: this.#keys === null && this.#lanes instanceof PriorityLanes ? this.#lanes.encode() : null,
+      pending: join(this.pending.encode()),
+      leased: join(this.leased.encode()),
+      delayed: join(this.delayed.encode()),
+      suspects: join(this.suspects.encode()),
+      delays: this.#delays.encode(),
+      expiry: this.#expiry.encode(),
+      dying: [...this.dying],
+      troubles: [...this.troubles],
+      leases: encodeLeases(this.#leases),
+      rescheduled: [...this.#rescheduled],
+      overdue: [...this.#overdue],
+      keys: this.#keyOf === null ? null : [...this.#keyOf],
+      priorities: this.#priorities === null ? null : [...this.#priorities],
+      fillFrom: this.fillFrom,
+    };
+  }
+
+  static decode(policy: SubscriptionPolicy, data: EncodedBacklog): Backlog {
+    const backlog = new Backlog(policy);
+    backlog.pending = OffsetSet.decode(data.pending);
+    backlog.leased = OffsetSet.decode(data.leased);
+    backlog.delayed = OffsetSet.decode(data.delayed);
+    backlog.suspects = OffsetSet.decode(data.suspects);
+    backlog.#delays.load(data.delays);
+    backlog.#expiry.load(data.expiry);
+    for (const [offset, dying] of data.dying) backlog.dying.set(offset, dying);
+    for (const [offset, trouble] of data.troubles) backlog.troubles.set(offset, trouble);
+    for (const { lease, runs } of data.leases) {
+      for (const [from, to] of runs) for (let offset = from; offset < to; offset++) backlog.#leases.set(offset, lease);
+    }
+    for (const [offset, due] of data.rescheduled) backlog.#rescheduled.set(offset, due);
+    for (const offset of data.overdue) backlog.#overdue.add(offset);
+    for (const [offset, key] of data.keys ?? []) backlog.#keyOf?.set(offset, key);
+    for (const [block, column] of data.priorities ?? []) backlog.#priorities?.set(block, new Uint8Array(column));
+    backlog.fillFrom = data.fillFrom;
+    if (data.lanes !== null && backlog.#lanes instanceof PriorityLanes) backlog.#lanes.load(data.lanes);
+    else backlog.#rebuildKeyedLanes();
+    return backlog;
+  }
+
+  /**
+   * Lanes by key follow from the rest: in offset order the heads come out as they were, since a head is the oldest of
+   * its key that has arrived.
+   */
+  #rebuildKeyedLanes(): void {
+    for (const { from, to } of this.pending.runs()) {
+      for (let offset = from; offset < to; offset++) {
+        if (this.delayed.has(offset) && !this.troubles.has(offset)) continue;
+        const head = this.#isHeadAfterArrival(offset);
+        if (
+          !head ||
+          this.leased.has(offset) ||
+          this.delayed.has(offset) ||
+          this.suspects.has(offset) ||
+          this.dying.has(offset)
+        )
+          continue;
+        this.#lanes.add(offset, this.#priorityOf(offset));
+      }
+    }
+  }
+
+  #isHeadAfterArrival(offset: number): boolean {
+    const key = this.#strict ? STRICT_KEY : this.#keyOf?.get(offset);
+    return key === undefined || (this.#keys?.arrive(offset, key) ?? true);
+  }
+
+  /** To the lanes, unless it has to wait behind the head of its key. */
+  #arrive(offset: number): void {
+    if (this.#isHeadAfterArrival(offset)) this.#lanes.add(offset, this.#priorityOf(offset));
+  }
+
+  #detach(offset: number): void {
+    this.#lanes.deleteRange(offset, offset + 1);
+    if (this.leased.delete(offset)) this.#leases.delete(offset);
+    if (this.delayed.delete(offset)) this.#rescheduled.delete(offset);
+    this.suspects.delete(offset);
+    this.dying.delete(offset);
+  }
+
+  #count(offset: number, counted: 'attempt' | 'crash', error: string | undefined): void {
+    let trouble = this.troubles.get(offset);
+    if (trouble === undefined) this.troubles.set(offset, (trouble = { attempts: 0, crashes: 0, error: undefined }));
+    if (counted === 'attempt') trouble.attempts++;
+    else trouble.crashes++;
+    if (error !== undefined) trouble.error = error;
+  }
+
+  #priorityOf(offset: number): number {
+    return this.#priorities?.get(Math.floor(offset / PRIORITY_BLOCK))?.[offset % PRIORITY_BLOCK] ?? 0;
+  }
+
+  #notePriority(offset: number, priority: number): void {
+    if (this.#priorities === null) return;
+    const block = Math.floor(offset / PRIORITY_BLOCK);
+    let column = this.#priorities.get(block);
+    if (column === undefined) this.#priorities.set(block, (column = new Uint8Array(PRIORITY_BLOCK)));
+    column[offset % PRIORITY_BLOCK] = priority;
+  }
+
+  /** Blocks below the oldest pending message are not asked for again. */
+  #forgetPriorities(): void {
+    const oldest = Math.floor((this.pending.first() ?? Infinity) / PRIORITY_BLOCK);
+    for (const block of this.#priorities?.keys() ?? []) {
+      if (block >= oldest) break;
+      this.#priorities?.delete(block);
+    }
+  }
+}
+
+export interface EncodedBacklog {
+  /** Only where they do not follow from the rest. */
+  lanes: Uint8Array[] | null;
+  pending: Uint8Array;
+  leased: Uint8Array;
+  delayed: Uint8Array;
+  suspects: Uint8Array;
+  delays: Uint8Array;
+  expiry: Uint8Array;
+  dying: [number, Dying][];
+  troubles: [number, Trouble][];
+  leases: { lease: Lease; runs: [number, number][] }[];
+  rescheduled: [number, number][];
+  overdue: number[];
+  keys: [number, string][] | null;
+  priorities: [number, Uint8Array][] | null;
+  fillFrom: number | null;
+}
+
+function encodeLeases(leases: Map<number, Lease>): { lease: Lease; runs: [number, number][] }[] {
+  const byLease = new Map<Lease, [number, number][]>();
+  for (const [offset, lease] of leases) {
+    let runs = byLease.get(lease);
+    if (runs === undefined) byLease.set(lease, (runs = []));
+    const last = runs.at(-1);
+    if (last !== undefined && last[1] === offset) last[1]++;
+    else runs.push([offset, offset + 1]);
+  }
+  return [...byLease].map(([lease, runs]) => ({ lease, runs }));
+}

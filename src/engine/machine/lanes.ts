@@ -1,0 +1,212 @@
+import { OffsetSet } from '../structures/offset-set.ts';
+
+/** What a backlog may deliver now, in the order in which it is delivered. */
+export interface Lanes {
+  readonly size: number;
+  add(offset: number, priority: number): void;
+  addRange(from: number, to: number): void;
+  /** Takes out whatever of [from, to) is in. */
+  deleteRange(from: number, to: number): void;
+  has(offset: number): boolean;
+  /** The next run to deliver, at most `max` long. Stays in. */
+  firstRun(max: number): Readonly<{ from: number; to: number }> | undefined;
+  clear(): void;
+}
+
+/** By priority, higher first, then by offset. A message that comes back takes its old place. */
+export class PriorityLanes implements Lanes {
+  /** Lowest first. */
+  readonly #lanes: OffsetSet[] = [];
+
+  constructor(priorities: number) {
+    for (let i = 0; i < priorities; i++) this.#lanes.push(new OffsetSet());
+  }
+
+  get size(): number {
+    let size = 0;
+    for (const lane of this.#lanes) size += lane.size;
+    return size;
+  }
+
+  add(offset: number, priority: number): void {
+    this.#lanes[Math.min(priority, this.#lanes.length - 1)]?.add(offset);
+  }
+
+  addRange(from: number, to: number): void {
+    this.#lanes[0]?.addRange(from, to);
+  }
+
+  deleteRange(from: number, to: number): void {
+    for (const lane of this.#lanes) if (lane.size > 0) lane.deleteRange(from, to);
+  }
+
+  has(offset: number): boolean {
+    return this.#lanes.some((lane) => lane.has(offset));
+  }
+
+  firstRun(max: number): Readonly<{ from: number; to: number }> | undefined {
+    for (let i = this.#lanes.length - 1; i >= 0; i--) {
+      const lane = this.#lanes[i];
+      if (lane !== undefined && lane.size > 0) return lane.firstRun(max);
+    }
+    return undefined;
+  }
+
+  clear(): void {
+    for (const lane of this.#lanes) lane.clear();
+  }
+
+  encode(): Uint8Array[] {
+    return this.#lanes.map((lane) => join(lane.encode()));
+  }
+
+  load(lanes: Uint8Array[]): void {
+    lanes.forEach((lane, i) => (this.#lanes[i] = OffsetSet.decode(lane)));
+  }
+}
+
+/**
+ * Keys take turns, one message a turn, so that a key with a million messages delays another by one message only.
+ * Messages without a key share one turn.
+ */
+export class FairLanes implements Lanes {
+  readonly #byKey = new Map<string, OffsetSet>();
+  readonly #keyOf: (offset: number) => string | undefined;
+  #turns: string[] = [];
+  #turn = 0;
+  #size = 0;
+
+  constructor(keyOf: (offset: number) => string | undefined) {
+    this.#keyOf = keyOf;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(offset: number): void {
+    const key = this.#keyOf(offset) ?? '';
+    let lane = this.#byKey.get(key);
+    if (lane === undefined) {
+      lane = new OffsetSet();
+      this.#byKey.set(key, lane);
+      this.#turns.push(key);
+    }
+    if (lane.add(offset)) this.#size++;
+  }
+
+  addRange(from: number, to: number): void {
+    for (let offset = from; offset < to; offset++) this.add(offset);
+  }
+
+  deleteRange(from: number, to: number): void {
+    for (let offset = from; offset < to; offset++) {
+      const key = this.#keyOf(offset) ?? '';
+      const lane = this.#byKey.get(key);
+      if (lane === undefined || !lane.delete(offset)) continue;
+      this.#size--;
+      // Its turn is over. An empty lane stays in the ring until its turn comes again.
+      if (this.#turns[this.#turn] === key) this.#next();
+    }
+  }
+
+  has(offset: number): boolean {
+    return this.#byKey.get(this.#keyOf(offset) ?? '')?.has(offset) ?? false;
+  }
+
+  firstRun(): Readonly<{ from: number; to: number }> | undefined {
+    while (this.#size > 0) {
+      const key = this.#turns[this.#turn];
+      const lane = key === undefined ? undefined : this.#byKey.get(key);
+      if (lane !== undefined && lane.size > 0) return lane.firstRun(1);
+      if (key !== undefined) this.#byKey.delete(key);
+      this.#turns.splice(this.#turn, 1);
+      if (this.#turn >= this.#turns.length) this.#turn = 0;
+    }
+    return undefined;
+  }
+
+  clear(): void {
+    this.#byKey.clear();
+    this.#turns = [];
+    this.#turn = 0;
+    this.#size = 0;
+  }
+
+  #next(): void {
+    this.#turn = this.#turn + 1 >= this.#turns.length ? 0 : this.#turn + 1;
+  }
+}
+
+interface KeyLane {
+  readonly key: string;
+  /** The one message of this key that is ready, leased, waiting for its retry or dying. */
+  head: number;
+  /** The others, in order. */
+  readonly waiting: OffsetSet;
+}
+
+/**
+ * Strict order by key: of each key only the head is let through to the lanes; the next becomes head when the head is
+ * settled. A head that waits for its retry holds its key; other keys flow.
+ */
+export class KeyOrder {
+  readonly #byKey = new Map<string, KeyLane>();
+  readonly #heads = new Map<number, KeyLane>();
+  #waiting = 0;
+
+  /** Messages held back behind their heads. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** True when `offset` may be delivered: it is the head of its key. Otherwise it is kept until its turn comes. */
+  arrive(offset: number, key: string): boolean {
+    const lane = this.#byKey.get(key);
+    if (lane === undefined) {
+      const created = { key, head: offset, waiting: new OffsetSet() };
+      this.#byKey.set(key, created);
+      this.#heads.set(offset, created);
+      return true;
+    }
+    if (lane.head === offset) return true;
+    if (lane.waiting.add(offset)) this.#waiting++;
+    return false;
+  }
+
+  isHead(offset: number): boolean {
+    return this.#heads.has(offset);
+  }
+
+  /** Forgets a settled message. Returns the offset that becomes head of its key, if any. */
+  settle(offset: number, key: string | undefined): number | undefined {
+    const lane = this.#heads.get(offset);
+    if (lane === undefined) {
+      const waiting = key === undefined ? undefined : this.#byKey.get(key)?.waiting;
+      if (waiting?.delete(offset)) this.#waiting--;
+      return undefined;
+    }
+    this.#heads.delete(offset);
+    const next = lane.waiting.first();
+    if (next === undefined) {
+      this.#byKey.delete(lane.key);
+      return undefined;
+    }
+    lane.waiting.delete(next);
+    this.#waiting--;
+    lane.head = next;
+    this.#heads.set(next, lane);
+    return next;
+  }
+
+  clear(): void {
+    this.#byKey.clear();
+    this.#heads.clear();
+    this.#waiting = 0;
+  }
+}
+
+/** The parts of an encoded set as one. */
+export function join(parts: Uint8Array[]): Uint8Array {
+  return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+}

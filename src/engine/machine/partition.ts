@@ -1,0 +1,263 @@
+import type { ColdBlockRef } from '../entries.ts';
+
+/** Where the entry lies that holds an offset. */
+export interface HotPlace {
+  kind: 'hot';
+  /** First offset of the entry. */
+  base: number;
+  count: number;
+  position: number;
+  bytes: number;
+}
+
+export interface ColdPlace {
+  kind: 'cold';
+  block: ColdBlock;
+}
+
+export interface ColdBlock extends ColdBlockRef {
+  blob: string;
+}
+
+/**
+ * The log of one partition: which offsets exist and where they lie, never what is in them.
+ *
+ * - hot: entries in the commit log, four numbers each, in columns with a moving head
+ * - cold: blocks in cold segments, one object for some hundred messages
+ *
+ * Offsets only grow. `start` is the first that may be read; what lies before it is gone for everybody.
+ */
+export class Partition {
+  start = 0;
+  end = 0;
+  /** Of messages in [start, end), whether settled or not. Exact for hot entries, by block for cold ones. */
+  bytes = 0;
+  readonly cold: ColdBlock[] = [];
+  #bases: number[] = [];
+  #positions: number[] = [];
+  #sizes: number[] = [];
+  #times: number[] = [];
+  #head = 0;
+
+  get messages(): number {
+    return this.end - this.start;
+  }
+
+  get hotEntries(): number {
+    return this.#bases.length - this.#head;
+  }
+
+  /** First offset that lies in the commit log, or `end`. */
+  get hotStart(): number {
+    return this.#bases[this.#head] ?? this.end;
+  }
+
+  /**
+   * Notes an entry with `count` messages at the end. While its batch gathers its position is not known: `position` is
+   * then negative and `settlePosition` corrects it.
+   */
+  append(base: number, count: number, position: number, bytes: number, publishedAt: number): void {
+    if (this.#bases.length === this.#head && this.cold.length === 0 && this.start === this.end) this.start = base;
+    this.#bases.push(base);
+    this.#positions.push(position);
+    this.#sizes.push(bytes);
+    this.#times.push(publishedAt);
+    this.end = base + count;
+    this.bytes += bytes;
+  }
+
+  /** Gives the pending entries, all at the end of the columns, their place in the journal. */
+  settlePositions(bodyPosition: number): void {
+    for (let i = this.#positions.length - 1; i >= this.#head; i--) {
+      const position = this.#positions[i] ?? 0;
+      if (position >= 0) break;
+      this.#positions[i] = bodyPosition + (-position - 1);
+    }
+  }
+
+  /** The place that holds `offset`, or undefined if it is gone or not there yet. */
+  place(offset: number): HotPlace | ColdPlace | undefined {
+    if (offset < this.start || offset >= this.end) return undefined;
+    if (offset >= this.hotStart) {
+      const i = this.#find(offset);
+      const base = this.#bases[i] ?? 0;
+      return {
+        kind: 'hot',
+        base,
+        count: (this.#bases[i + 1] ?? this.end) - base,
+        position: this.#positions[i] ?? 0,
+        bytes: this.#sizes[i] ?? 0,
+      };
+    }
+    const block = this.#findCold(offset);
+    return block === undefined ? undefined : { kind: 'cold', block };
+  }
+
+  /** Publish time of the entry or block that holds `offset`, for ages. Exact for hot, newest of the block for cold. */
+  timeOf(offset: number): number | undefined {
+    if (offset >= this.hotStart) return this.#times[this.#find(offset)];
+    return this.#findCold(offset)?.newestAt;
+  }
+
+  /** First offset published at or after `time`; `end` if there is none. Within a block or entry the first one counts. */
+  offsetAt(time: number): number {
+    for (const block of this.cold) if (block.newestAt >= time) return Math.max(block.from, this.start);
+    let low = this.#head;
+    let high = this.#times.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#times[middle] ?? 0) < time) low = middle + 1;
+      else high = middle;
+    }
+    return Math.max(this.#bases[low] ?? this.end, this.start);
+  }
+
+  /** First offset that retention by age keeps: everything older than `time` may go. */
+  startForAge(time: number): number {
+    let start = this.start;
+    for (const block of this.cold) {
+      if (block.newestAt >= time) return start;
+      start = Math.max(start, block.to);
+    }
+    for (let i = this.#head; i < this.#times.length; i++) {
+      if ((this.#times[i] ?? 0) >= time) return Math.max(start, this.#bases[i] ?? start);
+    }
+    return this.end;
+  }
+
+  /** First offset that retention by size keeps. */
+  startForBytes(limit: number): number {
+    let excess = this.bytes - limit;
+    let start = this.start;
+    for (const block of this.cold) {
+      if (excess <= 0) return start;
+      excess -= block.bytes;
+      start = Math.max(start, block.to);
+    }
+    for (let i = this.#head; i < this.#bases.length && excess > 0; i++) {
+      excess -= this.#sizes[i] ?? 0;
+      start = this.#bases[i + 1] ?? this.end;
+    }
+    return start;
+  }
+
+  /** Forgets everything before `start`. Returns the cold blocks that hold nothing any more. */
+  trim(start: number): ColdBlock[] {
+    if (start <= this.start) return [];
+    this.start = Math.min(start, this.end);
+    let gone = 0;
+    while (gone < this.cold.length && (this.cold[gone]?.to ?? 0) <= this.start) {
+      this.bytes -= this.cold[gone]?.bytes ?? 0;
+      gone++;
+    }
+    while (this.#head < this.#bases.length && (this.#bases[this.#head + 1] ?? this.end) <= this.start) this.#dropHead();
+    this.#compact();
+    return gone === 0 ? [] : this.cold.splice(0, gone);
+  }
+
+  /** Where its oldest entry in the commit log lies; undefined when it has none there. */
+  oldestPosition(): number | undefined {
+    const position = this.#positions[this.#head];
+    return position === undefined || position < 0 ? undefined : position;
+  }
+
+  /** Hot entries below `position`, oldest first: what is moved before their segment is freed. */
+  *hotBefore(position: number): IterableIterator<HotPlace & { publishedAt: number }> {
+    for (let i = this.#head; i < this.#bases.length; i++) {
+      const at = this.#positions[i] ?? 0;
+      if (at >= position || at < 0) return;
+      const base = this.#bases[i] ?? 0;
+      const count = (this.#bases[i + 1] ?? this.end) - base;
+      yield { kind: 'hot', base, count, position: at, bytes: this.#sizes[i] ?? 0, publishedAt: this.#times[i] ?? 0 };
+    }
+  }
+
+  /** Hot entries below `position` have left the commit log; what of them lives is in `blocks`. */
+  moved(position: number, blocks: ColdBlock[]): void {
+    while (this.#head < this.#bases.length) {
+      const at = this.#positions[this.#head] ?? 0;
+      if (at < 0 || at >= position) break;
+      this.#dropHead();
+    }
+    this.#compact();
+    for (const block of blocks) {
+      this.cold.push(block);
+      this.bytes += block.bytes;
+    }
+  }
+
+  encode(): { start: number; end: number; bytes: number; cold: ColdBlock[]; hot: Uint8Array } {
+    const count = this.hotEntries;
+    const hot = new Float64Array(count * 4);
+    for (let i = 0; i < count; i++) {
+      hot[i * 4] = this.#bases[this.#head + i] ?? 0;
+      hot[i * 4 + 1] = this.#positions[this.#head + i] ?? 0;
+      hot[i * 4 + 2] = this.#sizes[this.#head + i] ?? 0;
+      hot[i * 4 + 3] = this.#times[this.#head + i] ?? 0;
+    }
+    return { start: this.start, end: this.end, bytes: this.bytes, cold: this.cold, hot: new Uint8Array(hot.buffer) };
+  }
+
+  static decode(data: { start: number; end: number; bytes: number; cold: ColdBlock[]; hot: Uint8Array }): Partition {
+    const partition = new Partition();
+    partition.start = data.start;
+    partition.end = data.end;
+    partition.bytes = data.bytes;
+    partition.cold.push(...data.cold);
+    const hot = new Float64Array(new Uint8Array(data.hot).buffer);
+    for (let i = 0; i + 3 < hot.length; i += 4) {
+      partition.#bases.push(hot[i] ?? 0);
+      partition.#positions.push(hot[i + 1] ?? 0);
+      partition.#sizes.push(hot[i + 2] ?? 0);
+      partition.#times.push(hot[i + 3] ?? 0);
+    }
+    return partition;
+  }
+
+  #find(offset: number): number {
+    // The head is asked for most often: consumers read in order.
+    const next = this.#bases[this.#head + 1];
+    if (next === undefined || offset < next) return this.#head;
+    let low = this.#head + 1;
+    let high = this.#bases.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((this.#bases[middle] ?? 0) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  #findCold(offset: number): ColdBlock | undefined {
+    let low = 0;
+    let high = this.cold.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.cold[middle]?.to ?? 0) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    const block = this.cold[low];
+    return block !== undefined && offset >= block.from && offset < block.to ? block : undefined;
+  }
+
+  #dropHead(): void {
+    this.bytes -= this.#sizes[this.#head] ?? 0;
+    this.#head++;
+  }
+
+  #compact(): void {
+    if (this.#head === this.#bases.length) {
+      this.#bases = [];
+      this.#positions = [];
+      this.#sizes = [];
+      this.#times = [];
+      this.#head = 0;
+    } else if (this.#head > 1024 && this.#head * 2 > this.#bases.length) {
+      this.#bases = this.#bases.slice(this.#head);
+      this.#positions = this.#positions.slice(this.#head);
+      this.#sizes = this.#sizes.slice(this.#head);
+      this.#times = this.#times.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}

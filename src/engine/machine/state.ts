@@ -1,0 +1,464 @@
+import { assert } from '../../core/errors.ts';
+import type { Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
+import { Router } from '../routing/router.ts';
+import type { ColdBlock } from './partition.ts';
+import { type EncodedTopic, Subscription, Topic } from './topic.ts';
+
+export interface Schedule {
+  namespace: string;
+  name: string;
+  cron: string;
+  timezone: string;
+  topic: string;
+  record: Uint8Array;
+  nextAt: number | null;
+  lastAt: number | null;
+}
+
+export interface CursorPosition {
+  topicId: number;
+  partition: number;
+  offset: number;
+  metadata: string;
+}
+
+/** How many batches of a producer are remembered, to answer a repeated one. */
+const PRODUCER_RECENT = 64;
+/** How many producers a topic remembers. The least recently used is forgotten first. */
+const MAX_PRODUCERS = 1000;
+
+const COUNTED_NAMES = ['none', 'attempt', 'crash'] as const;
+
+export function scoped(namespace: string, name: string): string {
+  return `${namespace}\u0000${name}`;
+}
+
+/**
+ * Everything that a shard knows and that the journal can rebuild. Changed only by `apply`, one entry at a time, in
+ * order; the same entries give the same state, whenever and on whatever machine they are applied.
+ */
+export class State {
+  readonly topics = new Map<number, Topic>();
+  readonly topicsByName = new Map<string, Topic>();
+  /** By namespace, then by name. */
+  readonly routers = new Map<string, Map<string, Router>>();
+  /** By namespace and cursor name, then by `topicId/partition`. */
+  readonly cursors = new Map<string, Map<string, CursorPosition>>();
+  readonly schedules = new Map<string, Schedule>();
+  /** Blocks with something alive in them, for each cold segment. */
+  readonly liveBlocks = new Map<string, number>();
+  /** Cold segments that hold nothing any more. The shard removes them once that is durable. */
+  readonly emptyBlobs: string[] = [];
+  nextTopicId = 1;
+  nextSubscriptionId = 1;
+  formatVersion = 0;
+  /** As `Topic.reflects`, for all that is not in a topic. */
+  reflects = 0;
+  changed = 0;
+
+  /**
+   * @param position where the entry lies, or `-1 - offset in the batch` while the batch gathers
+   * @param bytes size of the entry
+   */
+  apply(entry: Entry, sequence: number, position: number, bytes: number): void {
+    switch (entry.type) {
+      case 'publish':
+        this.#publish(entry, sequence, position, bytes);
+        return;
+      case 'lease': {
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        if (subscription === undefined) return;
+        const lease = { token: sequence, kind: entry.kind, consumer: entry.consumer, deadline: entry.deadline };
+        for (const range of entry.ranges)
+          subscription.backlogs[range.partition]?.lease(range.offset, range.count, lease);
+        return;
+      }
+      case 'settle': {
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        if (subscription !== undefined) this.#settle(subscription, entry);
+        return;
+      }
+      default:
+        this.#other(entry, sequence);
+    }
+  }
+
+  topicNamed(namespace: string, name: string): Topic | undefined {
+    return this.topicsByName.get(scoped(namespace, name));
+  }
+
+  routersOf(namespace: string): Map<string, Router> {
+    let routers = this.routers.get(namespace);
+    if (routers === undefined) this.routers.set(namespace, (routers = new Map()));
+    return routers;
+  }
+
+  encodeGlobals(): EncodedGlobals {
+    const routers: EncodedGlobals['routers'] = [];
+    for (const [namespace, named] of this.routers) {
+      for (const router of named.values()) routers.push({ namespace, definition: router.definition() });
+    }
+    return {
+      nextTopicId: this.nextTopicId,
+      nextSubscriptionId: this.nextSubscriptionId,
+      formatVersion: this.formatVersion,
+      routers,
+      cursors: [...this.cursors].map(([name, positions]) => [name, [...positions]]),
+      schedules: [...this.schedules.values()],
+    };
+  }
+
+  loadGlobals(data: EncodedGlobals): void {
+    this.nextTopicId = data.nextTopicId;
+    this.nextSubscriptionId = data.nextSubscriptionId;
+    this.formatVersion = data.formatVersion;
+    this.routers.clear();
+    for (const { namespace, definition } of data.routers)
+      this.routersOf(namespace).set(definition.name, Router.from(definition));
+    this.cursors.clear();
+    for (const [name, positions] of data.cursors) this.cursors.set(name, new Map(positions));
+    this.schedules.clear();
+    for (const schedule of data.schedules) this.schedules.set(scoped(schedule.namespace, schedule.name), schedule);
+  }
+
+  loadTopic(data: EncodedTopic): Topic {
+    const topic = Topic.decode(data);
+    this.#addTopic(topic);
+    for (const partition of topic.partitions) this.#countBlocks(partition.cold, 1);
+    return topic;
+  }
+
+  #addTopic(topic: Topic): void {
+    this.topics.set(topic.id, topic);
+    this.topicsByName.set(scoped(topic.namespace, topic.name), topic);
+  }
+
+  /** The topic of an entry; undefined during recovery when the checkpoint already reflects the entry, or it is gone. */
+  #topic(topicId: number, sequence: number): Topic | undefined {
+    const topic = this.topics.get(topicId);
+    if (topic === undefined || sequence <= topic.reflects) return undefined;
+    topic.changed = sequence;
+    return topic;
+  }
+
+  #subscription(topicId: number, subscriptionId: number, sequence: number): Subscription | undefined {
+    return this.#topic(topicId, sequence)?.subscriptions.get(subscriptionId);
+  }
+
+  #publish(entry: PublishEntry, sequence: number, position: number, bytes: number): void {
+    for (const target of entry.targets) {
+      const topic = this.#topic(target.topicId, sequence);
+      if (topic === undefined) continue;
+      const partition = topic.partition(target.partition);
+      assert(
+        target.offset === partition.end,
+        `offset ${target.offset} published to ${topic.name}, which ends at ${partition.end}`,
+      );
+      partition.append(target.offset, entry.count, position, bytes, entry.publishedAt);
+      if (entry.due !== undefined || entry.expires !== undefined) topic.timed = true;
+      if (entry.dedupeIds !== undefined) this.#noteDedupe(topic, target.partition, target.offset, entry);
+      if (entry.producer !== undefined)
+        noteProducer(topic, target.partition, target.offset, entry.producer, entry.count);
+      for (const subscription of topic.subscriptions.values()) {
+        const backlog = subscription.backlogs[target.partition];
+        if (backlog === undefined || backlog.fillFrom !== null) continue;
+        const excluded = entry.excluded?.find((x) => x.subscriptionId === subscription.id)?.indexes;
+        backlog.offer(target.offset, entry.count, entry, excluded);
+      }
+      if (topic.subscriptions.size === 0 || entry.excluded !== undefined) this.#trimSettled(topic, target.partition);
+    }
+  }
+
+  #noteDedupe(topic: Topic, partition: number, offset: number, entry: PublishEntry): void {
+    entry.dedupeIds?.forEach((id, i) => {
+      if (id !== undefined) topic.dedupe.set(id, { partition, offset: offset + i, at: entry.publishedAt });
+    });
+    const window = topic.policy.dedupeWindowMs;
+    // Ids are in the order of their times, so that forgetting stops at the first that is still inside the window.
+    for (const [id, seen] of topic.dedupe) {
+      if (seen.at > entry.publishedAt - (window ?? DEFAULT_DEDUPE_WINDOW_MS)) break;
+      topic.dedupe.delete(id);
+    }
+  }
+
+  #settle(subscription: Subscription, entry: SettleEntry): void {
+    const counted = COUNTED_NAMES[entry.counted] ?? 'none';
+    for (const { partition, offset, count } of entry.ranges) {
+      const backlog = subscription.backlogs[partition];
+      if (backlog === undefined) continue;
+      switch (entry.how) {
+        case 'ack':
+        case 'gone':
+        case 'buried':
+          backlog.remove(offset, count);
+          this.#trimSettled(subscription.topic, partition);
+          break;
+        case 'ready':
+          backlog.giveBack(offset, count, counted, entry.error);
+          break;
+        case 'delayed':
+          backlog.delay(offset, count, entry.due, counted, entry.error);
+          break;
+        case 'dying':
+          backlog.die(offset, count, entry.reason ?? 'rejected', counted, entry.error);
+          break;
+        case 'extended':
+          backlog.extend(offset, count, entry.due);
+          break;
+      }
+    }
+  }
+
+  /** Where nothing but settling keeps messages, they go as soon as the last subscription has settled them. */
+  #trimSettled(topic: Topic, partition: number): void {
+    const { retain } = topic.policy;
+    if (!retain.untilSettled || retain.ageMs !== null || retain.bytes !== null) return;
+    for (const { policy } of topic.subscriptions.values()) if (policy.retainSettledMs > 0) return;
+    this.#trim(topic, partition, topic.floor(partition));
+  }
+
+  #trim(topic: Topic, partition: number, start: number): void {
+    this.#countBlocks(topic.partition(partition).trim(start), -1);
+  }
+
+  #countBlocks(blocks: readonly ColdBlock[], step: 1 | -1): void {
+    for (const { blob } of blocks) {
+      const live = (this.liveBlocks.get(blob) ?? 0) + step;
+      if (live > 0) this.liveBlocks.set(blob, live);
+      else {
+        this.liveBlocks.delete(blob);
+        this.emptyBlobs.push(blob);
+      }
+    }
+  }
+
+  #other(entry: OtherEntry, sequence: number): void {
+    switch (entry.type) {
+      case 'topic': {
+        this.nextTopicId = Math.max(this.nextTopicId, entry.topicId + 1);
+        if (this.topics.has(entry.topicId)) return;
+        const topic = new Topic({ ...entry, id: entry.topicId, createdAt: entry.at });
+        topic.changed = sequence;
+        this.#addTopic(topic);
+        return;
+      }
+      case 'topicPolicy': {
+        const topic = this.#topic(entry.topicId, sequence);
+        if (topic !== undefined) topic.policy = entry.policy;
+        return;
+      }
+      case 'topicGone': {
+        const topic = this.topics.get(entry.topicId);
+        if (topic === undefined) return;
+        this.topics.delete(topic.id);
+        const name = scoped(topic.namespace, topic.name);
+        if (this.topicsByName.get(name) === topic) this.topicsByName.delete(name);
+        for (const partition of topic.partitions) this.#countBlocks(partition.cold.splice(0), -1);
+        return;
+      }
+      case 'subscription': {
+        this.nextSubscriptionId = Math.max(this.nextSubscriptionId, entry.subscriptionId + 1);
+        const topic = this.#topic(entry.topicId, sequence);
+        if (topic === undefined) return;
+        const subscription = new Subscription(topic, entry.subscriptionId, entry.name, entry.policy, entry.at);
+        topic.subscriptions.set(entry.subscriptionId, subscription);
+        this.#startAt(subscription, entry.start);
+        return;
+      }
+      case 'subscriptionPolicy': {
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        if (subscription !== undefined) subscription.policy = entry.policy;
+        return;
+      }
+      case 'subscriptionGone': {
+        const topic = this.#topic(entry.topicId, sequence);
+        if (topic === undefined || !topic.subscriptions.delete(entry.subscriptionId)) return;
+        topic.partitions.forEach((_, i) => this.#trimSettled(topic, i));
+        return;
+      }
+      case 'paused': {
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        if (subscription !== undefined) subscription.paused = entry.paused;
+        return;
+      }
+      case 'seek': {
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        if (subscription !== undefined) this.#startAt(subscription, entry.start);
+        return;
+      }
+      case 'offer': {
+        const backlog = this.#subscription(entry.topicId, entry.subscriptionId, sequence)?.backlogs[entry.partition];
+        if (backlog === undefined) return;
+        const { count, priorities, due, expires, keys, excluded } = entry;
+        if (count > 0) {
+          const columns = {
+            priorities,
+            due: due === undefined ? undefined : Float64Array.from(due),
+            expires: expires === undefined ? undefined : Float64Array.from(expires),
+            keys: keys?.map((key) => key ?? undefined),
+          };
+          backlog.offer(entry.from, count, columns, excluded);
+        }
+        backlog.fillFrom = entry.next;
+        return;
+      }
+      case 'trim': {
+        const topic = this.#topic(entry.topicId, sequence);
+        if (topic === undefined) return;
+        for (const subscription of topic.subscriptions.values()) {
+          const backlog = subscription.backlogs[entry.partition];
+          const first = backlog?.pending.first();
+          if (backlog !== undefined && first !== undefined && first < entry.start)
+            backlog.remove(first, entry.start - first);
+          if (backlog !== undefined && backlog.fillFrom !== null)
+            backlog.fillFrom = Math.max(backlog.fillFrom, entry.start);
+        }
+        this.#trim(topic, entry.partition, entry.start);
+        return;
+      }
+      case 'moved':
+        this.#moved(entry, sequence);
+        return;
+      case 'opened':
+        for (const topic of this.topics.values())
+          if (sequence > topic.reflects) capLeases(topic, entry.leaseCapAt, sequence);
+        return;
+      default:
+        if (sequence <= this.reflects) return;
+        this.changed = sequence;
+        this.#global(entry);
+    }
+  }
+
+  #global(entry: OtherEntry): void {
+    switch (entry.type) {
+      case 'format':
+        this.formatVersion = entry.version;
+        return;
+      case 'router':
+        if (!this.routersOf(entry.namespace).has(entry.name)) {
+          const { name, routerType: type, alternate } = entry;
+          this.routersOf(entry.namespace).set(name, Router.from({ name, type, alternate, bindings: [] }));
+        }
+        return;
+      case 'routerGone':
+        this.routersOf(entry.namespace).delete(entry.name);
+        return;
+      case 'bind':
+        this.routersOf(entry.namespace).get(entry.router)?.add(entry.binding);
+        return;
+      case 'unbind':
+        this.routersOf(entry.namespace).get(entry.router)?.remove(entry.binding);
+        return;
+      case 'cursor': {
+        const name = scoped(entry.namespace, entry.cursor);
+        let positions = this.cursors.get(name);
+        if (positions === undefined) this.cursors.set(name, (positions = new Map()));
+        const { topicId, partition, offset, metadata } = entry;
+        positions.set(`${topicId}/${partition}`, { topicId, partition, offset, metadata });
+        return;
+      }
+      case 'cursorGone': {
+        const name = scoped(entry.namespace, entry.cursor);
+        const positions = this.cursors.get(name);
+        for (const [at, position] of positions ?? []) {
+          if (entry.topicId === null || position.topicId === entry.topicId) positions?.delete(at);
+        }
+        if (positions?.size === 0) this.cursors.delete(name);
+        return;
+      }
+      case 'schedule': {
+        const { type: _, ...schedule } = entry;
+        this.schedules.set(scoped(entry.namespace, entry.name), schedule);
+        return;
+      }
+      case 'scheduleGone':
+        this.schedules.delete(scoped(entry.namespace, entry.name));
+        return;
+      default:
+        throw new Error(`Railhead bug: no rule applies an entry of type ${entry.type}`);
+    }
+  }
+
+  /** Old messages that need a look (a filter, keys, times) are offered by `offer` entries; the others at once. */
+  #startAt(subscription: Subscription, start: readonly number[]): void {
+    const { topic, policy } = subscription;
+    const plain = policy.filter === null && policy.order === 'fifo' && policy.priorities === 1 && !topic.timed;
+    subscription.backlogs.forEach((backlog, i) => {
+      const partition = topic.partition(i);
+      const from = Math.min(Math.max(start[i] ?? partition.end, partition.start), partition.end);
+      backlog.reset();
+      backlog.fillFrom = null;
+      if (from >= partition.end) return;
+      if (plain) backlog.offer(from, partition.end - from, {}, undefined);
+      else backlog.fillFrom = from;
+    });
+  }
+
+  #moved(entry: Extract<OtherEntry, { type: 'moved' }>, sequence: number): void {
+    const byPartition = new Map<string, ColdBlock[]>();
+    for (const block of entry.blocks) {
+      const at = `${block.topicId}/${block.partition}`;
+      const blocks = byPartition.get(at);
+      if (blocks === undefined) byPartition.set(at, [{ ...block, blob: entry.blob }]);
+      else blocks.push({ ...block, blob: entry.blob });
+    }
+    for (const topic of this.topics.values()) {
+      if (sequence <= topic.reflects) continue;
+      topic.partitions.forEach((partition, i) => {
+        const blocks = (byPartition.get(`${topic.id}/${i}`) ?? []).filter((block) => block.to > partition.start);
+        if (blocks.length === 0 && partition.hotEntries === 0) return;
+        topic.changed = sequence;
+        partition.moved(entry.before, blocks);
+        this.#countBlocks(blocks, 1);
+      });
+    }
+    // Everything in it may have been settled while it was written.
+    if (!this.liveBlocks.has(entry.blob)) this.emptyBlobs.push(entry.blob);
+  }
+}
+
+export const DEFAULT_DEDUPE_WINDOW_MS = 300_000;
+
+function noteProducer(
+  topic: Topic,
+  partition: number,
+  offset: number,
+  producer: { id: string; sequence: number },
+  count: number,
+): void {
+  const seen = topic.producers.get(producer.id) ?? { next: 0, recent: [] };
+  topic.producers.delete(producer.id);
+  topic.producers.set(producer.id, seen);
+  seen.next = Math.max(seen.next, producer.sequence + count);
+  seen.recent.push({ sequence: producer.sequence, count, partition, offset });
+  if (seen.recent.length > PRODUCER_RECENT) seen.recent.shift();
+  if (topic.producers.size > MAX_PRODUCERS) {
+    for (const id of topic.producers.keys()) {
+      topic.producers.delete(id);
+      break;
+    }
+  }
+}
+
+/** The sessions of a former owner are gone: their leases end soon, unless the client comes back and extends them. */
+function capLeases(topic: Topic, leaseCapAt: number, sequence: number): void {
+  for (const subscription of topic.subscriptions.values()) {
+    for (const backlog of subscription.backlogs) {
+      if (backlog.leased.size === 0) continue;
+      topic.changed = sequence;
+      for (const [offset, lease] of [...backlog.leases()]) {
+        if (lease.kind === 0 && lease.deadline > leaseCapAt) backlog.extend(offset, 1, leaseCapAt);
+      }
+    }
+  }
+}
+
+export interface EncodedGlobals {
+  nextTopicId: number;
+  nextSubscriptionId: number;
+  formatVersion: number;
+  routers: { namespace: string; definition: ReturnType<Router['definition']> }[];
+  cursors: [string, [string, CursorPosition][]][];
+  schedules: Schedule[];
+}

@@ -1,0 +1,177 @@
+import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
+import { Backlog, type EncodedBacklog } from './backlog.ts';
+import { type ColdBlock, Partition } from './partition.ts';
+
+/** A durable reader: one backlog for each partition. */
+export class Subscription {
+  readonly id: number;
+  readonly topic: Topic;
+  readonly name: string;
+  readonly createdAt: number;
+  policy: SubscriptionPolicy;
+  paused = false;
+  readonly backlogs: Backlog[] = [];
+
+  constructor(topic: Topic, id: number, name: string, policy: SubscriptionPolicy, createdAt: number) {
+    this.topic = topic;
+    this.id = id;
+    this.name = name;
+    this.policy = policy;
+    this.createdAt = createdAt;
+    for (let i = 0; i < topic.policy.partitions; i++) this.backlogs.push(new Backlog(policy));
+  }
+
+  get depth(): number {
+    let depth = 0;
+    for (const backlog of this.backlogs) depth += backlog.pending.size;
+    return depth;
+  }
+}
+
+interface DedupeSeen {
+  partition: number;
+  offset: number;
+  at: number;
+}
+
+/** A named log in partitions, with its subscriptions. The unit of a checkpoint: it is written and read as a whole. */
+export class Topic {
+  readonly id: number;
+  readonly namespace: string;
+  readonly name: string;
+  readonly kind: 'queue' | 'topic';
+  readonly createdAt: number;
+  policy: TopicPolicy;
+  readonly partitions: Partition[] = [];
+  readonly subscriptions = new Map<number, Subscription>();
+  /** Dedupe ids of the window, oldest first. */
+  readonly dedupe = new Map<string, DedupeSeen>();
+  /** Newest sequence of each producer, and where its last batches went; least recently used first. */
+  readonly producers = new Map<string, ProducerSeen>();
+  /** True once a message with a due or expiry time was published. */
+  timed = false;
+  /** During recovery: entries up to this sequence are in the state already. */
+  reflects = 0;
+  /** Sequence of the newest entry that changed it, for checkpoints that write only what changed. */
+  changed = 0;
+
+  constructor(init: {
+    id: number;
+    namespace: string;
+    name: string;
+    kind: 'queue' | 'topic';
+    policy: TopicPolicy;
+    createdAt: number;
+  }) {
+    this.id = init.id;
+    this.namespace = init.namespace;
+    this.name = init.name;
+    this.kind = init.kind;
+    this.policy = init.policy;
+    this.createdAt = init.createdAt;
+    for (let i = 0; i < init.policy.partitions; i++) this.partitions.push(new Partition());
+  }
+
+  partition(index: number): Partition {
+    const partition = this.partitions[index];
+    if (partition === undefined) throw new Error(`Railhead bug: topic ${this.name} has no partition ${index}`);
+    return partition;
+  }
+
+  subscriptionNamed(name: string): Subscription | undefined {
+    for (const subscription of this.subscriptions.values()) if (subscription.name === name) return subscription;
+    return undefined;
+  }
+
+  /** Messages that are still to be settled by somebody; all that are kept, for a topic that nobody reads. */
+  get depth(): number {
+    if (this.kind === 'queue') {
+      for (const subscription of this.subscriptions.values()) return subscription.depth;
+    }
+    let messages = 0;
+    for (const partition of this.partitions) messages += partition.messages;
+    return messages;
+  }
+
+  /** Oldest offset of a partition that some subscription still needs; `end` when all is settled. */
+  floor(index: number): number {
+    const partition = this.partition(index);
+    let floor = partition.end;
+    for (const subscription of this.subscriptions.values()) {
+      const backlog = subscription.backlogs[index];
+      if (backlog === undefined) continue;
+      floor = Math.min(floor, backlog.pending.first() ?? floor, backlog.fillFrom ?? floor);
+    }
+    return floor;
+  }
+
+  encode(): EncodedTopic {
+    return {
+      id: this.id,
+      namespace: this.namespace,
+      name: this.name,
+      kind: this.kind,
+      policy: this.policy,
+      createdAt: this.createdAt,
+      timed: this.timed,
+      partitions: this.partitions.map((partition) => partition.encode()),
+      subscriptions: [...this.subscriptions.values()].map((subscription) => ({
+        id: subscription.id,
+        name: subscription.name,
+        policy: subscription.policy,
+        paused: subscription.paused,
+        createdAt: subscription.createdAt,
+        backlogs: subscription.backlogs.map((backlog) => backlog.encode()),
+      })),
+      dedupe: [...this.dedupe],
+      producers: [...this.producers],
+    };
+  }
+
+  static decode(data: EncodedTopic): Topic {
+    const topic = new Topic(data);
+    topic.timed = data.timed;
+    topic.partitions.splice(0, Infinity, ...data.partitions.map((partition) => Partition.decode(partition)));
+    for (const item of data.subscriptions) {
+      const subscription = new Subscription(topic, item.id, item.name, item.policy, item.createdAt);
+      subscription.paused = item.paused;
+      subscription.backlogs.splice(
+        0,
+        Infinity,
+        ...item.backlogs.map((backlog) => Backlog.decode(item.policy, backlog)),
+      );
+      topic.subscriptions.set(item.id, subscription);
+    }
+    for (const [id, seen] of data.dedupe) topic.dedupe.set(id, seen);
+    for (const [id, seen] of data.producers) topic.producers.set(id, seen);
+    return topic;
+  }
+}
+
+export interface ProducerSeen {
+  /** Sequence after the newest record that was stored. */
+  next: number;
+  /** The last batches, oldest first, to answer a repeated one with where it went. */
+  recent: { sequence: number; count: number; partition: number; offset: number }[];
+}
+
+export interface EncodedTopic {
+  id: number;
+  namespace: string;
+  name: string;
+  kind: 'queue' | 'topic';
+  policy: TopicPolicy;
+  createdAt: number;
+  timed: boolean;
+  partitions: { start: number; end: number; bytes: number; cold: ColdBlock[]; hot: Uint8Array }[];
+  subscriptions: {
+    id: number;
+    name: string;
+    policy: SubscriptionPolicy;
+    paused: boolean;
+    createdAt: number;
+    backlogs: EncodedBacklog[];
+  }[];
+  dedupe: [string, DedupeSeen][];
+  producers: [string, ProducerSeen][];
+}

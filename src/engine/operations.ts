@@ -1,0 +1,177 @@
+import type { Action, Resource } from '../core/auth.ts';
+import type { OperationName, Operations } from '../core/session.ts';
+import type { Parts } from './broker.ts';
+
+interface Handler<O extends OperationName> {
+  /** What the principal must be allowed to do. */
+  action: Action;
+  run: (parts: Parts, namespace: string, args: Operations[O]['args']) => Promise<Operations[O]['result']>;
+}
+
+/** Every request, what it takes to be allowed, and who does it. */
+export const operations: { readonly [O in OperationName]: Handler<O> } = {
+  declareTopic: {
+    action: 'configure',
+    run: ({ definitions, caretaker, shard }, namespace, args) => {
+      const result = definitions.declareTopic(namespace, args);
+      if (result.created || result.updated) caretaker.watch(definitions.topic(namespace, args.name));
+      return shard.durable(result);
+    },
+  },
+  declareSubscription: {
+    action: 'configure',
+    run: ({ definitions, caretaker, shard }, namespace, args) => {
+      const result = definitions.declareSubscription(namespace, args);
+      if (result.created) caretaker.watch(definitions.topic(namespace, args.topic));
+      return shard.durable(result);
+    },
+  },
+  declareRouter: {
+    action: 'configure',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.declareRouter(namespace, args)),
+  },
+  bind: {
+    action: 'configure',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.bind(namespace, args)),
+  },
+  unbind: {
+    action: 'configure',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.unbind(namespace, args)),
+  },
+  deleteTopic: {
+    action: 'configure',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.deleteTopic(namespace, args)),
+  },
+  deleteSubscription: {
+    action: 'configure',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.deleteSubscription(namespace, args)),
+  },
+  deleteRouter: {
+    action: 'configure',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.deleteRouter(namespace, args)),
+  },
+  describeTopic: {
+    action: 'inspect',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.describeTopic(namespace, args)),
+  },
+  describeRouter: {
+    action: 'inspect',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.describeRouter(namespace, args)),
+  },
+  listTopics: {
+    action: 'inspect',
+    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.listTopics(namespace, args)),
+  },
+  listRouters: {
+    action: 'inspect',
+    run: ({ definitions, shard }, namespace) => shard.durable(definitions.listRouters(namespace)),
+  },
+  topicStats: {
+    action: 'inspect',
+    run: ({ definitions, operator, shard }, namespace, args) =>
+      shard.durable(operator.topicStats(definitions.topic(namespace, args.name))),
+  },
+  subscriptionStats: {
+    action: 'inspect',
+    run: ({ operator, settler, shard }, namespace, args) =>
+      shard.durable(operator.subscriptionStats(settler.find(namespace, args))),
+  },
+  allStats: {
+    action: 'inspect',
+    run: ({ operator, shard }, namespace, args) => shard.durable(operator.allStats(namespace, args)),
+  },
+  peek: { action: 'inspect', run: ({ reader }, namespace, args) => reader.peek(namespace, args) },
+  purge: {
+    action: 'manage',
+    run: ({ operator, shard }, namespace, args) => shard.durable(operator.purge(namespace, args)),
+  },
+  pause: {
+    action: 'manage',
+    run: ({ definitions, shard }, namespace, args) => {
+      definitions.setPaused(namespace, args, true);
+      return shard.durable({ paused: true as const });
+    },
+  },
+  resume: {
+    action: 'manage',
+    run: ({ definitions, shard }, namespace, args) => {
+      definitions.setPaused(namespace, args, false);
+      return shard.durable({ paused: false as const });
+    },
+  },
+  cancel: {
+    action: 'manage',
+    run: ({ operator, shard }, namespace, args) => shard.durable(operator.cancel(namespace, args)),
+  },
+  reschedule: {
+    action: 'manage',
+    run: ({ operator, shard }, namespace, args) => shard.durable(operator.reschedule(namespace, args)),
+  },
+  redrive: { action: 'publish', run: ({ redriver }, namespace, args) => redriver.redrive(namespace, args) },
+  redriveProgress: {
+    action: 'inspect',
+    run: ({ redriver, shard }, _namespace, args) => shard.durable(redriver.progress(args.id, args.cancel === true)),
+  },
+  drop: { action: 'manage', run: ({ redriver }, namespace, args) => redriver.drop(namespace, args) },
+  seek: {
+    action: 'manage',
+    run: ({ definitions, caretaker, operator, shard }, namespace, args) => {
+      const subscription = definitions.seek(namespace, args);
+      caretaker.fill(subscription);
+      return shard.durable({ ready: operator.subscriptionStats(subscription).ready });
+    },
+  },
+  read: { action: 'consume', run: ({ reader }, namespace, args) => reader.read(namespace, args) },
+  fetchCursors: {
+    action: 'consume',
+    run: ({ cursors, shard }, namespace, args) => shard.durable(cursors.fetch(namespace, args)),
+  },
+  deleteCursor: {
+    action: 'consume',
+    run: ({ cursors, shard }, namespace, args) => shard.durable(cursors.delete(namespace, args)),
+  },
+  putSchedule: {
+    action: 'configure',
+    run: ({ caretaker, shard }, namespace, args) => shard.durable(caretaker.putSchedule(namespace, args)),
+  },
+  deleteSchedule: {
+    action: 'configure',
+    run: ({ caretaker, shard }, namespace, args) => shard.durable(caretaker.deleteSchedule(namespace, args.name)),
+  },
+  listSchedules: {
+    action: 'inspect',
+    run: ({ caretaker, shard }, namespace) => shard.durable(caretaker.listSchedules(namespace)),
+  },
+  info: { action: 'inspect', run: async ({ info }) => info() },
+};
+
+/** What an operation acts on, as `authorize` names it. */
+export function resourceOf(operation: OperationName, args: object): Omit<Resource, 'namespace'> {
+  const named = new Map<string, unknown>(Object.entries(args));
+  const text = (name: string): string => {
+    const value = named.get(name);
+    return typeof value === 'string' ? value : '';
+  };
+  switch (operation) {
+    case 'declareRouter':
+    case 'deleteRouter':
+    case 'describeRouter':
+    case 'listRouters':
+      return { kind: 'router', name: text('name') };
+    case 'bind':
+    case 'unbind':
+      return { kind: 'router', name: text('router') };
+    case 'putSchedule':
+    case 'deleteSchedule':
+    case 'listSchedules':
+      return { kind: 'schedule', name: text('name') };
+    case 'deleteCursor':
+    case 'fetchCursors':
+      return { kind: 'cursor', name: text('cursor') };
+    case 'info':
+    case 'redriveProgress':
+      return { kind: 'broker', name: '' };
+    default:
+      return { kind: 'topic', name: text('topic') || text('name') };
+  }
+}

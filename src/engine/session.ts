@@ -1,0 +1,136 @@
+import { type Action, authorize, type Principal, type Resource } from '../core/auth.ts';
+import { RailheadError } from '../core/errors.ts';
+import type {
+  Consumer,
+  ConsumeRequest,
+  DeliverySink,
+  OperationName,
+  Operations,
+  PublishReceipt,
+  PublishRequest,
+  Session,
+  Settlement,
+  SettleReceipt,
+  Transaction,
+} from '../core/session.ts';
+import type { Parts } from './broker.ts';
+import { operations, resourceOf } from './operations.ts';
+import type { ConsumerState } from './shard/dispatcher.ts';
+
+/** The shard as one client sees it: checked against what its principal may do, and cleaned up after when it goes. */
+export class ShardSession implements Session {
+  readonly #parts: Parts;
+  readonly #principal: Principal;
+  readonly #namespace: string;
+  readonly #consumers = new Set<ConsumerState>();
+  readonly #onClose: (session: ShardSession) => void;
+  #closed = false;
+
+  constructor(parts: Parts, principal: Principal, namespace: string, onClose: (session: ShardSession) => void) {
+    this.#parts = parts;
+    this.#principal = principal;
+    this.#namespace = namespace;
+    this.#onClose = onClose;
+  }
+
+  async publish(request: PublishRequest): Promise<PublishReceipt> {
+    this.#assertOpen();
+    this.#authorizePublish(request);
+    return this.#parts.publisher.publish(this.#namespace, request);
+  }
+
+  async consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer> {
+    this.#assertOpen();
+    this.#authorize('consume', { kind: 'topic', name: request.topic });
+    const { dispatcher, settler, shard } = this.#parts;
+    const subscription = settler.find(this.#namespace, request);
+    const others = dispatcher.consumersOf(subscription);
+    const exclusive = others.find((other) => other.request.exclusive === true);
+    if (exclusive !== undefined || (request.exclusive === true && others.length > 0)) {
+      throw new RailheadError(
+        'IN_USE',
+        `${JSON.stringify(request.subscription)} has ${exclusive === undefined ? `${others.length} other consumers` : 'an exclusive consumer'}. Close ${exclusive === undefined ? 'them' : 'it'}, or consume without exclusive.`,
+      );
+    }
+    const state = dispatcher.addConsumer(subscription, request, sink);
+    this.#consumers.add(state);
+    await shard.durable(null);
+    return {
+      id: state.id,
+      credit: (messages) => dispatcher.addCredit(state, messages),
+      close: async (options) => {
+        this.#consumers.delete(state);
+        dispatcher.removeConsumer(state, options?.release === true ? 'release' : 'keep');
+      },
+    };
+  }
+
+  async settle(settlements: Settlement[]): Promise<SettleReceipt> {
+    this.#assertOpen();
+    for (const settlement of settlements) this.#authorize('consume', { kind: 'topic', name: settlement.topic });
+    const receipt = this.#parts.settler.settle(this.#namespace, settlements);
+    return this.#parts.shard.durable(receipt);
+  }
+
+  async commit(transaction: Transaction): Promise<PublishReceipt[]> {
+    this.#assertOpen();
+    const { settler, publisher, shard, cursors } = this.#parts;
+    for (const settlement of transaction.settlements)
+      this.#authorize('consume', { kind: 'topic', name: settlement.topic });
+    for (const request of transaction.publishes) this.#authorizePublish(request);
+    for (const cursor of transaction.cursors) this.#authorize('consume', { kind: 'topic', name: cursor.topic });
+    // First everything that can refuse, then everything at once: the entries lie in one batch.
+    settler.assertHeld(this.#namespace, transaction.settlements);
+    const publishes = transaction.publishes.map((request) => publisher.prepare(this.#namespace, request));
+    const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
+    shard.beginCommand(publishes.reduce((sum, { bytes }) => sum + bytes, 0) + rangeCount(transaction.settlements) * 16);
+    const receipts = publishes.map(({ publish }) => publish());
+    settler.settle(this.#namespace, transaction.settlements);
+    for (const commit of commits) commit();
+    shard.endCommand();
+    return shard.durable(receipts);
+  }
+
+  async request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']> {
+    this.#assertOpen();
+    const handler = operations[operation];
+    if (handler === undefined)
+      throw new RailheadError(
+        'NOT_SUPPORTED',
+        `There is no operation ${JSON.stringify(operation)}. The client may be newer than this broker.`,
+      );
+    this.#authorize(handler.action, resourceOf(operation, args));
+    return handler.run(this.#parts, this.#namespace, args);
+  }
+
+  /**
+   * What its consumers hold is given back. After `lost`, as when a connection breaks, that counts as a crash of each
+   * message: one that keeps killing its consumers ends in the dead-letter queue.
+   */
+  async close(how: 'clean' | 'lost' = 'clean'): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const consumer of this.#consumers)
+      this.#parts.dispatcher.removeConsumer(consumer, how === 'lost' ? 'crashed' : 'release');
+    this.#consumers.clear();
+    this.#onClose(this);
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new RailheadError('CLOSED', 'This session is closed. Open a new one.');
+    this.#parts.shard.assertOpen();
+  }
+
+  #authorizePublish(request: PublishRequest): void {
+    if ('router' in request.to) this.#authorize('publish', { kind: 'router', name: request.to.router });
+    else this.#authorize('publish', { kind: 'topic', name: request.to.topic });
+  }
+
+  #authorize(action: Action, resource: Omit<Resource, 'namespace'>): void {
+    authorize(this.#principal, action, { namespace: this.#namespace, ...resource });
+  }
+}
+
+function rangeCount(settlements: readonly Settlement[]): number {
+  return settlements.reduce((sum, { ranges }) => sum + ranges.length, 0);
+}

@@ -1,0 +1,219 @@
+import { RailheadError } from '../../core/errors.ts';
+import type { MessageHistory } from '../../core/session.ts';
+import { entryBytes, type PublishEntry, readEntry } from '../entries.ts';
+import type { ColdBlock, HotPlace } from '../machine/partition.ts';
+import type { Topic } from '../machine/topic.ts';
+import type { Shard } from './shard.ts';
+
+/** Records that lie side by side, with what their entry says of them. Views, no copies. */
+export interface BodyRun {
+  offset: number;
+  count: number;
+  format: number;
+  records: Buffer;
+  publishedAt: number;
+  history: MessageHistory | undefined;
+  entry: PublishEntry;
+  /** Index of the first record of the run in its entry. */
+  index: number;
+}
+
+interface ColdIndex {
+  block: Buffer;
+  /** First offset of each entry in the block, and where the entry begins. */
+  bases: number[];
+  starts: number[];
+}
+
+/**
+ * Finds messages by offset: in the newest bytes, in the commit log, or in cold blocks. Answers at once when all is in
+ * memory, which is the rule for consumers that keep up.
+ */
+export class Bodies {
+  readonly #shard: Shard;
+  /** Least recently used first. */
+  readonly #cold = new Map<string, ColdIndex>();
+  readonly #loading = new Map<string, Promise<ColdIndex>>();
+  #coldBytes = 0;
+
+  constructor(shard: Shard) {
+    this.#shard = shard;
+  }
+
+  /**
+   * The messages [from, to) of a partition that still exist, at most about `maxBytes` (but at least one).
+   *
+   * @throws JOURNAL_CORRUPT, STORAGE_FAILED
+   */
+  load(topic: Topic, partition: number, from: number, to: number, maxBytes = Infinity): BodyRun[] | Promise<BodyRun[]> {
+    const runs: BodyRun[] = [];
+    const next = this.#loadCached(topic, partition, from, to, runs, maxBytes);
+    return next === null ? runs : this.#loadRest(topic, partition, next, to, runs, maxBytes);
+  }
+
+  /** Loads what is in memory. Returns where the disk is needed, or null when done. */
+  #loadCached(topic: Topic, index: number, from: number, to: number, runs: BodyRun[], maxBytes: number): number | null {
+    const partition = topic.partition(index);
+    let at = Math.max(from, partition.start);
+    const end = Math.min(to, partition.end);
+    let bytes = runs.reduce((sum, run) => sum + run.records.byteLength, 0);
+    while (at < end && (runs.length === 0 || bytes < maxBytes)) {
+      const place = partition.place(at);
+      if (place === undefined) {
+        at = nextExisting(partition.cold, at, partition.hotStart);
+        continue;
+      }
+      let run: BodyRun | undefined;
+      if (place.kind === 'hot') {
+        const found = this.#shard.recent.get(place.position, place.bytes);
+        if (found === undefined) return at;
+        run = this.#cut(found, 0, place.base, at, end);
+        at = place.base + place.count;
+      } else {
+        const cold = this.#cold.get(blockName(place.block));
+        if (cold === undefined) return at;
+        run = this.#cutCold(cold, at, end);
+        at = run === undefined ? place.block.to : run.offset + run.count;
+      }
+      if (run !== undefined) {
+        runs.push(run);
+        bytes += run.records.byteLength;
+        at = Math.min(at, run.offset + run.count);
+      }
+    }
+    return null;
+  }
+
+  async #loadRest(
+    topic: Topic,
+    index: number,
+    from: number,
+    to: number,
+    runs: BodyRun[],
+    maxBytes: number,
+  ): Promise<BodyRun[]> {
+    let at: number | null = from;
+    let blockAhead: ColdIndex | undefined;
+    while (at !== null) {
+      const place = topic.partition(index).place(at);
+      if (place?.kind === 'cold') {
+        blockAhead = await this.#readBlock(place.block);
+        const run = this.#cutCold(blockAhead, at, Math.min(to, place.block.to));
+        if (run !== undefined) runs.push(run);
+        at = run === undefined ? place.block.to : run.offset + run.count;
+      } else if (place?.kind === 'hot') {
+        const run = await this.#readHot(topic, index, place, at, to);
+        if (run !== undefined) runs.push(run);
+        at = place.base + place.count;
+      }
+      at = this.#loadCached(topic, index, at, to, runs, maxBytes);
+    }
+    return runs;
+  }
+
+  async #readHot(topic: Topic, index: number, place: HotPlace, from: number, to: number): Promise<BodyRun | undefined> {
+    try {
+      const found = await this.#shard.journal.read(place.position as never, place.bytes);
+      return this.#cut(found, 0, place.base, from, to);
+    } catch (error) {
+      // It may have moved to a cold block, or gone, while the disk was busy.
+      const now = topic.partition(index).place(from);
+      if (now?.kind === 'hot' && now.position === place.position) throw error;
+      return undefined;
+    }
+  }
+
+  async #readBlock(block: ColdBlock): Promise<ColdIndex> {
+    const name = blockName(block);
+    const cached = this.#cold.get(name);
+    if (cached !== undefined) {
+      this.#cold.delete(name);
+      this.#cold.set(name, cached);
+      return cached;
+    }
+    let loading = this.#loading.get(name);
+    if (loading === undefined) {
+      loading = this.#fetchBlock(block).finally(() => this.#loading.delete(name));
+      this.#loading.set(name, loading);
+    }
+    return loading;
+  }
+
+  async #fetchBlock(block: ColdBlock): Promise<ColdIndex> {
+    const bytes = await this.#shard.blobs.read(block.blob, block.at, block.bytes);
+    const index = indexBlock(bytes, block);
+    this.#cold.set(blockName(block), index);
+    this.#coldBytes += bytes.byteLength;
+    for (const [name, old] of this.#cold) {
+      if (this.#coldBytes <= this.#shard.limits.coldCacheBytes) break;
+      this.#cold.delete(name);
+      this.#coldBytes -= old.block.byteLength;
+    }
+    return index;
+  }
+
+  #cutCold(cold: ColdIndex, from: number, to: number): BodyRun | undefined {
+    let low = 0;
+    let high = cold.bases.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((cold.bases[middle] ?? 0) <= from) low = middle;
+      else high = middle - 1;
+    }
+    for (let i = low; i < cold.bases.length; i++) {
+      const run = this.#cut(cold.block, cold.starts[i] ?? 0, cold.bases[i] ?? 0, from, to);
+      if (run !== undefined) return run;
+    }
+    return undefined;
+  }
+
+  /** The part of an entry that lies in [from, to). */
+  #cut(bytes: Buffer, start: number, base: number, from: number, to: number): BodyRun | undefined {
+    const entry = readEntry(bytes, start);
+    if (entry.type !== 'publish') throw new Error('Railhead bug: the index points to an entry that is no publish');
+    const first = Math.max(from, base);
+    const last = Math.min(to, base + entry.count);
+    if (first >= last) return undefined;
+    let { records } = entry;
+    if (first > base || last < base + entry.count) {
+      const bounds = this.#shard.formats.get(entry.format).bounds(records, entry.count);
+      if (bounds !== null) records = records.subarray(bounds[first - base] ?? 0, bounds[last - base] ?? 0);
+    }
+    return {
+      offset: first,
+      count: last - first,
+      format: entry.format,
+      records,
+      publishedAt: entry.publishedAt,
+      history: entry.history,
+      entry,
+      index: first - base,
+    };
+  }
+}
+
+function blockName(block: ColdBlock): string {
+  return `${block.blob}:${block.at}`;
+}
+
+function nextExisting(cold: readonly ColdBlock[], from: number, hotStart: number): number {
+  for (const block of cold) if (block.from > from) return block.from;
+  return Math.max(hotStart, from + 1);
+}
+
+/** A cold block: CRC-32 of the rest, then publish entries as they were in the commit log, in order of offset. */
+export function indexBlock(bytes: Buffer, ref: { topicId: number; partition: number; from: number }): ColdIndex {
+  const index: ColdIndex = { block: bytes, bases: [], starts: [] };
+  for (let at = 4; at < bytes.byteLength; at += entryBytes(bytes, at)) {
+    const entry = readEntry(bytes, at);
+    const target =
+      entry.type === 'publish'
+        ? entry.targets.find((t) => t.topicId === ref.topicId && t.partition === ref.partition)
+        : undefined;
+    if (target === undefined)
+      throw new RailheadError('JOURNAL_CORRUPT', `A cold block of topic ${ref.topicId} holds something else.`);
+    index.bases.push(target.offset);
+    index.starts.push(at);
+  }
+  return index;
+}

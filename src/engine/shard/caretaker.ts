@@ -1,0 +1,269 @@
+import { RailheadError } from '../../core/errors.ts';
+import { asBuffer, FORMAT_NATIVE } from '../../core/records.ts';
+import type { Operations, ScheduleDefinition } from '../../core/session.ts';
+import { scoped, type Schedule } from '../machine/state.ts';
+import type { Subscription, Topic } from '../machine/topic.ts';
+import { nextRun } from '../schedule/cron.ts';
+import type { Bodies } from './bodies.ts';
+import { examine } from './columns.ts';
+import type { Definitions } from './definitions.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Publisher } from './publisher.ts';
+import type { Shard } from './shard.ts';
+
+/** How often retention by age is looked at, as a part of the age, and its bounds. */
+const RETENTION_PART = 20;
+const RETENTION_MIN_MS = 100;
+const RETENTION_MAX_MS = 60_000;
+const FILL_BYTES = 1 << 20;
+
+/**
+ * What happens by itself: retention by age and size, queues that nobody uses, cron schedules, and old messages that are
+ * looked through for a subscription that starts in the past. Everything by appointment, nothing by polling.
+ */
+export class Caretaker {
+  readonly #shard: Shard;
+  readonly #dispatcher: Dispatcher;
+  readonly #publisher: Publisher;
+  readonly #definitions: Definitions;
+  readonly #bodies: Bodies;
+  readonly #filling = new Set<Subscription>();
+
+  constructor(shard: Shard, dispatcher: Dispatcher, publisher: Publisher, definitions: Definitions, bodies: Bodies) {
+    this.#shard = shard;
+    this.#dispatcher = dispatcher;
+    this.#publisher = publisher;
+    this.#definitions = definitions;
+    this.#bodies = bodies;
+  }
+
+  /** After a start. */
+  arm(): void {
+    for (const topic of this.#shard.state.topics.values()) this.watch(topic);
+    for (const schedule of this.#shard.state.schedules.values()) this.#armSchedule(schedule);
+  }
+
+  /** A topic was declared or its policy changed. */
+  watch(topic: Topic): void {
+    const { retain, expireUnusedMs } = topic.policy;
+    const ages = [retain.ageMs ?? Infinity, retainSettledMs(topic) || Infinity];
+    const age = Math.min(...ages);
+    if (age < Infinity) this.#watchAge(topic, age);
+    if (retain.bytes !== null) this.checkBytes(topic);
+    if (expireUnusedMs !== null) this.#watchUnused(topic, expireUnusedMs);
+    for (const subscription of topic.subscriptions.values()) this.fill(subscription);
+  }
+
+  // ---- Retention --------------------------------------------------------------------------------------------------
+
+  #watchAge(topic: Topic, ageMs: number): void {
+    const every = Math.min(Math.max(ageMs / RETENTION_PART, RETENTION_MIN_MS), RETENTION_MAX_MS);
+    this.#shard.agenda.set(`age:${topic.id}`, this.#shard.clock.now() + every, () => {
+      if (this.#shard.state.topics.get(topic.id) !== topic) return;
+      this.#trimAge(topic);
+      this.watch(topic);
+    });
+  }
+
+  #trimAge(topic: Topic): void {
+    const now = this.#shard.clock.now();
+    const { retain } = topic.policy;
+    const keepMs = Math.max(retain.ageMs ?? 0, retainSettledMs(topic));
+    topic.partitions.forEach((partition, index) => {
+      let start = partition.startForAge(now - keepMs);
+      if (retain.untilSettled) start = Math.min(start, topic.floor(index));
+      this.#trim(topic, index, start);
+    });
+  }
+
+  /** After a publish to a topic that is bounded by size. */
+  checkBytes(topic: Topic): void {
+    const { retain } = topic.policy;
+    if (retain.bytes === null) return;
+    const limit = retain.bytes / topic.partitions.length;
+    topic.partitions.forEach((partition, index) => {
+      if (partition.bytes <= limit) return;
+      let start = partition.startForBytes(limit);
+      if (retain.untilSettled) start = Math.min(start, topic.floor(index));
+      this.#trim(topic, index, start);
+    });
+  }
+
+  #trim(topic: Topic, partition: number, start: number): void {
+    if (start <= topic.partition(partition).start) return;
+    this.#shard.record({ type: 'trim', topicId: topic.id, partition, start });
+    this.#dispatcher.touchTopic(topic, false);
+  }
+
+  #watchUnused(topic: Topic, unusedMs: number): void {
+    const last = Math.max(
+      topic.createdAt,
+      ...[...topic.subscriptions.values()].map((s) => this.#dispatcher.lastUsed(s)),
+    );
+    const now = this.#shard.clock.now();
+    if (last + unusedMs <= now) this.#definitions.deleteTopic(topic.namespace, { name: topic.name });
+    else
+      this.#shard.agenda.set(`unused:${topic.id}`, last + unusedMs, () => {
+        if (this.#shard.state.topics.get(topic.id) === topic) this.watch(topic);
+      });
+  }
+
+  // ---- Old messages for a new subscription ------------------------------------------------------------------------
+
+  /** Looks through what the topic kept, in pieces, until the subscription has caught up. */
+  fill(subscription: Subscription): void {
+    if (this.#filling.has(subscription) || subscription.backlogs.every((backlog) => backlog.fillFrom === null)) return;
+    this.#filling.add(subscription);
+    this.#fillAll(subscription)
+      .catch((error: unknown) => this.#shard.fail(error))
+      .finally(() => this.#filling.delete(subscription));
+  }
+
+  async #fillAll(subscription: Subscription): Promise<void> {
+    const { topic } = subscription;
+    for (const [partition, backlog] of subscription.backlogs.entries()) {
+      while (backlog.fillFrom !== null) {
+        const from = backlog.fillFrom;
+        const bodies = await this.#bodies.load(topic, partition, from, topic.partition(partition).end, FILL_BYTES);
+        if (
+          this.#shard.failure !== null ||
+          this.#shard.closing ||
+          topic.subscriptions.get(subscription.id) !== subscription
+        )
+          return;
+        if (backlog.fillFrom === from) this.#offer(subscription, partition, from, bodies);
+        await this.#shard.durable(null, 'memory');
+      }
+    }
+  }
+
+  #offer(
+    subscription: Subscription,
+    partition: number,
+    from: number,
+    bodies: Awaited<ReturnType<Bodies['load']>>,
+  ): void {
+    const { topic } = subscription;
+    const ids = { topicId: topic.id, subscriptionId: subscription.id, partition };
+    const now = this.#shard.clock.now();
+    let at = from;
+    const end = topic.partition(partition).end;
+    for (const body of bodies) {
+      const envelopes = this.#shard.formats.get(body.format).envelopes(body.records, body.count);
+      const examined = examine(topic, envelopes, body.publishedAt, true);
+      const expired =
+        examined.expires === undefined
+          ? []
+          : [...examined.expires].flatMap((time, i) => (time > 0 && time <= now ? [i] : []));
+      const refused = examined.excluded?.find((x) => x.subscriptionId === subscription.id)?.indexes ?? [];
+      const excluded = [...new Set([...refused, ...expired])].sort((a, b) => a - b);
+      at = body.offset + body.count;
+      const keys = envelopes.some((envelope) => envelope.key !== undefined)
+        ? envelopes.map((envelope) => envelope.key ?? null)
+        : undefined;
+      this.#shard.record({
+        type: 'offer',
+        ...ids,
+        from: body.offset,
+        count: body.count,
+        next: at >= end ? null : at,
+        ...(examined.priorities && { priorities: examined.priorities }),
+        ...(examined.due && { due: [...examined.due] }),
+        ...(examined.expires && { expires: [...examined.expires] }),
+        ...(keys && { keys }),
+        ...(excluded.length > 0 && { excluded }),
+      });
+    }
+    if (bodies.length === 0) this.#shard.record({ type: 'offer', ...ids, from, count: 0, next: null });
+    this.#dispatcher.touchTopic(topic, true);
+    this.#shard.endCommand();
+  }
+
+  // ---- Schedules --------------------------------------------------------------------------------------------------
+
+  putSchedule(namespace: string, args: Operations['putSchedule']['args']): Operations['putSchedule']['result'] {
+    const { name, cron, topic } = args;
+    const timezone = args.timezone ?? 'UTC';
+    this.#definitions.topic(namespace, topic);
+    const record = asBuffer(args.record);
+    this.#shard.formats.get(FORMAT_NATIVE).check(record, 1);
+    const nextAt = nextRun(cron, timezone, this.#shard.clock.now());
+    const before = this.#shard.state.schedules.get(scoped(namespace, name));
+    const same =
+      before !== undefined &&
+      before.cron === cron &&
+      before.timezone === timezone &&
+      before.topic === topic &&
+      record.equals(asBuffer(before.record));
+    if (same) return { created: false, nextAt: before.nextAt };
+    this.#shard.record({
+      type: 'schedule',
+      namespace,
+      name,
+      cron,
+      timezone,
+      topic,
+      record,
+      nextAt,
+      lastAt: before?.lastAt ?? null,
+    });
+    const schedule = this.#shard.state.schedules.get(scoped(namespace, name));
+    if (schedule !== undefined) this.#armSchedule(schedule);
+    return { created: before === undefined, nextAt };
+  }
+
+  deleteSchedule(namespace: string, name: string): { deleted: boolean } {
+    const key = scoped(namespace, name);
+    if (!this.#shard.state.schedules.has(key)) return { deleted: false };
+    this.#shard.record({ type: 'scheduleGone', namespace, name });
+    this.#shard.agenda.cancel(`cron:${key}`);
+    return { deleted: true };
+  }
+
+  listSchedules(namespace: string): { schedules: ScheduleDefinition[] } {
+    const schedules: ScheduleDefinition[] = [];
+    for (const { namespace: own, ...schedule } of this.#shard.state.schedules.values())
+      if (own === namespace) schedules.push(schedule);
+    return { schedules };
+  }
+
+  #armSchedule(schedule: Schedule): void {
+    const key = scoped(schedule.namespace, schedule.name);
+    if (schedule.nextAt === null) return;
+    this.#shard.agenda.set(`cron:${key}`, schedule.nextAt, () => this.#fire(key));
+  }
+
+  /** One message and the next time in one batch: after a crash it has either been sent or will be. What was missed while the broker was down is sent once. */
+  #fire(key: string): void {
+    const schedule = this.#shard.state.schedules.get(key);
+    const now = this.#shard.clock.now();
+    if (schedule === undefined || schedule.nextAt === null || schedule.nextAt > now) return;
+    const { namespace, name } = schedule;
+    const topic = this.#shard.state.topicNamed(namespace, schedule.topic);
+    if (topic !== undefined) {
+      try {
+        const { bytes, publish } = this.#publisher.prepare(namespace, {
+          to: { topic: schedule.topic },
+          format: FORMAT_NATIVE,
+          records: schedule.record,
+          count: 1,
+        });
+        this.#shard.beginCommand(bytes);
+        publish();
+      } catch (error) {
+        if (!RailheadError.is(error)) throw error;
+        // A full queue refuses this run like any other publish; the next one is tried at its time.
+      }
+    }
+    const nextAt = nextRun(schedule.cron, schedule.timezone, now);
+    this.#shard.record({ type: 'schedule', ...schedule, nextAt, lastAt: now });
+    const next = this.#shard.state.schedules.get(scoped(namespace, name));
+    if (next !== undefined) this.#armSchedule(next);
+  }
+}
+
+function retainSettledMs(topic: Topic): number {
+  let longest = 0;
+  for (const { policy } of topic.subscriptions.values()) longest = Math.max(longest, policy.retainSettledMs);
+  return longest;
+}

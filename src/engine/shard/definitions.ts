@@ -1,0 +1,484 @@
+import { RailheadError } from '../../core/errors.ts';
+import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, type SubscriptionPolicy, type TopicPolicy } from '../../core/policy.ts';
+import type {
+  BindingDefinition,
+  Operations,
+  RouterDefinition,
+  StartAt,
+  SubscriptionDefinition,
+  SubscriptionRef,
+  TopicDefinition,
+} from '../../core/session.ts';
+import type { Subscription, Topic } from '../machine/topic.ts';
+import { compileFilter } from '../routing/filter.ts';
+import { Router } from '../routing/router.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Settler } from './settler.ts';
+import type { Shard } from './shard.ts';
+
+type Args<O extends keyof Operations> = Operations[O]['args'];
+type Result<O extends keyof Operations> = Operations[O]['result'];
+
+const STRUCTURAL_TOPIC = ['partitions'] as const;
+const STRUCTURAL_SUBSCRIPTION = ['order', 'priorities'] as const;
+
+/** Topics, queues, subscriptions, routers and bindings: declared, changed, described and deleted. */
+export class Definitions {
+  readonly #shard: Shard;
+  readonly #dispatcher: Dispatcher;
+  readonly #settler: Settler;
+
+  constructor(shard: Shard, dispatcher: Dispatcher, settler: Settler) {
+    this.#shard = shard;
+    this.#dispatcher = dispatcher;
+    this.#settler = settler;
+  }
+
+  topic(namespace: string, name: string): Topic {
+    const topic = this.#shard.state.topicNamed(namespace, name);
+    if (topic !== undefined) return topic;
+    throw new RailheadError(
+      'NOT_FOUND',
+      `There is no topic or queue ${JSON.stringify(name)}. Declare it first, or check the name and the namespace.`,
+    );
+  }
+
+  // ---- Topics and queues ------------------------------------------------------------------------------------------
+
+  declareTopic(namespace: string, args: Args<'declareTopic'>): Result<'declareTopic'> {
+    const { name, kind } = args;
+    this.#checkName(name, kind);
+    if (kind !== 'queue' && kind !== 'topic')
+      throw new RailheadError('INVALID', `A ${JSON.stringify(kind)} cannot be declared; write 'queue' or 'topic'.`);
+    if (kind === 'topic' && args.subscription !== undefined) {
+      throw new RailheadError(
+        'INVALID',
+        'A topic is declared without a subscription; declare its subscriptions one by one.',
+      );
+    }
+    const existing = this.#shard.state.topicNamed(namespace, name);
+    if (existing !== undefined) return this.#redeclare(existing, args);
+    const policy = topicPolicy(this.#baseTopic(kind), args.policy, this.#shard.limits.maxPartitions);
+    const subscription = kind === 'queue' ? subscriptionPolicy(DEFAULT_SUBSCRIPTION, args.subscription) : undefined;
+    const { state } = this.#shard;
+    const at = this.#shard.clock.now();
+    const topicId = state.nextTopicId;
+    this.#shard.record({ type: 'topic', topicId, namespace, name, kind, policy, at });
+    if (subscription !== undefined) {
+      const start = new Array<number>(policy.partitions).fill(0);
+      this.#shard.record({
+        type: 'subscription',
+        topicId,
+        subscriptionId: state.nextSubscriptionId,
+        name,
+        policy: subscription,
+        at,
+        start,
+      });
+    }
+    return { created: true, updated: false, definition: describe(this.topic(namespace, name)) };
+  }
+
+  #baseTopic(kind: 'queue' | 'topic'): TopicPolicy {
+    return { ...DEFAULT_TOPIC, retain: { ...DEFAULT_TOPIC.retain, untilSettled: kind === 'queue' } };
+  }
+
+  #redeclare(topic: Topic, args: Args<'declareTopic'>): Result<'declareTopic'> {
+    const { name, kind, ifDifferent = 'error' } = args;
+    if (topic.kind !== kind) {
+      throw new RailheadError(
+        'POLICY_MISMATCH',
+        `${JSON.stringify(name)} is a ${topic.kind}, not a ${kind}. Use it as it is, choose another name, or delete it first.`,
+      );
+    }
+    const wanted =
+      args.policy === undefined
+        ? topic.policy
+        : topicPolicy(topic.policy, args.policy, this.#shard.limits.maxPartitions);
+    let updated = this.#change(name, topic.policy, wanted, STRUCTURAL_TOPIC, ifDifferent, () =>
+      this.#shard.record({ type: 'topicPolicy', topicId: topic.id, policy: wanted }),
+    );
+    const [own] = topic.subscriptions.values();
+    if (kind === 'queue' && own !== undefined && args.subscription !== undefined) {
+      updated = this.#changeSubscription(own, args.subscription, ifDifferent) || updated;
+    }
+    return { created: false, updated, definition: describe(topic) };
+  }
+
+  #changeSubscription(
+    subscription: Subscription,
+    partial: Partial<SubscriptionPolicy>,
+    ifDifferent: 'error' | 'update' | 'keep',
+  ): boolean {
+    const wanted = subscriptionPolicy(subscription.policy, partial);
+    const ids = { topicId: subscription.topic.id, subscriptionId: subscription.id };
+    const changed = this.#change(
+      subscription.name,
+      subscription.policy,
+      wanted,
+      STRUCTURAL_SUBSCRIPTION,
+      ifDifferent,
+      () => this.#shard.record({ type: 'subscriptionPolicy', ...ids, policy: wanted }),
+    );
+    if (changed) this.#dispatcher.touch(subscription);
+    return changed;
+  }
+
+  /** Compares policies; says what differs, or records the new one. */
+  #change<P extends object>(
+    name: string,
+    have: P,
+    want: P,
+    structural: readonly string[],
+    ifDifferent: 'error' | 'update' | 'keep',
+    record: () => void,
+  ): boolean {
+    const differences = differing(have, want);
+    if (differences.length === 0) return false;
+    const fixed = differences.filter((difference) => structural.includes(difference.name));
+    const list = (items: typeof differences): string =>
+      items.map((item) => `${item.name} is ${item.have}, not ${item.want}`).join('; ');
+    if (fixed.length > 0) {
+      throw new RailheadError(
+        'POLICY_MISMATCH',
+        `${JSON.stringify(name)} exists with another structure: ${list(fixed)}. That cannot change; use what is there, or delete it first.`,
+        { details: { differences } },
+      );
+    }
+    if (ifDifferent === 'keep') return false;
+    if (ifDifferent === 'error') {
+      throw new RailheadError(
+        'POLICY_MISMATCH',
+        `${JSON.stringify(name)} exists with another policy: ${list(differences)}. Use the same, or ask for an update (definitions: 'update').`,
+        { details: { differences } },
+      );
+    }
+    record();
+    return true;
+  }
+
+  deleteTopic(namespace: string, { name, ifEmpty, ifUnused }: Args<'deleteTopic'>): Result<'deleteTopic'> {
+    const topic = this.#shard.state.topicNamed(namespace, name);
+    if (topic === undefined) return { deleted: false, messages: 0 };
+    const messages = topic.depth;
+    if (ifEmpty === true && messages > 0)
+      throw new RailheadError(
+        'IN_USE',
+        `${JSON.stringify(name)} holds ${messages} messages and was to be deleted only if empty.`,
+      );
+    const consumers = [...topic.subscriptions.values()].reduce(
+      (sum, s) => sum + this.#dispatcher.consumersOf(s).length,
+      0,
+    );
+    if (ifUnused === true && consumers > 0)
+      throw new RailheadError(
+        'IN_USE',
+        `${JSON.stringify(name)} has ${consumers} consumers and was to be deleted only if unused.`,
+      );
+    const subscriptions = [...topic.subscriptions.values()];
+    this.#shard.record({ type: 'topicGone', topicId: topic.id });
+    for (const subscription of subscriptions)
+      this.#dispatcher.drop(subscription, `${JSON.stringify(name)} was deleted.`);
+    this.#unbindAll(namespace, { topic: name });
+    return { deleted: true, messages };
+  }
+
+  describeTopic(namespace: string, { name }: Args<'describeTopic'>): Result<'describeTopic'> {
+    const topic = this.topic(namespace, name);
+    return { ...describe(topic), subscriptions: [...topic.subscriptions.values()].map(describeSubscription) };
+  }
+
+  listTopics(namespace: string, { prefix = '', after, limit = 1000 }: Args<'listTopics'>): Result<'listTopics'> {
+    const names: Topic[] = [];
+    for (const topic of this.#shard.state.topics.values()) {
+      if (topic.namespace === namespace && topic.name.startsWith(prefix) && (after === undefined || topic.name > after))
+        names.push(topic);
+    }
+    names.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const page = names.slice(0, Math.max(1, Math.min(limit, 10_000)));
+    return { topics: page.map(describe), next: page.length < names.length ? (page.at(-1)?.name ?? null) : null };
+  }
+
+  // ---- Subscriptions ----------------------------------------------------------------------------------------------
+
+  declareSubscription(namespace: string, args: Args<'declareSubscription'>): Result<'declareSubscription'> {
+    const topic = this.topic(namespace, args.topic);
+    this.#checkName(args.subscription, 'subscription');
+    const existing = topic.subscriptionNamed(args.subscription);
+    if (existing !== undefined) {
+      const updated =
+        args.policy !== undefined && this.#changeSubscription(existing, args.policy, args.ifDifferent ?? 'error');
+      return { created: false, updated, definition: describeSubscription(existing) };
+    }
+    if (topic.kind === 'queue') {
+      throw new RailheadError(
+        'NOT_SUPPORTED',
+        `${JSON.stringify(topic.name)} is a queue and has one subscription, ${JSON.stringify(topic.name)}. Declare a topic for several subscribers.`,
+      );
+    }
+    const policy = subscriptionPolicy(DEFAULT_SUBSCRIPTION, args.policy);
+    const subscriptionId = this.#shard.state.nextSubscriptionId;
+    const start = this.startOffsets(topic, args.from ?? 'end');
+    this.#shard.record({
+      type: 'subscription',
+      topicId: topic.id,
+      subscriptionId,
+      name: args.subscription,
+      policy,
+      at: this.#shard.clock.now(),
+      start,
+    });
+    const created = topic.subscriptions.get(subscriptionId);
+    if (created === undefined) throw new Error('Railhead bug: a declared subscription is not there');
+    return { created: true, updated: false, definition: describeSubscription(created) };
+  }
+
+  deleteSubscription(namespace: string, args: SubscriptionRef): Result<'deleteSubscription'> {
+    const topic = this.topic(namespace, args.topic);
+    const subscription = topic.subscriptionNamed(args.subscription);
+    if (subscription === undefined) return { deleted: false };
+    if (topic.kind === 'queue')
+      throw new RailheadError(
+        'NOT_SUPPORTED',
+        `The subscription of a queue goes with the queue; delete ${JSON.stringify(topic.name)}.`,
+      );
+    this.#shard.record({ type: 'subscriptionGone', topicId: topic.id, subscriptionId: subscription.id });
+    this.#dispatcher.drop(subscription, `The subscription ${JSON.stringify(args.subscription)} was deleted.`);
+    return { deleted: true };
+  }
+
+  setPaused(namespace: string, ref: SubscriptionRef, paused: boolean): void {
+    const subscription = this.#settler.find(namespace, ref);
+    if (subscription.paused !== paused) {
+      this.#shard.record({ type: 'paused', topicId: subscription.topic.id, subscriptionId: subscription.id, paused });
+    }
+    this.#dispatcher.touch(subscription);
+  }
+
+  seek(namespace: string, ref: SubscriptionRef & { to: StartAt }): Subscription {
+    const subscription = this.#settler.find(namespace, ref);
+    const { topic } = subscription;
+    const start = this.startOffsets(topic, ref.to);
+    this.#shard.record({ type: 'seek', topicId: topic.id, subscriptionId: subscription.id, start });
+    this.#dispatcher.touch(subscription);
+    return subscription;
+  }
+
+  startOffsets(topic: Topic, from: StartAt): number[] {
+    return topic.partitions.map((partition) => {
+      if (from === 'start') return partition.start;
+      if (from === 'end') return partition.end;
+      if ('offset' in from) return Math.min(Math.max(from.offset, partition.start), partition.end);
+      return partition.offsetAt(from.time);
+    });
+  }
+
+  // ---- Routers ----------------------------------------------------------------------------------------------------
+
+  declareRouter(namespace: string, { name, type, alternate = null }: Args<'declareRouter'>): Result<'declareRouter'> {
+    this.#checkName(name, 'router');
+    if (!['direct', 'topic', 'fanout', 'headers'].includes(type)) {
+      throw new RailheadError(
+        'INVALID',
+        `A router of type ${JSON.stringify(type)}; allowed are direct, topic, fanout and headers.`,
+      );
+    }
+    const existing = this.#shard.state.routersOf(namespace).get(name);
+    if (existing !== undefined) {
+      if (existing.type === type && existing.alternate === alternate) return { created: false };
+      throw new RailheadError(
+        'POLICY_MISMATCH',
+        `Router ${JSON.stringify(name)} exists as ${existing.type} with alternate ${JSON.stringify(existing.alternate)}, not ${type} with ${JSON.stringify(alternate)}. Use it as it is, or delete it first.`,
+      );
+    }
+    this.#shard.record({ type: 'router', namespace, name, routerType: type, alternate });
+    return { created: true };
+  }
+
+  #router(namespace: string, name: string): Router {
+    const router = this.#shard.state.routersOf(namespace).get(name);
+    if (router !== undefined) return router;
+    throw new RailheadError(
+      'NOT_FOUND',
+      `There is no router ${JSON.stringify(name)}. Declare it first, or check the name and the namespace.`,
+    );
+  }
+
+  bind(namespace: string, { router: name, binding }: Args<'bind'>): Result<'bind'> {
+    const router = this.#router(namespace, name);
+    const { to } = binding;
+    if ('topic' in to) this.topic(namespace, to.topic);
+    else this.#router(namespace, to.router);
+    router.check(binding);
+    if (router.has(binding)) return { created: false };
+    this.#shard.record({ type: 'bind', namespace, router: name, binding });
+    return { created: true };
+  }
+
+  unbind(namespace: string, { router: name, binding }: Args<'unbind'>): Result<'unbind'> {
+    if (!this.#router(namespace, name).has(binding)) return { removed: false };
+    this.#shard.record({ type: 'unbind', namespace, router: name, binding });
+    return { removed: true };
+  }
+
+  deleteRouter(namespace: string, { name, ifUnused }: Args<'deleteRouter'>): Result<'deleteRouter'> {
+    const router = this.#shard.state.routersOf(namespace).get(name);
+    if (router === undefined) return { deleted: false };
+    if (ifUnused === true && router.size > 0)
+      throw new RailheadError(
+        'IN_USE',
+        `Router ${JSON.stringify(name)} has ${router.size} bindings and was to be deleted only if unused.`,
+      );
+    this.#shard.record({ type: 'routerGone', namespace, name });
+    this.#unbindAll(namespace, { router: name });
+    return { deleted: true };
+  }
+
+  describeRouter(namespace: string, { name }: Args<'describeRouter'>): RouterDefinition {
+    return this.#router(namespace, name).definition();
+  }
+
+  listRouters(namespace: string): Result<'listRouters'> {
+    return { routers: [...this.#shard.state.routersOf(namespace).values()].map((router) => router.definition()) };
+  }
+
+  /** What leads to something that is gone goes too. */
+  #unbindAll(namespace: string, to: BindingDefinition['to']): void {
+    const wanted = JSON.stringify(to);
+    for (const router of this.#shard.state.routersOf(namespace).values()) {
+      for (const binding of router.definition().bindings) {
+        if (JSON.stringify(binding.to) === wanted)
+          this.#shard.record({ type: 'unbind', namespace, router: router.name, binding });
+      }
+    }
+  }
+
+  #checkName(name: string, what: string): void {
+    const { maxNameBytes } = this.#shard.limits;
+    if (typeof name !== 'string' || name.length === 0 || Buffer.byteLength(name) > maxNameBytes || hasControl(name)) {
+      throw new RailheadError(
+        'INVALID',
+        `The ${what} name ${JSON.stringify(name)} cannot be used; allowed are 1 to ${maxNameBytes} bytes of text without control characters.`,
+      );
+    }
+  }
+}
+
+function hasControl(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 32 || code === 127) return true;
+  }
+  return false;
+}
+
+export function describe(topic: Topic): TopicDefinition {
+  const definition: TopicDefinition = {
+    name: topic.name,
+    topicId: topic.id,
+    kind: topic.kind,
+    policy: topic.policy,
+    createdAt: topic.createdAt,
+  };
+  const [own] = topic.subscriptions.values();
+  if (topic.kind === 'queue' && own !== undefined) definition.subscription = own.policy;
+  return definition;
+}
+
+export function describeSubscription(subscription: Subscription): SubscriptionDefinition {
+  const { topic, name, policy, paused, createdAt } = subscription;
+  return { topic: topic.name, subscription: name, policy, paused, createdAt };
+}
+
+function differing(have: object, want: object): { name: string; have: string; want: string }[] {
+  const differences: { name: string; have: string; want: string }[] = [];
+  const before = new Map(Object.entries(have));
+  for (const [name, value] of Object.entries(want)) {
+    const [a, b] = [JSON.stringify(before.get(name)), JSON.stringify(value)];
+    if (a !== b) differences.push({ name, have: a, want: b });
+  }
+  return differences;
+}
+
+// ---- Checks -------------------------------------------------------------------------------------------------------
+
+function refuse(name: string, got: unknown, allowed: string): never {
+  throw new RailheadError('INVALID', `${name} is ${JSON.stringify(got)}; ${allowed}.`);
+}
+
+function whole(name: string, value: number, min: number, max: number): void {
+  if (!Number.isInteger(value) || value < min || value > max)
+    refuse(name, value, `allowed are whole numbers from ${min} to ${max}`);
+}
+
+function wholeOrNull(name: string, value: number | null, min: number): void {
+  if (value !== null) whole(name, value, min, Number.MAX_SAFE_INTEGER);
+}
+
+function onlyKnown(partial: object, known: object, what: string): void {
+  for (const name of Object.keys(partial)) {
+    if (!Object.hasOwn(known, name))
+      refuse(
+        `The ${what} option ${JSON.stringify(name)}`,
+        undefined,
+        `it is not known; known are ${Object.keys(known).join(', ')}`,
+      );
+  }
+}
+
+function rate(name: string, value: { count: number; perMs: number } | null): void {
+  if (value !== null && !(value.count > 0 && value.perMs > 0)) refuse(name, value, 'count and perMs must be above 0');
+}
+
+export function topicPolicy(base: TopicPolicy, partial: Partial<TopicPolicy> = {}, maxPartitions = 1024): TopicPolicy {
+  onlyKnown(partial, base, 'topic');
+  const policy: TopicPolicy = { ...base, ...partial, retain: { ...base.retain, ...partial.retain } };
+  onlyKnown(policy.retain, base.retain, 'retain');
+  whole('partitions', policy.partitions, 1, maxPartitions);
+  wholeOrNull('retain.ageMs', policy.retain.ageMs, 1);
+  wholeOrNull('retain.bytes', policy.retain.bytes, 1);
+  if (policy.retain.compact)
+    throw new RailheadError(
+      'NOT_SUPPORTED',
+      'Compaction by key is not there yet (retain.compact). Retain by age or bytes.',
+    );
+  if (!['fsync', 'write', 'memory'].includes(policy.durability))
+    refuse('durability', policy.durability, "allowed are 'fsync', 'write' and 'memory'");
+  wholeOrNull('maxMessages', policy.maxMessages, 1);
+  wholeOrNull('maxBytes', policy.maxBytes, 1);
+  if (!['reject', 'block', 'drop-oldest', 'dead-letter-oldest'].includes(policy.overflow))
+    refuse('overflow', policy.overflow, "allowed are 'reject', 'block', 'drop-oldest' and 'dead-letter-oldest'");
+  rate('publishRate', policy.publishRate);
+  wholeOrNull('ttlMs', policy.ttlMs, 1);
+  wholeOrNull('expireUnusedMs', policy.expireUnusedMs, 1);
+  wholeOrNull('dedupeWindowMs', policy.dedupeWindowMs, 1);
+  whole('maxMessageBytes', policy.maxMessageBytes, 1, 2 ** 28);
+  return policy;
+}
+
+export function subscriptionPolicy(
+  base: SubscriptionPolicy,
+  partial: Partial<SubscriptionPolicy> = {},
+): SubscriptionPolicy {
+  onlyKnown(partial, base, 'subscription');
+  const policy: SubscriptionPolicy = { ...base, ...partial, backoff: { ...base.backoff, ...partial.backoff } };
+  if (!['fifo', 'strict', 'key', 'fair'].includes(policy.order))
+    refuse('order', policy.order, "allowed are 'fifo', 'strict', 'key' and 'fair'");
+  whole('priorities', policy.priorities, 1, 256);
+  if (policy.priorities > 1 && policy.order === 'fair')
+    refuse('order', 'fair', 'keys that take turns cannot have priorities too');
+  if (policy.priorities > 1 && policy.order === 'strict')
+    refuse('order', 'strict', 'a strict order cannot have priorities too');
+  whole('leaseMs', policy.leaseMs, 1, 12 * 3_600_000);
+  whole('maxAttempts', policy.maxAttempts, 0, 1_000_000);
+  whole('maxCrashes', policy.maxCrashes, 0, 1_000_000);
+  if (!['none', 'fixed', 'linear', 'exponential'].includes(policy.backoff.type))
+    refuse('backoff.type', policy.backoff.type, "allowed are 'none', 'fixed', 'linear' and 'exponential'");
+  whole('backoff.minMs', policy.backoff.minMs, 0, Number.MAX_SAFE_INTEGER);
+  whole('backoff.maxMs', policy.backoff.maxMs, policy.backoff.minMs, Number.MAX_SAFE_INTEGER);
+  rate('consumeRate', policy.consumeRate);
+  if (policy.filter !== null) compileFilter(policy.filter);
+  wholeOrNull('maxInFlight', policy.maxInFlight, 1);
+  whole('retainSettledMs', policy.retainSettledMs, 0, Number.MAX_SAFE_INTEGER);
+  return policy;
+}

@@ -1,0 +1,181 @@
+import { RailheadError } from '../../core/errors.ts';
+import {
+  type Operations,
+  parseMessageId,
+  type SubscriptionRef,
+  type SubscriptionStats,
+  type TopicStats,
+} from '../../core/session.ts';
+import { COUNTED } from '../entries.ts';
+import type { Subscription, Topic } from '../machine/topic.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Publisher } from './publisher.ts';
+import { stateOf } from './reader.ts';
+import type { Settler } from './settler.ts';
+import type { Shard } from './shard.ts';
+
+const PURGE_PIECE = 100_000;
+
+/** What people do to a running broker: look at counts, purge, cancel and reschedule single messages. */
+export class Operator {
+  readonly #shard: Shard;
+  readonly #dispatcher: Dispatcher;
+  readonly #publisher: Publisher;
+  readonly #settler: Settler;
+
+  constructor(shard: Shard, dispatcher: Dispatcher, publisher: Publisher, settler: Settler) {
+    this.#shard = shard;
+    this.#dispatcher = dispatcher;
+    this.#publisher = publisher;
+    this.#settler = settler;
+  }
+
+  topicStats(topic: Topic): TopicStats {
+    const counters = this.#publisher.counters.get(topic) ?? { published: 0, duplicates: 0, refused: 0 };
+    let messages = 0;
+    let bytes = 0;
+    for (const partition of topic.partitions) {
+      messages += partition.messages;
+      bytes += partition.bytes;
+    }
+    return {
+      name: topic.name,
+      kind: topic.kind,
+      messages: topic.kind === 'queue' ? topic.depth : messages,
+      bytes,
+      partitions: topic.partitions.map(({ start, end }) => ({ start, end })),
+      ...counters,
+      subscriptions: [...topic.subscriptions.values()].map((subscription) => this.subscriptionStats(subscription)),
+    };
+  }
+
+  subscriptionStats(subscription: Subscription): SubscriptionStats {
+    const stats: SubscriptionStats = {
+      topic: subscription.topic.name,
+      subscription: subscription.name,
+      ready: 0,
+      delayed: 0,
+      leased: 0,
+      depth: subscription.depth,
+      consumers: this.#dispatcher.consumersOf(subscription).length,
+      paused: subscription.paused,
+      oldestAt: null,
+      ...this.#dispatcher.countersOf(subscription),
+    };
+    subscription.backlogs.forEach((backlog, i) => {
+      stats.ready += backlog.ready;
+      stats.delayed += backlog.delayed.size;
+      stats.leased += backlog.leased.size + backlog.dying.size;
+      const first = backlog.pending.first();
+      const at = first === undefined ? undefined : subscription.topic.partition(i).timeOf(first);
+      if (at !== undefined) stats.oldestAt = Math.min(stats.oldestAt ?? Infinity, at);
+    });
+    return stats;
+  }
+
+  allStats(namespace: string, { prefix = '', limit = 1000 }: Operations['allStats']['args']): { topics: TopicStats[] } {
+    const topics: TopicStats[] = [];
+    for (const topic of this.#shard.state.topics.values()) {
+      if (topic.namespace !== namespace || !topic.name.startsWith(prefix)) continue;
+      topics.push(this.topicStats(topic));
+      if (topics.length >= Math.min(limit, 10_000)) break;
+    }
+    return { topics: topics.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+  }
+
+  /** Settles everything that nobody holds. */
+  purge(namespace: string, ref: SubscriptionRef): { purged: number } {
+    const subscription = this.#settler.find(namespace, ref);
+    let purged = 0;
+    for (const [partition, backlog] of subscription.backlogs.entries()) {
+      let at = backlog.pending.first();
+      while (at !== undefined) {
+        const run = backlog.pending.firstRun(PURGE_PIECE, at);
+        if (run === undefined) break;
+        const { from, to } = run;
+        if (backlog.leased.size === 0 && backlog.dying.size === 0) {
+          this.#gone(subscription, partition, from, to - from);
+          purged += to - from;
+        } else {
+          for (let offset = from; offset < to; offset++) {
+            if (backlog.leased.has(offset) || backlog.dying.has(offset)) continue;
+            this.#gone(subscription, partition, offset, 1);
+            purged++;
+          }
+        }
+        this.#shard.endCommand();
+        at = backlog.pending.next(to);
+      }
+    }
+    this.#dispatcher.touch(subscription);
+    return { purged };
+  }
+
+  #gone(subscription: Subscription, partition: number, offset: number, count: number): void {
+    this.#shard.record({
+      type: 'settle',
+      topicId: subscription.topic.id,
+      subscriptionId: subscription.id,
+      how: 'gone',
+      counted: COUNTED.none,
+      at: this.#shard.clock.now(),
+      due: 0,
+      reason: 'purged',
+      ranges: [{ partition, offset, count }],
+    });
+  }
+
+  cancel(namespace: string, args: Operations['cancel']['args']): { cancelled: boolean } {
+    const { subscription, partition, offset } = this.#message(namespace, args);
+    const backlog = subscription.backlogs[partition];
+    if (backlog === undefined || stateOf(backlog, offset) === 'settled') return { cancelled: false };
+    if (stateOf(backlog, offset) === 'leased') throw inUse(args.id, 'cancelled');
+    this.#dispatcher.discard(subscription, partition, [offset], 'cancelled');
+    return { cancelled: true };
+  }
+
+  reschedule(namespace: string, args: Operations['reschedule']['args']): { dueAt: number } {
+    const { subscription, partition, offset } = this.#message(namespace, args);
+    const backlog = subscription.backlogs[partition];
+    const now = this.#shard.clock.now();
+    const dueAt = args.at ?? now + (args.delayMs ?? 0);
+    if (!Number.isFinite(dueAt) || dueAt < 0)
+      throw new RailheadError('INVALID', `A message rescheduled to ${dueAt}; give a time or a delay.`);
+    if (backlog === undefined || stateOf(backlog, offset) === 'settled')
+      throw new RailheadError('NOT_FOUND', `Message ${args.id} was settled already.`);
+    if (stateOf(backlog, offset) === 'leased') throw inUse(args.id, 'rescheduled');
+    this.#shard.record({
+      type: 'settle',
+      topicId: subscription.topic.id,
+      subscriptionId: subscription.id,
+      how: dueAt > now ? 'delayed' : 'ready',
+      counted: COUNTED.none,
+      at: now,
+      due: dueAt,
+      ranges: [{ partition, offset, count: 1 }],
+    });
+    this.#dispatcher.touch(subscription);
+    return { dueAt };
+  }
+
+  #message(
+    namespace: string,
+    args: SubscriptionRef & { id: string },
+  ): { subscription: Subscription; partition: number; offset: number } {
+    const subscription = this.#settler.find(namespace, args);
+    const id = parseMessageId(args.id);
+    if (id === undefined || id.topicId !== subscription.topic.id)
+      throw new RailheadError(
+        'NOT_FOUND',
+        `${JSON.stringify(args.id)} is not a message of ${JSON.stringify(args.subscription)}.`,
+      );
+    return { subscription, ...id };
+  }
+}
+
+function inUse(id: string, what: string): RailheadError {
+  return new RailheadError(
+    'IN_USE',
+    `Message ${id} is with a consumer and cannot be ${what} now; settle it there, or wait for its lease to end.`,
+  );
+}

@@ -1,0 +1,175 @@
+import type { DeliveryRun, MessageState, Operations, PeekedMessage } from '../../core/session.ts';
+import { messageId, parseMessageId } from '../../core/session.ts';
+import type { Backlog } from '../machine/backlog.ts';
+import type { Subscription, Topic } from '../machine/topic.ts';
+import type { Bodies, BodyRun } from './bodies.ts';
+import type { Definitions } from './definitions.ts';
+import type { Settler } from './settler.ts';
+import type { Shard } from './shard.ts';
+
+/** Reads without leasing or settling anything: by offset, for replay; and peeks, for people. */
+export class Reader {
+  readonly #shard: Shard;
+  readonly #bodies: Bodies;
+  readonly #definitions: Definitions;
+  readonly #settler: Settler;
+  /** Readers that wait at the end of a topic. */
+  readonly #waiting = new Set<{ topic: Topic; partition: number; at: number; wake: () => void }>();
+
+  constructor(shard: Shard, bodies: Bodies, definitions: Definitions, settler: Settler) {
+    this.#shard = shard;
+    this.#bodies = bodies;
+    this.#definitions = definitions;
+    this.#settler = settler;
+  }
+
+  async read(namespace: string, args: Operations['read']['args']): Promise<Operations['read']['result']> {
+    const topic = this.#definitions.topic(namespace, args.topic);
+    const index = args.partition ?? 0;
+    const partition = topic.partition(index);
+    let from = this.#definitions.startOffsets(topic, args.from)[index] ?? partition.end;
+    if (from >= partition.end && (args.waitMs ?? 0) > 0) await this.#wait(topic, index, from, args.waitMs ?? 0);
+    this.#shard.assertOpen();
+    from = Math.max(from, partition.start);
+    const end = Math.min(partition.end, from + Math.max(1, Math.min(args.maxMessages ?? 1000, 100_000)));
+    const bodies = await this.#bodies.load(topic, index, from, end, args.maxBytes ?? 1 << 20);
+    const runs = bodies.map((body) => replayRun(topic, index, body));
+    const last = bodies.at(-1);
+    const next = last === undefined ? end : last.offset + last.count;
+    return this.#shard.durable({ runs, next, end: partition.end }, topic.policy.durability);
+  }
+
+  /** Called in each turn: wakes those for whom something came. */
+  notify(): void {
+    for (const waiting of this.#waiting) {
+      if (waiting.topic.partition(waiting.partition).end > waiting.at) waiting.wake();
+    }
+  }
+
+  wakeAll(): void {
+    for (const waiting of this.#waiting) waiting.wake();
+  }
+
+  #wait(topic: Topic, partition: number, at: number, waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#shard.clock.timer(this.#shard.clock.now() + Math.min(waitMs, 3_600_000), () =>
+        waiting.wake(),
+      );
+      const waiting = {
+        topic,
+        partition,
+        at,
+        wake: () => {
+          cancel();
+          this.#waiting.delete(waiting);
+          resolve();
+        },
+      };
+      this.#waiting.add(waiting);
+    });
+  }
+
+  async peek(namespace: string, args: Operations['peek']['args']): Promise<{ messages: PeekedMessage[] }> {
+    const subscription = this.#settler.find(namespace, args);
+    const limit = Math.max(1, Math.min(args.limit ?? 20, this.#shard.limits.maxPeek));
+    const after = args.after === undefined ? undefined : parseMessageId(args.after);
+    const messages: PeekedMessage[] = [];
+    for (
+      let partition = after?.partition ?? 0;
+      partition < subscription.backlogs.length && messages.length < limit;
+      partition++
+    ) {
+      const from = after !== undefined && after.partition === partition ? after.offset + 1 : 0;
+      messages.push(...(await this.#peekPartition(subscription, partition, from, limit - messages.length, args.state)));
+    }
+    return this.#shard.durable({ messages });
+  }
+
+  async #peekPartition(
+    subscription: Subscription,
+    partition: number,
+    from: number,
+    limit: number,
+    wanted: MessageState | undefined,
+  ): Promise<PeekedMessage[]> {
+    const { topic } = subscription;
+    const backlog = subscription.backlogs[partition];
+    if (backlog === undefined) return [];
+    const offsets =
+      wanted === 'settled'
+        ? settledOffsets(topic, partition, backlog, from, limit)
+        : pendingOffsets(backlog, from, limit, wanted);
+    const messages: PeekedMessage[] = [];
+    for (const offset of offsets) {
+      const [body] = await this.#bodies.load(topic, partition, offset, offset + 1);
+      const message = body === undefined ? undefined : this.#peeked(topic, partition, backlog, body);
+      if (message !== undefined) messages.push(message);
+    }
+    return messages;
+  }
+
+  #peeked(topic: Topic, partition: number, backlog: Backlog, body: BodyRun): PeekedMessage | undefined {
+    const [envelope] = this.#shard.formats.get(body.format).envelopes(body.records, 1);
+    if (envelope === undefined) return undefined;
+    const { offset } = body;
+    const trouble = backlog.troubles.get(offset);
+    const expires = body.entry.expires?.[body.index] ?? 0;
+    const message: PeekedMessage = {
+      id: messageId(topic.id, partition, offset),
+      state: stateOf(backlog, offset),
+      publishedAt: body.publishedAt,
+      attempts: trouble?.attempts ?? 0,
+      crashes: trouble?.crashes ?? 0,
+      dueAt: backlog.leaseOf(offset)?.deadline ?? backlog.dueOf(offset) ?? null,
+      expiresAt: expires > 0 ? expires : null,
+      envelope,
+      format: body.format,
+    };
+    if (body.history !== undefined) message.history = body.history;
+    return message;
+  }
+}
+
+export function stateOf(backlog: Backlog, offset: number): MessageState {
+  if (!backlog.pending.has(offset)) return 'settled';
+  if (backlog.leased.has(offset) || backlog.dying.has(offset)) return 'leased';
+  return backlog.delayed.has(offset) ? 'delayed' : 'ready';
+}
+
+function pendingOffsets(backlog: Backlog, from: number, limit: number, wanted: MessageState | undefined): number[] {
+  const offsets: number[] = [];
+  for (
+    let at = backlog.pending.next(from);
+    at !== undefined && offsets.length < limit;
+    at = backlog.pending.next(at + 1)
+  ) {
+    if (wanted === undefined || stateOf(backlog, at) === wanted) offsets.push(at);
+  }
+  return offsets;
+}
+
+function settledOffsets(topic: Topic, index: number, backlog: Backlog, from: number, limit: number): number[] {
+  const partition = topic.partition(index);
+  const offsets: number[] = [];
+  for (let at = Math.max(from, partition.start); at < partition.end && offsets.length < limit; at++) {
+    if (!backlog.pending.has(at)) offsets.push(at);
+  }
+  return offsets;
+}
+
+function replayRun(topic: Topic, partition: number, body: BodyRun): DeliveryRun {
+  const run: DeliveryRun = {
+    topicId: topic.id,
+    partition,
+    offset: body.offset,
+    count: body.count,
+    token: 0,
+    attempt: 1,
+    publishedAt: body.publishedAt,
+    deadline: 0,
+    format: body.format,
+    records: body.records,
+  };
+  if (body.history !== undefined) run.history = body.history;
+  return run;
+}

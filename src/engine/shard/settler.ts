@@ -1,0 +1,198 @@
+import { RailheadError } from '../../core/errors.ts';
+import type { LeaseRange, SettleReceipt, Settlement, SubscriptionRef } from '../../core/session.ts';
+import { COUNTED, type OffsetRange } from '../entries.ts';
+import type { Subscription } from '../machine/topic.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Shard } from './shard.ts';
+
+const MAX_LEASE_MS = 12 * 3_600_000;
+
+/** Acks, releases, rejects and extensions of deliveries, by their lease tokens. */
+export class Settler {
+  readonly #shard: Shard;
+  readonly #dispatcher: Dispatcher;
+
+  constructor(shard: Shard, dispatcher: Dispatcher) {
+    this.#shard = shard;
+    this.#dispatcher = dispatcher;
+  }
+
+  /** Settles what is still leased and says what was not. */
+  settle(namespace: string, settlements: readonly Settlement[]): SettleReceipt {
+    const lost: SettleReceipt['lost'] = [];
+    for (const settlement of settlements) {
+      check(settlement);
+      const subscription = this.find(namespace, settlement);
+      for (const range of settlement.ranges) {
+        if (this.#holdsAll(subscription, range)) {
+          this.#apply(subscription, settlement, range.partition, [range], null);
+          continue;
+        }
+        const { held, gone } = this.#sort(subscription, range);
+        if (held.length > 0) this.#apply(subscription, settlement, range.partition, null, held);
+        for (const part of gone) lost.push({ topic: settlement.topic, subscription: settlement.subscription, ...part });
+      }
+    }
+    this.#shard.endCommand();
+    return { lost };
+  }
+
+  /** For transactions: throws LEASE_LOST unless every delivery is still leased. */
+  assertHeld(namespace: string, settlements: readonly Settlement[]): void {
+    for (const settlement of settlements) {
+      check(settlement);
+      const subscription = this.find(namespace, settlement);
+      for (const range of settlement.ranges) {
+        if (!this.#holdsAll(subscription, range)) {
+          throw new RailheadError(
+            'LEASE_LOST',
+            `The lease of a message of ${JSON.stringify(settlement.subscription)} (offset ${range.offset}) is over; somebody else may have it now. Nothing of the transaction was done.`,
+          );
+        }
+      }
+    }
+  }
+
+  find(namespace: string, ref: SubscriptionRef): Subscription {
+    const topic = this.#shard.state.topicNamed(namespace, ref.topic);
+    const subscription = topic?.subscriptionNamed(ref.subscription);
+    if (subscription !== undefined) return subscription;
+    if (topic === undefined)
+      throw new RailheadError(
+        'NOT_FOUND',
+        `There is no topic or queue ${JSON.stringify(ref.topic)}. Declare it first, or check the name and the namespace.`,
+      );
+    throw new RailheadError(
+      'NOT_FOUND',
+      `${JSON.stringify(ref.topic)} has no subscription ${JSON.stringify(ref.subscription)}; it has ${[...topic.subscriptions.values()].map((s) => JSON.stringify(s.name)).join(', ') || 'none'}.`,
+    );
+  }
+
+  #holdsAll(subscription: Subscription, range: LeaseRange): boolean {
+    const backlog = subscription.backlogs[range.partition];
+    if (backlog === undefined || range.count > backlog.leased.size) return false;
+    for (let offset = range.offset; offset < range.offset + range.count; offset++) {
+      if (backlog.leaseOf(offset)?.token !== range.token) return false;
+    }
+    return true;
+  }
+
+  #sort(subscription: Subscription, range: LeaseRange): { held: number[]; gone: LeaseRange[] } {
+    const backlog = subscription.backlogs[range.partition];
+    const held: number[] = [];
+    const gone: LeaseRange[] = [];
+    // A peer may name a range of any length; only what is leased is walked through one by one.
+    if (backlog === undefined || range.count > backlog.leased.size * 2 + 1000) return { held, gone: [range] };
+    for (let offset = range.offset; offset < range.offset + range.count; offset++) {
+      if (backlog.leaseOf(offset)?.token === range.token) held.push(offset);
+      else {
+        const last = gone.at(-1);
+        if (last !== undefined && last.offset + last.count === offset) last.count++;
+        else gone.push({ partition: range.partition, offset, count: 1, token: range.token });
+      }
+    }
+    return { held, gone };
+  }
+
+  #apply(
+    subscription: Subscription,
+    settlement: Settlement,
+    partition: number,
+    whole: OffsetRange[] | null,
+    offsets: number[] | null,
+  ): void {
+    const now = this.#shard.clock.now();
+    const list = (): number[] => offsets ?? expand(whole ?? []);
+    switch (settlement.action) {
+      case 'ack': {
+        const ranges = whole ?? toRangeList(partition, list());
+        for (const range of ranges) this.#dispatcher.noteSettled(subscription, partition, steps(range));
+        this.#dispatcher.countersOf(subscription).acked += ranges.reduce((sum, range) => sum + range.count, 0);
+        this.#shard.record({
+          type: 'settle',
+          topicId: subscription.topic.id,
+          subscriptionId: subscription.id,
+          how: 'ack',
+          counted: COUNTED.none,
+          at: now,
+          due: 0,
+          ranges,
+        });
+        this.#dispatcher.touch(subscription);
+        return;
+      }
+      case 'release':
+        this.#dispatcher.settleAs(
+          subscription,
+          partition,
+          list(),
+          settlement.countAttempt ? 'attempt' : 'uncounted',
+          settlement.error,
+          settlement.delayMs,
+        );
+        return;
+      case 'reject':
+        this.#dispatcher.sendToDead(subscription, partition, list(), 'rejected', settlement.reason);
+        return;
+      case 'extend': {
+        const due = now + settlement.leaseMs;
+        this.#shard.record({
+          type: 'settle',
+          topicId: subscription.topic.id,
+          subscriptionId: subscription.id,
+          how: 'extended',
+          counted: COUNTED.none,
+          at: now,
+          due,
+          ranges: whole ?? toRangeList(partition, list()),
+        });
+        this.#dispatcher.noteDeadline(subscription, due);
+        return;
+      }
+    }
+  }
+}
+
+function check(settlement: Settlement): void {
+  for (const range of settlement.ranges) {
+    if (!Number.isInteger(range.offset) || !Number.isInteger(range.count) || range.count < 1 || range.offset < 0) {
+      throw new RailheadError(
+        'INVALID',
+        `A settlement of ${range.count} messages from offset ${range.offset}; both must be whole numbers, the count at least 1.`,
+      );
+    }
+  }
+  if (settlement.action === 'extend' && !(settlement.leaseMs > 0 && settlement.leaseMs <= MAX_LEASE_MS)) {
+    throw new RailheadError(
+      'INVALID',
+      `A lease of ${settlement.leaseMs} ms; allowed are 1 to ${MAX_LEASE_MS} (12 hours).`,
+    );
+  }
+  if (
+    settlement.action === 'release' &&
+    settlement.delayMs !== undefined &&
+    !(settlement.delayMs >= 0 && Number.isFinite(settlement.delayMs))
+  ) {
+    throw new RailheadError('INVALID', `A delay of ${settlement.delayMs} ms; it must be 0 or more.`);
+  }
+}
+
+function* steps(range: OffsetRange): Generator<number> {
+  for (let offset = range.offset; offset < range.offset + range.count; offset++) yield offset;
+}
+
+function expand(ranges: readonly OffsetRange[]): number[] {
+  const offsets: number[] = [];
+  for (const range of ranges) for (let i = 0; i < range.count; i++) offsets.push(range.offset + i);
+  return offsets;
+}
+
+function toRangeList(partition: number, offsets: readonly number[]): OffsetRange[] {
+  const ranges: OffsetRange[] = [];
+  for (const offset of offsets) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last.offset + last.count === offset) last.count++;
+    else ranges.push({ partition, offset, count: 1 });
+  }
+  return ranges;
+}

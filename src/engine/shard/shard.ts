@@ -1,0 +1,315 @@
+import type { Clock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Durability } from '../../core/policy.ts';
+import type { Random } from '../../core/random.ts';
+import { type Entry, EntryWriter, entryBytes, FORMAT_VERSION, readEntry } from '../entries.ts';
+import { RecordFormats } from '../formats.ts';
+import type { Limits } from '../limits.ts';
+import type { Partition } from '../machine/partition.ts';
+import { State } from '../machine/state.ts';
+import type { BlobStore, Journal, RecoveryReport } from '../ports.ts';
+import { Agenda } from './agenda.ts';
+import { Gate } from './gate.ts';
+import { RecentBytes } from './recent.ts';
+
+export interface ShardOptions {
+  journal: Journal;
+  blobs: BlobStore;
+  clock: Clock;
+  random: Random;
+  limits: Limits;
+  /** Runs `turn` soon, after what has arrived by now was handled. Node: `setImmediate`. */
+  defer: (turn: () => void) => void;
+  onFailure: (error: RailheadError) => void;
+}
+
+/** What the entries of one command take beside the records that it publishes. */
+const COMMAND_OVERHEAD_BYTES = 16 * 1024;
+const IDLE_MS = 1000;
+
+/**
+ * One journal, one state, one owner; no locks and no `await` between a decision and its entry.
+ *
+ * A command decides at once, records its entries and holds its effects at the gate. A turn then lets the dispatcher
+ * hand out what became ready, appends everything that gathered as one batch, and starts a sync unless one is under way;
+ * what arrives meanwhile is the next batch. So a thousand queues cost the same one sync.
+ */
+export class Shard {
+  readonly state = new State();
+  readonly agenda = new Agenda();
+  readonly gate = new Gate();
+  readonly formats = new RecordFormats();
+  readonly recent: RecentBytes;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: Limits;
+  readonly journal: Journal;
+  readonly blobs: BlobStore;
+  /** Run in each turn before the batch is appended: hands out messages. */
+  beforeAppend: () => void = () => {};
+  /** Run in each turn after the batch was appended: positions are known. */
+  afterAppend: () => void = () => {};
+  /** Counters for people, since the start. */
+  readonly counters = { turns: 0, batches: 0, syncs: 0, entries: 0, bytes: 0 };
+  /** Of everything that was appended, the position after the newest synced batch. */
+  syncedPosition = 0;
+  #sequence = 0;
+  #appendedSequence = 0;
+  #appendedPosition = 0;
+  #writer: EntryWriter;
+  readonly #pending = new Set<Partition>();
+  #turnDue = false;
+  #syncing = false;
+  #failure: RailheadError | null = null;
+  #closing = false;
+  #cancelTimer: (() => void) | null = null;
+  #timerAt = Infinity;
+  readonly #defer: (turn: () => void) => void;
+  readonly #onFailure: (error: RailheadError) => void;
+  #idle: (() => void)[] = [];
+  #batchBytes: number;
+  #maxBatchBytes = Infinity;
+
+  constructor(options: ShardOptions) {
+    this.journal = options.journal;
+    this.blobs = options.blobs;
+    this.clock = options.clock;
+    this.random = options.random;
+    this.limits = options.limits;
+    this.recent = new RecentBytes(options.limits.recentBytes);
+    this.#batchBytes = options.limits.batchBytes;
+    this.#writer = new EntryWriter(options.limits.batchBytes);
+    this.#defer = options.defer;
+    this.#onFailure = options.onFailure;
+  }
+
+  /** Sequence of the newest entry decided. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  get failure(): RailheadError | null {
+    return this.#failure;
+  }
+
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  /** Rebuilds the state from the journal, after `after`, which checkpoints cover. */
+  async recover(after: number): Promise<RecoveryReport> {
+    const report = await this.journal.recover(after, (batch) => {
+      let at = 0;
+      for (let i = 0; i < batch.count; i++) {
+        const bytes = entryBytes(batch.body, at);
+        const entry = readEntry(batch.body, at);
+        if (entry.type === 'format' && entry.version > FORMAT_VERSION) throw tooNew(entry.version);
+        this.state.apply(entry, batch.firstSequence + i, batch.position + at, bytes);
+        at += bytes;
+      }
+    });
+    this.#sequence = this.#appendedSequence = report.lastSequence;
+    this.#maxBatchBytes = this.journal.status().maxBatchBytes;
+    this.#batchBytes = Math.min(this.#batchBytes, this.#maxBatchBytes / 4);
+    this.gate.written(report.lastSequence);
+    this.gate.synchronised(report.lastSequence);
+    if (this.state.formatVersion > FORMAT_VERSION) throw tooNew(this.state.formatVersion);
+    if (this.state.formatVersion === 0) this.record({ type: 'format', version: FORMAT_VERSION });
+    const now = this.clock.now();
+    this.record({ type: 'opened', at: now, leaseCapAt: now + this.limits.takeOverGraceMs });
+    return report;
+  }
+
+  /** Throws what every call gets once storage failed or the broker closes. */
+  assertOpen(): void {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#closing) throw new RailheadError('CLOSED', 'The broker is closing. Connect again once it is back.');
+  }
+
+  /** Writes a decision into the batch that gathers, applies it, and returns its sequence. */
+  record(entry: Entry): number {
+    const begin = this.#writer.append(entry);
+    const sequence = ++this.#sequence;
+    this.state.apply(entry, sequence, -1 - begin, this.#writer.byteLength - begin);
+    if (entry.type === 'publish') {
+      for (const target of entry.targets) {
+        const partition = this.state.topics.get(target.topicId)?.partitions[target.partition];
+        if (partition !== undefined) this.#pending.add(partition);
+      }
+    }
+    this.wake();
+    return sequence;
+  }
+
+  /**
+   * Resolves with `value` once everything decided so far is durable at `level`. Call it right after deciding, in the
+   * same turn: what it reads may have been decided by others, so the answer waits for all of it.
+   */
+  durable<T>(value: T, level: Durability = 'fsync'): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.gate.hold(this.#sequence, level, () => resolve(value), reject);
+    });
+  }
+
+  /** Makes sure that a turn comes. A batch that is full is written at once. Call it between commands only. */
+  wake(): void {
+    if (this.#turnDue) return;
+    this.#turnDue = true;
+    this.#defer(() => this.turn());
+  }
+
+  /** Ends a command: a batch that has gathered enough is written without waiting for the turn. */
+  endCommand(): void {
+    if (this.#writer.byteLength >= this.#batchBytes) this.#append();
+  }
+
+  /**
+   * Makes sure that a command whose entries take about `bytes` fits into one batch, for a batch is all or nothing. To
+   * be called before its first entry.
+   *
+   * @throws TOO_LARGE when no batch could hold it
+   */
+  beginCommand(bytes: number): void {
+    const need = bytes + COMMAND_OVERHEAD_BYTES;
+    if (need > this.#maxBatchBytes) {
+      throw new RailheadError(
+        'TOO_LARGE',
+        `${bytes} bytes at once; this broker stores up to ${this.#maxBatchBytes - COMMAND_OVERHEAD_BYTES} in one step. Send smaller batches or messages.`,
+        { outcome: 'not-stored' },
+      );
+    }
+    if (this.#writer.byteLength + need > this.#maxBatchBytes) this.#append();
+  }
+
+  turn(): void {
+    this.#turnDue = false;
+    if (this.#failure !== null) return;
+    this.counters.turns++;
+    this.agenda.run(this.clock.now());
+    this.beforeAppend();
+    this.#append();
+    this.#setTimer();
+    this.#sync();
+  }
+
+  /** Resolves when nothing gathers and nothing waits for a sync. */
+  async settled(): Promise<void> {
+    while (this.#failure === null && (this.#turnDue || this.#syncing || this.gate.synced < this.#sequence)) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
+  }
+
+  /** No more commands; what was decided is made durable. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#cancelTimer?.();
+    if (this.#failure === null) {
+      this.wake();
+      await this.settled();
+    }
+    this.#closing = true;
+    this.#cancelTimer?.();
+    if (this.#failure === null) await this.journal.close();
+    this.gate.fail(new RailheadError('CLOSED', 'The broker was closed.'));
+  }
+
+  /** An error of storage is final: nothing that waits is confirmed, nothing is accepted, the reason is told. */
+  fail(error: unknown): void {
+    if (this.#failure !== null) return;
+    this.#failure =
+      error instanceof RailheadError && (error.code === 'STORAGE_FAILED' || error.code === 'OUT_OF_SPACE')
+        ? error
+        : new RailheadError(
+            'STORAGE_FAILED',
+            `The broker stopped: ${error instanceof Error ? error.message : String(error)}`,
+            { cause: error },
+          );
+    this.#cancelTimer?.();
+    this.gate.fail(this.#failure);
+    this.#onFailure(this.#failure);
+    this.#wakeIdle();
+  }
+
+  #append(): void {
+    if (this.#failure !== null) return;
+    try {
+      if (this.#writer.count > 0) {
+        const first = this.#appendedSequence + 1;
+        const { body, count } = this.#writer.take();
+        const position = this.journal.append([body], body.byteLength, first, count);
+        this.recent.add(position, body);
+        for (const partition of this.#pending) partition.settlePositions(position);
+        this.#pending.clear();
+        this.#appendedSequence += count;
+        this.#appendedPosition = position + body.byteLength;
+        this.counters.batches++;
+        this.counters.entries += count;
+        this.counters.bytes += body.byteLength;
+        this.gate.written(this.#appendedSequence);
+      }
+      this.afterAppend();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #sync(): void {
+    if (this.#syncing || this.#failure !== null) return;
+    if (this.gate.synced >= this.#appendedSequence) {
+      this.#wakeIdle();
+      return;
+    }
+    this.agenda.set('idle', this.clock.now() + IDLE_MS, () => this.#markEnd());
+    this.#syncing = true;
+    // What is appended from here on is not covered by this sync.
+    const sequence = this.#appendedSequence;
+    const position = this.#appendedPosition;
+    this.journal.sync().then(
+      () => {
+        this.#syncing = false;
+        this.counters.syncs++;
+        this.syncedPosition = position;
+        this.gate.synchronised(sequence);
+        this.#sync();
+      },
+      (error: unknown) => {
+        this.#syncing = false;
+        this.fail(error);
+      },
+    );
+  }
+
+  /** Nothing happened for a while: damage at the end of the journal can then be told from a torn write. */
+  #markEnd(): void {
+    if (this.gate.synced < this.#sequence || this.#closing) return;
+    this.journal.idle().catch((error: unknown) => this.fail(error));
+  }
+
+  #setTimer(): void {
+    const next = this.agenda.next;
+    if (next === this.#timerAt || this.#closing) return;
+    this.#cancelTimer?.();
+    this.#timerAt = next;
+    this.#cancelTimer =
+      next === Infinity
+        ? null
+        : this.clock.timer(next, () => {
+            this.#timerAt = Infinity;
+            this.#cancelTimer = null;
+            this.wake();
+          });
+  }
+
+  #wakeIdle(): void {
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+}
+
+function tooNew(version: number): RailheadError {
+  return new RailheadError(
+    'FORMAT_TOO_NEW',
+    `This journal has format ${version}; this version of Railhead reads up to ${FORMAT_VERSION}. Start the newer version that wrote it.`,
+  );
+}
