@@ -1,0 +1,54 @@
+// The door `railhead`: everything here is public, by name.
+
+export { connect } from './sdk/connect.ts';
+export type { ConnectOptions } from './sdk/connect.ts';
+// `open` goes here: `const { openBroker } = await import('./server/open.ts')`, so that a remote client never loads the broker.
+
+export { defineQueue, defineTopic } from './sdk/define.ts';
+export type { BodyOptions, QueueDefinition, QueueOptions, TopicDefinition, TopicOptions } from './sdk/define.ts';
+export type { BackoffOptions, DeliveryOptions, LimitOptions, RetainOptions } from './sdk/options.ts';
+export type { SchemaInput, SchemaIssue, SchemaOutput, SchemaResult, StandardSchemaV1 } from './sdk/standard-schema.ts';
+export { avro, bytes, protobuf, text } from './sdk/codec.ts';
+export type { AvroType, Codec, ProtobufType } from './sdk/codec.ts';
+
+export { Rail } from './sdk/rail.ts';
+export type { RailOptions, RailParts, RouterOptions, Schedule, ScheduleOptions } from './sdk/rail.ts';
+export type { Queue } from './sdk/queue.ts';
+export type { Topic, SubscriptionOptions } from './sdk/topic.ts';
+export type { PeekOptions, Peeked, SeekTo, Subscription } from './sdk/subscription.ts';
+export type { DeadLetterSelection, DeadLetters, Edit, RedriveOptions, Redriven } from './sdk/dead-letters.ts';
+export type { BindOptions, BindingEnd, RouteOptions, Routed, Router } from './sdk/router.ts';
+export type { Transaction } from './sdk/transaction.ts';
+export type { QueueLike, TopicLike } from './sdk/host.ts';
+
+export type { SendOptions } from './sdk/envelope.ts';
+export type { ManyOptions } from './sdk/target.ts';
+export type { Sent } from './sdk/sent.ts';
+export type { Message, ReleaseOptions, StoredMessage } from './sdk/message.ts';
+export type { CloseOptions, Handler, WorkOptions, Worker } from './sdk/worker.ts';
+export type { WorkContext } from './sdk/job.ts';
+export type { FetchOptions } from './sdk/fetch.ts';
+export type { MessageStream, MessagesOptions } from './sdk/stream.ts';
+export type { ConsumerOptions } from './sdk/feed.ts';
+export type { ReadOptions } from './sdk/replay.ts';
+export { Reject, Retry } from './sdk/outcome.ts';
+export type { RetryOptions } from './sdk/outcome.ts';
+
+export { ERRORS, RailheadError } from './core/errors.ts';
+export type { ErrorCode, RailheadErrorOptions } from './core/errors.ts';
+export type { Duration, Rate, Size } from './core/units.ts';
+export type { Clock } from './core/clock.ts';
+export type { Random } from './core/random.ts';
+export type { Condition, Durability, Filter, Order, Overflow, RouterType } from './core/policy.ts';
+export type { HeaderValue, Headers } from './core/records.ts';
+export type {
+  BrokerInfo,
+  MessageHistory,
+  MessageId,
+  MessageState,
+  OperationName,
+  Operations,
+  Session,
+  SubscriptionStats,
+  TopicStats,
+} from './core/session.ts';

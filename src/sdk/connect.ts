@@ -1,0 +1,43 @@
+import { SystemClock } from '../core/clock.ts';
+import { durationMs } from '../core/units.ts';
+import type { Duration } from '../core/units.ts';
+import { Rail } from './rail.ts';
+import type { RailOptions } from './rail.ts';
+import { connectRemote } from './remote/remote-session.ts';
+import type { RemoteOptions } from './remote/remote-session.ts';
+
+export interface ConnectOptions
+  extends
+    RailOptions,
+    Pick<
+      RemoteOptions,
+      'token' | 'user' | 'password' | 'namespace' | 'clientName' | 'tls' | 'clock' | 'random' | 'onStateChange'
+    > {
+  /** For one attempt to connect and log in. Default 10 s. */
+  connectTimeout?: Duration;
+}
+
+/**
+ * Connects to a broker that runs elsewhere. Fails when the first attempt fails; later it connects again by itself:
+ * sends are repeated and stored once, workers carry on.
+ *
+ * @param url `railhead://HOST:PORT`, `railheads://` for TLS; user, password and namespace may be in it.
+ * @throws CONNECTION_LOST when nobody is there, UNAUTHENTICATED, FORBIDDEN, INVALID for a bad URL.
+ * @example const rail = await connect('railhead://localhost:7070', { token: process.env.RAILHEAD_TOKEN })
+ */
+export async function connect(url: string, options: ConnectOptions = {}): Promise<Rail> {
+  const { definitions, sendTimeout, connectTimeout, clock = new SystemClock(), ...remote } = options;
+  const session = await connectRemote({
+    ...remote,
+    url,
+    clock,
+    ...(connectTimeout !== undefined && { connectTimeoutMs: durationMs(connectTimeout, 'connectTimeout') }),
+  });
+  return new Rail({
+    session,
+    clock,
+    ...(remote.random !== undefined && { random: remote.random }),
+    ...(definitions !== undefined && { definitions }),
+    ...(sendTimeout !== undefined && { sendTimeout }),
+  });
+}

@@ -1,0 +1,105 @@
+import { RailheadError } from '../core/errors.ts';
+import { durationMs } from '../core/units.ts';
+import type { Duration } from '../core/units.ts';
+import type { Closable } from './client.ts';
+import { Feed } from './feed.ts';
+import type { ConsumerOptions, FeedOwner, Source } from './feed.ts';
+import type { Message } from './message.ts';
+import { accept } from './accept.ts';
+import { aborted } from './tick.ts';
+
+export interface FetchOptions extends ConsumerOptions {
+  /** At most this many messages. Default 1. */
+  max?: number;
+  /** How long to wait when nothing is there. Default: not at all. */
+  wait?: Duration;
+  /** Ends the wait: what arrived is given back, and the call rejects with ABORTED. */
+  signal?: AbortSignal;
+}
+
+/** How long a message that the broker says is ready may take to arrive, when another consumer was quicker. */
+const READY_WAIT_MS = 1_000;
+
+/**
+ * Takes what is there, up to `max`; waits only while there is nothing. The leases run from now on and are not
+ * extended by themselves.
+ */
+export async function fetchMessages<T>(source: Source<T>, options: FetchOptions): Promise<Message<T>[]> {
+  const { max = 1, signal } = options;
+  if (!Number.isInteger(max) || max < 1)
+    throw new RailheadError('INVALID', `max is ${max}; write a whole number of at least 1.`);
+  let waitMs = durationMs(options.wait ?? '0ms', 'wait');
+  if (signal?.aborted) throw aborted(signal);
+  await source.declared.get();
+  if (waitMs === 0) {
+    const { ready, paused } = await source.client.request('subscriptionStats', source.ref);
+    if (ready === 0 || paused) return [];
+    waitMs = READY_WAIT_MS;
+  }
+  return new Fetch(source, options, max).run(waitMs, signal);
+}
+
+/** A consumer that lives for one fetch: credit that was given cannot be taken back in another way than to end it. */
+class Fetch<T> implements FeedOwner, Closable {
+  readonly #source: Source<T>;
+  readonly #feed: Feed<T>;
+  readonly #max: number;
+  readonly #enough = Promise.withResolvers<void>();
+
+  constructor(source: Source<T>, options: ConsumerOptions, max: number) {
+    this.#source = source;
+    this.#feed = new Feed(source, options, this);
+    this.#max = max;
+  }
+
+  async run(waitMs: number, signal: AbortSignal | undefined): Promise<Message<T>[]> {
+    const { client } = this.#source;
+    client.assertOpen();
+    client.opened(this);
+    const cancel = client.clock.timer(client.clock.now() + waitMs, () => this.#enough.resolve());
+    const onAbort = (): void => void (signal !== undefined && this.#enough.reject(aborted(signal)));
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      void this.#feed.start();
+      await this.#enough.promise;
+      // What arrives while it ends belongs to this fetch as well.
+      await this.#feed.stop();
+      return await this.#accepted();
+    } finally {
+      cancel();
+      signal?.removeEventListener('abort', onAbort);
+      await this.#feed.stop();
+      this.#feed.end();
+      client.ended(this);
+    }
+  }
+
+  async #accepted(): Promise<Message<T>[]> {
+    const messages: Message<T>[] = [];
+    for (const message of this.#feed.waiting.clear()) {
+      if (await accept(message)) messages.push(message);
+    }
+    return messages;
+  }
+
+  async close(): Promise<void> {
+    this.#enough.reject(new RailheadError('CLOSED', 'The rail was closed while a fetch waited.'));
+    await this.#enough.promise.catch(() => undefined);
+  }
+
+  subscribed(): void {
+    this.#feed.credit(this.#max);
+  }
+
+  arrived(): void {
+    if (this.#feed.waiting.length > 0) this.#enough.resolve();
+  }
+
+  failed(error: RailheadError): void {
+    this.#enough.reject(error);
+  }
+
+  working(): [] {
+    return [];
+  }
+}
