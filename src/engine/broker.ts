@@ -14,11 +14,13 @@ import { Checkpointer } from './shard/checkpointer.ts';
 import { Cursors } from './shard/cursors.ts';
 import { Definitions } from './shard/definitions.ts';
 import { Dispatcher } from './shard/dispatcher.ts';
+import { Feeds } from './shard/feeds.ts';
 import { Operator } from './shard/operator.ts';
 import { Publisher } from './shard/publisher.ts';
 import { Reader } from './shard/reader.ts';
 import { Reclaimer } from './shard/reclaimer.ts';
 import { Redriver } from './shard/redriver.ts';
+import { Returns } from './shard/returns.ts';
 import { Settler } from './shard/settler.ts';
 import { Shard } from './shard/shard.ts';
 import { Undertaker } from './shard/undertaker.ts';
@@ -43,6 +45,7 @@ export interface BrokerOptions {
 export interface Parts {
   readonly shard: Shard;
   readonly dispatcher: Dispatcher;
+  readonly feeds: Feeds;
   readonly publisher: Publisher;
   readonly settler: Settler;
   readonly definitions: Definitions;
@@ -102,30 +105,33 @@ export class Broker {
     for (const notice of notices) onNotice(notice);
 
     const bodies = new Bodies(shard);
-    const dispatcher = new Dispatcher(shard, bodies);
-    const publisher = new Publisher(shard, dispatcher);
-    const settler = new Settler(shard, dispatcher);
-    const definitions = new Definitions(shard, dispatcher, settler);
+    const feeds = new Feeds(shard);
+    const returns = new Returns(shard, feeds);
+    const dispatcher = new Dispatcher(shard, bodies, feeds, returns);
+    const publisher = new Publisher(shard, feeds, returns);
+    const settler = new Settler(shard, feeds, returns);
+    const definitions = new Definitions(shard, dispatcher, feeds, settler);
     const reader = new Reader(shard, bodies, definitions, settler);
-    const caretaker = new Caretaker(shard, dispatcher, publisher, definitions, bodies);
-    const undertaker = new Undertaker(shard, bodies, publisher, dispatcher);
+    const caretaker = new Caretaker(shard, feeds, publisher, definitions, bodies);
+    const undertaker = new Undertaker(shard, bodies, publisher, feeds);
     const reclaimer = new Reclaimer(shard, checkpointer);
     const startedAt = clock.now();
     const parts: Parts = {
       shard,
       dispatcher,
+      feeds,
       publisher,
       settler,
       definitions,
       cursors: new Cursors(shard, definitions),
       reader,
-      operator: new Operator(shard, dispatcher, publisher, settler),
-      redriver: new Redriver(shard, settler, publisher, dispatcher, bodies),
+      operator: new Operator(shard, feeds, returns, publisher, settler),
+      redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
       caretaker,
       info: () => infoOf(shard, report, startedAt, notices, reclaimer),
     };
     const broker = new Broker(parts, undertaker, reclaimer, blobs);
-    dispatcher.onDying = (subscription, partition, offset) => undertaker.add(subscription, partition, offset);
+    returns.onDying = (subscription, partition, offset) => undertaker.add(subscription, partition, offset);
     shard.beforeAppend = () => {
       publisher.retryParked();
       dispatcher.dispatch();
@@ -185,7 +191,7 @@ export class Broker {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     const { shard, publisher, dispatcher } = this.#parts;
-    for (const session of [...this.#sessions]) await session.close();
+    for (const session of this.#sessions) await session.close();
     if (shard.failure === null) {
       await shard.settled();
       while (!this.#reclaimer.idle) await new Promise<void>((resolve) => setImmediate(resolve));

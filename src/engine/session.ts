@@ -15,7 +15,7 @@ import type {
 } from '../core/session.ts';
 import type { Parts } from './broker.ts';
 import { operations, resourceOf } from './operations.ts';
-import type { ConsumerState } from './shard/dispatcher.ts';
+import type { ConsumerState } from './shard/feeds.ts';
 
 /** The shard as one client sees it: checked against what its principal may do, and cleaned up after when it goes. */
 export class ShardSession implements Session {
@@ -42,9 +42,9 @@ export class ShardSession implements Session {
   async consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer> {
     this.#assertOpen();
     this.#authorize('consume', { kind: 'topic', name: request.topic });
-    const { dispatcher, settler, shard } = this.#parts;
+    const { dispatcher, feeds, settler, shard } = this.#parts;
     const subscription = settler.find(this.#namespace, request);
-    const others = dispatcher.consumersOf(subscription);
+    const others = feeds.consumersOf(subscription);
     const exclusive = others.find((other) => other.request.exclusive === true);
     if (exclusive !== undefined || (request.exclusive === true && others.length > 0)) {
       throw new RailheadError(

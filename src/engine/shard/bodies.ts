@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { MessageHistory } from '../../core/session.ts';
-import { entryBytes, type PublishEntry, readEntry } from '../entries.ts';
+import { type PublishEntry } from '../entries.ts';
+import { entryBytes, readEntry } from '../entry-reader.ts';
 import type { ColdBlock, HotPlace } from '../machine/partition.ts';
 import type { Topic } from '../machine/topic.ts';
 import type { Shard } from './shard.ts';

@@ -7,7 +7,7 @@ import { nextRun } from '../schedule/cron.ts';
 import type { Bodies } from './bodies.ts';
 import { examine } from './columns.ts';
 import type { Definitions } from './definitions.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import type { Feeds } from './feeds.ts';
 import type { Publisher } from './publisher.ts';
 import type { Shard } from './shard.ts';
 
@@ -23,15 +23,15 @@ const FILL_BYTES = 1 << 20;
  */
 export class Caretaker {
   readonly #shard: Shard;
-  readonly #dispatcher: Dispatcher;
+  readonly #feeds: Feeds;
   readonly #publisher: Publisher;
   readonly #definitions: Definitions;
   readonly #bodies: Bodies;
   readonly #filling = new Set<Subscription>();
 
-  constructor(shard: Shard, dispatcher: Dispatcher, publisher: Publisher, definitions: Definitions, bodies: Bodies) {
+  constructor(shard: Shard, feeds: Feeds, publisher: Publisher, definitions: Definitions, bodies: Bodies) {
     this.#shard = shard;
-    this.#dispatcher = dispatcher;
+    this.#feeds = feeds;
     this.#publisher = publisher;
     this.#definitions = definitions;
     this.#bodies = bodies;
@@ -92,14 +92,11 @@ export class Caretaker {
   #trim(topic: Topic, partition: number, start: number): void {
     if (start <= topic.partition(partition).start) return;
     this.#shard.record({ type: 'trim', topicId: topic.id, partition, start });
-    this.#dispatcher.touchTopic(topic, false);
+    this.#feeds.touchTopic(topic, false);
   }
 
   #watchUnused(topic: Topic, unusedMs: number): void {
-    const last = Math.max(
-      topic.createdAt,
-      ...[...topic.subscriptions.values()].map((s) => this.#dispatcher.lastUsed(s)),
-    );
+    const last = Math.max(topic.createdAt, ...[...topic.subscriptions.values()].map((s) => this.#feeds.lastUsed(s)));
     const now = this.#shard.clock.now();
     if (last + unusedMs <= now) this.#definitions.deleteTopic(topic.namespace, { name: topic.name });
     else
@@ -175,7 +172,7 @@ export class Caretaker {
       });
     }
     if (bodies.length === 0) this.#shard.record({ type: 'offer', ...ids, from, count: 0, next: null });
-    this.#dispatcher.touchTopic(topic, true);
+    this.#feeds.touchTopic(topic, true);
     this.#shard.endCommand();
   }
 

@@ -52,8 +52,7 @@ export function examine(topic: Topic, envelopes: readonly Envelope[], now: numbe
     const expires = expiryOf(envelope, topic.policy.ttlMs, now, fresh);
     if (expires > 0) (examined.expires ??= new Float64Array(count))[i] = expires;
     if (withKeys && envelope.key !== undefined) mutableKeys(examined, count)[i] = envelope.key;
-    if (envelope.dedupeId !== undefined)
-      (examined.dedupeIds ??= new Array<string | undefined>(count).fill(undefined))[i] = envelope.dedupeId;
+    if (envelope.dedupeId !== undefined) (examined.dedupeIds ??= emptyTexts(count))[i] = envelope.dedupeId;
   });
   for (const subscription of topic.subscriptions.values()) {
     const match = filterOf(subscription);
@@ -68,8 +67,12 @@ export function examine(topic: Topic, envelopes: readonly Envelope[], now: numbe
   return examined;
 }
 
+function emptyTexts(count: number): (string | undefined)[] {
+  return Array.from({ length: count }, () => undefined);
+}
+
 function mutableKeys(examined: Examined, count: number): (string | undefined)[] {
-  const keys = (examined.keys ?? new Array<string | undefined>(count).fill(undefined)) as (string | undefined)[];
+  const keys = (examined.keys ?? emptyTexts(count)) as (string | undefined)[];
   examined.keys = keys;
   return keys;
 }

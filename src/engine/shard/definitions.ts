@@ -13,6 +13,7 @@ import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter } from '../routing/filter.ts';
 import { Router } from '../routing/router.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { Feeds } from './feeds.ts';
 import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
 
@@ -26,11 +27,13 @@ const STRUCTURAL_SUBSCRIPTION = ['order', 'priorities'] as const;
 export class Definitions {
   readonly #shard: Shard;
   readonly #dispatcher: Dispatcher;
+  readonly #feeds: Feeds;
   readonly #settler: Settler;
 
-  constructor(shard: Shard, dispatcher: Dispatcher, settler: Settler) {
+  constructor(shard: Shard, dispatcher: Dispatcher, feeds: Feeds, settler: Settler) {
     this.#shard = shard;
     this.#dispatcher = dispatcher;
+    this.#feeds = feeds;
     this.#settler = settler;
   }
 
@@ -120,7 +123,7 @@ export class Definitions {
       ifDifferent,
       () => this.#shard.record({ type: 'subscriptionPolicy', ...ids, policy: wanted }),
     );
-    if (changed) this.#dispatcher.touch(subscription);
+    if (changed) this.#feeds.touch(subscription);
     return changed;
   }
 
@@ -166,10 +169,7 @@ export class Definitions {
         'IN_USE',
         `${JSON.stringify(name)} holds ${messages} messages and was to be deleted only if empty.`,
       );
-    const consumers = [...topic.subscriptions.values()].reduce(
-      (sum, s) => sum + this.#dispatcher.consumersOf(s).length,
-      0,
-    );
+    const consumers = [...topic.subscriptions.values()].reduce((sum, s) => sum + this.#feeds.consumersOf(s).length, 0);
     if (ifUnused === true && consumers > 0)
       throw new RailheadError(
         'IN_USE',
@@ -252,7 +252,7 @@ export class Definitions {
     if (subscription.paused !== paused) {
       this.#shard.record({ type: 'paused', topicId: subscription.topic.id, subscriptionId: subscription.id, paused });
     }
-    this.#dispatcher.touch(subscription);
+    this.#feeds.touch(subscription);
   }
 
   seek(namespace: string, ref: SubscriptionRef & { to: StartAt }): Subscription {
@@ -260,7 +260,7 @@ export class Definitions {
     const { topic } = subscription;
     const start = this.startOffsets(topic, ref.to);
     this.#shard.record({ type: 'seek', topicId: topic.id, subscriptionId: subscription.id, start });
-    this.#dispatcher.touch(subscription);
+    this.#feeds.touch(subscription);
     return subscription;
   }
 

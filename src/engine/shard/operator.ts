@@ -8,7 +8,8 @@ import {
 } from '../../core/session.ts';
 import { COUNTED } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import type { Feeds } from './feeds.ts';
+import type { Returns } from './returns.ts';
 import type { Publisher } from './publisher.ts';
 import { stateOf } from './reader.ts';
 import type { Settler } from './settler.ts';
@@ -19,13 +20,15 @@ const PURGE_PIECE = 100_000;
 /** What people do to a running broker: look at counts, purge, cancel and reschedule single messages. */
 export class Operator {
   readonly #shard: Shard;
-  readonly #dispatcher: Dispatcher;
+  readonly #feeds: Feeds;
+  readonly #returns: Returns;
   readonly #publisher: Publisher;
   readonly #settler: Settler;
 
-  constructor(shard: Shard, dispatcher: Dispatcher, publisher: Publisher, settler: Settler) {
+  constructor(shard: Shard, feeds: Feeds, returns: Returns, publisher: Publisher, settler: Settler) {
     this.#shard = shard;
-    this.#dispatcher = dispatcher;
+    this.#feeds = feeds;
+    this.#returns = returns;
     this.#publisher = publisher;
     this.#settler = settler;
   }
@@ -57,10 +60,10 @@ export class Operator {
       delayed: 0,
       leased: 0,
       depth: subscription.depth,
-      consumers: this.#dispatcher.consumersOf(subscription).length,
+      consumers: this.#feeds.consumersOf(subscription).length,
       paused: subscription.paused,
       oldestAt: null,
-      ...this.#dispatcher.countersOf(subscription),
+      ...this.#feeds.countersOf(subscription),
     };
     subscription.backlogs.forEach((backlog, i) => {
       stats.ready += backlog.ready;
@@ -107,7 +110,7 @@ export class Operator {
         at = backlog.pending.next(to);
       }
     }
-    this.#dispatcher.touch(subscription);
+    this.#feeds.touch(subscription);
     return { purged };
   }
 
@@ -130,7 +133,7 @@ export class Operator {
     const backlog = subscription.backlogs[partition];
     if (backlog === undefined || stateOf(backlog, offset) === 'settled') return { cancelled: false };
     if (stateOf(backlog, offset) === 'leased') throw inUse(args.id, 'cancelled');
-    this.#dispatcher.discard(subscription, partition, [offset], 'cancelled');
+    this.#returns.discard(subscription, partition, [offset], 'cancelled');
     return { cancelled: true };
   }
 
@@ -154,7 +157,7 @@ export class Operator {
       due: dueAt,
       ranges: [{ partition, offset, count: 1 }],
     });
-    this.#dispatcher.touch(subscription);
+    this.#feeds.touch(subscription);
     return { dueAt };
   }
 

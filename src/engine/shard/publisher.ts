@@ -3,41 +3,20 @@ import type { Durability } from '../../core/policy.ts';
 import { asBuffer, type Envelope } from '../../core/records.ts';
 import type { MessageHistory, PublishReceipt, PublishRequest } from '../../core/session.ts';
 import type { PublishEntry, Target } from '../entries.ts';
-import { DEFAULT_DEDUPE_WINDOW_MS } from '../machine/state.ts';
 import type { Topic } from '../machine/topic.ts';
 import { routeThrough } from '../routing/router.ts';
-import { RateLimiter } from '../structures/rate-limiter.ts';
-import { type Examined, examine, isPlainTopic } from './columns.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import { Admission, bytesOf, full } from './admission.ts';
+import { type Examined, examine } from './columns.ts';
+import type { Feeds } from './feeds.ts';
+import type { Returns } from './returns.ts';
+import { entryBound, type Part, type Plan, Planner } from './planner.ts';
 import type { Shard } from './shard.ts';
 
 /** How soon a publish that waits for room in the commit log looks again. */
 const SPACE_RETRY_MS = 20;
 
-/** What will be written for one topic, worked out without changing anything. */
-interface Plan {
-  topic: Topic;
-  format: number;
-  /** Groups of records with one fate, in the order of the request. */
-  parts: Part[];
-  /** Stored messages and bytes, for limits. */
-  stored: number;
-  bytes: number;
-  producer: PublishRequest['producer'];
-}
-
-type Part =
-  | {
-      kind: 'store';
-      partition: number;
-      records: Buffer;
-      count: number;
-      examined: Examined;
-      indexes: number[] | null;
-      first: number;
-    }
-  | { kind: 'duplicate'; partition: number; offset: number; count: number; first: number }
-  | { kind: 'refused'; count: number; first: number; error: RailheadError };
+/** A run of the receipt, with the index of its first record in the request. */
+type NumberedRun = PublishReceipt['runs'][number] & { first: number };
 
 interface Parked {
   namespace: string;
@@ -58,17 +37,21 @@ interface Parked {
  */
 export class Publisher {
   readonly #shard: Shard;
-  readonly #dispatcher: Dispatcher;
+  readonly #feeds: Feeds;
+  readonly #returns: Returns;
   readonly #parked = new Map<Topic, Parked[]>();
-  readonly #rates = new WeakMap<object, RateLimiter>();
-  readonly #nextPartition = new WeakMap<Topic, number>();
+  readonly #planner: Planner;
+  readonly #admission: Admission;
   #parkedBytes = 0;
   /** Of topics, since the start, for people. */
   readonly counters = new WeakMap<Topic, { published: number; duplicates: number; refused: number }>();
 
-  constructor(shard: Shard, dispatcher: Dispatcher) {
+  constructor(shard: Shard, feeds: Feeds, returns: Returns) {
     this.#shard = shard;
-    this.#dispatcher = dispatcher;
+    this.#feeds = feeds;
+    this.#returns = returns;
+    this.#planner = new Planner(shard);
+    this.#admission = new Admission(shard);
   }
 
   publish(namespace: string, request: PublishRequest): Promise<PublishReceipt> {
@@ -85,10 +68,10 @@ export class Publisher {
   prepare(namespace: string, request: PublishRequest): { bytes: number; publish: () => PublishReceipt } {
     const whole = { ...request, atomic: true };
     const topics = this.#targets(namespace, whole) ?? this.#routedTopics(namespace, whole);
-    const plans = topics.map((topic) => this.#plan(topic, whole));
+    const plans = topics.map((topic) => this.#planner.plan(topic, whole));
     for (const plan of plans) {
-      this.#assertSpace(plan.bytes);
-      const full = this.#overLimit(plan);
+      this.#admission.assertSpace(plan.bytes);
+      const full = this.#admission.overLimit(plan);
       if (full !== null && (plan.topic.policy.overflow === 'block' || plan.topic.policy.overflow === 'reject'))
         throw full;
     }
@@ -113,7 +96,7 @@ export class Publisher {
       parts: [
         {
           kind: 'store',
-          partition: this.#partitionFor(topic, envelope.key),
+          partition: this.#planner.partitionFor(topic, envelope.key),
           records: record,
           count: 1,
           examined,
@@ -153,7 +136,7 @@ export class Publisher {
   /** Room in a queue comes with a settlement, which is a turn. Room in the commit log and tokens of a rate come by themselves. */
   #armParked(topic: Topic, until: number, count: number, why: RailheadError): void {
     const now = this.#shard.clock.now();
-    const again = why.code === 'OUT_OF_SPACE' ? now + SPACE_RETRY_MS : this.#rateWait(topic, count);
+    const again = why.code === 'OUT_OF_SPACE' ? now + SPACE_RETRY_MS : this.#admission.rateWait(topic, count);
     this.#shard.agenda.atLatest(`parked:${topic.id}`, Math.min(until, Math.max(again, now + 1)), () => {});
   }
 
@@ -235,12 +218,12 @@ export class Publisher {
         count: to - from,
         records: bounds === null ? records : records.subarray(bounds[from] ?? 0, bounds[to] ?? 0),
       };
-      const plans = topics.map((topic) => this.#plan(topic, part));
+      const plans = topics.map((topic) => this.#planner.plan(topic, part));
       const bytes = plans.reduce((sum, plan) => sum + entryBound(plan), 0);
-      this.#assertSpace(bytes);
+      this.#admission.assertSpace(bytes);
       this.#shard.beginCommand(bytes);
       const open = plans.filter((plan) => {
-        const full = this.#overLimit(plan);
+        const full = this.#admission.overLimit(plan);
         if (full === null) return true;
         const { overflow } = plan.topic.policy;
         if (overflow === 'drop-oldest' || overflow === 'dead-letter-oldest') return true;
@@ -269,11 +252,11 @@ export class Publisher {
   /** Stores it, or returns why it must wait. Throws what refuses it for good. */
   #attempt(topic: Topic, request: PublishRequest): Promise<PublishReceipt> | RailheadError {
     const { policy } = topic;
-    const noSpace = this.#noSpace(request.records.byteLength);
+    const noSpace = this.#admission.noSpace(request.records.byteLength);
     if (noSpace !== null) return noSpace;
-    const plan = this.#plan(topic, request);
+    const plan = this.#planner.plan(topic, request);
     this.#shard.beginCommand(entryBound(plan));
-    const limited = this.#rateLimited(topic, plan.stored) ?? this.#overLimit(plan);
+    const limited = this.#admission.rateLimited(topic, plan.stored) ?? this.#admission.overLimit(plan);
     if (limited !== null) {
       if (policy.overflow === 'block') return limited;
       if (policy.overflow === 'reject' || limited.code === 'RATE_LIMITED')
@@ -305,7 +288,7 @@ export class Publisher {
     if (bounds === null) throw why;
     counter.refused += request.count - room;
     const fitting = { ...request, count: room, records: records.subarray(0, bounds[room] ?? 0) };
-    const receipt = this.#execute([this.#plan(topic, fitting)], topic.id);
+    const receipt = this.#execute([this.#planner.plan(topic, fitting)], topic.id);
     receipt.refused = [{ index: room, count: request.count - room, code: why.code, message: why.message }];
     this.#shard.endCommand();
     return this.#shard.durable(receipt, topic.policy.durability);
@@ -332,257 +315,11 @@ export class Publisher {
     return parked;
   }
 
-  // ---- Plan -------------------------------------------------------------------------------------------------------
-
-  #plan(topic: Topic, request: PublishRequest): Plan {
-    const { count } = request;
-    const { limits } = this.#shard;
-    if (!Number.isInteger(count) || count < 1 || count > limits.maxRecordsPerPublish) {
-      throw new RailheadError(
-        'INVALID',
-        `A publish of ${count} records; allowed are 1 to ${limits.maxRecordsPerPublish}.`,
-      );
-    }
-    const format = this.#shard.formats.get(request.format);
-    const records = asBuffer(request.records);
-    const plain = format.check(records, count);
-    if (records.byteLength > topic.policy.maxMessageBytes)
-      this.#assertSizes(topic, format.bounds(records, count), records.byteLength);
-    const plan: Plan = {
-      topic,
-      format: request.format,
-      parts: [],
-      stored: count,
-      bytes: records.byteLength,
-      producer: request.producer,
-    };
-    const repeated = this.#repeated(topic, request);
-    if (repeated !== null) return { ...plan, parts: repeated, stored: 0, bytes: 0, producer: undefined };
-    if (request.partition !== undefined && topic.partitions[request.partition] === undefined) {
-      throw new RailheadError(
-        'INVALID',
-        `Partition ${request.partition} of ${JSON.stringify(topic.name)}; it has ${topic.partitions.length}, from 0.`,
-      );
-    }
-    if (plain && isPlainTopic(topic)) {
-      plan.parts.push({
-        kind: 'store',
-        partition: request.partition ?? 0,
-        records,
-        count,
-        examined: {},
-        indexes: null,
-        first: 0,
-      });
-      return plan;
-    }
-    const now = this.#shard.clock.now();
-    const envelopes = format.envelopes(records, count);
-    const fates = this.#fates(topic, envelopes, request, now);
-    if (fates === null) {
-      const partition = request.partition ?? this.#partitionFor(topic, envelopes[0]?.key);
-      plan.parts.push({
-        kind: 'store',
-        partition,
-        records,
-        count,
-        examined: examine(topic, envelopes, now, true),
-        indexes: null,
-        first: 0,
-      });
-      return plan;
-    }
-    this.#split(plan, records, envelopes, fates, now);
-    return plan;
-  }
-
-  /** For each record its partition (≥ 0) or where its first copy is; null when all are new and go to one partition. */
-  #fates(
-    topic: Topic,
-    envelopes: readonly Envelope[],
-    request: PublishRequest,
-    now: number,
-  ): (number | { partition: number; offset: number })[] | null {
-    let uniform = true;
-    let partitionOfAll: number | undefined;
-    const inBatch = new Map<string, number>();
-    const roundRobin = request.partition ?? this.#partitionFor(topic, undefined);
-    const oldest = now - (topic.policy.dedupeWindowMs ?? DEFAULT_DEDUPE_WINDOW_MS);
-    const fates = envelopes.map((envelope, i) => {
-      if (envelope.dedupeId !== undefined) {
-        const seen = topic.dedupe.get(envelope.dedupeId);
-        if (seen !== undefined && seen.at > oldest) {
-          uniform = false;
-          return { partition: seen.partition, offset: seen.offset };
-        }
-        const twin = inBatch.get(envelope.dedupeId);
-        if (twin !== undefined) {
-          uniform = false;
-          return { partition: -1, offset: twin };
-        }
-        inBatch.set(envelope.dedupeId, i);
-      }
-      const partition =
-        request.partition ?? (envelope.key === undefined ? roundRobin : this.#partitionFor(topic, envelope.key));
-      partitionOfAll ??= partition;
-      if (partition !== partitionOfAll) uniform = false;
-      return partition;
-    });
-    return uniform ? null : fates;
-  }
-
-  #split(
-    plan: Plan,
-    records: Buffer,
-    envelopes: readonly Envelope[],
-    fates: readonly (number | { partition: number; offset: number })[],
-    now: number,
-  ): void {
-    const bounds = this.#shard.formats.get(plan.format).bounds(records, envelopes.length);
-    if (bounds === null)
-      throw new RailheadError(
-        'NOT_SUPPORTED',
-        'A compressed batch cannot be split over partitions or deduplicated; send its records one by one.',
-      );
-    const byPartition = new Map<number, number[]>();
-    const duplicates = new Map<number, { partition: number; offset: number }>();
-    fates.forEach((fate, i) => {
-      if (typeof fate !== 'number') duplicates.set(i, fate);
-      else {
-        const indexes = byPartition.get(fate);
-        if (indexes === undefined) byPartition.set(fate, [i]);
-        else indexes.push(i);
-      }
-    });
-    plan.stored = envelopes.length - duplicates.size;
-    plan.bytes = 0;
-    for (const [partition, indexes] of byPartition) {
-      const bytes = Buffer.concat(indexes.map((i) => records.subarray(bounds[i] ?? 0, bounds[i + 1] ?? 0)));
-      const chosen = indexes.flatMap((i) => envelopes[i] ?? []);
-      plan.bytes += bytes.byteLength;
-      plan.parts.push({
-        kind: 'store',
-        partition,
-        records: bytes,
-        count: indexes.length,
-        examined: examine(plan.topic, chosen, now, true),
-        indexes,
-        first: indexes[0] ?? 0,
-      });
-    }
-    for (const [i, { partition, offset }] of duplicates)
-      plan.parts.push({ kind: 'duplicate', partition, offset, count: 1, first: i });
-  }
-
-  /** A batch that a producer sends again after a reconnect: answered with where it went the first time. */
-  #repeated(topic: Topic, request: PublishRequest): Part[] | null {
-    const { producer, count } = request;
-    if (producer === undefined) return null;
-    const seen = topic.producers.get(producer.id);
-    if (seen === undefined || producer.sequence >= seen.next) return null;
-    const parts: Part[] = [];
-    for (const batch of seen.recent) {
-      const from = Math.max(batch.sequence, producer.sequence);
-      const to = Math.min(batch.sequence + batch.count, producer.sequence + count);
-      if (from < to) {
-        parts.push({
-          kind: 'duplicate',
-          partition: batch.partition,
-          offset: batch.offset + from - batch.sequence,
-          count: to - from,
-          first: from - producer.sequence,
-        });
-      }
-    }
-    if (parts.length > 0) return parts;
-    throw new RailheadError(
-      'OUT_OF_ORDER',
-      `Producer ${JSON.stringify(producer.id)} sends sequence ${producer.sequence} again, but ${seen.next} is next and the old batch is no longer remembered. It was stored or refused then.`,
-    );
-  }
-
-  #assertSizes(topic: Topic, bounds: Uint32Array | null, bytes: number): void {
-    const limit = topic.policy.maxMessageBytes;
-    const sizes = bounds === null ? [bytes] : [...bounds.subarray(1)].map((end, i) => end - (bounds[i] ?? 0));
-    const largest = Math.max(...sizes);
-    if (largest > limit) {
-      throw new RailheadError(
-        'TOO_LARGE',
-        `A message of ${largest} bytes; ${JSON.stringify(topic.name)} takes up to ${limit} (maxMessageBytes).`,
-      );
-    }
-  }
-
-  #partitionFor(topic: Topic, key: string | undefined): number {
-    const { partitions } = topic.policy;
-    if (partitions === 1) return 0;
-    if (key !== undefined) return hashKey(key) % partitions;
-    const next = this.#nextPartition.get(topic) ?? 0;
-    this.#nextPartition.set(topic, (next + 1) % partitions);
-    return next;
-  }
-
-  // ---- Limits -----------------------------------------------------------------------------------------------------
-
-  #noSpace(bytes: number): RailheadError | null {
-    const { freeBytes, capacityBytes } = this.#shard.journal.status();
-    if (freeBytes - bytes - 4096 >= capacityBytes * this.#shard.limits.reservedShare) return null;
-    return new RailheadError(
-      'OUT_OF_SPACE',
-      `The commit log has ${freeBytes} bytes free and keeps ${this.#shard.limits.reservedShare * 100} % for consumers. Free disk space, or wait until messages have moved to cold storage.`,
-      { outcome: 'not-stored' },
-    );
-  }
-
-  #assertSpace(bytes: number): void {
-    const error = this.#noSpace(bytes);
-    if (error !== null) throw error;
-  }
-
-  #overLimit(plan: Plan): RailheadError | null {
-    const { topic } = plan;
-    const { maxMessages, maxBytes } = topic.policy;
-    if (maxMessages !== null) {
-      const depth = topic.depth;
-      if (depth + plan.stored > maxMessages)
-        return full(topic, `It holds ${depth} messages of at most ${maxMessages} (maxMessages)`);
-    }
-    if (maxBytes !== null) {
-      const bytes = bytesOf(topic);
-      if (bytes + plan.bytes > maxBytes)
-        return full(topic, `It holds ${bytes} bytes of at most ${maxBytes} (maxBytes)`);
-    }
-    return null;
-  }
-
-  #rateLimited(topic: Topic, count: number): RailheadError | null {
-    const { publishRate } = topic.policy;
-    if (publishRate === null || this.#limiter(topic)?.tryTake(count, this.#shard.clock.now()) !== false) return null;
-    return new RailheadError(
-      'RATE_LIMITED',
-      `More than ${publishRate.count} messages per ${publishRate.perMs} ms for ${JSON.stringify(topic.name)} (publishRate). Send slower.`,
-      { outcome: 'not-stored' },
-    );
-  }
-
-  #limiter(topic: Topic): RateLimiter | undefined {
-    const { publishRate } = topic.policy;
-    if (publishRate === null) return undefined;
-    let limiter = this.#rates.get(publishRate);
-    if (limiter === undefined) this.#rates.set(publishRate, (limiter = new RateLimiter(publishRate)));
-    return limiter;
-  }
-
-  #rateWait(topic: Topic, count: number): number {
-    const now = this.#shard.clock.now();
-    return topic.policy.publishRate === null ? Infinity : now + (this.#limiter(topic)?.waitMs(count, now) ?? 0);
-  }
-
   // ---- Do ---------------------------------------------------------------------------------------------------------
 
   #execute(plans: readonly Plan[], topicId: number, history?: MessageHistory): PublishReceipt {
     const now = this.#shard.clock.now();
-    const runs: (PublishReceipt['runs'][number] & { first: number })[] = [];
+    const runs: NumberedRun[] = [];
     const shared = mergeable(plans);
     if (shared !== null)
       this.#store(
@@ -613,7 +350,7 @@ export class Publisher {
       this.#makeRoom(plan);
     }
     runs.sort((a, b) => a.first - b.first);
-    return { topicId, runs: runs.map(({ first: _, ...run }) => run) };
+    return { topicId, runs: runs.map(withoutFirst) };
   }
 
   #store(
@@ -623,7 +360,7 @@ export class Publisher {
     now: number,
     producer: PublishRequest['producer'],
     history: MessageHistory | undefined,
-    runs: (PublishReceipt['runs'][number] & { first: number })[],
+    runs: NumberedRun[],
   ): void {
     const targets: Target[] = topics.map((topic) => ({
       topicId: topic.id,
@@ -654,7 +391,7 @@ export class Publisher {
       const topic = topics[i];
       if (topic === undefined) return;
       this.#counter(topic).published += part.count;
-      this.#dispatcher.touchTopic(topic, due !== undefined || expires !== undefined);
+      this.#feeds.touchTopic(topic, due !== undefined || expires !== undefined);
     });
   }
 
@@ -668,7 +405,7 @@ export class Publisher {
       const depth = topic.depth;
       if (bytes > maxBytes && depth > 0) excess = Math.max(excess, Math.ceil((bytes - maxBytes) / (bytes / depth)));
     }
-    if (excess > 0) this.#dispatcher.evictOldest(topic, excess, overflow === 'dead-letter-oldest');
+    if (excess > 0) this.#returns.evictOldest(topic, excess, overflow === 'dead-letter-oldest');
   }
 
   #counter(topic: Topic): { published: number; duplicates: number; refused: number } {
@@ -705,11 +442,18 @@ function sameTimes(a: Float64Array | undefined, b: Float64Array | undefined): bo
   return a === b || (a !== undefined && b !== undefined && a.every((time, i) => time === b[i]));
 }
 
+function withoutFirst(run: NumberedRun): PublishReceipt['runs'][number] {
+  const { topicId, partition, offset, count, duplicate } = run;
+  return duplicate === undefined
+    ? { topicId, partition, offset, count }
+    : { topicId, partition, offset, count, duplicate };
+}
+
 /** A duplicate within its own batch points to where its twin has just gone. */
 function resolveTwin(
   part: { partition: number; offset: number },
   plan: Plan,
-  runs: readonly (PublishReceipt['runs'][number] & { first: number })[],
+  runs: readonly NumberedRun[],
 ): { partition: number; offset: number } {
   if (part.partition >= 0) return { partition: part.partition, offset: part.offset };
   const run = runs.find(
@@ -718,11 +462,7 @@ function resolveTwin(
   return { partition: run?.partition ?? 0, offset: (run?.offset ?? 0) + part.offset - (run?.first ?? 0) };
 }
 
-function pushRuns(
-  runs: (PublishReceipt['runs'][number] & { first: number })[],
-  target: Target,
-  indexes: readonly number[],
-): void {
+function pushRuns(runs: NumberedRun[], target: Target, indexes: readonly number[]): void {
   indexes.forEach((index, i) => {
     const last = runs.at(-1);
     if (i > 0 && last !== undefined && last.first + last.count === index) last.count++;
@@ -737,30 +477,8 @@ function pushRuns(
   });
 }
 
-/** What the entries of a plan take at most: columns and ids of each message beside its record. */
-function entryBound(plan: Plan): number {
-  const texts = plan.parts.some(
-    (part) => part.kind === 'store' && (part.examined.keys ?? part.examined.dedupeIds) !== undefined,
-  );
-  return plan.bytes * (texts ? 2 : 1) + plan.stored * 24 + 256;
-}
-
-function bytesOf(topic: Topic): number {
-  let bytes = 0;
-  for (const partition of topic.partitions) bytes += partition.bytes;
-  return bytes;
-}
-
 function safer(a: Durability, b: Durability): Durability {
   return a === 'fsync' || b === 'fsync' ? 'fsync' : a === 'write' || b === 'write' ? 'write' : 'memory';
-}
-
-function full(topic: Topic, why: string): RailheadError {
-  return new RailheadError(
-    'QUEUE_FULL',
-    `${JSON.stringify(topic.name)} is full. ${why}. Consume faster, raise the limit, or choose another overflow.`,
-    { outcome: 'not-stored' },
-  );
 }
 
 function notFound(name: string): RailheadError {
@@ -768,11 +486,4 @@ function notFound(name: string): RailheadError {
     'NOT_FOUND',
     `There is no topic or queue ${JSON.stringify(name)}. Declare it first, or check the name and the namespace.`,
   );
-}
-
-/** FNV-1a over UTF-16 units: quick, spreads well enough, and the same in every version, since keys must stay in their partition. */
-export function hashKey(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
 }

@@ -6,7 +6,8 @@ import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter } from '../routing/filter.ts';
 import { RateLimiter } from '../structures/rate-limiter.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import type { Feeds } from './feeds.ts';
+import type { Returns } from './returns.ts';
 import type { Publisher } from './publisher.ts';
 import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
@@ -24,16 +25,18 @@ export class Redriver {
   readonly #shard: Shard;
   readonly #settler: Settler;
   readonly #publisher: Publisher;
-  readonly #dispatcher: Dispatcher;
+  readonly #feeds: Feeds;
+  readonly #returns: Returns;
   readonly #bodies: Bodies;
   readonly #jobs = new Map<string, Job>();
   #nextJob = 1;
 
-  constructor(shard: Shard, settler: Settler, publisher: Publisher, dispatcher: Dispatcher, bodies: Bodies) {
+  constructor(shard: Shard, settler: Settler, publisher: Publisher, feeds: Feeds, returns: Returns, bodies: Bodies) {
     this.#shard = shard;
     this.#settler = settler;
     this.#publisher = publisher;
-    this.#dispatcher = dispatcher;
+    this.#feeds = feeds;
+    this.#returns = returns;
     this.#bodies = bodies;
   }
 
@@ -80,7 +83,7 @@ export class Redriver {
     for await (const { partition, bodies } of this.#pieces(source, args)) {
       const offsets = bodies.map((body) => body.offset).slice(0, (args.limit ?? Infinity) - dropped);
       if (offsets.length === 0) break;
-      this.#dispatcher.discard(source, partition, offsets, 'dropped');
+      this.#returns.discard(source, partition, offsets, 'dropped');
       dropped += offsets.length;
       this.#shard.endCommand();
     }
@@ -145,7 +148,7 @@ export class Redriver {
       due: 0,
       ranges: [{ partition, offset: body.offset, count: 1 }],
     });
-    this.#dispatcher.touch(source);
+    this.#feeds.touch(source);
   }
 
   #target(namespace: string, source: Subscription, body: BodyRun, to: string | undefined): Topic {

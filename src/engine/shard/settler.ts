@@ -2,7 +2,8 @@ import { RailheadError } from '../../core/errors.ts';
 import type { LeaseRange, SettleReceipt, Settlement, SubscriptionRef } from '../../core/session.ts';
 import { COUNTED, type OffsetRange } from '../entries.ts';
 import type { Subscription } from '../machine/topic.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import type { Feeds } from './feeds.ts';
+import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
 
 const MAX_LEASE_MS = 12 * 3_600_000;
@@ -10,11 +11,13 @@ const MAX_LEASE_MS = 12 * 3_600_000;
 /** Acks, releases, rejects and extensions of deliveries, by their lease tokens. */
 export class Settler {
   readonly #shard: Shard;
-  readonly #dispatcher: Dispatcher;
+  readonly #feeds: Feeds;
+  readonly #returns: Returns;
 
-  constructor(shard: Shard, dispatcher: Dispatcher) {
+  constructor(shard: Shard, feeds: Feeds, returns: Returns) {
     this.#shard = shard;
-    this.#dispatcher = dispatcher;
+    this.#feeds = feeds;
+    this.#returns = returns;
   }
 
   /** Settles what is still leased and says what was not. */
@@ -106,8 +109,8 @@ export class Settler {
     switch (settlement.action) {
       case 'ack': {
         const ranges = whole ?? toRangeList(partition, list());
-        for (const range of ranges) this.#dispatcher.noteSettled(subscription, partition, steps(range));
-        this.#dispatcher.countersOf(subscription).acked += ranges.reduce((sum, range) => sum + range.count, 0);
+        for (const range of ranges) this.#returns.noteSettled(subscription, partition, steps(range));
+        this.#feeds.countersOf(subscription).acked += ranges.reduce((sum, range) => sum + range.count, 0);
         this.#shard.record({
           type: 'settle',
           topicId: subscription.topic.id,
@@ -118,11 +121,11 @@ export class Settler {
           due: 0,
           ranges,
         });
-        this.#dispatcher.touch(subscription);
+        this.#feeds.touch(subscription);
         return;
       }
       case 'release':
-        this.#dispatcher.settleAs(
+        this.#returns.settleAs(
           subscription,
           partition,
           list(),
@@ -132,7 +135,7 @@ export class Settler {
         );
         return;
       case 'reject':
-        this.#dispatcher.sendToDead(subscription, partition, list(), 'rejected', settlement.reason);
+        this.#returns.sendToDead(subscription, partition, list(), 'rejected', settlement.reason);
         return;
       case 'extend': {
         const due = now + settlement.leaseMs;
@@ -146,7 +149,7 @@ export class Settler {
           due,
           ranges: whole ?? toRangeList(partition, list()),
         });
-        this.#dispatcher.noteDeadline(subscription, due);
+        this.#feeds.noteDeadline(subscription, due);
         return;
       }
     }

@@ -4,7 +4,7 @@ import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC } from '../../core/policy.ts';
 import { COUNTED } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import type { Feeds } from './feeds.ts';
 import type { Publisher } from './publisher.ts';
 import type { Shard } from './shard.ts';
 
@@ -22,15 +22,15 @@ export class Undertaker {
   readonly #shard: Shard;
   readonly #bodies: Bodies;
   readonly #publisher: Publisher;
-  readonly #dispatcher: Dispatcher;
+  readonly #feeds: Feeds;
   #queue: Death[] = [];
   #busy = false;
 
-  constructor(shard: Shard, bodies: Bodies, publisher: Publisher, dispatcher: Dispatcher) {
+  constructor(shard: Shard, bodies: Bodies, publisher: Publisher, feeds: Feeds) {
     this.#shard = shard;
     this.#bodies = bodies;
     this.#publisher = publisher;
-    this.#dispatcher = dispatcher;
+    this.#feeds = feeds;
   }
 
   get idle(): boolean {
@@ -93,7 +93,7 @@ export class Undertaker {
       if (envelope !== undefined)
         this.#publisher.republish(this.deadQueueOf(subscription), body.format, body.records, envelope, history);
     }
-    this.#dispatcher.countersOf(subscription).deadLettered++;
+    this.#feeds.countersOf(subscription).deadLettered++;
     this.#shard.record({
       type: 'settle',
       topicId: topic.id,
@@ -104,7 +104,7 @@ export class Undertaker {
       due: 0,
       ranges: [{ partition, offset, count: 1 }],
     });
-    this.#dispatcher.touch(subscription);
+    this.#feeds.touch(subscription);
   }
 
   /** Its dead-letter queue, made on first use: no limit of attempts, no expiry, as durable as its source. */

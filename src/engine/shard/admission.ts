@@ -1,0 +1,84 @@
+import { RailheadError } from '../../core/errors.ts';
+import type { Topic } from '../machine/topic.ts';
+import { RateLimiter } from '../structures/rate-limiter.ts';
+import type { Plan } from './planner.ts';
+import type { Shard } from './shard.ts';
+
+/** Whether there is room: in the commit log, within the limits of a topic, and within its rate. Publishers only; consumers always find room. */
+export class Admission {
+  readonly #shard: Shard;
+  readonly #rates = new WeakMap<object, RateLimiter>();
+
+  constructor(shard: Shard) {
+    this.#shard = shard;
+  }
+
+  noSpace(bytes: number): RailheadError | null {
+    const { freeBytes, capacityBytes } = this.#shard.journal.status();
+    if (freeBytes - bytes - 4096 >= capacityBytes * this.#shard.limits.reservedShare) return null;
+    return new RailheadError(
+      'OUT_OF_SPACE',
+      `The commit log has ${freeBytes} bytes free and keeps ${this.#shard.limits.reservedShare * 100} % for consumers. Free disk space, or wait until messages have moved to cold storage.`,
+      { outcome: 'not-stored' },
+    );
+  }
+
+  assertSpace(bytes: number): void {
+    const error = this.noSpace(bytes);
+    if (error !== null) throw error;
+  }
+
+  overLimit(plan: Plan): RailheadError | null {
+    const { topic } = plan;
+    const { maxMessages, maxBytes } = topic.policy;
+    if (maxMessages !== null) {
+      const depth = topic.depth;
+      if (depth + plan.stored > maxMessages)
+        return full(topic, `It holds ${depth} messages of at most ${maxMessages} (maxMessages)`);
+    }
+    if (maxBytes !== null) {
+      const bytes = bytesOf(topic);
+      if (bytes + plan.bytes > maxBytes)
+        return full(topic, `It holds ${bytes} bytes of at most ${maxBytes} (maxBytes)`);
+    }
+    return null;
+  }
+
+  rateLimited(topic: Topic, count: number): RailheadError | null {
+    const { publishRate } = topic.policy;
+    if (publishRate === null || this.#limiter(topic)?.tryTake(count, this.#shard.clock.now()) !== false) return null;
+    return new RailheadError(
+      'RATE_LIMITED',
+      `More than ${publishRate.count} messages per ${publishRate.perMs} ms for ${JSON.stringify(topic.name)} (publishRate). Send slower.`,
+      { outcome: 'not-stored' },
+    );
+  }
+
+  #limiter(topic: Topic): RateLimiter | undefined {
+    const { publishRate } = topic.policy;
+    if (publishRate === null) return undefined;
+    let limiter = this.#rates.get(publishRate);
+    if (limiter === undefined) this.#rates.set(publishRate, (limiter = new RateLimiter(publishRate)));
+    return limiter;
+  }
+
+  rateWait(topic: Topic, count: number): number {
+    const now = this.#shard.clock.now();
+    return topic.policy.publishRate === null ? Infinity : now + (this.#limiter(topic)?.waitMs(count, now) ?? 0);
+  }
+}
+
+/** Bytes that a topic holds, settled or not. */
+export function bytesOf(topic: Topic): number {
+  let bytes = 0;
+  for (const partition of topic.partitions) bytes += partition.bytes;
+  return bytes;
+}
+
+export function full(topic: Topic, why: string): RailheadError {
+  return new RailheadError(
+    'QUEUE_FULL',
+    `${JSON.stringify(topic.name)} is full. ${why}. Consume faster, raise the limit, or choose another overflow.`,
+    { outcome: 'not-stored' },
+  );
+}

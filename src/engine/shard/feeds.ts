@@ -1,0 +1,133 @@
+import type { ConsumeRequest, DeliverySink } from '../../core/session.ts';
+import type { Subscription, Topic } from '../machine/topic.ts';
+import type { RateLimiter } from '../structures/rate-limiter.ts';
+import { Outbox } from './outbox.ts';
+import type { Shard } from './shard.ts';
+
+/** A consumer as the dispatcher sees it. Volatile: it lives as long as its session. */
+export class ConsumerState {
+  readonly id: number;
+  readonly subscription: Subscription;
+  readonly request: ConsumeRequest;
+  readonly sink: DeliverySink;
+  readonly outbox: Outbox;
+  credit = 0;
+  inFlight = 0;
+  /** Holds a message with which a consumer died before: it gets nothing else until that is settled. */
+  isolated = false;
+  closed = false;
+  /** Its last delivery leaves the gate with this sequence; a later one must not overtake it. */
+  heldUntil = 0;
+
+  constructor(id: number, subscription: Subscription, request: ConsumeRequest, sink: DeliverySink) {
+    this.id = id;
+    this.subscription = subscription;
+    this.request = request;
+    this.sink = sink;
+    this.outbox = new Outbox(sink);
+  }
+}
+
+export interface FeedCounters {
+  delivered: number;
+  redelivered: number;
+  acked: number;
+  released: number;
+  deadLettered: number;
+  expired: number;
+}
+
+/** What the dispatcher keeps for a subscription with consumers or timers. Volatile. */
+export interface Feed {
+  readonly subscription: Subscription;
+  readonly consumers: ConsumerState[];
+  readonly counters: FeedCounters;
+  turn: number;
+  partition: number;
+  /** No lease ends before this. */
+  leaseBound: number;
+  limiter: RateLimiter | null;
+  lastUsed: number;
+}
+
+/** The volatile side of the subscriptions: who consumes, what was counted, and which need a look in this turn. */
+export class Feeds {
+  readonly #shard: Shard;
+  readonly #feeds = new Map<number, Feed>();
+  readonly #consumers = new Map<number, ConsumerState>();
+  /** Whose backlog, credit or timers changed since the last turn. */
+  readonly touched = new Set<Subscription>();
+
+  constructor(shard: Shard) {
+    this.#shard = shard;
+  }
+
+  of(subscription: Subscription): Feed {
+    let feed = this.#feeds.get(subscription.id);
+    if (feed === undefined) {
+      const counters = { delivered: 0, redelivered: 0, acked: 0, released: 0, deadLettered: 0, expired: 0 };
+      feed = {
+        subscription,
+        consumers: [],
+        counters,
+        turn: 0,
+        partition: -1,
+        leaseBound: Infinity,
+        limiter: null,
+        lastUsed: this.#shard.clock.now(),
+      };
+      this.#feeds.set(subscription.id, feed);
+    }
+    return feed;
+  }
+
+  consumer(id: number): ConsumerState | undefined {
+    return this.#consumers.get(id);
+  }
+
+  addConsumer(consumer: ConsumerState): void {
+    this.#consumers.set(consumer.id, consumer);
+  }
+
+  forgetConsumer(consumer: ConsumerState): void {
+    this.#consumers.delete(consumer.id);
+  }
+
+  /** The subscription is gone. */
+  forget(subscription: Subscription): void {
+    this.#feeds.delete(subscription.id);
+    this.touched.delete(subscription);
+  }
+
+  touch(subscription: Subscription): void {
+    this.touched.add(subscription);
+    this.#shard.wake();
+  }
+
+  touchTopic(topic: Topic, timed: boolean): void {
+    for (const subscription of topic.subscriptions.values()) {
+      if (timed || this.#feeds.has(subscription.id)) this.touched.add(subscription);
+    }
+  }
+
+  consumersOf(subscription: Subscription): readonly ConsumerState[] {
+    return this.#feeds.get(subscription.id)?.consumers ?? [];
+  }
+
+  countersOf(subscription: Subscription): FeedCounters {
+    return this.of(subscription).counters;
+  }
+
+  /** When it was last used by a consumer, for queues that go when nobody uses them. */
+  lastUsed(subscription: Subscription): number {
+    const feed = this.of(subscription);
+    return feed.consumers.length > 0 ? this.#shard.clock.now() : feed.lastUsed;
+  }
+
+  /** A lease was made longer: it no longer ends at the old bound, but the bound stays right. */
+  noteDeadline(subscription: Subscription, deadline: number): void {
+    const feed = this.of(subscription);
+    feed.leaseBound = Math.min(feed.leaseBound, deadline);
+    this.touch(subscription);
+  }
+}

@@ -1,0 +1,247 @@
+import { RailheadError } from '../../core/errors.ts';
+import { asBuffer, type Envelope } from '../../core/records.ts';
+import type { PublishRequest } from '../../core/session.ts';
+import { DEFAULT_DEDUPE_WINDOW_MS } from '../machine/state.ts';
+import type { Topic } from '../machine/topic.ts';
+import { type Examined, examine, isPlainTopic } from './columns.ts';
+import type { Shard } from './shard.ts';
+
+/** What will be written for one topic, worked out without changing anything. */
+export interface Plan {
+  topic: Topic;
+  format: number;
+  /** Groups of records with one fate, in the order of the request. */
+  parts: Part[];
+  /** Stored messages and bytes, for limits. */
+  stored: number;
+  bytes: number;
+  producer: PublishRequest['producer'];
+}
+
+export type Part =
+  | {
+      kind: 'store';
+      partition: number;
+      records: Buffer;
+      count: number;
+      examined: Examined;
+      indexes: number[] | null;
+      first: number;
+    }
+  | { kind: 'duplicate'; partition: number; offset: number; count: number; first: number }
+  | { kind: 'refused'; count: number; first: number; error: RailheadError };
+
+/** Looks at what a publish brings: sizes, partitions, duplicates, times and keys. Changes nothing. */
+export class Planner {
+  readonly #shard: Shard;
+  readonly #nextPartition = new WeakMap<Topic, number>();
+
+  constructor(shard: Shard) {
+    this.#shard = shard;
+  }
+
+  /** Works out what a publish would store. @throws what refuses it for good: INVALID, TOO_LARGE, OUT_OF_ORDER, NOT_SUPPORTED. */
+  plan(topic: Topic, request: PublishRequest): Plan {
+    const { count } = request;
+    const { limits } = this.#shard;
+    if (!Number.isInteger(count) || count < 1 || count > limits.maxRecordsPerPublish) {
+      throw new RailheadError(
+        'INVALID',
+        `A publish of ${count} records; allowed are 1 to ${limits.maxRecordsPerPublish}.`,
+      );
+    }
+    const format = this.#shard.formats.get(request.format);
+    const records = asBuffer(request.records);
+    const plain = format.check(records, count);
+    if (records.byteLength > topic.policy.maxMessageBytes)
+      this.#assertSizes(topic, format.bounds(records, count), records.byteLength);
+    const plan: Plan = {
+      topic,
+      format: request.format,
+      parts: [],
+      stored: count,
+      bytes: records.byteLength,
+      producer: request.producer,
+    };
+    const repeated = this.#repeated(topic, request);
+    if (repeated !== null) return { ...plan, parts: repeated, stored: 0, bytes: 0, producer: undefined };
+    if (request.partition !== undefined && topic.partitions[request.partition] === undefined) {
+      throw new RailheadError(
+        'INVALID',
+        `Partition ${request.partition} of ${JSON.stringify(topic.name)}; it has ${topic.partitions.length}, from 0.`,
+      );
+    }
+    if (plain && isPlainTopic(topic)) {
+      plan.parts.push({
+        kind: 'store',
+        partition: request.partition ?? 0,
+        records,
+        count,
+        examined: {},
+        indexes: null,
+        first: 0,
+      });
+      return plan;
+    }
+    const now = this.#shard.clock.now();
+    const envelopes = format.envelopes(records, count);
+    const fates = this.#fates(topic, envelopes, request, now);
+    if (fates === null) {
+      const partition = request.partition ?? this.partitionFor(topic, envelopes[0]?.key);
+      plan.parts.push({
+        kind: 'store',
+        partition,
+        records,
+        count,
+        examined: examine(topic, envelopes, now, true),
+        indexes: null,
+        first: 0,
+      });
+      return plan;
+    }
+    this.#split(plan, records, envelopes, fates, now);
+    return plan;
+  }
+
+  /** For each record its partition (≥ 0) or where its first copy is; null when all are new and go to one partition. */
+  #fates(
+    topic: Topic,
+    envelopes: readonly Envelope[],
+    request: PublishRequest,
+    now: number,
+  ): (number | { partition: number; offset: number })[] | null {
+    let uniform = true;
+    let partitionOfAll: number | undefined;
+    const inBatch = new Map<string, number>();
+    const roundRobin = request.partition ?? this.partitionFor(topic, undefined);
+    const oldest = now - (topic.policy.dedupeWindowMs ?? DEFAULT_DEDUPE_WINDOW_MS);
+    const fates = envelopes.map((envelope, i) => {
+      if (envelope.dedupeId !== undefined) {
+        const seen = topic.dedupe.get(envelope.dedupeId);
+        if (seen !== undefined && seen.at > oldest) {
+          uniform = false;
+          return { partition: seen.partition, offset: seen.offset };
+        }
+        const twin = inBatch.get(envelope.dedupeId);
+        if (twin !== undefined) {
+          uniform = false;
+          return { partition: -1, offset: twin };
+        }
+        inBatch.set(envelope.dedupeId, i);
+      }
+      const partition =
+        request.partition ?? (envelope.key === undefined ? roundRobin : this.partitionFor(topic, envelope.key));
+      partitionOfAll ??= partition;
+      if (partition !== partitionOfAll) uniform = false;
+      return partition;
+    });
+    return uniform ? null : fates;
+  }
+
+  #split(
+    plan: Plan,
+    records: Buffer,
+    envelopes: readonly Envelope[],
+    fates: readonly (number | { partition: number; offset: number })[],
+    now: number,
+  ): void {
+    const bounds = this.#shard.formats.get(plan.format).bounds(records, envelopes.length);
+    if (bounds === null)
+      throw new RailheadError(
+        'NOT_SUPPORTED',
+        'A compressed batch cannot be split over partitions or deduplicated; send its records one by one.',
+      );
+    const byPartition = new Map<number, number[]>();
+    const duplicates = new Map<number, { partition: number; offset: number }>();
+    fates.forEach((fate, i) => {
+      if (typeof fate !== 'number') duplicates.set(i, fate);
+      else {
+        const indexes = byPartition.get(fate);
+        if (indexes === undefined) byPartition.set(fate, [i]);
+        else indexes.push(i);
+      }
+    });
+    plan.stored = envelopes.length - duplicates.size;
+    plan.bytes = 0;
+    for (const [partition, indexes] of byPartition) {
+      const bytes = Buffer.concat(indexes.map((i) => records.subarray(bounds[i] ?? 0, bounds[i + 1] ?? 0)));
+      const chosen = indexes.flatMap((i) => envelopes[i] ?? []);
+      plan.bytes += bytes.byteLength;
+      plan.parts.push({
+        kind: 'store',
+        partition,
+        records: bytes,
+        count: indexes.length,
+        examined: examine(plan.topic, chosen, now, true),
+        indexes,
+        first: indexes[0] ?? 0,
+      });
+    }
+    for (const [i, { partition, offset }] of duplicates)
+      plan.parts.push({ kind: 'duplicate', partition, offset, count: 1, first: i });
+  }
+
+  /** A batch that a producer sends again after a reconnect: answered with where it went the first time. */
+  #repeated(topic: Topic, request: PublishRequest): Part[] | null {
+    const { producer, count } = request;
+    if (producer === undefined) return null;
+    const seen = topic.producers.get(producer.id);
+    if (seen === undefined || producer.sequence >= seen.next) return null;
+    const parts: Part[] = [];
+    for (const batch of seen.recent) {
+      const from = Math.max(batch.sequence, producer.sequence);
+      const to = Math.min(batch.sequence + batch.count, producer.sequence + count);
+      if (from < to) {
+        parts.push({
+          kind: 'duplicate',
+          partition: batch.partition,
+          offset: batch.offset + from - batch.sequence,
+          count: to - from,
+          first: from - producer.sequence,
+        });
+      }
+    }
+    if (parts.length > 0) return parts;
+    throw new RailheadError(
+      'OUT_OF_ORDER',
+      `Producer ${JSON.stringify(producer.id)} sends sequence ${producer.sequence} again, but ${seen.next} is next and the old batch is no longer remembered. It was stored or refused then.`,
+    );
+  }
+
+  #assertSizes(topic: Topic, bounds: Uint32Array | null, bytes: number): void {
+    const limit = topic.policy.maxMessageBytes;
+    const sizes = bounds === null ? [bytes] : [...bounds.subarray(1)].map((end, i) => end - (bounds[i] ?? 0));
+    const largest = Math.max(...sizes);
+    if (largest > limit) {
+      throw new RailheadError(
+        'TOO_LARGE',
+        `A message of ${largest} bytes; ${JSON.stringify(topic.name)} takes up to ${limit} (maxMessageBytes).`,
+      );
+    }
+  }
+
+  /** By key, so that one key stays in one partition; without a key in turn. */
+  partitionFor(topic: Topic, key: string | undefined): number {
+    const { partitions } = topic.policy;
+    if (partitions === 1) return 0;
+    if (key !== undefined) return hashKey(key) % partitions;
+    const next = this.#nextPartition.get(topic) ?? 0;
+    this.#nextPartition.set(topic, (next + 1) % partitions);
+    return next;
+  }
+}
+
+/** What the entries of a plan take at most: columns and ids of each message beside its record. */
+export function entryBound(plan: Plan): number {
+  const texts = plan.parts.some(
+    (part) => part.kind === 'store' && (part.examined.keys ?? part.examined.dedupeIds) !== undefined,
+  );
+  return plan.bytes * (texts ? 2 : 1) + plan.stored * 24 + 256;
+}
+
+/** FNV-1a over UTF-16 units: quick, spreads well enough, and the same in every version, since keys must stay in their partition. */
+export function hashKey(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}

@@ -1,0 +1,207 @@
+import { COUNTED, type OffsetRange, type SettleEntry, type SettleHow } from '../entries.ts';
+import type { Subscription, Topic } from '../machine/topic.ts';
+import type { Feeds } from './feeds.ts';
+import type { Shard } from './shard.ts';
+
+/** What becomes of messages that are not acked: they come back, wait, expire, or die. By the rules of their subscription. */
+export class Returns {
+  readonly #shard: Shard;
+  readonly #feeds: Feeds;
+  /** Called for messages that must be moved to a dead-letter queue. */
+  onDying: (subscription: Subscription, partition: number, offset: number) => void = () => {};
+
+  constructor(shard: Shard, feeds: Feeds) {
+    this.#shard = shard;
+    this.#feeds = feeds;
+  }
+
+  /** The consumer no longer holds these; it may get others. */
+  noteSettled(subscription: Subscription, partition: number, offsets: Iterable<number>): void {
+    const backlog = subscription.backlogs[partition];
+    if (backlog === undefined) return;
+    for (const offset of offsets) {
+      const lease = backlog.leaseOf(offset);
+      const consumer = lease === undefined ? undefined : this.#feeds.consumer(lease.consumer);
+      if (consumer === undefined || consumer.subscription !== subscription) continue;
+      consumer.inFlight--;
+      if (consumer.inFlight <= 0) {
+        consumer.inFlight = 0;
+        consumer.isolated = false;
+      }
+    }
+  }
+
+  /**
+   * Gives messages back that were not acked, by the rules of the subscription: a counted attempt waits for its backoff,
+   * and the last one leads to the dead-letter queue.
+   *
+   * @param how `attempt` and `crash` are counted; `uncounted` comes back at once
+   */
+  settleAs(
+    subscription: Subscription,
+    partition: number,
+    offsets: readonly number[],
+    how: 'attempt' | 'crash' | 'uncounted',
+    error: string | undefined,
+    delayMs?: number,
+  ): void {
+    const backlog = subscription.backlogs[partition];
+    if (backlog === undefined || offsets.length === 0) return;
+    const now = this.#shard.clock.now();
+    const { policy } = subscription;
+    const feed = this.#feeds.of(subscription);
+    this.noteSettled(subscription, partition, offsets);
+    feed.counters.released += offsets.length;
+    const counted = how === 'uncounted' ? 'none' : how;
+    const groups = new Map<string, { how: SettleHow; due: number; reason: string | undefined; offsets: number[] }>();
+    const overdue: number[] = [];
+    for (const offset of offsets) {
+      if (backlog.isOverdue(offset)) {
+        overdue.push(offset);
+        continue;
+      }
+      const trouble = backlog.troubles.get(offset);
+      const attempts = (trouble?.attempts ?? 0) + (how === 'attempt' ? 1 : 0);
+      const crashes = (trouble?.crashes ?? 0) + (how === 'crash' ? 1 : 0);
+      let group: { key: string; how: SettleHow; due: number; reason: string | undefined };
+      if (how === 'attempt' && policy.maxAttempts > 0 && attempts >= policy.maxAttempts)
+        group = { key: 'a', how: 'dying', due: 0, reason: 'attempts' };
+      else if (how === 'crash' && policy.maxCrashes > 0 && crashes >= policy.maxCrashes)
+        group = { key: 'c', how: 'dying', due: 0, reason: 'crashes' };
+      else {
+        const wait =
+          delayMs ?? (how === 'attempt' ? backoffMs(policy.backoff, attempts, this.#shard.random.next()) : 0);
+        group =
+          wait > 0
+            ? { key: `d${attempts}`, how: 'delayed', due: now + wait, reason: undefined }
+            : { key: 'r', how: 'ready', due: 0, reason: undefined };
+      }
+      const same = groups.get(group.key);
+      if (same === undefined) groups.set(group.key, { ...group, offsets: [offset] });
+      else same.offsets.push(offset);
+    }
+    if (overdue.length > 0) {
+      feed.counters.expired += overdue.length;
+      this.record(subscription, partition, overdue, 'gone', now, 'expired');
+    }
+    for (const group of groups.values()) {
+      this.record(
+        subscription,
+        partition,
+        group.offsets,
+        group.how,
+        now,
+        group.reason,
+        error,
+        group.due,
+        COUNTED[counted],
+      );
+      if (group.how === 'dying') for (const offset of group.offsets) this.onDying(subscription, partition, offset);
+    }
+  }
+
+  /** Removes messages for a rule of the user: expired, purged, dropped, too many. */
+  discard(subscription: Subscription, partition: number, offsets: readonly number[], reason: string): void {
+    this.noteSettled(subscription, partition, offsets);
+    this.record(subscription, partition, offsets, 'gone', this.#shard.clock.now(), reason);
+  }
+
+  sendToDead(
+    subscription: Subscription,
+    partition: number,
+    offsets: readonly number[],
+    reason: string,
+    error: string | undefined,
+  ): void {
+    this.noteSettled(subscription, partition, offsets);
+    this.record(subscription, partition, offsets, 'dying', this.#shard.clock.now(), reason, error);
+    for (const offset of offsets) this.onDying(subscription, partition, offset);
+  }
+
+  /** Makes room for new messages: the oldest that nobody holds go. */
+  evictOldest(topic: Topic, count: number, toDead: boolean): void {
+    for (const subscription of topic.subscriptions.values()) {
+      let left = count;
+      for (const [partition, backlog] of subscription.backlogs.entries()) {
+        const oldest: number[] = [];
+        for (
+          let at = backlog.pending.first();
+          at !== undefined && oldest.length < left;
+          at = backlog.pending.next(at + 1)
+        ) {
+          if (!backlog.leased.has(at) && !backlog.dying.has(at)) oldest.push(at);
+        }
+        left -= oldest.length;
+        if (oldest.length === 0) continue;
+        if (toDead) this.sendToDead(subscription, partition, oldest, 'overflow', undefined);
+        else this.discard(subscription, partition, oldest, 'overflow');
+      }
+    }
+  }
+
+  /** Ascending offsets of one partition, as few entries as they fit into. */
+  record(
+    subscription: Subscription,
+    partition: number,
+    offsets: readonly number[],
+    how: SettleHow,
+    now: number,
+    reason?: string,
+    error?: string,
+    due = 0,
+    counted: number = COUNTED.none,
+  ): void {
+    for (let from = 0; from < offsets.length;) {
+      const { ranges, next } = toRanges(partition, offsets, from);
+      from = next;
+      const entry: SettleEntry = {
+        type: 'settle',
+        topicId: subscription.topic.id,
+        subscriptionId: subscription.id,
+        how,
+        counted,
+        at: now,
+        due,
+        ranges,
+      };
+      if (reason !== undefined) entry.reason = reason;
+      if (error !== undefined) entry.error = error.slice(0, this.#shard.limits.maxErrorText);
+      this.#shard.record(entry);
+    }
+    this.#feeds.touch(subscription);
+  }
+}
+
+/** Ascending offsets as ranges, as many as fit into one entry. */
+export function toRanges(
+  partition: number,
+  offsets: readonly number[],
+  from: number,
+): { ranges: OffsetRange[]; next: number } {
+  const ranges: OffsetRange[] = [];
+  let at = from;
+  while (at < offsets.length) {
+    const offset = offsets[at];
+    if (offset === undefined) break;
+    const last = ranges.at(-1);
+    if (last !== undefined && last.offset + last.count === offset) last.count++;
+    else {
+      if (ranges.length === 10_000) break;
+      ranges.push({ partition, offset, count: 1 });
+    }
+    at++;
+  }
+  return { ranges, next: at };
+}
+
+/** How long a message waits after its n-th failed attempt. `chance` in [0, 1). */
+export function backoffMs(
+  backoff: { type: string; minMs: number; maxMs: number; jitter: boolean },
+  attempts: number,
+  chance: number,
+): number {
+  if (backoff.type === 'none') return 0;
+  const factor = backoff.type === 'fixed' ? 1 : backoff.type === 'linear' ? attempts : 2 ** Math.min(attempts - 1, 52);
+  const wait = Math.min(backoff.minMs * factor, backoff.maxMs);
+  return Math.round(backoff.jitter ? wait * (0.5 + chance / 2) : wait);
+}

@@ -1,0 +1,89 @@
+import type { LeaseRange } from '../../core/session.ts';
+import type { Feed, Feeds } from './feeds.ts';
+import type { Returns } from './returns.ts';
+import type { Shard } from './shard.ts';
+
+/** So many leases are looked through together, at most every LEASE_CHECK_MS. */
+const MANY_LEASES = 1000;
+const LEASE_CHECK_MS = 100;
+const TIMER_BATCH = 10_000;
+
+/** Wakes delayed messages, expires old ones and ends leases, each at its time. */
+export class Timekeeper {
+  readonly #shard: Shard;
+  readonly #feeds: Feeds;
+  readonly #returns: Returns;
+
+  constructor(shard: Shard, feeds: Feeds, returns: Returns) {
+    this.#shard = shard;
+    this.#feeds = feeds;
+    this.#returns = returns;
+  }
+
+  /** Does what is due. */
+  run(feed: Feed): void {
+    const now = this.#shard.clock.now();
+    const { subscription } = feed;
+    subscription.backlogs.forEach((backlog, partition) => {
+      if (backlog.nextDue() <= now)
+        this.#returns.record(subscription, partition, backlog.takeDue(now, TIMER_BATCH), 'ready', now);
+      if (backlog.nextExpiry() <= now) {
+        const expired = backlog.takeExpired(now, TIMER_BATCH);
+        feed.counters.expired += expired.length;
+        this.#returns.record(subscription, partition, expired, 'gone', now, 'expired');
+      }
+    });
+    if (feed.leaseBound <= now) this.#endLeases(feed, now);
+  }
+
+  /** Looks through the leases for those that are over. What is left gives the next bound. */
+  #endLeases(feed: Feed, now: number): void {
+    let bound = Infinity;
+    let leases = 0;
+    feed.subscription.backlogs.forEach((backlog, partition) => {
+      const over: number[] = [];
+      for (const [offset, lease] of backlog.leases()) {
+        leases++;
+        if (lease.deadline > now) bound = Math.min(bound, lease.deadline);
+        else {
+          over.push(offset);
+          this.#tellLost(lease.consumer, { partition, offset, count: 1, token: lease.token });
+        }
+      }
+      if (over.length > 0)
+        this.#returns.settleAs(
+          feed.subscription,
+          partition,
+          over.sort((a, b) => a - b),
+          'attempt',
+          'its lease ended before it was settled',
+        );
+    });
+    feed.leaseBound = leases > MANY_LEASES ? Math.max(bound, now + LEASE_CHECK_MS) : bound;
+  }
+
+  #tellLost(consumerId: number, lease: LeaseRange): void {
+    const consumer = this.#feeds.consumer(consumerId);
+    if (consumer === undefined) return;
+    const gone = (): void => consumer.sink.lost?.([lease]);
+    this.#shard.gate.hold(this.#shard.sequence, 'fsync', gone, () => {});
+  }
+
+  /** Makes an appointment for the next thing that will be due. */
+  setWake(feed: Feed): void {
+    let next = feed.leaseBound;
+    for (const backlog of feed.subscription.backlogs) next = Math.min(next, backlog.nextDue(), backlog.nextExpiry());
+    const { policy } = feed.subscription;
+    if (
+      policy.consumeRate !== null &&
+      feed.limiter !== null &&
+      feed.consumers.some((consumer) => consumer.credit > 0)
+    ) {
+      const now = this.#shard.clock.now();
+      const wait = feed.limiter.waitMs(1, now);
+      if (wait > 0) next = Math.min(next, now + Math.max(1, Math.ceil(wait)));
+    }
+    if (next === Infinity) this.#shard.agenda.cancel(`feed:${feed.subscription.id}`);
+    else this.#shard.agenda.set(`feed:${feed.subscription.id}`, next, () => this.#feeds.touch(feed.subscription));
+  }
+}
