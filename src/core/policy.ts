@@ -9,6 +9,12 @@ import type { Headers } from './records.ts';
 /** How safe a confirm is. `fsync` survives power loss, `write` a crash of the process, `memory` neither. */
 export type Durability = 'fsync' | 'write' | 'memory';
 
+/** Of two levels the one that survives more. */
+export function safer(a: Durability, b: Durability): Durability {
+  if (a === 'fsync' || b === 'fsync') return 'fsync';
+  return a === 'write' || b === 'write' ? 'write' : 'memory';
+}
+
 /** What happens to a publish that would go over a limit of the topic. */
 export type Overflow = 'reject' | 'block' | 'drop-oldest' | 'dead-letter-oldest';
 

@@ -236,8 +236,9 @@ test('a failed message waits for its backoff, and after the last attempt lies in
   const worker = await Worker.start(bench, 'q');
   for (const attempt of [1, 2, 3]) {
     const [message] = worker.take();
-    assert.equal(message?.attempt, attempt);
-    await message?.release();
+    assert.ok(message);
+    assert.equal(message.attempt, attempt);
+    await message.release();
     await bench.advance(999);
     assert.equal(worker.got.length, 0);
     await bench.advance(1);

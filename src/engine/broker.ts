@@ -192,10 +192,10 @@ export class Broker {
     this.#state = 'closing';
     const { shard, publisher, dispatcher } = this.#parts;
     for (const session of this.#sessions) await session.close();
-    if (shard.failure === null) {
+    if (!shard.failed()) {
       await shard.settled();
       while (!this.#reclaimer.idle) await new Promise<void>((resolve) => setImmediate(resolve));
-      if (shard.failure === null) await this.#reclaimer.checkpoint().catch((error: unknown) => shard.fail(error));
+      if (!shard.failed()) await this.#reclaimer.checkpoint().catch((error: unknown) => shard.fail(error));
     }
     await shard.close();
     for (const topic of shard.state.topics.values())

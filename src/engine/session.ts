@@ -68,8 +68,9 @@ export class ShardSession implements Session {
   async settle(settlements: Settlement[]): Promise<SettleReceipt> {
     this.#assertOpen();
     for (const settlement of settlements) this.#authorize('consume', { kind: 'topic', name: settlement.topic });
-    const receipt = this.#parts.settler.settle(this.#namespace, settlements);
-    return this.#parts.shard.durable(receipt);
+    const { settler, shard } = this.#parts;
+    const receipt = settler.settle(this.#namespace, settlements);
+    return shard.durable(receipt, settler.levelOf(this.#namespace, settlements));
   }
 
   async commit(transaction: Transaction): Promise<PublishReceipt[]> {

@@ -89,7 +89,7 @@ export class State {
 
   routersOf(namespace: string): Map<string, Router> {
     let routers = this.routers.get(namespace);
-    if (routers === undefined) this.routers.set(namespace, (routers = new Map()));
+    if (routers === undefined) this.routers.set(namespace, (routers = new Map<string, Router>()));
     return routers;
   }
 
@@ -353,7 +353,7 @@ export class State {
       case 'cursor': {
         const name = scoped(entry.namespace, entry.cursor);
         let positions = this.cursors.get(name);
-        if (positions === undefined) this.cursors.set(name, (positions = new Map()));
+        if (positions === undefined) this.cursors.set(name, (positions = new Map<string, CursorPosition>()));
         const { topicId, partition, offset, metadata } = entry;
         positions.set(`${topicId}/${partition}`, { topicId, partition, offset, metadata });
         return;
@@ -447,7 +447,7 @@ function capLeases(topic: Topic, leaseCapAt: number, sequence: number): void {
     for (const backlog of subscription.backlogs) {
       if (backlog.leased.size === 0) continue;
       topic.changed = sequence;
-      for (const [offset, lease] of [...backlog.leases()]) {
+      for (const [offset, lease] of backlog.leases()) {
         if (lease.kind === 0 && lease.deadline > leaseCapAt) backlog.extend(offset, 1, leaseCapAt);
       }
     }

@@ -114,7 +114,7 @@ export class Bodies {
 
   async #readHot(topic: Topic, index: number, place: HotPlace, from: number, to: number): Promise<BodyRun | undefined> {
     try {
-      const found = await this.#shard.journal.read(place.position as never, place.bytes);
+      const found = await this.#shard.journal.read(place.position, place.bytes);
       return this.#cut(found, 0, place.base, from, to);
     } catch (error) {
       // It may have moved to a cold block, or gone, while the disk was busy.

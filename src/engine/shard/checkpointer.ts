@@ -134,7 +134,7 @@ export class Checkpointer {
       if (base === null || state.changed > base.from)
         add({ kind: 'globals', reflects: this.#shard.sequence, data: state.encodeGlobals() });
       const written = new Set<number>();
-      for (const id of [...state.topics.keys()]) {
+      for (const id of state.topics.keys()) {
         const topic = state.topics.get(id);
         if (topic === undefined) continue;
         written.add(id);

@@ -11,7 +11,7 @@ import type {
 } from '../../core/session.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter } from '../routing/filter.ts';
-import { Router } from '../routing/router.ts';
+import type { Router } from '../routing/router.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Feeds } from './feeds.ts';
 import type { Settler } from './settler.ts';
@@ -20,6 +20,7 @@ import type { Shard } from './shard.ts';
 type Args<O extends keyof Operations> = Operations[O]['args'];
 type Result<O extends keyof Operations> = Operations[O]['result'];
 
+const KINDS: readonly string[] = ['queue', 'topic'];
 const STRUCTURAL_TOPIC = ['partitions'] as const;
 const STRUCTURAL_SUBSCRIPTION = ['order', 'priorities'] as const;
 
@@ -51,7 +52,7 @@ export class Definitions {
   declareTopic(namespace: string, args: Args<'declareTopic'>): Result<'declareTopic'> {
     const { name, kind } = args;
     this.#checkName(name, kind);
-    if (kind !== 'queue' && kind !== 'topic')
+    if (!KINDS.includes(kind))
       throw new RailheadError('INVALID', `A ${JSON.stringify(kind)} cannot be declared; write 'queue' or 'topic'.`);
     if (kind === 'topic' && args.subscription !== undefined) {
       throw new RailheadError(
@@ -68,7 +69,7 @@ export class Definitions {
     const topicId = state.nextTopicId;
     this.#shard.record({ type: 'topic', topicId, namespace, name, kind, policy, at });
     if (subscription !== undefined) {
-      const start = new Array<number>(policy.partitions).fill(0);
+      const start = Array.from({ length: policy.partitions }, () => 0);
       this.#shard.record({
         type: 'subscription',
         topicId,

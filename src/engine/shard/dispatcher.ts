@@ -96,7 +96,7 @@ export class Dispatcher {
 
   /** The subscription is gone. */
   drop(subscription: Subscription, reason: string): void {
-    for (const consumer of [...this.#feeds.consumersOf(subscription)]) {
+    for (const consumer of this.#feeds.consumersOf(subscription)) {
       consumer.closed = true;
       this.#feeds.forgetConsumer(consumer);
       consumer.outbox.clear();
@@ -350,9 +350,11 @@ export class Dispatcher {
       },
       () => {},
     );
-    if (loads.some((load) => load instanceof Promise)) {
-      Promise.all(loads).then(finish, (error: unknown) => this.#shard.fail(error));
-    } else finish(loads as BodyRun[][]);
+    const inMemory = loads.flatMap((load) => (load instanceof Promise ? [] : [load]));
+    if (inMemory.length === loads.length) finish(inMemory);
+    else {
+      Promise.all(loads.map((load) => Promise.resolve(load))).then(finish, (error: unknown) => this.#shard.fail(error));
+    }
   }
 
   #isSynced(topic: Topic, range: OffsetRange): boolean {

@@ -110,7 +110,6 @@ export class Planner {
     request: PublishRequest,
     now: number,
   ): (number | { partition: number; offset: number })[] | null {
-    let uniform = true;
     let partitionOfAll: number | undefined;
     const inBatch = new Map<string, number>();
     const roundRobin = request.partition ?? this.partitionFor(topic, undefined);
@@ -119,12 +118,10 @@ export class Planner {
       if (envelope.dedupeId !== undefined) {
         const seen = topic.dedupe.get(envelope.dedupeId);
         if (seen !== undefined && seen.at > oldest) {
-          uniform = false;
           return { partition: seen.partition, offset: seen.offset };
         }
         const twin = inBatch.get(envelope.dedupeId);
         if (twin !== undefined) {
-          uniform = false;
           return { partition: -1, offset: twin };
         }
         inBatch.set(envelope.dedupeId, i);
@@ -132,10 +129,9 @@ export class Planner {
       const partition =
         request.partition ?? (envelope.key === undefined ? roundRobin : this.partitionFor(topic, envelope.key));
       partitionOfAll ??= partition;
-      if (partition !== partitionOfAll) uniform = false;
       return partition;
     });
-    return uniform ? null : fates;
+    return fates.every((fate) => fate === partitionOfAll) ? null : fates;
   }
 
   #split(

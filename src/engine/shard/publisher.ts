@@ -1,5 +1,5 @@
 import { RailheadError } from '../../core/errors.ts';
-import type { Durability } from '../../core/policy.ts';
+import { type Durability, safer } from '../../core/policy.ts';
 import { asBuffer, type Envelope } from '../../core/records.ts';
 import type { MessageHistory, PublishReceipt, PublishRequest } from '../../core/session.ts';
 import type { PublishEntry, Target } from '../entries.ts';
@@ -475,10 +475,6 @@ function pushRuns(runs: NumberedRun[], target: Target, indexes: readonly number[
         first: index,
       });
   });
-}
-
-function safer(a: Durability, b: Durability): Durability {
-  return a === 'fsync' || b === 'fsync' ? 'fsync' : a === 'write' || b === 'write' ? 'write' : 'memory';
 }
 
 function notFound(name: string): RailheadError {

@@ -108,7 +108,7 @@ export class Reclaimer {
     const before = positionOf(upTo, 0);
     const blob = `cold-${this.#shard.sequence}-${upTo}`;
     const blocks = await this.#writeCold(blob, before);
-    if (this.#shard.failure !== null || this.#shard.closing) return;
+    if (this.#shard.stopped()) return;
     this.#shard.record({ type: 'moved', before, blob, blocks });
     await this.#shard.durable(null);
   }
@@ -118,7 +118,7 @@ export class Reclaimer {
     const blocks: ColdBlockRef[] = [];
     let at = 0;
     try {
-      for (const topic of [...this.#shard.state.topics.values()]) {
+      for (const topic of this.#shard.state.topics.values()) {
         for (let partition = 0; partition < topic.partitions.length; partition++) {
           for await (const block of this.#blocksOf(topic, partition, before)) {
             const { bytes, ...ref } = block;
@@ -165,7 +165,7 @@ export class Reclaimer {
       if (!this.#isAlive(topic, partition, entry.base, entry.base + entry.count)) continue;
       const found =
         this.#shard.recent.get(entry.position, entry.bytes) ??
-        (await this.#shard.journal.read(entry.position as Position, entry.bytes));
+        (await this.#shard.journal.read(entry.position, entry.bytes));
       if (parts.length === 0) from = entry.base;
       parts.push(found);
       bytes += found.byteLength;

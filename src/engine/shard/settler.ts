@@ -1,4 +1,5 @@
 import { RailheadError } from '../../core/errors.ts';
+import { type Durability, safer } from '../../core/policy.ts';
 import type { LeaseRange, SettleReceipt, Settlement, SubscriptionRef } from '../../core/session.ts';
 import { COUNTED, type OffsetRange } from '../entries.ts';
 import type { Subscription } from '../machine/topic.ts';
@@ -38,6 +39,14 @@ export class Settler {
     }
     this.#shard.endCommand();
     return { lost };
+  }
+
+  /** How durable the answer must be: as the safest of the topics says. */
+  levelOf(namespace: string, settlements: readonly Settlement[]): Durability {
+    let level: Durability = 'memory';
+    for (const { topic } of settlements)
+      level = safer(level, this.#shard.state.topicNamed(namespace, topic)?.policy.durability ?? 'fsync');
+    return level;
   }
 
   /** For transactions: throws LEASE_LOST unless every delivery is still leased. */

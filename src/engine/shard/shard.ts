@@ -98,6 +98,16 @@ export class Shard {
     return this.#closing;
   }
 
+  /** True once storage failed. A method, since it changes while a caller waits. */
+  failed(): boolean {
+    return this.#failure !== null;
+  }
+
+  /** True when nothing more may be decided: storage failed, or the broker closes. */
+  stopped(): boolean {
+    return this.#failure !== null || this.#closing;
+  }
+
   /** Rebuilds the state from the journal, after `after`, which checkpoints cover. */
   async recover(after: number): Promise<RecoveryReport> {
     const report = await this.journal.recover(after, (batch) => {

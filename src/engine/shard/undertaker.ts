@@ -55,13 +55,13 @@ export class Undertaker {
   }
 
   async #bury(): Promise<void> {
-    while (this.#queue.length > 0 && this.#shard.failure === null && !this.#shard.closing) {
+    while (this.#queue.length > 0 && !this.#shard.stopped()) {
       const deaths = this.#queue.splice(0, 256);
       for (const death of deaths) {
         const { subscription, partition, offset } = death;
         const load = this.#bodies.load(subscription.topic, partition, offset, offset + 1);
         const [body] = load instanceof Promise ? await load : load;
-        if (this.#shard.failure !== null || this.#shard.closing) return;
+        if (this.#shard.stopped()) return;
         this.#buryOne(death, body);
       }
       this.#shard.endCommand();
