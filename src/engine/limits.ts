@@ -34,7 +34,7 @@ export const DEFAULT_LIMITS: Limits = {
   coldCacheBytes: 16 << 20,
   reservedShare: 1 / 8,
   checkpointBytes: 48 << 20,
-  checkpointSliceBytes: 1 << 20,
+  checkpointSliceBytes: 128 << 10,
   coldBlockBytes: 128 << 10,
   parkedBytes: 64 << 20,
   parkMs: 30_000,

@@ -140,7 +140,7 @@ export class Checkpointer {
         written.add(id);
         if (base !== null && topic.changed <= base.from) continue;
         // Positions of entries that still gather are not known: they are appended first.
-        this.#shard.turn();
+        this.#shard.flush();
         if (this.#shard.failure !== null) throw this.#shard.failure;
         add({ kind: 'topic', reflects: this.#shard.sequence, data: topic.encode() });
         if (sliceBytes >= limits.checkpointSliceBytes) await flush();

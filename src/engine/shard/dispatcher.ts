@@ -71,12 +71,21 @@ export class Dispatcher {
     const feed = this.#feeds.of(consumer.subscription);
     const at = feed.consumers.indexOf(consumer);
     if (at >= 0) feed.consumers.splice(at, 1);
-    consumer.outbox.clear();
+    for (const { token, ranges } of consumer.outbox.clear()) this.#takeBack(consumer.subscription, token, ranges);
     if (how !== 'keep' && consumer.request.lease === 'session') this.#giveBackAll(consumer, how === 'crashed');
     this.#feeds.touch(consumer.subscription);
   }
 
-  /** Also those that were delivered but have not left yet. */
+  /** What was leased but had not left yet: the client never saw it, so it need not wait for the end of the lease. */
+  #takeBack(subscription: Subscription, token: number, ranges: readonly OffsetRange[]): void {
+    for (const { partition, offset, count } of ranges) {
+      const backlog = subscription.backlogs[partition];
+      const unseen: number[] = [];
+      for (let at = offset; at < offset + count; at++) if (backlog?.leaseOf(at)?.token === token) unseen.push(at);
+      this.#returns.settleAs(subscription, partition, unseen, 'uncounted', undefined);
+    }
+  }
+
   #giveBackAll(consumer: ConsumerState, crashed: boolean): void {
     const { subscription } = consumer;
     subscription.backlogs.forEach((backlog, partition) => {
@@ -318,7 +327,7 @@ export class Dispatcher {
   }
 
   #send({ consumer, topic, token, deadline, sequence, ranges }: Planned): void {
-    const outgoing = consumer.outbox.push();
+    const outgoing = consumer.outbox.push(token, ranges);
     let needed = sequence;
     const loads = ranges.map((range) =>
       this.#bodies.load(topic, range.partition, range.offset, range.offset + range.count),

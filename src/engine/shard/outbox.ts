@@ -1,7 +1,10 @@
 import type { DeliveryRun, DeliverySink } from '../../core/session.ts';
+import type { OffsetRange } from '../entries.ts';
 
 /** One delivery on its way out. It leaves when its bodies are loaded and the gate has opened. */
 export interface Outgoing {
+  readonly token: number;
+  readonly ranges: readonly OffsetRange[];
   runs: DeliveryRun[] | null;
   open: boolean;
 }
@@ -20,8 +23,8 @@ export class Outbox {
     return this.#waiting.length === 0;
   }
 
-  push(): Outgoing {
-    const outgoing: Outgoing = { runs: null, open: false };
+  push(token: number, ranges: readonly OffsetRange[]): Outgoing {
+    const outgoing: Outgoing = { token, ranges, runs: null, open: false };
     this.#waiting.push(outgoing);
     return outgoing;
   }
@@ -42,7 +45,10 @@ export class Outbox {
     if (runs.length > 0) this.#sink.deliver(runs);
   }
 
-  clear(): void {
+  /** Empties it and returns what will never leave. */
+  clear(): readonly Outgoing[] {
+    const unsent = this.#waiting;
     this.#waiting = [];
+    return unsent;
   }
 }

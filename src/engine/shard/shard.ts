@@ -193,6 +193,11 @@ export class Shard {
     if (this.#writer.byteLength + need > this.#maxBatchBytes) this.#append();
   }
 
+  /** A turn now, if anything gathers: afterwards the positions of all entries are known. */
+  flush(): void {
+    if (this.#writer.count > 0) this.turn();
+  }
+
   turn(): void {
     this.#turnDue = false;
     if (this.#failure !== null) return;
