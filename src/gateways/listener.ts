@@ -10,7 +10,7 @@ export interface ListenerLimits {
   maxConnections: number;
   /** Of these, not logged in yet. Default 512. */
   maxUnauthenticated: number;
-  /** From the first byte of the connection (TLS included) to the login. Default 10,000. */
+  /** From the accepted connection (TLS included) to the login. Default 10,000. */
   handshakeMs: number;
 }
 
@@ -32,6 +32,8 @@ export interface ListenerOptions {
   limits?: Partial<ListenerLimits>;
   /** Given: all TCP connections are TLS, and nothing else is understood. Unix sockets never are. */
   tls?: TlsOptions;
+  /** Neither it nor its connections keep the process alive. Default false. */
+  background?: boolean;
 }
 
 /** How long a connection that was told to end may take to send what it owes. */
@@ -84,6 +86,7 @@ export class Listener {
     });
     // Later ones (out of file descriptors) concern one connection that never came to be.
     server.on('error', () => {});
+    if (this.#options.background === true) server.unref();
     this.#servers.add(server);
     if ('path' in address) {
       await chmod(address.path, 0o600);
@@ -117,6 +120,7 @@ export class Listener {
 
   #admit(raw: Socket, local: boolean): void {
     raw.on('error', () => raw.destroy());
+    if (this.#options.background === true) raw.unref();
     if (
       this.#closed ||
       this.#accepted.size >= this.#limits.maxConnections ||

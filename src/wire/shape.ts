@@ -56,10 +56,6 @@ export function oneOf<const T extends string>(...allowed: T[]): Check<T> {
   };
 }
 
-export function constant<const T extends boolean | string>(allowed: T): Check<T> {
-  return (value, at) => (value === allowed ? allowed : refuse(at, value, JSON.stringify(allowed)));
-}
-
 export function nullable<T>(check: Check<T>): Check<T | null> {
   return (value, at) => (value === null ? null : check(value, at));
 }

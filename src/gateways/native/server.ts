@@ -25,6 +25,8 @@ export interface NativeGatewayOptions {
   report?: (error: unknown) => void;
 }
 
+const DEFAULT_GRACE_MS = 5_000;
+
 interface Open {
   connection: NativeConnection;
   principal: string;
@@ -94,12 +96,20 @@ export class NativeGateway implements Gateway {
     return client;
   }
 
-  /** Drains every connection. Resolves when their sessions have given everything back. */
-  async close(
-    reason = new RailheadError('CLOSED', 'The broker is closing. Connect again when it is back.'),
-  ): Promise<void> {
+  /**
+   * Answers what every connection has asked, for at most `graceMs` (default 5,000), and ends them. Resolves when their
+   * sessions have given everything back.
+   */
+  async close(graceMs = DEFAULT_GRACE_MS): Promise<void> {
+    const reason = new RailheadError('CLOSED', 'The broker is closing. Connect again when it is back.');
     for (const connection of this.#connections.keys()) connection.close(reason);
-    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    if (this.#connections.size === 0) return;
+    const { clock } = this.#options;
+    const cancel = clock.timer(clock.now() + graceMs, () => {
+      for (const connection of this.#connections.keys()) connection.abort(reason);
+    });
+    await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    cancel();
   }
 
   #handleOwn(socket: Duplex, who: { address: string; local: boolean; loopback: boolean; secure: boolean }): void {

@@ -91,7 +91,7 @@ export class NativeConnection implements GatewayConnection {
         for (const consumer of this.#waiting) consumer.pump();
       },
       onOverflow: () =>
-        this.#fail(
+        this.abort(
           new RailheadError(
             'SLOW_CONSUMER',
             `More than ${context.limits.maxOutputBytes} bytes wait for this client. Read faster, or ask for less at once.`,
@@ -110,7 +110,7 @@ export class NativeConnection implements GatewayConnection {
 
   /** Answers what was read, says why, and ends. */
   close(reason: RailheadError): void {
-    if (this.#state.name === 'hello' || this.#state.name === 'login') this.#fail(reason);
+    if (this.#state.name === 'hello' || this.#state.name === 'login') this.abort(reason);
     if (this.#state.name !== 'open') return;
     const { session } = this.#state;
     this.#frames.stop();
@@ -126,8 +126,15 @@ export class NativeConnection implements GatewayConnection {
 
   /** The client came back on another connection: ends this one at once. Resolves when its messages are given back. */
   async supersede(): Promise<void> {
-    this.#fail(new RailheadError('CLOSED', 'The client has connected again.'));
+    this.abort(new RailheadError('CLOSED', 'The client has connected again.'));
     await this.#released;
+  }
+
+  /** Says why and ends at once, with what is unanswered. */
+  abort(reason: RailheadError): void {
+    if (this.#state.name === 'ended') return;
+    if (this.#state.name === 'open') this.#release(this.#state.session);
+    this.#end(reason);
   }
 
   // ---- Reading ----------------------------------------------------------------------------------------------------
@@ -138,7 +145,7 @@ export class NativeConnection implements GatewayConnection {
       this.#frames.push(chunk);
     } catch (error) {
       if (!(error instanceof RailheadError)) this.#context.report(error);
-      this.#fail(asRailheadError(error));
+      this.abort(asRailheadError(error));
     }
     this.#buffer = undefined;
     this.#hold = undefined;
@@ -329,12 +336,12 @@ export class NativeConnection implements GatewayConnection {
         intervalMs: this.#context.limits.heartbeatMs,
         beat: () => this.#beat(),
         dead: () =>
-          this.#fail(new RailheadError('CONNECTION_LOST', 'Nothing came from the client for three heartbeats.')),
+          this.abort(new RailheadError('CONNECTION_LOST', 'Nothing came from the client for three heartbeats.')),
       });
       this.#socket.resume();
     } catch (error) {
       if (!(error instanceof RailheadError)) this.#context.report(error);
-      this.#fail(asRailheadError(error));
+      this.abort(asRailheadError(error));
     }
   }
 
@@ -349,13 +356,6 @@ export class NativeConnection implements GatewayConnection {
 
   #endIfDrained(): void {
     if (this.#state.name === 'draining' && this.#requests === 0) this.#end(this.#state.reason);
-  }
-
-  /** Ends at once, with what is unanswered. */
-  #fail(reason: RailheadError): void {
-    if (this.#state.name === 'ended') return;
-    if (this.#state.name === 'open') this.#release(this.#state.session);
-    this.#end(reason);
   }
 
   #end(reason: RailheadError): void {

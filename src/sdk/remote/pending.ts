@@ -8,13 +8,14 @@ import type {
   SettleReceipt,
   Transaction,
 } from '../../core/session.ts';
-import { writeIdData } from '../../wire/data.ts';
+import type { ByteReader } from '../../wire/byte-reader.ts';
+import { packData, readData, writeIdData } from '../../wire/data.ts';
+import { fromWireError } from '../../wire/errors.ts';
 import { FRAME, FRAME_OVERHEAD_BYTES } from '../../wire/frames.ts';
 import type { Output } from '../../wire/output.ts';
-import { writePublish } from '../../wire/publish.ts';
-import { packData } from '../../wire/data.ts';
+import { readReceipt, writePublish } from '../../wire/publish.ts';
 import { REPEATABLE } from '../../wire/requests.ts';
-import { MAX_SETTLEMENTS, writeSettle } from '../../wire/settle.ts';
+import { MAX_SETTLEMENTS, readSettled, writeSettle } from '../../wire/settle.ts';
 
 interface Common {
   /** 0 until it is in the table of pending requests. */
@@ -166,6 +167,40 @@ export function isRepeatable(pending: Pending): boolean {
     case 'settle':
     case 'consume':
     case 'close':
+      return true;
+  }
+}
+
+/** Gives an answer to the one who waits for it. False when it is not an answer to that kind of request. */
+export function answer(pending: Pending, type: number, fields: ByteReader): boolean {
+  if (type === FRAME.FAILED) {
+    pending.reject(fromWireError(readData(fields)));
+    return true;
+  }
+  switch (pending.kind) {
+    case 'publish':
+      if (type !== FRAME.PUBLISHED) return false;
+      pending.resolve(readReceipt(fields));
+      return true;
+    case 'settle': {
+      if (type !== FRAME.SETTLED) return false;
+      const { lost } = readSettled(fields);
+      pending.resolve({ lost: pending.lost.length === 0 ? lost : [...pending.lost, ...lost] });
+      return true;
+    }
+    case 'commit':
+      if (type !== FRAME.COMMITTED) return false;
+      // Made by the broker from the type of the port.
+      pending.resolve(readData(fields) as PublishReceipt[]);
+      return true;
+    case 'request':
+      if (type !== FRAME.RESULT) return false;
+      pending.resolve(readData(fields));
+      return true;
+    case 'consume':
+    case 'close':
+      if (type !== FRAME.DONE) return false;
+      pending.resolve();
       return true;
   }
 }

@@ -1,17 +1,9 @@
-import type { Consumer, ConsumeRequest, DeliverySink, LeaseRange } from '../../core/session.ts';
+import type { Consumer, ConsumeRequest, DeliverySink } from '../../core/session.ts';
 
 /** What a consumer asks of its session. */
 export interface ConsumerHost {
   giveCredit(consumer: RemoteConsumer, messages: number): void;
   closeConsumer(consumer: RemoteConsumer, release: boolean): Promise<void>;
-}
-
-/** A lease that this client holds and has not settled. */
-export interface HeldLease {
-  readonly consumer: RemoteConsumer;
-  readonly range: LeaseRange;
-  /** Of the range, not settled yet. */
-  remaining: number;
 }
 
 /** A consumer as its user has it. It outlives a connection: a new one starts it again with the credit it had left. */

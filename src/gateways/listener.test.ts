@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { test, type TestContext } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { ManualClock } from '../core/clock.ts';
+import type { RailheadError } from '../core/errors.ts';
+import type { Gateway, GatewayConnection, Peer } from './gateway.ts';
+import { Listener, type ListenerOptions } from './listener.ts';
+
+/** Logs everybody in who says `login`, echoes, and says the reason when it closes. */
+class Echo implements Gateway {
+  readonly peers: Peer[] = [];
+  readonly reasons: RailheadError[] = [];
+  deaf = false;
+
+  handle(socket: Duplex, peer: Peer): GatewayConnection {
+    this.peers.push(peer);
+    socket.on('data', (chunk: Buffer) => {
+      if (chunk.toString() === 'login') peer.authenticated();
+      socket.write(chunk);
+    });
+    return {
+      close: (reason) => {
+        this.reasons.push(reason);
+        if (!this.deaf) socket.end(`bye ${reason.code}`);
+      },
+    };
+  }
+}
+
+async function listening(t: TestContext, options: Partial<ListenerOptions> = {}) {
+  const clock = new ManualClock();
+  const gateway = new Echo();
+  const listener = new Listener({ gateway, clock, ...options });
+  const address = await listener.listen({ host: '127.0.0.1', port: 0 });
+  const port = 'port' in address ? address.port : 0;
+  const sockets: Socket[] = [];
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    await listener.close();
+  });
+  const join = (): Socket => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    sockets.push(socket);
+    return socket;
+  };
+  return { clock, gateway, listener, port, join };
+}
+
+function said(socket: Socket, text: string): Promise<string> {
+  if (text !== '') socket.write(text);
+  return new Promise((resolve) => socket.once('data', (chunk: Buffer) => resolve(chunk.toString())));
+}
+
+const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
+
+test('a connection over TCP reaches the gateway with where it comes from', async (t) => {
+  const { gateway, join } = await listening(t);
+  assert.equal(await said(join(), 'login'), 'login');
+  const peer = gateway.peers[0];
+  assert.match(peer?.address ?? '', /^127\.0\.0\.1:\d+$/);
+  assert.deepEqual([peer?.local, peer?.loopback, peer?.secure], [false, true, false]);
+});
+
+test('a Unix socket is for its owner only', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'railhead-listener-'));
+  t.after(() => rm(dir, { recursive: true }));
+  const gateway = new Echo();
+  const listener = new Listener({ gateway, clock: new ManualClock() });
+  const path = join(dir, 'socket');
+  assert.deepEqual(await listener.listen({ path }), { path });
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  const socket = connect(path);
+  assert.equal(await said(socket, 'login'), 'login');
+  assert.deepEqual([gateway.peers[0]?.local, gateway.peers[0]?.address], [true, 'unix']);
+  const gone = closed(socket);
+  await listener.close();
+  await gone;
+});
+
+test('an address that is taken is an error that names it', async (t) => {
+  const { port } = await listening(t);
+  const second = new Listener({ gateway: new Echo(), clock: new ManualClock() });
+  await assert.rejects(second.listen({ host: '127.0.0.1', port }), {
+    code: 'CONFIG',
+    message: new RegExp(`127\\.0\\.0\\.1:${port}`),
+  });
+});
+
+test('who does not log in within 10 s is told so; who does, stays', async (t) => {
+  const { clock, gateway, join } = await listening(t);
+  const idle = join();
+  const good = join();
+  await said(idle, 'hello');
+  await said(good, 'login');
+  clock.advance(9_999);
+  assert.equal(gateway.reasons.length, 0);
+  const word = said(idle, '');
+  clock.advance(1);
+  assert.equal(await word, 'bye TIMEOUT');
+  assert.deepEqual(
+    gateway.reasons.map((reason) => reason.code),
+    ['TIMEOUT'],
+  );
+  assert.equal(await said(good, 'still here'), 'still here');
+});
+
+test('connections over the limit are closed, and a place that becomes free is given again', async (t) => {
+  const { join, listener } = await listening(t, { limits: { maxConnections: 2 } });
+  const first = join();
+  await said(first, 'login');
+  await said(join(), 'login');
+  await closed(join());
+  first.destroy();
+  for (;;) {
+    if (listener.connections < 2) break;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(await said(join(), 'login'), 'login');
+});
+
+test('strangers are limited more than those who have logged in', async (t) => {
+  const { join } = await listening(t, { limits: { maxUnauthenticated: 1 } });
+  const first = join();
+  await said(first, 'hello');
+  await closed(join());
+  await said(first, 'login');
+  assert.equal(await said(join(), 'hello'), 'hello');
+});
+
+test('with TLS nothing else is understood, and the time to log in includes the handshake', async (t) => {
+  const file = (name: string): Promise<Buffer> =>
+    readFile(new URL(`../../test/fixtures/tls/localhost.${name}`, import.meta.url));
+  const [key, cert] = [await file('key'), await file('crt')];
+  const { clock, gateway, port, join } = await listening(t, { tls: { key, cert } });
+  const secure = connectTls({ port, host: '127.0.0.1', ca: cert, servername: 'localhost' });
+  t.after(() => secure.destroy());
+  assert.equal(await said(secure, 'login'), 'login');
+  assert.equal(gateway.peers[0]?.secure, true);
+  const plain = join();
+  plain.write('login'.repeat(100));
+  await closed(plain);
+  assert.equal(gateway.peers.length, 1);
+  const silent = join();
+  await new Promise((resolve) => silent.once('connect', resolve));
+  // Until the listener has it too.
+  while (clock.nextTimer() === undefined) await new Promise((resolve) => setImmediate(resolve));
+  const gone = closed(silent);
+  clock.advance(10_000);
+  await gone;
+});
+
+test('closing tells every connection why, and cuts those that do not go', async (t) => {
+  const { clock, gateway, listener, join } = await listening(t);
+  const polite = join();
+  await said(polite, 'login');
+  const word = said(polite, '');
+  const closing = listener.close(3_000);
+  assert.equal(await word, 'bye CLOSED');
+  await closing;
+
+  const other = await listening(t);
+  other.gateway.deaf = true;
+  const stuck = other.join();
+  await said(stuck, 'login');
+  const gone = closed(stuck);
+  const cut = other.listener.close(3_000);
+  other.clock.advance(3_000);
+  await Promise.all([gone, cut]);
+  assert.equal(other.gateway.reasons[0]?.code, 'CLOSED');
+  assert.equal(gateway.reasons.length, 1);
+  assert.equal(clock.nextTimer(), undefined);
+});
