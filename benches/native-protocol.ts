@@ -140,6 +140,7 @@ async function consuming(session: RemoteSession, ms: number): Promise<number> {
   let ranges: { partition: number; offset: number; count: number; token: number }[] = [];
   let over = false;
   const flush = (): void => {
+    if (over) return;
     const sent = ranges;
     ranges = [];
     void session.settle([{ topic: 'bench', subscription: 'bench', action: 'ack', ranges: sent }]).then(() => {
