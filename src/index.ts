@@ -2,7 +2,27 @@
 
 export { connect } from './sdk/connect.ts';
 export type { ConnectOptions } from './sdk/connect.ts';
-// `open` goes here: `const { openBroker } = await import('./server/open.ts')`, so that a remote client never loads the broker.
+
+import type { Rail as OpenRail } from './sdk/rail.ts';
+import type { OpenOptions } from './server/open.ts';
+export type { OpenOptions };
+
+/**
+ * Opens the broker of a directory. The first process owns it and runs the broker; others that open the same directory
+ * join the first without being told, and one of them takes over when it dies or closes. Several `open` of a directory
+ * in one process share its broker.
+ *
+ * An idle rail does not keep the process alive, a worker does. What was confirmed is safe however the process ends.
+ *
+ * @throws FORMAT_TOO_NEW, JOURNAL_CORRUPT, STORAGE_FAILED when nobody owns the directory and this process cannot;
+ * CONNECTION_LOST when somebody does and cannot be reached; NOT_FOUND with `own: false` when there is no directory.
+ * @example const rail = await open({ dir: './data' })
+ */
+export async function open(options: OpenOptions): Promise<OpenRail> {
+  // Loaded when used: a client of a server never loads the broker.
+  const embedded = await import('./server/open.ts');
+  return embedded.open(options);
+}
 
 export { defineQueue, defineTopic } from './sdk/define.ts';
 export type { BodyOptions, QueueDefinition, QueueOptions, TopicDefinition, TopicOptions } from './sdk/define.ts';
