@@ -484,8 +484,7 @@ test('an unknown route is NOT_FOUND and names the list of routes', async (t) => 
 });
 
 test('with a login, every route under /api wants it, before the body is read; probes do not', async (t) => {
-  let refusedLogins = 0;
-  const { call, session, connected } = rig(t, { authenticator: oneToken, onRefusedLogin: () => refusedLogins++ });
+  const { call, session, connected } = rig(t, { authenticator: oneToken });
   for (const { spec } of ROUTES) {
     const path = `/api/v1${spec.path.replaceAll(/\{\w+\}/g, 'x')}`;
     assert.equal(
@@ -494,7 +493,6 @@ test('with a login, every route under /api wants it, before the body is read; pr
       path,
     );
   }
-  assert.equal(refusedLogins, ROUTES.length);
   assert.deepEqual(session.calls, []);
   assert.equal((await call('GET', '/healthz')).status, 200);
   assert.equal((await call('GET', '/readyz')).status, 200);

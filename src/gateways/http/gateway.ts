@@ -22,8 +22,6 @@ export interface HttpGatewayOptions {
   allowedHosts: readonly string[];
   /** A failure that is a bug of ours, for the log. */
   onBug: (error: unknown) => void;
-  /** A login that was refused, for the log. */
-  onRefusedLogin?: () => void;
 }
 
 const HEADERS = {
@@ -127,12 +125,7 @@ export class HttpGateway {
   /** Before a byte of the body is read. */
   async #login(header: string | undefined): Promise<Principal> {
     const token = header === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(header)?.[1];
-    try {
-      return await this.#options.authenticator.authenticate(token === undefined ? undefined : { token });
-    } catch (error) {
-      this.#options.onRefusedLogin?.();
-      throw error;
-    }
+    return this.#options.authenticator.authenticate(token === undefined ? undefined : { token });
   }
 
   /** A form or text/plain could come from any web page without asking; JSON makes a browser ask first. */

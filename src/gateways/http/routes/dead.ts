@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RailheadError } from '../../../core/errors.ts';
 import type { MessageId, Session, SubscriptionRef } from '../../../core/session.ts';
 import { JsonText, messageSchema, peekedSchema, recordOf, showPeeked } from '../messages.ts';
 import { filterSchema } from '../options.ts';
@@ -24,13 +25,24 @@ const progress = z.object({
 });
 const choice = { ids: ids.optional(), filter: filterSchema.optional(), limit: z.int().min(1).optional() };
 
-/** The queue that the dead letters of a subscription go to, as a reference. */
+/** The queue that the dead letters of a subscription go to. It is made with the first one. */
 async function deadLetters(session: Session, ref: SubscriptionRef): Promise<SubscriptionRef> {
   const topic = await session.request('describeTopic', { name: ref.topic });
   const own =
     topic.subscriptions.find(({ subscription }) => subscription === ref.subscription)?.policy ?? topic.subscription;
-  const queue = own?.deadLetter ?? `${ref.subscription}.dead`;
+  const queue =
+    own?.deadLetter ?? (topic.kind === 'queue' ? `${ref.topic}.dead` : `${ref.topic}.${ref.subscription}.dead`);
   return { topic: queue, subscription: queue };
+}
+
+/** Nothing has died yet: then there is no queue for it either. */
+async function orNone<T>(work: Promise<T>, none: T): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (RailheadError.is(error, 'NOT_FOUND')) return none;
+    throw error;
+  }
 }
 
 export const deadRoutes: Route[] = [
@@ -46,11 +58,8 @@ export const deadRoutes: Route[] = [
       result: z.object({ queue: z.string(), messages: z.array(peekedSchema) }),
       handle: async ({ session, params: ref, query: { after, limit } }) => {
         const dead = await deadLetters(session, ref);
-        const { messages } = await session.request('peek', {
-          ...dead,
-          limit: limit ?? 10,
-          ...(after !== undefined && { after }),
-        });
+        const page = { ...dead, limit: limit ?? 10, ...(after !== undefined && { after }) };
+        const { messages } = await orNone(session.request('peek', page), { messages: [] });
         return new JsonText(
           `{"queue":${JSON.stringify(dead.topic)},"messages":[${messages.map(showPeeked).join(',')}]}`,
         );

@@ -1,0 +1,8 @@
+/**
+ * `railhead/server`: a broker with its protocols, started from code.
+ *
+ * @module
+ */
+export { startServer, type RunningServer, type ServerOptions } from './server.ts';
+export type { ServerConfig, ServerConfigInput, UserConfig } from './settings.ts';
+export { RailheadError, type ErrorCode } from '../core/errors.ts';

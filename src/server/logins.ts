@@ -1,0 +1,28 @@
+import type { Authenticator } from '../core/auth.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from './log.ts';
+
+const QUIET_MS = 1_000;
+
+/** Logs refused logins, at most one line a second: a flood of them must not become a flood of lines. Never what was shown. */
+export function loggedLogins(authenticator: Authenticator, log: Logger, clock: Clock): Authenticator {
+  let refused = 0;
+  let quietUntil = 0;
+  return {
+    required: authenticator.required,
+    async authenticate(credentials) {
+      try {
+        return await authenticator.authenticate(credentials);
+      } catch (error) {
+        refused++;
+        if (clock.now() >= quietUntil) {
+          quietUntil = clock.now() + QUIET_MS;
+          const method = credentials === undefined ? 'none' : 'token' in credentials ? 'token' : 'password';
+          log.warn({ method, refused }, 'a login was refused');
+          refused = 0;
+        }
+        throw error;
+      }
+    },
+  };
+}

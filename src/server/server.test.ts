@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { Agent, get } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { pino } from 'pino';
+import { RailheadError } from '../core/errors.ts';
+import { connect } from '../sdk/connect.ts';
+import { Rail } from '../sdk/rail.ts';
+import { connectRemote } from '../sdk/remote/remote-session.ts';
+import { FileBlobs } from '../storage/blobs.ts';
+import { FileJournal } from '../storage/journal/file-journal.ts';
+import { MemoryDisk } from '../storage/memory/memory-disk.ts';
+import { startServer, type RunningServer, type ServerConfigInput } from './index.ts';
+import { hashToken } from './users.ts';
+import { socketPathOf } from './socket.ts';
+
+const TLS = join(import.meta.dirname, '../../test/fixtures/tls');
+const TOKEN = 'rh_a-token-for-this-test-only';
+
+async function directory(t: TestContext, ...more: string[]): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'railhead-server-'));
+  // After the servers that use it: hooks run in the order in which they were given.
+  t.after(async () => {
+    for (const server of running.get(t) ?? []) await server.close();
+    await rm(made, { recursive: true, force: true });
+  });
+  return join(made, ...more);
+}
+
+const running = new WeakMap<TestContext, RunningServer[]>();
+
+async function start(t: TestContext, config: ServerConfigInput, lines: string[] = []): Promise<RunningServer> {
+  const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
+  const server = await startServer(
+    { port: 0, drainTimeout: '2s', journal: { segmentSize: '1MiB' }, ...config },
+    { log },
+  );
+  running.set(t, [...(running.get(t) ?? []), server]);
+  t.after(() => server.close());
+  return server;
+}
+
+async function call(
+  server: RunningServer,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(`${server.httpUrl}${path}`, {
+    method,
+    headers: { 'content-type': 'application/json', ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+test('one port speaks the native protocol and HTTP, and they see the same queue', async (t) => {
+  const server = await start(t, { memory: true });
+  const rail = await connect(server.url);
+  t.after(() => rail.close());
+  await call(server, 'PUT', '/api/v1/queues/mail', {});
+  const { id } = await rail.queue('mail').send({ to: 'ann' });
+  const { body } = await call(server, 'POST', '/api/v1/queues/mail/receive', {});
+  assert.deepEqual(
+    (body['messages'] as { id: string; body: unknown }[]).map((message) => [message.id, message.body]),
+    [[id, { to: 'ann' }]],
+  );
+});
+
+test('port 0 is the same free port on every host', async (t) => {
+  const server = await start(t, { memory: true, host: ['127.0.0.1', '127.0.0.2'] });
+  for (const host of ['127.0.0.1', '127.0.0.2'])
+    assert.equal((await fetch(`http://${host}:${server.port}/readyz`)).status, 200);
+});
+
+test('what was confirmed is there after a restart, and a timed lease goes on', async (t) => {
+  const dir = await directory(t, 'data');
+  const first = await start(t, { dir });
+  await call(first, 'PUT', '/api/v1/queues/q', {});
+  await call(first, 'POST', '/api/v1/queues/q/messages/batch', { messages: [{ body: 'leased' }, { body: 'waits' }] });
+  const received = await call(first, 'POST', '/api/v1/queues/q/receive', { lease: '10m' });
+  const [leased] = received.body['messages'] as { delivery: string; body: unknown }[];
+  assert.equal(leased?.body, 'leased');
+  await first.close();
+  assert.equal(await first.closed, null);
+
+  const second = await start(t, { dir });
+  const again = await call(second, 'POST', '/api/v1/queues/q/receive', { max: 10 });
+  assert.deepEqual(
+    (again.body['messages'] as { body: unknown }[]).map(({ body }) => body),
+    ['waits'],
+  );
+  assert.deepEqual(
+    (await call(second, 'POST', '/api/v1/settle', { deliveries: [leased.delivery], action: 'ack' })).body,
+    { settled: 1 },
+  );
+});
+
+test('a directory that another broker owns is refused with what to do, and free again after it closed', async (t) => {
+  const dir = await directory(t);
+  const first = await start(t, { dir });
+  await assert.rejects(start(t, { dir }), (error) => {
+    assert.ok(RailheadError.is(error, 'JOURNAL_LOCKED'));
+    assert.match(
+      error.message,
+      /runs in .* already\. Use that one \(railhead ls --dir .*\), stop it, or choose another/,
+    );
+    return true;
+  });
+  await first.close();
+  await start(t, { dir });
+});
+
+test('a port in use is refused, and the directory is free again', async (t) => {
+  const first = await start(t, { memory: true });
+  const dir = await directory(t);
+  await assert.rejects(start(t, { dir, port: first.port }), /Cannot listen on 127\.0\.0\.1:\d+/);
+  await start(t, { dir });
+});
+
+for (const [where, more] of [
+  ['in the directory', []],
+  ['elsewhere when the path is long', ['x'.repeat(100)]],
+] as const) {
+  test(`processes that share the directory reach the broker by a Unix socket, ${where}`, async (t) => {
+    const dir = await directory(t, ...more);
+    // The login is for the network: who can open the socket can read the journal beside it.
+    const server = await start(t, { dir, token: TOKEN });
+    const path = await socketPathOf(dir);
+    assert.ok(Buffer.byteLength(path) <= 100);
+    assert.equal(path.startsWith(dir), more.length === 0);
+    const rail = new Rail({ session: await connectRemote({ socketPath: path }) });
+    assert.equal((await rail.info()).journalId, server.broker.info().journalId);
+    await rail.close();
+    await server.close();
+    await assert.rejects(connectRemote({ socketPath: path }), /Cannot reach/);
+  });
+}
+
+test('with a token nobody comes in without it, over either protocol, and no log has it', async (t) => {
+  const lines: string[] = [];
+  const server = await start(
+    t,
+    {
+      memory: true,
+      token: TOKEN,
+      users: [{ name: 'web', tokenHash: hashToken(`${TOKEN}2`), grants: [{ actions: ['inspect'] }] }],
+    },
+    lines,
+  );
+  assert.equal((await call(server, 'GET', '/api/v1/topics')).status, 401);
+  assert.equal(
+    (await call(server, 'GET', '/api/v1/topics', undefined, { authorization: `Bearer wrong-${TOKEN}` })).status,
+    401,
+  );
+  assert.equal(
+    (await call(server, 'GET', '/api/v1/topics', undefined, { authorization: `Bearer ${TOKEN}` })).status,
+    200,
+  );
+  assert.equal((await call(server, 'GET', '/readyz')).status, 200);
+  await assert.rejects(connect(server.url), (error) => RailheadError.is(error, 'UNAUTHENTICATED'));
+  const rail = await connect(server.url.replace('//', `//${TOKEN}@`));
+  await rail.request('declareTopic', { name: 'q', kind: 'queue' });
+  await rail.close();
+  const web = await connect(server.url, { token: `${TOKEN}2` });
+  assert.equal((await web.request('describeTopic', { name: 'q' })).name, 'q');
+  await assert.rejects(web.request('purge', { topic: 'q', subscription: 'q' }), (error) =>
+    RailheadError.is(error, 'FORBIDDEN'),
+  );
+  await web.close();
+  await server.close();
+  assert.ok(lines.some((line) => line.includes('a login was refused')));
+  assert.doesNotMatch(lines.join(''), new RegExp(TOKEN));
+});
+
+test('with TLS both protocols are encrypted and plain connections get nowhere', async (t) => {
+  const server = await start(t, {
+    memory: true,
+    tls: { cert: join(TLS, 'localhost.crt'), key: join(TLS, 'localhost.key') },
+  });
+  const ca = await readFile(join(TLS, 'localhost.crt'), 'utf8');
+  assert.match(server.url, /^railheads:/);
+  const rail = await connect(server.url.replace('127.0.0.1', 'localhost'), { tls: { ca } });
+  assert.equal((await rail.info()).notices.length, 0);
+  await rail.close();
+  const agent = new Agent({ ca });
+  t.after(() => agent.destroy());
+  const status = await new Promise((resolve, reject) => {
+    get(`${server.httpUrl.replace('127.0.0.1', 'localhost')}/readyz`, { agent }, (response) =>
+      resolve(response.resume().statusCode),
+    ).on('error', reject);
+  });
+  assert.equal(status, 200);
+  await assert.rejects(fetch(`${server.httpUrl.replace('https', 'http')}/readyz`));
+});
+
+test('a certificate that is not there is refused at start, naming the setting', async (t) => {
+  await assert.rejects(
+    start(t, { memory: true, tls: { cert: '/none.crt', key: '/none.key' } }),
+    /tls\.cert is "\/none\.crt", which cannot be read/,
+  );
+});
+
+test('closing answers long polls, says goodbye to clients and is over within the time to drain', async (t) => {
+  const server = await start(t, { memory: true });
+  await call(server, 'PUT', '/api/v1/queues/q', {});
+  const polling = call(server, 'POST', '/api/v1/queues/q/receive', { wait: '60s' });
+  const session = await connectRemote({ url: server.url });
+  while ((await session.request('subscriptionStats', { topic: 'q', subscription: 'q' })).consumers === 0);
+  const before = performance.now();
+  await server.close();
+  assert.ok(performance.now() - before < 1_900);
+  assert.deepEqual(await polling, { status: 200, body: { messages: [] } });
+  await assert.rejects(fetch(`${server.httpUrl}/readyz`));
+  await session.close();
+});
+
+test('a configuration that makes no sense is refused before anything is made', async (t) => {
+  const dir = await directory(t, 'never');
+  await assert.rejects(start(t, { dir, host: '0.0.0.0' } as unknown as ServerConfigInput), (error) =>
+    RailheadError.is(error, 'CONFIG'),
+  );
+  await assert.rejects(readFile(join(dir, 'railhead.lock')), /ENOENT/);
+});
+
+test('when a sync fails the waiting request is told, the server is over, and the log says why', async (t) => {
+  const disk = new MemoryDisk();
+  const storage = {
+    journal: new FileJournal(disk, { segmentBytes: 1 << 20 }),
+    blobs: await FileBlobs.open(disk),
+    directory: null,
+    release: () => undefined,
+  };
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+  const server = await startServer({ port: 0, memory: true }, { log, storage });
+  t.after(() => server.close());
+  await call(server, 'PUT', '/api/v1/queues/q', {});
+  disk.failAt('sync', 1);
+  const { status, body } = await call(server, 'POST', '/api/v1/queues/q/messages', { body: 1 });
+  assert.equal(status, 503);
+  assert.equal((body['error'] as { code: string }).code, 'STORAGE_FAILED');
+  assert.ok(RailheadError.is(await server.closed, 'STORAGE_FAILED'));
+  assert.ok(lines.some((line) => line.includes('storage failed, stopping')));
+  await assert.rejects(fetch(`${server.httpUrl}/healthz`));
+});

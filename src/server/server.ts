@@ -1,0 +1,236 @@
+import { LOCAL_PRINCIPAL, type Authenticator } from '../core/auth.ts';
+import { SystemClock, type Clock } from '../core/clock.ts';
+import type { RailheadError } from '../core/errors.ts';
+import type { Random } from '../core/random.ts';
+import { VERSION } from '../core/version.ts';
+import { Broker } from '../engine/broker.ts';
+import { HttpGateway } from '../gateways/http/gateway.ts';
+import { Listener } from '../gateways/listener.ts';
+import { NativeGateway } from '../gateways/native/server.ts';
+import { checkConfig } from './config.ts';
+import { HttpDoor } from './http-door.ts';
+import { listenOn, readTls } from './listen.ts';
+import { createLogger, type Logger } from './log.ts';
+import { loggedLogins } from './logins.ts';
+import type { ServerConfig, ServerConfigInput } from './settings.ts';
+import { claimSocketPath, releaseSocketPath } from './socket.ts';
+import { openStorage, type Storage } from './storage.ts';
+import { UserStore } from './users.ts';
+
+export interface ServerOptions {
+  /** Default: to stderr, as the `log` settings say. */
+  log?: Logger;
+  /** Of the broker. Default: the system's. Deadlines of connections always run on the system's. */
+  clock?: Clock;
+  random?: Random;
+  /** Instead of what `dir`, `memory` and `journal` say: storage that fails on command, in tests. */
+  storage?: Storage;
+}
+
+export interface RunningServer {
+  /** For `connect`: `railhead://127.0.0.1:7070`, or `railheads://` with TLS. */
+  readonly url: string;
+  /** For HTTP: `http://127.0.0.1:7070`, or `https://`. */
+  readonly httpUrl: string;
+  /** The one that was taken, with port 0. */
+  readonly port: number;
+  readonly broker: Broker;
+  /** Drains: ends long polls, lets requests finish, tells clients to go, and closes the journal. Idempotent. */
+  close(): Promise<void>;
+  /** Resolves when it is over: null after `close`, the error when storage failed. */
+  readonly closed: Promise<RailheadError | null>;
+}
+
+/**
+ * Starts a broker with its protocols: the native one and HTTP on one port, and a Unix socket in its directory for
+ * processes that share it. Installs no signal handlers.
+ *
+ * @throws CONFIG naming the setting, JOURNAL_LOCKED when another broker owns the directory, JOURNAL_CORRUPT,
+ * FORMAT_TOO_NEW, STORAGE_FAILED.
+ *
+ * @example
+ * const server = await startServer({ dir: './data', port: 0 })
+ * const rail = await connect(server.url)
+ */
+export async function startServer(config: ServerConfigInput = {}, options: ServerOptions = {}): Promise<RunningServer> {
+  const checked = checkConfig(config);
+  const log = options.log ?? createLogger(checked.log, process.stderr);
+  const server = new Server(checked, log, options);
+  await server.start();
+  return server;
+}
+
+class Server implements RunningServer {
+  readonly closed: Promise<RailheadError | null>;
+  readonly #config: ServerConfig;
+  readonly #log: Logger;
+  readonly #options: ServerOptions;
+  readonly #clock: Clock;
+  /** What was started, to be undone in the opposite order. */
+  readonly #undo: (() => void | Promise<void>)[] = [];
+  readonly #resolveClosed: (failure: RailheadError | null) => void;
+  #broker: Broker | undefined;
+  #port = 0;
+  #failure: RailheadError | null = null;
+  #closing: Promise<void> | undefined;
+
+  constructor(config: ServerConfig, log: Logger, options: ServerOptions) {
+    this.#config = config;
+    this.#log = log;
+    this.#options = options;
+    this.#clock = options.clock ?? new SystemClock();
+    const { promise, resolve } = Promise.withResolvers<RailheadError | null>();
+    this.closed = promise;
+    this.#resolveClosed = resolve;
+  }
+
+  get broker(): Broker {
+    if (this.#broker === undefined) throw new Error('Railhead bug: the server has not started');
+    return this.#broker;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get url(): string {
+    return `railhead${this.#secure ? 's' : ''}://${this.#authority}`;
+  }
+
+  get httpUrl(): string {
+    return `http${this.#secure ? 's' : ''}://${this.#authority}`;
+  }
+
+  /** Everything or nothing: what was started before a failure is stopped again. */
+  async start(): Promise<void> {
+    try {
+      const tls = await readTls(this.#config.tls);
+      const storage = this.#options.storage ?? (await openStorage(this.#config));
+      this.#undo.push(() => storage.release());
+      const broker = await this.#openBroker(storage);
+      if (storage.directory !== null) await this.#serveDirectory(broker, storage.directory);
+      await this.#servePort(broker, tls);
+      this.#log.info({ url: this.url, dir: storage.directory ?? 'memory', version: VERSION }, 'ready');
+    } catch (error) {
+      await this.#stop();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#stop().finally(() => {
+      this.#log.info('stopped');
+      this.#resolveClosed(this.#failure);
+    });
+    return this.#closing;
+  }
+
+  get #secure(): boolean {
+    return this.#config.tls.cert !== undefined;
+  }
+
+  get #authority(): string {
+    const [first = 'localhost'] = this.#config.host;
+    const host = first === '0.0.0.0' || first === '::' ? 'localhost' : first;
+    return `${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
+  }
+
+  async #openBroker(storage: Storage): Promise<Broker> {
+    const broker = await Broker.open({
+      journal: storage.journal,
+      blobs: storage.blobs,
+      clock: this.#clock,
+      ...(this.#options.random !== undefined && { random: this.#options.random }),
+      onNotice: (notice) => this.#log.warn({ notice }, 'notice of the journal'),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#broker = broker;
+    this.#undo.push(() => broker.close());
+    return broker;
+  }
+
+  /** Whoever can open the socket can read the journal beside it: no login. */
+  async #serveDirectory(broker: Broker, directory: string): Promise<void> {
+    const clock = new SystemClock();
+    const gateway = this.#nativeGateway(broker, NOBODY, clock);
+    const listener = new Listener({ gateway, clock });
+    const path = await claimSocketPath(directory);
+    this.#undo.push(() => releaseSocketPath(directory));
+    await listener.listen({ path });
+    this.#undo.push(async () => {
+      await Promise.all([gateway.close(), listener.close(this.#config.drainTimeout)]);
+    });
+  }
+
+  async #servePort(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
+    const { limits, allowedHosts, drainTimeout } = this.#config;
+    const clock = new SystemClock();
+    const authenticator = loggedLogins(new UserStore(this.#config), this.#log, clock);
+    const native = this.#nativeGateway(broker, authenticator, clock);
+    const onBug = (error: unknown): void => this.#report(error);
+    const http = new HttpGateway({
+      connect: (options) => broker.connect(options),
+      authenticator,
+      health: () => broker.health(),
+      clock: this.#clock,
+      maxBodyBytes: limits.httpBody,
+      maxMemoryBytes: limits.httpMemory,
+      allowedHosts,
+      onBug,
+    });
+    const door = new HttpDoor({
+      fetch: http.fetch,
+      guard: (headers) => http.guard(headers),
+      upgrade: (request, socket, head) => native.upgrade(request, socket, head),
+      onBug,
+    });
+    this.#undo.push(() => door.close());
+    const { listener, port } = await listenOn(
+      this.#config,
+      { gateway: door, clock, limits: { maxConnections: limits.connections }, ...(tls !== undefined && { tls }) },
+      (host) => this.#log.info({ host }, 'this address does not exist here and is left out'),
+    );
+    this.#port = port;
+    this.#undo.push(async () => {
+      door.close();
+      // The listener cuts what is left after the time to drain; then the other two have nothing left to wait for.
+      await Promise.all([listener.close(drainTimeout), http.close(), native.close()]);
+    });
+  }
+
+  #nativeGateway(broker: Broker, authenticator: Authenticator, clock: Clock): NativeGateway {
+    return new NativeGateway({
+      authenticator,
+      connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+      broker: { version: VERSION, journalId: broker.info().journalId },
+      clock,
+      report: (error) => this.#report(error),
+    });
+  }
+
+  #report(error: unknown): void {
+    this.#log.error(
+      { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+      'a bug: please report it',
+    );
+  }
+
+  /** A broker whose storage failed serves nothing more. */
+  #fail(error: RailheadError): void {
+    this.#failure = error;
+    this.#log.error({ code: error.code, reason: error.message }, 'storage failed, stopping');
+    if (this.#broker !== undefined) void this.close();
+  }
+
+  async #stop(): Promise<void> {
+    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) {
+      try {
+        await undo();
+      } catch (error) {
+        this.#log.error({ reason: error instanceof Error ? error.message : String(error) }, 'while stopping');
+      }
+    }
+  }
+}
+
+const NOBODY: Authenticator = { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) };
