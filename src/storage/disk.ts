@@ -71,6 +71,11 @@ export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** True for an error of the system (`EIO`, `ENOSPC`, …), false for a bug. */
+export function isSystemError(error: unknown): boolean {
+  return /^E[A-Z0-9]+$/.test(systemCode(error) ?? '');
+}
+
 /** An error of the disk in the words of the engine: OUT_OF_SPACE or STORAGE_FAILED. */
 export function storageError(error: unknown, doing: string): RailheadError {
   if (RailheadError.is(error)) return error;

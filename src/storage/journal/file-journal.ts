@@ -13,7 +13,7 @@ import {
   type RecoveredBatch,
   type RecoveryReport,
 } from '../../engine/ports.ts';
-import { storageError, writeFully, type Disk } from '../disk.ts';
+import { isSystemError, storageError, writeFully, type Disk } from '../disk.ts';
 import { BatchCache } from './batch-cache.ts';
 import { decodeHeader, bodyIsWhole, encodeHeader, HEADER_BYTES, KIND_ENTRIES, lastSequence } from './header.ts';
 import { corrupt, settleTail } from './recovery.ts';
@@ -96,7 +96,10 @@ export class FileJournal implements Journal {
     try {
       return await this.#recover(after, onBatch);
     } catch (error) {
-      throw this.#fail(storageError(error, `reading the journal in ${this.#disk.where}`));
+      // What the caller's `onBatch` throws, or a bug, is passed on as it is.
+      const failure = storageError(error, `reading the journal in ${this.#disk.where}`);
+      this.#fail(failure);
+      throw isSystemError(error) ? failure : error;
     }
   }
 

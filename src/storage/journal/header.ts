@@ -33,7 +33,8 @@ export const MAGIC = Buffer.from([0xfb, 0x52, 0x48, 0x4a]);
 
 const MAGIC_NUMBER = MAGIC.readUInt32LE(0);
 const CRC_AT = 80;
-const MAX_HEADER_BYTES = 4096;
+/** No version's header is longer. */
+export const MAX_HEADER_BYTES = 256;
 
 export const KIND_ENTRIES = 0;
 export const KIND_LOST = 1;
@@ -109,6 +110,11 @@ export function newerFormat(bytes: Buffer, at: number): number | undefined {
   if (version <= FORMAT_VERSION || length < 28 || length > MAX_HEADER_BYTES || at + length > bytes.length)
     return undefined;
   return crc32(bytes.subarray(at, at + length - 4)) === bytes.readUInt32LE(at + length - 4) ? version : undefined;
+}
+
+/** The length that a header states, whether or not it is whole. */
+export function bodyBytesAt(bytes: Buffer): number {
+  return bytes.length < HEADER_BYTES ? 0 : bytes.readUInt32LE(36);
 }
 
 export function journalIdAt(bytes: Buffer, at: number): Buffer {

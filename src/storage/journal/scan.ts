@@ -5,6 +5,7 @@ import {
   bodyIsWhole,
   decodeHeader,
   endOf,
+  FORMAT_VERSION,
   HEADER_BYTES,
   isOfJournal,
   journalIdAt,
@@ -12,6 +13,7 @@ import {
   lastSequence,
   looksLikeHeader,
   MAGIC,
+  MAX_HEADER_BYTES,
   newerFormat,
   type BatchHeader,
 } from './header.ts';
@@ -75,11 +77,12 @@ export interface JournalScan {
   readonly lost: { first: number; last: number }[];
 }
 
+const LOOK_BYTES = 2 ** 21;
+
 interface Probe {
   readonly segment: Segment;
   /** `live`: begins with a batch of its own generation. `blank`: zeros, or batches of a former life. */
   readonly state: 'live' | 'blank' | 'damaged';
-  readonly header: BatchHeader | undefined;
   readonly journalId: Buffer | undefined;
 }
 
@@ -139,7 +142,7 @@ class Scanner {
     const probes: Probe[] = [];
     for (const segment of this.#files) probes.push(await this.#probe(segment));
     const newest = probes.findLast((probe) => probe.state === 'live');
-    const journalId = this.#oneJournal(probes) ?? (await this.#idFromDamaged(probes));
+    const journalId = this.#oneJournal(probes) ?? (await this.#idFromInside());
     if (journalId === undefined) return this.#empty();
     this.#journalId = journalId;
 
@@ -171,32 +174,41 @@ class Scanner {
     const evidence = this.#evidence(bytes, stop.generation, stop.byte);
     const leftovers: Segment[] = [];
     for (const { segment, state } of probes) {
-      if (segment.generation <= stop.generation || state === 'blank') continue;
-      leftovers.push(segment);
-      const found = this.#evidence(await segment.file.read(0, segment.bytes), segment.generation, 0);
+      if (segment.generation <= stop.generation) continue;
+      // A disk can lose the first sector of a segment and keep the rest: look a little into the one that comes next.
+      const bytesToSearch =
+        state !== 'blank' ? segment.bytes : segment.generation === stop.generation + 1 ? LOOK_BYTES : 0;
+      if (bytesToSearch === 0) continue;
+      const found = this.#evidence(await segment.file.read(0, bytesToSearch), segment.generation, 0);
+      if (state !== 'blank' || found.length > 0) leftovers.push(segment);
       for (const one of found) evidence.push(one);
     }
     return this.#result({ segments, stop, bytes, evidence, leftovers, newest: newest?.segment.generation });
   }
 
   async #probe(segment: Segment): Promise<Probe> {
-    const head = await segment.file.read(0, 4096);
+    const head = await segment.file.read(0, MAX_HEADER_BYTES);
     const version = newerFormat(head, 0);
     if (version !== undefined) {
       throw new RailheadError(
         'FORMAT_TOO_NEW',
-        `${segmentName(segment.generation)} in ${this.#where} has journal format ${version}; this version of Railhead reads up to 1. Start the newer version again.`,
+        `${segmentName(segment.generation)} in ${this.#where} has journal format ${version}; this version of Railhead reads up to ${FORMAT_VERSION}. Start the newer version again.`,
         { details: { format: version } },
       );
     }
     const header = decodeHeader(head, 0);
     if (header !== undefined) {
+      if (header.generation > segment.generation) {
+        throw new RailheadError(
+          'JOURNAL_CORRUPT',
+          `${segmentName(segment.generation)} in ${this.#where} holds what belongs into ${segmentName(header.generation)}: a file was renamed. Give it its name back.`,
+        );
+      }
       const live = header.generation === segment.generation && header.byte === 0;
-      const state = live ? 'live' : header.generation < segment.generation ? 'blank' : 'damaged';
-      return { segment, state, header: live ? header : undefined, journalId: journalIdAt(head, 0) };
+      return { segment, state: live ? 'live' : 'blank', journalId: journalIdAt(head, 0) };
     }
     const state = head.subarray(0, HEADER_BYTES).every((byte) => byte === 0) ? 'blank' : 'damaged';
-    return { segment, state, header: undefined, journalId: undefined };
+    return { segment, state, journalId: undefined };
   }
 
   #oneJournal(probes: Probe[]): Buffer | undefined {
@@ -216,9 +228,8 @@ class Scanner {
   }
 
   /** With no segment that begins well: is there a header further inside? */
-  async #idFromDamaged(probes: Probe[]): Promise<Buffer | undefined> {
-    for (const { segment, state } of probes) {
-      if (state !== 'damaged') continue;
+  async #idFromInside(): Promise<Buffer | undefined> {
+    for (const segment of this.#files) {
       const bytes = await segment.file.read(0, segment.bytes);
       for (const header of headersIn(bytes, segment.generation, 0)) return journalIdAt(bytes, header.byte);
     }
@@ -341,7 +352,9 @@ class Scanner {
     let syncedTo = chain.syncedTo;
     let highestEpoch = chain.epoch;
     const torn = new Map<number, number>();
-    if (looksLikeHeader(found.bytes, stop.byte, this.#journalId, stop.generation))
+    // A whole header here that is no evidence is one of a former life or epoch that lies just where a new one would.
+    const isStale = decodeHeader(found.bytes, stop.byte) !== undefined;
+    if (!isStale && looksLikeHeader(found.bytes, stop.byte, this.#journalId, stop.generation))
       torn.set(stop.generation, HEADER_BYTES);
     let lowest = Infinity;
     for (const { header, generation } of evidence) {
@@ -360,7 +373,13 @@ class Scanner {
     const end = last === undefined ? stop.generation : last.generation;
     const gap = this.#gap(end, stop, found.newest);
     const damaged = gap !== undefined || syncedTo >= sequence || (broken && stop.generation > 1);
-    const at = gap ?? stop;
+    // Of what is broken, the earliest is named: here, in a missing segment, or at the start of the next one.
+    const next = stop.generation + 1;
+    let at = stop;
+    if (!torn.has(stop.generation)) {
+      if (gap !== undefined && (gap.generation <= next || evidence.length === 0)) at = gap;
+      else if (evidence.length > 0) at = { generation: next, byte: 0 };
+    }
     return {
       journalId: this.#journalId,
       segments,
@@ -376,7 +395,7 @@ class Scanner {
       cut: cutBytes > 0 ? { ...stop, bytes: cutBytes } : null,
       damage: damaged
         ? {
-            kind: gap === undefined ? 'batch' : 'missing',
+            kind: at === gap ? 'missing' : 'batch',
             generation: at.generation,
             file: segmentName(at.generation),
             byte: at.byte,
