@@ -556,3 +556,27 @@ test('checkpoints and cold blocks: a small commit log holds a large backlog, and
   await bench.start();
   assert.equal((await Worker.start(bench, 'other')).got.length, 30);
 });
+
+test('a cold segment of which little is alive is written anew, and its disk space comes back', async () => {
+  const limits = { checkpointBytes: 64 << 10, coldBlockBytes: 8 << 10, recentBytes: 16 << 10 };
+  const bench = await Bench.open({ limits }, { segmentBytes: 64 << 10, segments: 8 });
+  await bench.queue('q');
+  const coldBytes = async (): Promise<number> =>
+    (await bench.disk.list()).filter(({ name }) => name.startsWith('cold-')).reduce((sum, { bytes }) => sum + bytes, 0);
+  const body = 'x'.repeat(200);
+  for (let i = 0; i < 6000; i += 20) await bench.send('q', ...Array.from({ length: 20 }, (_, j) => `${i + j} ${body}`));
+  const before = await coldBytes();
+  const worker = await Worker.start(bench, 'q', 6000);
+  while (worker.got.length < 6000) await new Promise((resolve) => setImmediate(resolve));
+  for (const message of worker.take()) if (message.offset % 100 !== 0) void message.ack();
+  for (let i = 0; i < 600; i++) await bench.send('q', `more ${body}`);
+  await bench.broker.settled();
+  const after = await coldBytes();
+  assert.ok(after < before / 2, `${after} of ${before} bytes are left`);
+  await bench.crash();
+  const { messages } = await bench.session.request('peek', { topic: 'q', subscription: 'q', limit: 60 });
+  assert.deepEqual(
+    messages.map((message) => Number(asBuffer(message.envelope.body).toString().split(' ')[0])),
+    Array.from({ length: 60 }, (_, i) => i * 100),
+  );
+});

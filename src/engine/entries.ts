@@ -128,7 +128,7 @@ export interface ColdBlockRef {
 
 export type OtherEntry =
   | { type: 'format'; version: number }
-  | { type: 'opened'; at: number; leaseCapAt: number }
+  | { type: 'opened'; epoch: number; at: number; leaseCapAt: number }
   | {
       type: 'topic';
       topicId: number;
@@ -197,6 +197,8 @@ export type OtherEntry =
       keys?: (string | null)[];
       excluded?: number[];
     }
+  /** What is alive of some cold segments now lies in another one; the old ones may go. */
+  | { type: 'rewritten'; old: string[]; blob: string; blocks: ColdBlockRef[] }
   /** Messages that lay in the commit log before the position `before` now lie in a cold segment. */
   | { type: 'moved'; before: number; blob: string; blocks: ColdBlockRef[] };
 

@@ -186,6 +186,17 @@ export class Partition {
     }
   }
 
+  /** What is alive of some cold segments has been written to another one. Returns the blocks that are replaced. */
+  rewritten(old: readonly string[], blocks: readonly ColdBlock[]): ColdBlock[] {
+    const replaced = this.cold.filter((block) => old.includes(block.blob));
+    if (replaced.length === 0 && blocks.length === 0) return [];
+    const kept = [...this.cold.filter((block) => !old.includes(block.blob)), ...blocks].sort((a, b) => a.from - b.from);
+    this.cold.splice(0, Infinity, ...kept);
+    for (const block of replaced) this.bytes -= block.bytes;
+    for (const block of blocks) this.bytes += block.bytes;
+    return replaced;
+  }
+
   encode(): { start: number; end: number; bytes: number; cold: ColdBlock[]; hot: Uint8Array } {
     const count = this.hotEntries;
     const hot = new Float64Array(count * 4);

@@ -1,5 +1,5 @@
 import { assert } from '../../core/errors.ts';
-import type { Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
+import type { ColdBlockRef, Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
 import { Router } from '../routing/router.ts';
 import type { ColdBlock } from './partition.ts';
 import { type EncodedTopic, Subscription, Topic } from './topic.ts';
@@ -52,6 +52,8 @@ export class State {
   nextTopicId = 1;
   nextSubscriptionId = 1;
   formatVersion = 0;
+  /** Of the owner that is writing. */
+  epoch = 0;
   /** As `Topic.reflects`, for all that is not in a topic. */
   reflects = 0;
   changed = 0;
@@ -68,7 +70,12 @@ export class State {
       case 'lease': {
         const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
         if (subscription === undefined) return;
-        const lease = { token: sequence, kind: entry.kind, consumer: entry.consumer, deadline: entry.deadline };
+        const lease = {
+          token: this.tokenOf(sequence),
+          kind: entry.kind,
+          consumer: entry.consumer,
+          deadline: entry.deadline,
+        };
         for (const range of entry.ranges)
           subscription.backlogs[range.partition]?.lease(range.offset, range.count, lease);
         return;
@@ -81,6 +88,14 @@ export class State {
       default:
         this.#other(entry, sequence);
     }
+  }
+
+  /**
+   * Names the lease that an entry makes. A lease may be handed out before its entry is synced, and after a crash its
+   * sequence is taken by another entry; the epoch tells the two apart.
+   */
+  tokenOf(sequence: number): number {
+    return sequence * 256 + (this.epoch % 256);
   }
 
   topicNamed(namespace: string, name: string): Topic | undefined {
@@ -102,6 +117,7 @@ export class State {
       nextTopicId: this.nextTopicId,
       nextSubscriptionId: this.nextSubscriptionId,
       formatVersion: this.formatVersion,
+      epoch: this.epoch,
       routers,
       cursors: [...this.cursors].map(([name, positions]) => [name, [...positions]]),
       schedules: [...this.schedules.values()],
@@ -112,6 +128,7 @@ export class State {
     this.nextTopicId = data.nextTopicId;
     this.nextSubscriptionId = data.nextSubscriptionId;
     this.formatVersion = data.formatVersion;
+    this.epoch = data.epoch;
     this.routers.clear();
     for (const { namespace, definition } of data.routers)
       this.routersOf(namespace).set(definition.name, Router.from(definition));
@@ -319,7 +336,11 @@ export class State {
       case 'moved':
         this.#moved(entry, sequence);
         return;
+      case 'rewritten':
+        this.#rewritten(entry, sequence);
+        return;
       case 'opened':
+        this.epoch = entry.epoch;
         for (const topic of this.topics.values())
           if (sequence > topic.reflects) capLeases(topic, entry.leaseCapAt, sequence);
         return;
@@ -395,14 +416,24 @@ export class State {
     });
   }
 
-  #moved(entry: Extract<OtherEntry, { type: 'moved' }>, sequence: number): void {
-    const byPartition = new Map<string, ColdBlock[]>();
-    for (const block of entry.blocks) {
-      const at = `${block.topicId}/${block.partition}`;
-      const blocks = byPartition.get(at);
-      if (blocks === undefined) byPartition.set(at, [{ ...block, blob: entry.blob }]);
-      else blocks.push({ ...block, blob: entry.blob });
+  #rewritten(entry: Extract<OtherEntry, { type: 'rewritten' }>, sequence: number): void {
+    const byPartition = blocksByPartition(entry.blob, entry.blocks);
+    for (const topic of this.topics.values()) {
+      if (sequence <= topic.reflects) continue;
+      topic.partitions.forEach((partition, i) => {
+        const blocks = (byPartition.get(`${topic.id}/${i}`) ?? []).filter((block) => block.to > partition.start);
+        const replaced = partition.rewritten(entry.old, blocks);
+        if (replaced.length === 0 && blocks.length === 0) return;
+        topic.changed = sequence;
+        this.#countBlocks(replaced, -1);
+        this.#countBlocks(blocks, 1);
+      });
     }
+    if (!this.liveBlocks.has(entry.blob)) this.emptyBlobs.push(entry.blob);
+  }
+
+  #moved(entry: Extract<OtherEntry, { type: 'moved' }>, sequence: number): void {
+    const byPartition = blocksByPartition(entry.blob, entry.blocks);
     for (const topic of this.topics.values()) {
       if (sequence <= topic.reflects) continue;
       topic.partitions.forEach((partition, i) => {
@@ -416,6 +447,17 @@ export class State {
     // Everything in it may have been settled while it was written.
     if (!this.liveBlocks.has(entry.blob)) this.emptyBlobs.push(entry.blob);
   }
+}
+
+function blocksByPartition(blob: string, refs: readonly ColdBlockRef[]): Map<string, ColdBlock[]> {
+  const byPartition = new Map<string, ColdBlock[]>();
+  for (const ref of refs) {
+    const at = `${ref.topicId}/${ref.partition}`;
+    const blocks = byPartition.get(at);
+    if (blocks === undefined) byPartition.set(at, [{ ...ref, blob }]);
+    else blocks.push({ ...ref, blob });
+  }
+  return byPartition;
 }
 
 export const DEFAULT_DEDUPE_WINDOW_MS = 300_000;
@@ -458,6 +500,7 @@ export interface EncodedGlobals {
   nextTopicId: number;
   nextSubscriptionId: number;
   formatVersion: number;
+  epoch: number;
   routers: { namespace: string; definition: ReturnType<Router['definition']> }[];
   cursors: [string, [string, CursorPosition][]][];
   schedules: Schedule[];

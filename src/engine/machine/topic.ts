@@ -105,6 +105,15 @@ export class Topic {
     return floor;
   }
 
+  /** About which part of a partition's messages is still to be settled by the subscription that is furthest behind. */
+  pendingShare(index: number): number {
+    const { messages } = this.partition(index);
+    let pending = 0;
+    for (const subscription of this.subscriptions.values())
+      pending = Math.max(pending, subscription.backlogs[index]?.pending.size ?? 0);
+    return messages === 0 ? 0 : Math.min(1, pending / messages);
+  }
+
   encode(): EncodedTopic {
     return {
       id: this.id,

@@ -2,8 +2,9 @@ import { RailheadError } from '../../core/errors.ts';
 import type { MessageHistory } from '../../core/session.ts';
 import { type PublishEntry } from '../entries.ts';
 import { entryBytes, readEntry } from '../entry-reader.ts';
-import type { ColdBlock, HotPlace } from '../machine/partition.ts';
+import type { ColdBlock, ColdPlace, HotPlace } from '../machine/partition.ts';
 import type { Topic } from '../machine/topic.ts';
+import { checkBlock } from './cold-segment.ts';
 import type { Shard } from './shard.ts';
 
 /** Records that lie side by side, with what their entry says of them. Views, no copies. */
@@ -94,34 +95,27 @@ export class Bodies {
     maxBytes: number,
   ): Promise<BodyRun[]> {
     let at: number | null = from;
-    let blockAhead: ColdIndex | undefined;
     while (at !== null) {
       const place = topic.partition(index).place(at);
-      if (place?.kind === 'cold') {
-        blockAhead = await this.#readBlock(place.block);
-        const run = this.#cutCold(blockAhead, at, Math.min(to, place.block.to));
+      try {
+        const run: BodyRun | undefined = place === undefined ? undefined : await this.#readPlace(place, at, to);
         if (run !== undefined) runs.push(run);
-        at = run === undefined ? place.block.to : run.offset + run.count;
-      } else if (place?.kind === 'hot') {
-        const run = await this.#readHot(topic, index, place, at, to);
-        if (run !== undefined) runs.push(run);
-        at = place.base + place.count;
+        if (run !== undefined) at = run.offset + run.count;
+        else if (place?.kind === 'cold') at = place.block.to;
+        else if (place?.kind === 'hot') at = place.base + place.count;
+      } catch (error) {
+        // While the disk was busy it may have moved to a cold segment, or been settled: look again.
+        if (samePlace(place, topic.partition(index).place(at))) throw error;
       }
       at = this.#loadCached(topic, index, at, to, runs, maxBytes);
     }
     return runs;
   }
 
-  async #readHot(topic: Topic, index: number, place: HotPlace, from: number, to: number): Promise<BodyRun | undefined> {
-    try {
-      const found = await this.#shard.journal.read(place.position, place.bytes);
-      return this.#cut(found, 0, place.base, from, to);
-    } catch (error) {
-      // It may have moved to a cold block, or gone, while the disk was busy.
-      const now = topic.partition(index).place(from);
-      if (now?.kind === 'hot' && now.position === place.position) throw error;
-      return undefined;
-    }
+  async #readPlace(place: HotPlace | ColdPlace, from: number, to: number): Promise<BodyRun | undefined> {
+    if (place.kind === 'cold')
+      return this.#cutCold(await this.#readBlock(place.block), from, Math.min(to, place.block.to));
+    return this.#cut(await this.#shard.journal.read(place.position, place.bytes), 0, place.base, from, to);
   }
 
   async #readBlock(block: ColdBlock): Promise<ColdIndex> {
@@ -141,7 +135,7 @@ export class Bodies {
   }
 
   async #fetchBlock(block: ColdBlock): Promise<ColdIndex> {
-    const bytes = await this.#shard.blobs.read(block.blob, block.at, block.bytes);
+    const bytes = await this.#readCold(block);
     const index = indexBlock(bytes, block);
     this.#cold.set(blockName(block), index);
     this.#coldBytes += bytes.byteLength;
@@ -151,6 +145,12 @@ export class Bodies {
       this.#coldBytes -= old.block.byteLength;
     }
     return index;
+  }
+
+  async #readCold(block: ColdBlock): Promise<Buffer> {
+    const bytes = await this.#shard.blobs.read(block.blob, block.at, block.bytes);
+    checkBlock(bytes, block.blob, block.at);
+    return bytes;
   }
 
   #cutCold(cold: ColdIndex, from: number, to: number): BodyRun | undefined {
@@ -191,6 +191,11 @@ export class Bodies {
       index: first - base,
     };
   }
+}
+
+function samePlace(a: HotPlace | ColdPlace | undefined, b: HotPlace | ColdPlace | undefined): boolean {
+  if (a?.kind === 'hot') return b?.kind === 'hot' && a.position === b.position;
+  return a?.kind === b?.kind && a?.block === (b?.kind === 'cold' ? b.block : undefined);
 }
 
 function blockName(block: ColdBlock): string {

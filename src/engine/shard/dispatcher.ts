@@ -323,7 +323,7 @@ export class Dispatcher {
         ranges,
       });
     }
-    this.#planned.push({ consumer, topic, token: sequence, deadline, sequence, ranges });
+    this.#planned.push({ consumer, topic, token: this.#shard.state.tokenOf(sequence), deadline, sequence, ranges });
   }
 
   #send({ consumer, topic, token, deadline, sequence, ranges }: Planned): void {

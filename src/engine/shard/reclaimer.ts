@@ -1,15 +1,20 @@
-import { crc32 } from 'node:zlib';
-import { Packr } from 'msgpackr';
 import { RailheadError } from '../../core/errors.ts';
 import type { ColdBlockRef } from '../entries.ts';
+import { entryBytes, readEntry } from '../entry-reader.ts';
 import type { Topic } from '../machine/topic.ts';
 import { positionOf, type Position } from '../ports.ts';
+import { indexBlock } from './bodies.ts';
 import type { Checkpointer } from './checkpointer.ts';
+import { checkBlock, ColdSegmentWriter } from './cold-segment.ts';
 import type { Shard } from './shard.ts';
 
-const packr = new Packr({ useRecords: false });
 /** The commit log is reclaimed when more than this part of it is used. */
 const RECLAIM_SHARE = 0.5;
+/** A cold segment is written anew when less than this part of it is alive. */
+const SPARSE_SHARE = 0.4;
+const REWRITTEN = '-r';
+/** What one rewrite may copy. */
+const REWRITE_BYTES = 32 << 20;
 /** A reclaim that failed for want of disk space is tried again after this. */
 const RETRY_MS = 1000;
 
@@ -73,6 +78,7 @@ export class Reclaimer {
   async #work(checkpointDue: boolean, spaceDue: boolean): Promise<void> {
     if (spaceDue) await this.#moveOldest();
     if (checkpointDue || spaceDue) await this.checkpoint();
+    if (checkpointDue || spaceDue) await this.#rewriteSparse();
     // Two checkpoints must cover a segment before it goes: an idle second one is small.
     if (spaceDue && this.#checkpointer.covered < this.#shard.sequence) await this.checkpoint();
     await this.#removeEmptyBlobs();
@@ -107,90 +113,99 @@ export class Reclaimer {
     if (upTo <= oldestGeneration) return;
     const before = positionOf(upTo, 0);
     const blob = `cold-${this.#shard.sequence}-${upTo}`;
-    const blocks = await this.#writeCold(blob, before);
+    const blocks = await this.#writeHot(blob, before);
     if (this.#shard.stopped()) return;
     this.#shard.record({ type: 'moved', before, blob, blocks });
     await this.#shard.durable(null);
   }
 
-  async #writeCold(name: string, before: Position): Promise<ColdBlockRef[]> {
-    const writer = await this.#shard.blobs.create(name);
-    const blocks: ColdBlockRef[] = [];
-    let at = 0;
-    try {
-      for (const topic of this.#shard.state.topics.values()) {
-        for (let partition = 0; partition < topic.partitions.length; partition++) {
-          for await (const block of this.#blocksOf(topic, partition, before)) {
-            const { bytes, ...ref } = block;
-            blocks.push({ ...ref, at, bytes: bytes.byteLength });
-            await writer.write(bytes);
-            at += bytes.byteLength;
+  #writeHot(name: string, before: Position): Promise<ColdBlockRef[]> {
+    const { blobs, limits, state, recent, journal } = this.#shard;
+    return ColdSegmentWriter.write(blobs, name, limits.coldBlockBytes, async (segment) => {
+      for (const topic of state.topics.values()) {
+        for (const [index, partition] of topic.partitions.entries()) {
+          for (const { base, count, publishedAt, position, bytes } of partition.hotBefore(before)) {
+            if (!isAlive(topic, index, base, base + count)) continue;
+            const entry = recent.get(position, bytes) ?? (await journal.read(position, bytes));
+            await segment.add(topic.id, index, { base, count, publishedAt, bytes: entry });
           }
         }
       }
-      const index = packr.pack(blocks);
-      const footer = Buffer.alloc(8);
-      footer.writeUInt32LE(index.byteLength, 0);
-      footer.writeUInt32LE(crc32(index), 4);
-      await writer.write(index);
-      await writer.write(footer);
-      await writer.seal();
-      return blocks;
-    } catch (error) {
-      await writer.abort().catch(() => {});
-      throw error;
-    }
+    });
   }
 
-  /** The entries that are alive, as they are, gathered into blocks. */
-  async *#blocksOf(
-    topic: Topic,
-    partition: number,
-    before: Position,
-  ): AsyncGenerator<Omit<ColdBlockRef, 'at' | 'bytes'> & { bytes: Buffer }> {
-    let parts: Buffer[] = [];
-    let bytes = 0;
-    let from = 0;
-    let to = 0;
-    let messages = 0;
-    let newestAt = 0;
-    const block = (): Omit<ColdBlockRef, 'at' | 'bytes'> & { bytes: Buffer } => {
-      const body = Buffer.allocUnsafe(4 + bytes);
-      let at = 4;
-      for (const part of parts) at += part.copy(body, at);
-      body.writeUInt32LE(crc32(body.subarray(4)), 0);
-      return { topicId: topic.id, partition, from, to, messages, newestAt, bytes: body };
-    };
-    for (const entry of topic.partition(partition).hotBefore(before)) {
-      if (!this.#isAlive(topic, partition, entry.base, entry.base + entry.count)) continue;
-      const found =
-        this.#shard.recent.get(entry.position, entry.bytes) ??
-        (await this.#shard.journal.read(entry.position, entry.bytes));
-      if (parts.length === 0) from = entry.base;
-      parts.push(found);
-      bytes += found.byteLength;
-      to = entry.base + entry.count;
-      messages += entry.count;
-      newestAt = entry.publishedAt;
-      if (bytes >= this.#shard.limits.coldBlockBytes) {
-        yield block();
-        parts = [];
-        bytes = messages = 0;
+  // ---- Cold segments that are mostly dead -------------------------------------------------------------------------
+
+  /** What is alive of segments that are mostly dead is written together into a new one. */
+  async #rewriteSparse(): Promise<void> {
+    const sizes = new Map<string, { bytes: number; alive: number }>();
+    for (const topic of this.#shard.state.topics.values()) {
+      for (const [index, partition] of topic.partitions.entries()) {
+        const share = topic.policy.retain.untilSettled ? topic.pendingShare(index) : 1;
+        for (const block of partition.cold) {
+          const size = sizes.get(block.blob) ?? { bytes: 0, alive: 0 };
+          sizes.set(block.blob, size);
+          size.bytes += block.bytes;
+          // One that was rewritten holds no dead entries, only dead blocks by and by; what looks sparse there are batches.
+          const part = block.blob.endsWith(REWRITTEN) ? 1 : share;
+          if (isAlive(topic, index, block.from, block.to)) size.alive += block.bytes * part;
+        }
       }
     }
-    if (parts.length > 0) yield block();
+    const sparse: string[] = [];
+    let gathered = 0;
+    for (const [blob, { bytes, alive }] of sizes) {
+      if (alive / bytes >= SPARSE_SHARE || gathered + alive > REWRITE_BYTES) continue;
+      sparse.push(blob);
+      gathered += alive;
+    }
+    if (sparse.length === 0) return;
+    const name = `cold-${this.#shard.sequence}${REWRITTEN}`;
+    const blocks = await this.#writeAlive(name, sparse);
+    if (this.#shard.stopped()) return;
+    this.#shard.record({ type: 'rewritten', old: sparse, blob: name, blocks });
+    await this.#shard.durable(null);
   }
 
-  #isAlive(topic: Topic, index: number, from: number, to: number): boolean {
-    if (topic.partition(index).start >= to) return false;
-    if (!topic.policy.retain.untilSettled || topic.policy.retain.ageMs !== null || topic.policy.retain.bytes !== null)
-      return true;
-    for (const subscription of topic.subscriptions.values()) {
-      const backlog = subscription.backlogs[index];
-      if (subscription.policy.retainSettledMs > 0 || (backlog?.fillFrom ?? Infinity) < to) return true;
-      const next = backlog?.pending.next(from);
-      if (next !== undefined && next < to) return true;
-    }
-    return false;
+  #writeAlive(name: string, old: readonly string[]): Promise<ColdBlockRef[]> {
+    const { blobs, limits, state } = this.#shard;
+    return ColdSegmentWriter.write(blobs, name, limits.coldBlockBytes, async (segment) => {
+      for (const topic of state.topics.values()) {
+        for (const [index, partition] of topic.partitions.entries()) {
+          for (const block of partition.cold.filter((one) => old.includes(one.blob))) {
+            if (!isAlive(topic, index, block.from, block.to)) continue;
+            const bytes = await blobs.read(block.blob, block.at, block.bytes);
+            checkBlock(bytes, block.blob, block.at);
+            const { bases, starts } = indexBlock(bytes, block);
+            for (const [i, base] of bases.entries()) {
+              const start = starts[i] ?? 0;
+              const entry = readEntry(bytes, start);
+              if (entry.type !== 'publish' || !isAlive(topic, index, base, base + entry.count)) continue;
+              const { count, publishedAt } = entry;
+              await segment.add(topic.id, index, {
+                base,
+                count,
+                publishedAt,
+                bytes: bytes.subarray(start, start + entryBytes(bytes, start)),
+              });
+            }
+          }
+        }
+      }
+    });
   }
+}
+
+/** Whether somebody still needs one of the messages [from, to). */
+function isAlive(topic: Topic, index: number, from: number, to: number): boolean {
+  if (topic.partition(index).start >= to) return false;
+  if (!topic.policy.retain.untilSettled || topic.policy.retain.ageMs !== null || topic.policy.retain.bytes !== null)
+    return true;
+  for (const subscription of topic.subscriptions.values()) {
+    const backlog = subscription.backlogs[index];
+    if (subscription.policy.retainSettledMs > 0 || (backlog?.fillFrom ?? Infinity) < to) return true;
+    const next = backlog?.pending.next(from);
+    if (next !== undefined && next < to) return true;
+  }
+  return false;
 }

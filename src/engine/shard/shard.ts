@@ -128,7 +128,7 @@ export class Shard {
     if (this.state.formatVersion > FORMAT_VERSION) throw tooNew(this.state.formatVersion);
     if (this.state.formatVersion === 0) this.record({ type: 'format', version: FORMAT_VERSION });
     const now = this.clock.now();
-    this.record({ type: 'opened', at: now, leaseCapAt: now + this.limits.takeOverGraceMs });
+    this.record({ type: 'opened', epoch: report.epoch, at: now, leaseCapAt: now + this.limits.takeOverGraceMs });
     return report;
   }
 
