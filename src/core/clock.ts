@@ -1,3 +1,5 @@
+import { realTime } from './real-time.ts';
+
 /**
  * Time is handed in. Nothing in the engine reads a clock of its own, so that a test can hold it in its hands.
  * All times are milliseconds since 1970 (UTC) as a double; all durations end in `Ms`.
@@ -15,11 +17,11 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
  * (an operator, NTP, a resumed VM) neither expires leases early nor freezes them.
  */
 export class SystemClock implements Clock {
-  readonly #wallAtStart = Date.now();
-  readonly #monotonicAtStart = performance.now();
+  readonly #wallAtStart = realTime.now();
+  readonly #monotonicAtStart = realTime.monotonic();
 
   now(): number {
-    return this.#wallAtStart + Math.floor(performance.now() - this.#monotonicAtStart);
+    return this.#wallAtStart + Math.floor(realTime.monotonic() - this.#monotonicAtStart);
   }
 
   timer(at: number, fire: () => void): () => void {
@@ -27,11 +29,11 @@ export class SystemClock implements Clock {
     const arm = (): void => {
       const wait = Math.max(0, at - this.now());
       // Beyond 24.8 days a Node timer would fire at once; wait in steps.
-      handle = setTimeout(wait > MAX_TIMEOUT_MS ? arm : fire, Math.min(wait, MAX_TIMEOUT_MS));
+      handle = realTime.setTimeout(wait > MAX_TIMEOUT_MS ? arm : fire, Math.min(wait, MAX_TIMEOUT_MS));
       handle.unref();
     };
     arm();
-    return () => clearTimeout(handle);
+    return () => realTime.clearTimeout(handle);
   }
 }
 

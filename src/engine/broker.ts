@@ -2,6 +2,7 @@ import type { Principal } from '../core/auth.ts';
 import { type Clock, SystemClock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import { type Random, systemRandom } from '../core/random.ts';
+import { nextTurn, soon } from '../core/real-time.ts';
 import type { BrokerInfo, Session } from '../core/session.ts';
 import { VERSION } from '../core/version.ts';
 import { type Limits, withDefaults } from './limits.ts';
@@ -33,7 +34,7 @@ export interface BrokerOptions {
   limits?: Partial<Limits>;
   /** Formats of the protocols whose records may be stored. */
   formats?: readonly RecordFormat[];
-  /** Runs a turn soon. Default `setImmediate`. */
+  /** Runs a turn soon. Default: after the I/O that is waiting. */
   defer?: (turn: () => void) => void;
   /** Something an operator should know, in words: a torn end that was cut, an old checkpoint that was used. */
   onNotice?: (text: string) => void;
@@ -94,7 +95,7 @@ export class Broker {
       onNotice = () => {},
       onFailure = () => {},
     } = options;
-    const defer = options.defer ?? ((turn: () => void) => void setImmediate(turn));
+    const defer = options.defer ?? soon;
     const shard = new Shard({ journal, blobs, clock, random, limits: withDefaults(options.limits), defer, onFailure });
     for (const format of options.formats ?? []) shard.formats.register(format);
     const checkpointer = new Checkpointer(shard);
@@ -177,7 +178,7 @@ export class Broker {
     do {
       await this.#parts.shard.settled();
       if (this.#undertaker.idle || this.#parts.shard.failure !== null) return;
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await nextTurn();
     } while (this.#state === 'open');
   }
 
@@ -194,7 +195,7 @@ export class Broker {
     for (const session of this.#sessions) await session.close();
     if (!shard.failed()) {
       await shard.settled();
-      while (!this.#reclaimer.idle) await new Promise<void>((resolve) => setImmediate(resolve));
+      while (!this.#reclaimer.idle) await nextTurn();
       if (!shard.failed()) await this.#reclaimer.checkpoint().catch((error: unknown) => shard.fail(error));
     }
     await shard.close();

@@ -1,9 +1,7 @@
 import { RailheadError } from '../core/errors.ts';
 import type { Clock } from '../core/clock.ts';
+import { realTime, soon } from '../core/real-time.ts';
 
-// Taken when the module loads, so that the fake timers of a test runner do not stop the client.
-const immediate = setImmediate;
-const interval = setInterval;
 const resolved = Promise.resolve();
 
 /** After everything that is already running in this turn. */
@@ -13,7 +11,7 @@ export function afterMicrotasks(run: () => void): void {
 
 /** After the I/O that is waiting in this turn of the loop. */
 export function afterTurn(run: () => void): void {
-  immediate(run);
+  soon(run);
 }
 
 /** Resolves at that time by the clock. @throws ABORTED when the signal aborts first. */
@@ -43,7 +41,7 @@ export class KeepAlive {
 
   hold(): void {
     if (this.#holders++ > 0) return;
-    this.#timer ??= interval(() => undefined, 2 ** 30);
+    this.#timer ??= realTime.setInterval(() => undefined, 2 ** 30);
     this.#timer.ref();
   }
 
@@ -52,7 +50,7 @@ export class KeepAlive {
   }
 
   end(): void {
-    clearInterval(this.#timer);
+    realTime.clearInterval(this.#timer);
     this.#timer = undefined;
   }
 }

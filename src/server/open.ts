@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
+import { realTime } from '../core/real-time.ts';
 import type { Session } from '../core/session.ts';
 import { durationMs, sizeBytes } from '../core/units.ts';
 import type { Duration, Size } from '../core/units.ts';
@@ -99,7 +99,7 @@ async function join(
       if (RailheadError.is(error.cause, 'FORMAT_TOO_NEW') || RailheadError.is(error.cause, 'JOURNAL_CORRUPT'))
         throw error.cause;
       if (clock.now() >= until) throw noOwner(member.directory, own, error);
-      await sleep(LOOK_AGAIN_MS);
+      await new Promise((resolve) => realTime.setTimeout(resolve, LOOK_AGAIN_MS));
     }
   }
 }

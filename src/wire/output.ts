@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { RailheadError } from '../core/errors.ts';
+import { soon } from '../core/real-time.ts';
 import { FRAME_HEADER_BYTES } from './frames.ts';
 
 /** Bytes below this are copied into the slab: a copy is cheaper than one more piece in a gathered write. */
@@ -154,7 +155,7 @@ export class Output {
   schedule(): void {
     if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
-    setImmediate(this.#flushTick);
+    soon(this.#flushTick);
   }
 
   #written(): void {

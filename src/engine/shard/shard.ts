@@ -20,7 +20,7 @@ export interface ShardOptions {
   clock: Clock;
   random: Random;
   limits: Limits;
-  /** Runs `turn` soon, after what has arrived by now was handled. Node: `setImmediate`. */
+  /** Runs `turn` soon, after what has arrived by now was handled. */
   defer: (turn: () => void) => void;
   onFailure: (error: RailheadError) => void;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { nextTurn, realTime } from '../../core/real-time.ts';
 import type { Consumer, DeliveryRun, DeliverySink, Session, SubscriptionRef } from '../../core/session.ts';
 
 export interface ReceiveOptions {
@@ -99,12 +100,8 @@ class Basket implements DeliverySink {
 /** Not waiting at all still leaves the broker a moment to fetch from disk what is ready. That moment is not logical time. */
 function startWait(waitMs: number, clock: Clock, over: () => void): () => void {
   if (waitMs > 0) return clock.timer(clock.now() + waitMs, over);
-  const timer = setTimeout(over, LOOK_MS);
-  return () => clearTimeout(timer);
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  const timer = realTime.setTimeout(over, LOOK_MS);
+  return () => realTime.clearTimeout(timer);
 }
 
 /** A consumer that ended by itself (its queue was deleted) may refuse to be closed. */

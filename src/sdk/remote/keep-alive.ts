@@ -1,3 +1,5 @@
+import { realTime } from '../../core/real-time.ts';
+
 /** Far longer than any process waits; Node's own limit is 2^31 - 1. */
 const NEVER_MS = 2 ** 30;
 
@@ -13,13 +15,13 @@ export class KeepAlive {
     if (needed === this.#needed) return;
     this.#needed = needed;
     if (!needed) this.#timer?.unref();
-    else if (this.#timer === undefined) this.#timer = setInterval(() => {}, NEVER_MS);
+    else if (this.#timer === undefined) this.#timer = realTime.setInterval(() => {}, NEVER_MS);
     else this.#timer.ref();
   }
 
   close(): void {
     this.#needed = false;
-    clearInterval(this.#timer);
+    realTime.clearInterval(this.#timer);
     this.#timer = undefined;
   }
 }
