@@ -61,6 +61,8 @@ export class MemoryDisk implements Disk {
   /** Awaited inside every sync of a file: a slow disk. */
   onSync: ((name: string) => Promise<void>) | undefined;
   capacityBytes: number;
+  /** The most that one call to write takes: the rest is for the next one. */
+  partialWrites = Infinity;
   /** How many calls of each kind there were. */
   readonly calls = new Map<DiskCall, number>();
 
@@ -68,9 +70,18 @@ export class MemoryDisk implements Disk {
   #durableNames = new Map<string, Inode>();
   #changes: NameChange[] = [];
   #faults: Fault[] = [];
+  #budget = Infinity;
 
   constructor(options: MemoryDiskOptions = {}) {
     this.capacityBytes = options.capacityBytes ?? Infinity;
+  }
+
+  /** How many writes and changes of names a power cut now would leave to chance. */
+  get unsyncedChanges(): number {
+    let changes = this.#changes.length;
+    for (const inode of new Set([...this.#names.values(), ...this.#durableNames.values()]))
+      changes += inode.unsynced.length;
+    return changes;
   }
 
   // Faults
@@ -78,6 +89,11 @@ export class MemoryDisk implements Disk {
   /** The `nth` such call from now (1 is the next) fails with that code, once. */
   failAt(call: DiskCall | 'any', nth: number, code = 'EIO'): void {
     this.#faults.push({ call, remaining: nth, code });
+  }
+
+  /** From now on the disk takes so many bytes more and then is full, also inside files that have their space already. */
+  shortWrite(bytes: number): void {
+    this.#budget = bytes;
   }
 
   /** Flips one bit, counted from the start of the file, on the disk and in its cache. */
@@ -212,7 +228,8 @@ export class MemoryDisk implements Disk {
   }
 
   #write(inode: Inode, buffers: readonly Uint8Array[], at: number): number {
-    let room = Math.max(0, inode.view.size - at) + this.#freeBytes();
+    const space = Math.max(0, inode.view.size - at) + this.#freeBytes();
+    let room = Math.min(space, this.partialWrites, this.#budget);
     let written = 0;
     for (const buffer of buffers) {
       if (room === 0) break;
@@ -223,6 +240,7 @@ export class MemoryDisk implements Disk {
       written += bytes.length;
       room -= bytes.length;
     }
+    this.#budget -= written;
     if (written === 0 && buffers.some((buffer) => buffer.length > 0)) throw systemError('ENOSPC', '');
     return written;
   }
