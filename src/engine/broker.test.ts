@@ -580,3 +580,45 @@ test('a cold segment of which little is alive is written anew, and its disk spac
     Array.from({ length: 60 }, (_, i) => i * 100),
   );
 });
+
+test('a compacted topic keeps the newest message of each key, in the log and in cold segments', async () => {
+  const limits = { checkpointBytes: 64 << 10, coldBlockBytes: 8 << 10, recentBytes: 16 << 10 };
+  const bench = await Bench.open({ limits }, { segmentBytes: 64 << 10, segments: 8 });
+  await bench.session.request('declareTopic', {
+    name: 't',
+    kind: 'topic',
+    policy: { retain: { untilSettled: false, ageMs: null, bytes: null, compact: true } },
+  });
+  await assert.rejects(bench.send('t', 'no key'), (error) => RailheadError.is(error, 'INVALID'));
+  for (let i = 0; i < 4000; i += 20) {
+    await bench.send(
+      't',
+      ...Array.from({ length: 20 }, (_, j) => ({ text: `${i + j} ${'x'.repeat(100)}`, key: `k${(i + j) % 50}` })),
+    );
+  }
+  for (let turns = 0; turns < 50; turns++) await bench.broker.settled();
+  const check = async (): Promise<void> => {
+    const newest = new Map<string, number>();
+    let seen = 0;
+    for (let next = 0, end = 1; next < end;) {
+      const page = await bench.session.request('read', { topic: 't', from: { offset: next }, maxMessages: 10_000 });
+      for (const run of page.runs) {
+        const bytes = asBuffer(run.records);
+        for (let i = 0, at = 0; i < run.count; i++, at = recordEnd(bytes, at)) {
+          const { key = '', body } = readRecord(bytes, at);
+          newest.set(key, Number(body.toString().split(' ')[0]));
+          seen++;
+        }
+      }
+      ({ next, end } = page);
+    }
+    assert.deepEqual(
+      [...newest.values()].sort((a, b) => a - b),
+      Array.from({ length: 50 }, (_, i) => 3950 + i),
+    );
+    assert.ok(seen < 3000, `${seen} of 4000 are left`);
+  };
+  await check();
+  await bench.crash();
+  await check();
+});

@@ -8,10 +8,12 @@ import { VERSION } from '../core/version.ts';
 import { type Limits, withDefaults } from './limits.ts';
 import type { BlobStore, Journal, RecoveryReport } from './ports.ts';
 import type { RecordFormat } from './formats.ts';
+import type { State } from './machine/state.ts';
 import { ShardSession } from './session.ts';
 import { Bodies } from './shard/bodies.ts';
 import { Caretaker } from './shard/caretaker.ts';
 import { Checkpointer } from './shard/checkpointer.ts';
+import { Compactor } from './shard/compactor.ts';
 import { Cursors } from './shard/cursors.ts';
 import { Definitions } from './shard/definitions.ts';
 import { Dispatcher } from './shard/dispatcher.ts';
@@ -116,6 +118,7 @@ export class Broker {
     const caretaker = new Caretaker(shard, feeds, publisher, definitions, bodies);
     const undertaker = new Undertaker(shard, bodies, publisher, feeds);
     const reclaimer = new Reclaimer(shard, checkpointer);
+    const compactor = new Compactor(shard, bodies);
     const startedAt = clock.now();
     const parts: Parts = {
       shard,
@@ -142,6 +145,7 @@ export class Broker {
       reader.notify();
       undertaker.work();
       reclaimer.work();
+      if (caretaker.compacted.size > 0) compactor.work(caretaker.compacted);
     };
     await broker.#removeOrphans();
     dispatcher.arm();
@@ -166,6 +170,11 @@ export class Broker {
     const { failure } = this.#parts.shard;
     if (failure !== null) return { state: 'failed', reason: failure.message };
     return { state: this.#state, reason: this.#reclaimer.trouble };
+  }
+
+  /** Everything that the journal can rebuild: to be looked at in tests and tools, never changed. */
+  get state(): State {
+    return this.#parts.shard.state;
   }
 
   /** Facts about the shard for metrics and tests. */

@@ -197,6 +197,8 @@ export type OtherEntry =
       keys?: (string | null)[];
       excluded?: number[];
     }
+  /** Superseded by newer messages of the same keys: [offset, count]. Gone for everybody; the offsets stay empty. */
+  | { type: 'compacted'; topicId: number; partition: number; ranges: [number, number][] }
   /** What is alive of some cold segments now lies in another one; the old ones may go. */
   | { type: 'rewritten'; old: string[]; blob: string; blocks: ColdBlockRef[] }
   /** Messages that lay in the commit log before the position `before` now lie in a cold segment. */

@@ -1,4 +1,6 @@
 import type { ColdBlockRef } from '../entries.ts';
+import { OffsetSet } from '../structures/offset-set.ts';
+import { join } from './lanes.ts';
 
 /** Where the entry lies that holds an offset. */
 export interface HotPlace {
@@ -19,6 +21,15 @@ export interface ColdBlock extends ColdBlockRef {
   blob: string;
 }
 
+export interface EncodedPartition {
+  start: number;
+  end: number;
+  bytes: number;
+  cold: ColdBlock[];
+  hot: Uint8Array;
+  removed: Uint8Array | null;
+}
+
 /**
  * The log of one partition: which offsets exist and where they lie, never what is in them.
  *
@@ -33,6 +44,8 @@ export class Partition {
   /** Of messages in [start, end), whether settled or not. Exact for hot entries, by block for cold ones. */
   bytes = 0;
   readonly cold: ColdBlock[] = [];
+  /** Compacted away. Null where nothing ever was. */
+  removed: OffsetSet | null = null;
   #bases: number[] = [];
   #positions: number[] = [];
   #sizes: number[] = [];
@@ -73,6 +86,20 @@ export class Partition {
       if (position >= 0) break;
       this.#positions[i] = bodyPosition + (-position - 1);
     }
+  }
+
+  /** The messages [from, to) are gone, though what lies around them stays. */
+  remove(from: number, to: number): void {
+    this.removed ??= new OffsetSet();
+    this.removed.addRange(Math.max(from, this.start), Math.min(to, this.end));
+  }
+
+  /** The first run of [from, to) that was not compacted away; empty at `to` when all of it was. */
+  keptRun(from: number, to: number): { from: number; to: number } {
+    if (this.removed === null || this.removed.size === 0) return { from, to };
+    let start = from;
+    while (start < to && this.removed.has(start)) start = this.removed.firstRun(to - start, start)?.to ?? to;
+    return { from: Math.min(start, to), to: Math.min(to, this.removed.next(start) ?? to) };
   }
 
   /** The place that holds `offset`, or undefined if it is gone or not there yet. */
@@ -145,6 +172,7 @@ export class Partition {
   trim(start: number): ColdBlock[] {
     if (start <= this.start) return [];
     this.start = Math.min(start, this.end);
+    this.removed?.deleteRange(0, this.start);
     let gone = 0;
     while (gone < this.cold.length && (this.cold[gone]?.to ?? 0) <= this.start) {
       this.bytes -= this.cold[gone]?.bytes ?? 0;
@@ -197,7 +225,7 @@ export class Partition {
     return replaced;
   }
 
-  encode(): { start: number; end: number; bytes: number; cold: ColdBlock[]; hot: Uint8Array } {
+  encode(): EncodedPartition {
     const count = this.hotEntries;
     const hot = new Float64Array(count * 4);
     for (let i = 0; i < count; i++) {
@@ -206,14 +234,22 @@ export class Partition {
       hot[i * 4 + 2] = this.#sizes[this.#head + i] ?? 0;
       hot[i * 4 + 3] = this.#times[this.#head + i] ?? 0;
     }
-    return { start: this.start, end: this.end, bytes: this.bytes, cold: this.cold, hot: new Uint8Array(hot.buffer) };
+    return {
+      start: this.start,
+      end: this.end,
+      bytes: this.bytes,
+      cold: this.cold,
+      hot: new Uint8Array(hot.buffer),
+      removed: this.removed === null ? null : join(this.removed.encode()),
+    };
   }
 
-  static decode(data: { start: number; end: number; bytes: number; cold: ColdBlock[]; hot: Uint8Array }): Partition {
+  static decode(data: EncodedPartition): Partition {
     const partition = new Partition();
     partition.start = data.start;
     partition.end = data.end;
     partition.bytes = data.bytes;
+    partition.removed = data.removed === null ? null : OffsetSet.decode(data.removed);
     partition.cold.push(...data.cold);
     const hot = new Float64Array(new Uint8Array(data.hot).buffer);
     for (let i = 0; i + 3 < hot.length; i += 4) {

@@ -333,6 +333,15 @@ export class State {
         this.#trim(topic, entry.partition, entry.start);
         return;
       }
+      case 'compacted': {
+        const topic = this.#topic(entry.topicId, sequence);
+        if (topic === undefined) return;
+        for (const [from, count] of entry.ranges) {
+          topic.partition(entry.partition).remove(from, from + count);
+          for (const { backlogs } of topic.subscriptions.values()) backlogs[entry.partition]?.remove(from, count);
+        }
+        return;
+      }
       case 'moved':
         this.#moved(entry, sequence);
         return;

@@ -1,6 +1,6 @@
 import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import { Backlog, type EncodedBacklog } from './backlog.ts';
-import { type ColdBlock, Partition } from './partition.ts';
+import { type EncodedPartition, Partition } from './partition.ts';
 
 /** A durable reader: one backlog for each partition. */
 export class Subscription {
@@ -172,7 +172,7 @@ export interface EncodedTopic {
   policy: TopicPolicy;
   createdAt: number;
   timed: boolean;
-  partitions: { start: number; end: number; bytes: number; cold: ColdBlock[]; hot: Uint8Array }[];
+  partitions: EncodedPartition[];
   subscriptions: {
     id: number;
     name: string;

@@ -2,7 +2,7 @@ import { RailheadError } from '../../core/errors.ts';
 import type { MessageHistory } from '../../core/session.ts';
 import { type PublishEntry } from '../entries.ts';
 import { entryBytes, readEntry } from '../entry-reader.ts';
-import type { ColdBlock, ColdPlace, HotPlace } from '../machine/partition.ts';
+import type { ColdBlock, ColdPlace, HotPlace, Partition } from '../machine/partition.ts';
 import type { Topic } from '../machine/topic.ts';
 import { checkBlock } from './cold-segment.ts';
 import type { Shard } from './shard.ts';
@@ -69,12 +69,12 @@ export class Bodies {
       if (place.kind === 'hot') {
         const found = this.#shard.recent.get(place.position, place.bytes);
         if (found === undefined) return at;
-        run = this.#cut(found, 0, place.base, at, end);
+        run = this.#cut(partition, found, 0, place.base, at, end);
         at = place.base + place.count;
       } else {
         const cold = this.#cold.get(blockName(place.block));
         if (cold === undefined) return at;
-        run = this.#cutCold(cold, at, end);
+        run = this.#cutCold(partition, cold, at, end);
         at = run === undefined ? place.block.to : run.offset + run.count;
       }
       if (run !== undefined) {
@@ -98,7 +98,8 @@ export class Bodies {
     while (at !== null) {
       const place = topic.partition(index).place(at);
       try {
-        const run: BodyRun | undefined = place === undefined ? undefined : await this.#readPlace(place, at, to);
+        const run: BodyRun | undefined =
+          place === undefined ? undefined : await this.#readPlace(topic.partition(index), place, at, to);
         if (run !== undefined) runs.push(run);
         if (run !== undefined) at = run.offset + run.count;
         else if (place?.kind === 'cold') at = place.block.to;
@@ -112,10 +113,15 @@ export class Bodies {
     return runs;
   }
 
-  async #readPlace(place: HotPlace | ColdPlace, from: number, to: number): Promise<BodyRun | undefined> {
+  async #readPlace(
+    partition: Partition,
+    place: HotPlace | ColdPlace,
+    from: number,
+    to: number,
+  ): Promise<BodyRun | undefined> {
     if (place.kind === 'cold')
-      return this.#cutCold(await this.#readBlock(place.block), from, Math.min(to, place.block.to));
-    return this.#cut(await this.#shard.journal.read(place.position, place.bytes), 0, place.base, from, to);
+      return this.#cutCold(partition, await this.#readBlock(place.block), from, Math.min(to, place.block.to));
+    return this.#cut(partition, await this.#shard.journal.read(place.position, place.bytes), 0, place.base, from, to);
   }
 
   async #readBlock(block: ColdBlock): Promise<ColdIndex> {
@@ -153,7 +159,7 @@ export class Bodies {
     return bytes;
   }
 
-  #cutCold(cold: ColdIndex, from: number, to: number): BodyRun | undefined {
+  #cutCold(partition: Partition, cold: ColdIndex, from: number, to: number): BodyRun | undefined {
     let low = 0;
     let high = cold.bases.length - 1;
     while (low < high) {
@@ -162,18 +168,26 @@ export class Bodies {
       else high = middle - 1;
     }
     for (let i = low; i < cold.bases.length; i++) {
-      const run = this.#cut(cold.block, cold.starts[i] ?? 0, cold.bases[i] ?? 0, from, to);
+      const run = this.#cut(partition, cold.block, cold.starts[i] ?? 0, cold.bases[i] ?? 0, from, to);
       if (run !== undefined) return run;
     }
     return undefined;
   }
 
   /** The part of an entry that lies in [from, to). */
-  #cut(bytes: Buffer, start: number, base: number, from: number, to: number): BodyRun | undefined {
+  #cut(
+    partition: Partition,
+    bytes: Buffer,
+    start: number,
+    base: number,
+    from: number,
+    to: number,
+  ): BodyRun | undefined {
     const entry = readEntry(bytes, start);
     if (entry.type !== 'publish') throw new Error('Railhead bug: the index points to an entry that is no publish');
-    const first = Math.max(from, base);
-    const last = Math.min(to, base + entry.count);
+    const kept = partition.keptRun(Math.max(from, base), Math.min(to, base + entry.count));
+    const first = kept.from;
+    const last = kept.to;
     if (first >= last) return undefined;
     let { records } = entry;
     if (first > base || last < base + entry.count) {

@@ -28,6 +28,8 @@ export class Caretaker {
   readonly #definitions: Definitions;
   readonly #bodies: Bodies;
   readonly #filling = new Set<Subscription>();
+  /** Topics that keep only the newest message of each key. */
+  readonly compacted = new Set<Topic>();
 
   constructor(shard: Shard, feeds: Feeds, publisher: Publisher, definitions: Definitions, bodies: Bodies) {
     this.#shard = shard;
@@ -46,6 +48,8 @@ export class Caretaker {
   /** A topic was declared or its policy changed. */
   watch(topic: Topic): void {
     const { retain, expireUnusedMs } = topic.policy;
+    if (retain.compact && this.#shard.state.topics.get(topic.id) === topic) this.compacted.add(topic);
+    else this.compacted.delete(topic);
     const ages = [retain.ageMs ?? Infinity, retainSettledMs(topic) || Infinity];
     const age = Math.min(...ages);
     if (age < Infinity) this.#watchAge(topic, age);

@@ -24,7 +24,6 @@ export function filterOf(subscription: Subscription): CompiledFilter | null {
 }
 
 function needsKeys(topic: Topic): boolean {
-  if (topic.policy.retain.compact) return true;
   for (const { policy } of topic.subscriptions.values())
     if (policy.order === 'key' || policy.order === 'fair') return true;
   return false;
@@ -32,7 +31,7 @@ function needsKeys(topic: Topic): boolean {
 
 /** True when nothing of what is published to the topic needs a look at single messages, so long as they are plain. */
 export function isPlainTopic(topic: Topic): boolean {
-  if (topic.policy.ttlMs !== null || topic.policy.partitions > 1) return false;
+  if (topic.policy.ttlMs !== null || topic.policy.partitions > 1 || topic.policy.retain.compact) return false;
   for (const { policy } of topic.subscriptions.values()) if (policy.filter !== null) return false;
   return true;
 }
@@ -45,6 +44,12 @@ export function examine(topic: Topic, envelopes: readonly Envelope[], now: numbe
   const count = envelopes.length;
   const examined: Examined = {};
   const withKeys = needsKeys(topic);
+  if (topic.policy.retain.compact && envelopes.some(({ key }) => key === undefined)) {
+    throw new RailheadError(
+      'INVALID',
+      `${JSON.stringify(topic.name)} keeps the newest message of each key (retain.compact); every message needs a key.`,
+    );
+  }
   envelopes.forEach((envelope, i) => {
     if (envelope.priority) (examined.priorities ??= new Uint8Array(count))[i] = envelope.priority;
     const due = fresh ? dueOf(envelope, now) : 0;

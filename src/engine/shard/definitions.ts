@@ -438,11 +438,6 @@ export function topicPolicy(base: TopicPolicy, partial: Partial<TopicPolicy> = {
   whole('partitions', policy.partitions, 1, maxPartitions);
   wholeOrNull('retain.ageMs', policy.retain.ageMs, 1);
   wholeOrNull('retain.bytes', policy.retain.bytes, 1);
-  if (policy.retain.compact)
-    throw new RailheadError(
-      'NOT_SUPPORTED',
-      'Compaction by key is not there yet (retain.compact). Retain by age or bytes.',
-    );
   if (!['fsync', 'write', 'memory'].includes(policy.durability))
     refuse('durability', policy.durability, "allowed are 'fsync', 'write' and 'memory'");
   wholeOrNull('maxMessages', policy.maxMessages, 1);

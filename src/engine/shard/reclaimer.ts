@@ -198,7 +198,8 @@ export class Reclaimer {
 
 /** Whether somebody still needs one of the messages [from, to). */
 function isAlive(topic: Topic, index: number, from: number, to: number): boolean {
-  if (topic.partition(index).start >= to) return false;
+  const kept = topic.partition(index).keptRun(Math.max(from, topic.partition(index).start), to);
+  if (kept.from >= kept.to) return false;
   if (!topic.policy.retain.untilSettled || topic.policy.retain.ageMs !== null || topic.policy.retain.bytes !== null)
     return true;
   for (const subscription of topic.subscriptions.values()) {
