@@ -1,11 +1,9 @@
-import { LOCAL_PRINCIPAL, type Authenticator } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { VERSION } from '../core/version.ts';
-import { Broker } from '../engine/broker.ts';
+import type { Broker } from '../engine/broker.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
-import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig } from './config.ts';
 import { HttpDoor } from './http-door.ts';
@@ -13,7 +11,7 @@ import { listenOn, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
 import { loggedLogins } from './logins.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
-import { claimSocketPath, releaseSocketPath } from './socket.ts';
+import { Owner } from './owner.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { UserStore } from './users.ts';
 
@@ -71,6 +69,7 @@ class Server implements RunningServer {
   readonly #resolveClosed: (failure: RailheadError | null) => void;
   #broker: Broker | undefined;
   #port = 0;
+  #started = false;
   #failure: RailheadError | null = null;
   #closing: Promise<void> | undefined;
 
@@ -106,15 +105,20 @@ class Server implements RunningServer {
     try {
       const tls = await readTls(this.#config.tls);
       const storage = this.#options.storage ?? (await openStorage(this.#config));
-      this.#undo.push(() => storage.release());
-      const broker = await this.#openBroker(storage);
-      if (storage.directory !== null) await this.#serveDirectory(broker, storage.directory);
+      const broker = await this.#own(storage);
       await this.#servePort(broker, tls);
+      this.#throwFailure();
+      this.#started = true;
       this.#log.info({ url: this.url, dir: storage.directory ?? 'memory', version: VERSION }, 'ready');
     } catch (error) {
       await this.#stop();
       throw error;
     }
+  }
+
+  /** Storage may fail while the rest starts. */
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure;
   }
 
   close(): Promise<void> {
@@ -135,39 +139,33 @@ class Server implements RunningServer {
     return `${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
   }
 
-  async #openBroker(storage: Storage): Promise<Broker> {
-    const broker = await Broker.open({
-      journal: storage.journal,
-      blobs: storage.blobs,
+  /** The broker, and the Unix socket by which processes that share the directory reach it. */
+  async #own(storage: Storage): Promise<Broker> {
+    const owner = await Owner.open(storage, {
       clock: this.#clock,
       ...(this.#options.random !== undefined && { random: this.#options.random }),
+      drainMs: this.#config.drainTimeout,
       onNotice: (notice) => this.#log.warn({ notice }, 'notice of the journal'),
       onFailure: (error) => this.#fail(error),
+      report: (error) => this.#report(error),
     });
-    this.#broker = broker;
-    this.#undo.push(() => broker.close());
-    return broker;
-  }
-
-  /** Whoever can open the socket can read the journal beside it: no login. */
-  async #serveDirectory(broker: Broker, directory: string): Promise<void> {
-    const clock = new SystemClock();
-    const gateway = this.#nativeGateway(broker, NOBODY, clock);
-    const listener = new Listener({ gateway, clock });
-    const path = await claimSocketPath(directory);
-    this.#undo.push(() => releaseSocketPath(directory));
-    await listener.listen({ path });
-    this.#undo.push(async () => {
-      await Promise.all([gateway.close(), listener.close(this.#config.drainTimeout)]);
-    });
+    this.#undo.push(() => owner.close());
+    this.#broker = owner.broker;
+    return owner.broker;
   }
 
   async #servePort(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
     const { limits, allowedHosts, drainTimeout } = this.#config;
     const clock = new SystemClock();
     const authenticator = loggedLogins(new UserStore(this.#config), this.#log, clock);
-    const native = this.#nativeGateway(broker, authenticator, clock);
     const onBug = (error: unknown): void => this.#report(error);
+    const native = new NativeGateway({
+      authenticator,
+      connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+      broker: { version: VERSION, journalId: broker.info().journalId },
+      clock,
+      report: onBug,
+    });
     const http = new HttpGateway({
       connect: (options) => broker.connect(options),
       authenticator,
@@ -194,17 +192,7 @@ class Server implements RunningServer {
     this.#undo.push(async () => {
       door.close();
       // The listener cuts what is left after the time to drain; then the other two have nothing left to wait for.
-      await Promise.all([listener.close(drainTimeout), http.close(), native.close()]);
-    });
-  }
-
-  #nativeGateway(broker: Broker, authenticator: Authenticator, clock: Clock): NativeGateway {
-    return new NativeGateway({
-      authenticator,
-      connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
-      broker: { version: VERSION, journalId: broker.info().journalId },
-      clock,
-      report: (error) => this.#report(error),
+      await Promise.all([listener.close(drainTimeout), http.close(), native.close(drainTimeout)]);
     });
   }
 
@@ -219,7 +207,7 @@ class Server implements RunningServer {
   #fail(error: RailheadError): void {
     this.#failure = error;
     this.#log.error({ code: error.code, reason: error.message }, 'storage failed, stopping');
-    if (this.#broker !== undefined) void this.close();
+    if (this.#started) void this.close();
   }
 
   async #stop(): Promise<void> {
@@ -232,5 +220,3 @@ class Server implements RunningServer {
     }
   }
 }
-
-const NOBODY: Authenticator = { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) };

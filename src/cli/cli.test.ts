@@ -1,0 +1,393 @@
+/** Every verb as its users run it: a process of its own, against a real server. */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { pino } from 'pino';
+import { startServer, type RunningServer } from '../server/index.ts';
+import { VERBS } from './verbs.ts';
+
+const MAIN = join(import.meta.dirname, 'main.ts');
+const TIMEOUT_MS = 20_000;
+/** Compiled once and not by each of a hundred processes. */
+const COMPILE_CACHE = mkdtempSync(join(tmpdir(), 'railhead-cli-cache-'));
+after(() => rm(COMPILE_CACHE, { recursive: true, force: true }));
+
+interface Result {
+  code: number | null;
+  out: string;
+  err: string;
+  /** Of `--json`: one value a line. */
+  json: Record<string, unknown>[];
+}
+
+interface RunOptions {
+  input?: string;
+  env?: Record<string, string>;
+}
+
+function launch(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('RAILHEAD_')));
+  // What the test runner sets for its own children would make the child speak its protocol.
+  delete clean['NODE_TEST_CONTEXT'];
+  return spawn(process.execPath, [MAIN, ...args], {
+    env: { ...clean, NO_COLOR: '1', NODE_COMPILE_CACHE: COMPILE_CACHE, ...env },
+    stdio: 'pipe',
+    timeout: TIMEOUT_MS,
+  });
+}
+
+async function railhead(args: readonly string[], { input = '', env }: RunOptions = {}): Promise<Result> {
+  const child = launch(args, env);
+  let out = '';
+  let err = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (out += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (err += text));
+  child.stdin?.on('error', () => undefined).end(input);
+  const [code] = (await once(child, 'close')) as [number | null];
+  const json = out
+    .split('\n')
+    .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : []));
+  return { code, out, err, json };
+}
+
+describe('the verbs against a server', () => {
+  let server: RunningServer;
+  const cli = (...args: string[]): Promise<Result> => railhead([...args, '--url', server.url]);
+  const ok = async (...args: string[]): Promise<Result> => {
+    const result = await cli(...args);
+    assert.equal(result.code, 0, `railhead ${args.join(' ')} ended with ${result.code}: ${result.err}${result.out}`);
+    return result;
+  };
+
+  before(async () => {
+    server = await startServer(
+      { memory: true, port: 0, journal: { segmentSize: '1MiB' } },
+      { log: pino({ level: 'silent' }) },
+    );
+  });
+  after(() => server.close());
+
+  test('a queue is declared, sent to, looked at and received from', async () => {
+    assert.match(
+      (await ok('declare', 'mail', '--lease', '1m', '--priorities', '3', '--backoff', 'fixed:2s')).out,
+      /^Declared mail\.$/m,
+    );
+    assert.match((await ok('declare', 'mail', '--lease', '1m')).out, /exists with this policy/);
+    const [sent] = (await ok('send', 'mail', '{"to":"ann"}', '-p', '2', '-k', 'user-7', '-H', 'a=1', '--json')).json;
+    assert.equal(sent?.['duplicate'], false);
+    const [peeked] = (await ok('peek', 'mail', '--json')).json;
+    assert.deepEqual(
+      [peeked?.['id'], peeked?.['state'], peeked?.['key'], peeked?.['priority'], peeked?.['headers']],
+      [sent['id'], 'ready', 'user-7', 2, { a: '1' }],
+    );
+    const [received] = (await ok('receive', 'mail', '--json')).json;
+    assert.deepEqual([received?.['id'], received?.['body'], received?.['attempt']], [sent['id'], { to: 'ann' }, 1]);
+    const none = await cli('receive', 'mail');
+    assert.deepEqual([none.code, none.out, none.err], [1, '', 'No messages.\n']);
+  });
+
+  test('a body is JSON if it is, else text, and comes from the argument, a file or standard input', async (t) => {
+    await ok('declare', 'bodies');
+    const dir = await mkdtemp(join(tmpdir(), 'railhead-cli-'));
+    t.after(() => rm(dir, { recursive: true }));
+    const file = join(dir, 'body');
+    await writeFile(file, 'from a file');
+    await ok('send', 'bodies', 'plain text');
+    await ok('send', 'bodies', `@${file}`);
+    assert.equal((await railhead(['send', 'bodies', '-', '--url', server.url], { input: '[1,2]' })).code, 0);
+    const lines = await railhead(['send', 'bodies', '--lines', '--json', '--url', server.url], {
+      input: '1\ntwo\n\n{"three":3}\n',
+    });
+    assert.deepEqual(lines.json, [{ sent: 3, duplicates: 0 }]);
+    const { json } = await ok('receive', 'bodies', '-n', '10', '--json');
+    assert.deepEqual(
+      json.map(({ body }) => body),
+      ['plain text', 'from a file', [1, 2], 1, 'two', { three: 3 }],
+    );
+    await writeFile(file, Buffer.from([0xff, 0, 1]));
+    await ok('send', 'bodies', `@${file}`);
+    assert.equal((await ok('receive', 'bodies', '--json')).json[0]?.['base64'], '/wAB');
+    assert.equal((await cli('send', 'bodies', '@/does/not/exist')).code, 2);
+  });
+
+  test('many are sent and counted', async () => {
+    await ok('declare', 'many');
+    assert.match((await ok('send', 'many', '{}', '--count', '250')).out, /^Sent 250 messages\.$/m);
+    const [row] = (await ok('ls', 'many', '--json')).json;
+    assert.equal(row?.['messages'], 250);
+    assert.match((await ok('ls', 'many')).out, /NAME .*READY.*\nmany +queue +250 /);
+    assert.match((await ok('stats', 'many')).out, /waiting +250: 250 ready/);
+    assert.match((await ok('purge', 'many')).out, /Removed 250 messages/);
+  });
+
+  test('--no-ack gives back, --reject makes a dead letter, which is listed, shown, redriven and dropped', async () => {
+    await ok('declare', 'work', '--max-attempts', '3');
+    await ok('send', 'work', '"a"');
+    await ok('receive', 'work', '--no-ack');
+    await ok('receive', 'work', '--reject', 'no such address');
+    const [dead] = (await ok('dead', 'ls', 'work', '--json')).json;
+    const id = String(dead?.['id']);
+    assert.match((await ok('dead', 'ls', 'work')).out, /rejected: no such address/);
+    assert.match((await ok('dead', 'show', 'work', id)).out, /error +no such address/);
+    assert.match((await ok('dead', 'redrive', 'work', '--id', id, '--body', '"b"')).out, /Gave back 1 messages/);
+    assert.equal((await ok('receive', 'work', '--reject', 'again', '--json')).json[0]?.['body'], 'b');
+    assert.equal((await cli('dead', 'drop', 'work')).code, 2);
+    assert.match((await ok('dead', 'drop', 'work', '--all')).out, /Removed 1 dead letters/);
+    assert.match((await ok('dead', 'ls', 'work')).err, /No dead letters/);
+    assert.match((await cli('dead', 'show', 'work', id)).err, /There is no dead letter/);
+  });
+
+  test('a queue is paused, resumed, changed and deleted', async () => {
+    await ok('declare', 'ops');
+    await ok('pause', 'ops');
+    assert.match((await ok('ls', 'ops')).out, /paused/);
+    await ok('resume', 'ops');
+    assert.match((await ok('update', 'ops', '--lease', '5m', '--max-messages', '10')).out, /Changed ops/);
+    assert.match((await ok('update', 'ops', '--lease', '5m')).out, /has this policy already/);
+    await ok('update', 'ops', '--max-messages', 'none');
+    assert.match((await cli('declare', 'ops', '--lease', '6m')).err, /^railhead: /);
+    const { id } = (await ok('send', 'ops', '1', '--delay', '1h', '--json')).json[0] ?? {};
+    assert.match((await ok('peek', 'ops', '--state', 'delayed')).out, /delayed {2}due=/);
+    assert.match((await ok('cancel', 'ops', String(id))).out, /Cancelled/);
+    assert.equal((await cli('cancel', 'ops', String(id))).code, 1);
+    assert.match((await ok('delete', 'ops')).out, /Deleted ops/);
+    assert.match((await cli('delete', 'ops')).err, /does not exist/);
+    assert.match((await cli('update', 'ops', '--lease', '1m')).err, /"ops"/);
+  });
+
+  test('a topic has subscriptions, and is followed without consuming', async () => {
+    await ok('declare', 'news', '--topic', '--retain', '7d', '--partitions', '2');
+    await ok('declare', 'news', '-s', 'mine', '--from', 'start');
+    await ok('send', 'news', '1', '-k', 'a');
+    const tail = railhead(['tail', 'news', '--from', 'start', '-n', '3', '--json', '--url', server.url]);
+    await ok('send', 'news', '2', '-k', 'b');
+    await ok('send', 'news', '3', '-k', 'a');
+    assert.deepEqual(
+      (await tail).json.map(({ body }) => Number(body)).sort((a, b) => a - b),
+      [1, 2, 3],
+    );
+    assert.match((await cli('receive', 'news')).err, /is a topic: name one of its subscriptions.*It has mine/);
+    assert.equal((await ok('receive', 'news', '-s', 'mine', '-n', '5', '--json')).json.length, 3);
+    assert.match((await ok('ls', 'news')).out, /news +topic[\s\S]*\n {2}mine +sub/);
+    await ok('delete', 'news', '-s', 'mine');
+    assert.match((await ok('update', 'news', '--retain', '1d')).out, /Changed/);
+  });
+
+  test('receive --follow goes on until it is interrupted, and acknowledges what it printed', async () => {
+    await ok('declare', 'stream');
+    const child = launch(['receive', 'stream', '--follow', '--body', '--url', server.url]);
+    let out = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (out += text));
+    for (const body of ['1', '2', '3']) await ok('send', 'stream', body);
+    while (!out.includes('3\n')) await once(child.stdout ?? child, 'data');
+    child.kill('SIGINT');
+    const [code] = (await once(child, 'close')) as [number | null];
+    assert.deepEqual([code, out], [0, '1\n2\n3\n']);
+    assert.equal((await ok('ls', 'stream', '--json')).json[0]?.['messages'], 0);
+  });
+
+  test('schedules are put, listed and deleted', async () => {
+    await ok('declare', 'nights');
+    assert.match(
+      (
+        await ok(
+          'schedule',
+          'put',
+          'nightly',
+          '{"n":1}',
+          '--cron',
+          '0 3 * * *',
+          '--timezone',
+          'Europe/Berlin',
+          '--to',
+          'nights',
+        )
+      ).out,
+      /^Scheduled nightly\. Next: /,
+    );
+    const [listed] = (await ok('schedule', 'ls', '--json')).json;
+    assert.deepEqual([listed?.['name'], listed?.['cron'], listed?.['body']], ['nightly', '0 3 * * *', { n: 1 }]);
+    assert.match((await ok('schedule', 'ls')).out, /nightly +0 3 \* \* \*/);
+    await ok('schedule', 'delete', 'nightly');
+    assert.match((await cli('schedule', 'delete', 'nightly')).err, /There is no schedule "nightly"/);
+  });
+
+  test('top prints a line of rates for each look', async () => {
+    await ok('declare', 'busy');
+    const { json } = await ok('top', 'busy', '--count', '2', '--interval', '0', '--json');
+    assert.equal(json.length, 2);
+    assert.match((await ok('top', 'busy', '--count', '1')).out, /NAME +PUBLISHED.*\nbusy/);
+  });
+
+  test('bench prints two rates and leaves nothing behind', async () => {
+    const [rates] = (await ok('bench', '-n', '2000', '--json')).json;
+    assert.ok(Number(rates?.['publishedPerSecond']) > 0 && Number(rates?.['consumedPerSecond']) > 0);
+    assert.deepEqual((await ok('ls', 'railhead-bench', '--json')).json, []);
+  });
+
+  test('stats without a name are those of the broker', async () => {
+    assert.equal((await ok('stats', '--json')).json[0]?.['journalId'], server.broker.info().journalId);
+    assert.match((await ok('stats')).out, /^version +\d/m);
+  });
+
+  test('health is 0 with a broker and 1 without', async () => {
+    assert.deepEqual((await ok('health', '--json')).json, [{ healthy: true }]);
+    const none = await railhead(['health', '--url', 'railhead://127.0.0.1:1']);
+    assert.equal(none.code, 1);
+    assert.match(none.err, /^railhead: Cannot reach the broker at 127\.0\.0\.1:1: .*Start it with railhead/);
+  });
+
+  test('RAILHEAD_URL names the broker', async () => {
+    assert.equal((await railhead(['ls'], { env: { RAILHEAD_URL: server.url } })).code, 0);
+  });
+
+  test('a key with control characters does not reach the terminal as such', async () => {
+    await ok('declare', 'evil');
+    await ok('send', 'evil', '"\u202e"', '-k', 'a\u001b[2Jb');
+    const { out } = await ok('peek', 'evil');
+    assert.match(out, /key=a�\[2Jb {2}�/);
+    assert.doesNotMatch(out, /[\u001b\u202e]/);
+  });
+
+  test('errors are one sentence and exit code 1; as JSON with their code', async () => {
+    const plain = await cli('send', 'nowhere', '1');
+    assert.equal(plain.code, 1);
+    assert.match(plain.err, /^railhead: .*nowhere.*\n$/);
+    const [error] = (await cli('send', 'nowhere', '1', '--json')).json;
+    assert.match(JSON.stringify(error), /"code":"NOT_FOUND".*"retryable":false/);
+  });
+});
+
+describe('the command line itself', () => {
+  for (const [args, code, err] of [
+    [['lss'], 2, /There is no verb "lss"\. Did you mean "ls"\? railhead --help lists all\./],
+    [['ls', '--jsn'], 2, /Unknown option '--jsn' \(Did you mean --json\?\)/],
+    [['send'], 2, /Missing required argument 'name'/],
+    [['peek', 'q', '-n', 'ten'], 2, /"ten" is not a whole number/],
+    [['peek', 'q', '--state', 'gone'], 2, /Allowed choices are ready, delayed/],
+    [['declare', 'q', '--lease', '30'], 2, /--lease: write a number with ms, s, m/],
+    [['declare', 'q', '--retain-bytes', '1GB'], 2, /--retain-bytes does not apply here/],
+    [['declare', 'q', '--filter', '{x}'], 2, /--filter is not valid JSON/],
+    [['ls', '--url', 'railhead://h', '--dir', '.'], 2, /Both --url and --dir/],
+    [['ls', '--dir', '/does/not/exist'], 2, /does not exist/],
+    [['ls', '--url', 'http://127.0.0.1:7070'], 1, /scheme "http:"/],
+    [['serve', '--port', 'http'], 1, /port is "http" \(from --port\); write a whole number/],
+    [['--host', '0.0.0.0'], 1, /others can reach, and nobody needs to log in/],
+    [['journal', 'verify', '--dir', '/does/not/exist'], 2, /does not exist/],
+  ] as const) {
+    test(`railhead ${args.join(' ')} ends with ${code} and a sentence`, async () => {
+      const env = { RAILHEAD_URL: 'railhead://127.0.0.1:1' };
+      const result = await railhead(args, { env });
+      assert.equal(result.code, code, result.err);
+      assert.match(result.err, err);
+      assert.equal(result.err.trimEnd().split('\n').length, 1, result.err);
+      assert.equal(result.out, '');
+    });
+  }
+
+  test('--help lists every verb, quickly, without loading any', async () => {
+    const { code, out } = await railhead(['--help']);
+    assert.equal(code, 0);
+    for (const { name, summary } of VERBS)
+      assert.match(out, new RegExp(`^ +${name} +${summary.slice(0, 20).replaceAll(/[()]/g, '.')}`, 'm'));
+    // Not a timing, which a busy machine would fail: what costs time is what is loaded.
+    const traced = await railhead(['--help'], { env: { NODE_DEBUG: 'esm,module' } });
+    assert.match(traced.err, /commander/);
+    assert.doesNotMatch(traced.err, /node_modules.(zod|hono|pino|msgpackr)/);
+  });
+
+  test('--version and the help of every verb', async () => {
+    assert.match((await railhead(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
+    const { out } = await railhead(['help', 'dead']);
+    assert.match(out, /Usage: railhead dead[\s\S]*redrive/);
+    assert.match((await railhead(['dead', 'redrive', '--help'])).out, /--rate <RATE>/);
+    assert.match((await railhead(['serve', '--help'])).out, /--journal-segment-size <SIZE>/);
+  });
+
+  test('user makes a token and its hash, or the hash of a password', async () => {
+    const [made] = (await railhead(['user', 'web', '--json'])).json;
+    assert.match(String(made?.['token']), /^rh_[\w-]{32}$/);
+    assert.match(String(made?.['tokenHash']), /^sha256:[0-9a-f]{64}$/);
+    const { out } = await railhead(['user', 'ann', '--password'], { input: 'correct horse\n' });
+    assert.match(out, /passwordHash: scrypt:15:8:1:/);
+    assert.doesNotMatch(out, /correct horse/);
+    assert.equal((await railhead(['user', 'ann', '--password'], { input: 'short' })).code, 2);
+  });
+});
+
+describe('serve and --dir', () => {
+  let dir: string;
+  before(async () => (dir = await mkdtemp(join(tmpdir(), 'railhead-serve-'))));
+  after(() => rm(dir, { recursive: true, force: true }));
+
+  /** Starts a server and waits for its line. */
+  async function serve(
+    ...args: string[]
+  ): Promise<{ child: ChildProcess; ready: { url: string; http: string; pid: number }; log: () => string }> {
+    const child = launch([...args, '--dir', dir, '--port', '0', '--json', '--journal-segment-size', '1MiB'], {
+      RAILHEAD_LOG_FORMAT: 'text',
+    });
+    let err = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (err += text));
+    const line = new Promise<string>((resolve, reject) => {
+      child.stdout?.setEncoding('utf8').once('data', resolve);
+      child.once('close', () => reject(new Error(err)));
+    });
+    return { child, ready: JSON.parse(await line) as { url: string; http: string; pid: number }, log: () => err };
+  }
+
+  async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+    child.kill(signal);
+    const [code] = (await once(child, 'close')) as [number | null];
+    return code;
+  }
+
+  test('railhead without a verb serves; SIGTERM drains and ends with 0; kill -9 loses nothing', async () => {
+    const first = await serve();
+    assert.equal((await fetch(`${first.ready.http}/readyz`)).status, 200);
+    assert.equal((await railhead(['declare', 'q', '--url', first.ready.url])).code, 0);
+    assert.equal((await railhead(['send', 'q', '"kept"', '--url', first.ready.url])).code, 0);
+    assert.equal(await ended(first.child, 'SIGKILL'), null);
+
+    const second = await serve('serve');
+    assert.equal((await railhead(['peek', 'q', '--json', '--url', second.ready.url])).json[0]?.['body'], 'kept');
+    const polling = fetch(`${second.ready.http}/api/v1/queues/none/receive`, { method: 'POST' });
+    assert.equal((await polling).status, 404);
+    assert.equal(await ended(second.child, 'SIGTERM'), 0);
+    assert.match(second.log(), /^\d\d:\d\d:\d\d info {2}ready url=railhead/m);
+    assert.match(second.log(), /info {2}stopped$/m);
+  });
+
+  test('--dir joins a running server, and without one opens the directory and says so', async () => {
+    const { child } = await serve();
+    assert.equal((await railhead(['declare', 'shared', '--dir', dir])).code, 0);
+    const joined = await railhead(['send', 'shared', '1', '--dir', dir]);
+    assert.deepEqual([joined.code, joined.err], [0, '']);
+    const busy = await railhead(['--dir', dir, '--port', '0']);
+    assert.equal(busy.code, 1);
+    assert.match(busy.err, /A broker runs in .* already/);
+    assert.match((await railhead(['journal', 'verify', '--dir', dir])).err, /A broker runs in .*Stop it first/);
+    assert.equal(await ended(child, 'SIGINT'), 0);
+    const alone = await railhead(['peek', 'shared', '--json', '--dir', dir]);
+    assert.equal(alone.json[0]?.['body'], 1);
+    assert.match(alone.err, /No broker runs in .*: it is opened for this command\./);
+  });
+
+  test('the journal is verified, inspected, and repaired only when the loss is accepted', async () => {
+    const good = await railhead(['journal', 'verify', '--dir', dir]);
+    assert.deepEqual([good.code, good.err], [0, '']);
+    assert.match(good.out, /^Good: \d+ entries/);
+    assert.equal((await railhead(['journal', 'verify', '--dir', dir, '--json'])).json[0]?.['ok'], true);
+    assert.match((await railhead(['journal', 'inspect', '--dir', dir, '--batches'])).out, /^journal +[0-9a-f]{32}/m);
+    assert.match(
+      (await railhead(['journal', 'repair', '--dir', dir])).out,
+      /Nothing is damaged; nothing was changed\./,
+    );
+    assert.ok((await readdir(dir)).length > 0);
+  });
+});

@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import type { MessageState } from '../../core/session.ts';
+import { withRail } from '../broker.ts';
+import { messageLine, showPeeked } from '../messages.ts';
+import { refOf, subscriptionOptions, type SubscriptionOptions } from '../subscription.ts';
+import { note, print, printJson } from '../terminal.ts';
+import { wholeNumber } from '../usage.ts';
+
+interface Options extends SubscriptionOptions {
+  limit: number;
+  state?: MessageState;
+}
+
+export function configure(command: Command): void {
+  subscriptionOptions(command)
+    .option('-n, --limit <COUNT>', 'at most so many messages', wholeNumber, 10)
+    .addOption(new Option('--state <STATE>', 'only these').choices(['ready', 'delayed', 'leased', 'settled']))
+    .action(async (name: string, options: Options) => {
+      const { limit, state } = options;
+      const { messages } = await withRail(options, (rail) =>
+        rail.request('peek', { ...refOf(name, options), limit, ...(state !== undefined && { state }) }),
+      );
+      for (const message of messages) {
+        const shown = showPeeked(message);
+        if (options.json) printJson(shown);
+        else print(messageLine(shown));
+      }
+      if (messages.length === 0) note('No messages.');
+    });
+}

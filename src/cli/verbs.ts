@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+
+/** A verb of the command line. Its file is loaded when it is used: `railhead --help` stays quick. */
+export interface Verb {
+  name: string;
+  summary: string;
+  load: () => Promise<{ configure: (command: Command) => void }>;
+}
+
+export const VERBS: readonly Verb[] = [
+  { name: 'serve', summary: 'run a broker (the default)', load: () => import('./commands/serve.ts') },
+  {
+    name: 'declare',
+    summary: 'declare a queue, a topic or a subscription',
+    load: () => import('./commands/declare.ts'),
+  },
+  { name: 'update', summary: 'change the policy of one that exists', load: () => import('./commands/update.ts') },
+  { name: 'delete', summary: 'delete a queue, a topic or a subscription', load: () => import('./commands/delete.ts') },
+  { name: 'send', summary: 'send messages', load: () => import('./commands/send.ts') },
+  { name: 'receive', summary: 'take messages and acknowledge them', load: () => import('./commands/receive.ts') },
+  { name: 'tail', summary: 'follow what is published, without consuming', load: () => import('./commands/tail.ts') },
+  { name: 'ls', summary: 'list queues and topics with their counts', load: () => import('./commands/ls.ts') },
+  {
+    name: 'stats',
+    summary: 'show the counts of a queue or topic, or of the broker',
+    load: () => import('./commands/stats.ts'),
+  },
+  { name: 'top', summary: 'watch rates and depths live', load: () => import('./commands/top.ts') },
+  { name: 'peek', summary: 'look at messages without taking them', load: () => import('./commands/peek.ts') },
+  { name: 'purge', summary: 'remove all waiting messages', load: () => import('./commands/purge.ts') },
+  { name: 'pause', summary: 'stop delivery', load: () => import('./commands/pause.ts') },
+  { name: 'resume', summary: 'deliver again', load: () => import('./commands/resume.ts') },
+  { name: 'cancel', summary: 'remove one waiting message', load: () => import('./commands/cancel.ts') },
+  { name: 'dead', summary: 'list, show, redrive or drop dead letters', load: () => import('./commands/dead.ts') },
+  { name: 'schedule', summary: 'put, list or delete schedules', load: () => import('./commands/schedule.ts') },
+  { name: 'bench', summary: 'measure publishing and consuming', load: () => import('./commands/bench.ts') },
+  {
+    name: 'health',
+    summary: 'exit 0 when the broker takes requests, else 1',
+    load: () => import('./commands/health.ts'),
+  },
+  {
+    name: 'journal',
+    summary: 'verify, inspect or repair a journal, offline',
+    load: () => import('./commands/journal.ts'),
+  },
+  { name: 'user', summary: 'make an entry for the users of a config file', load: () => import('./commands/user.ts') },
+  { name: 'lab', summary: 'a guided tour that does real work', load: () => import('./commands/lab.ts') },
+];
