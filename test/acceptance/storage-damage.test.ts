@@ -214,6 +214,22 @@ describe('journal damage', () => {
     await assert.rejects(open(zeroed), { code: 'JOURNAL_CORRUPT' });
   });
 
+  test('a segment out of another history of the same journal is refused', async () => {
+    const { disk } = await sample();
+    const other = disk.clone();
+    for (const [where, letter] of [
+      [disk, 'x'],
+      [other, 'y'],
+    ] as const) {
+      const { journal } = await open(where);
+      await (journal instanceof FileJournal ? journal.prepared() : undefined);
+      for (let sequence = 11; sequence <= 14; sequence++) appendText(journal, letter.repeat(1500), sequence);
+      await journal.close();
+    }
+    await copyFile(other, '0000000003.journal', disk, '0000000003.journal');
+    await assert.rejects(open(disk), { code: 'JOURNAL_CORRUPT', message: /0000000003.journal at byte 0/ });
+  });
+
   test('a newer format is refused with its version and not taken for damage', async () => {
     const { crc32 } = await import('node:zlib');
     const { disk } = await sample();
