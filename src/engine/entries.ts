@@ -10,7 +10,8 @@ import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy
  *          u8 format  u16 columns  u32 count  f64 published at
  *          [count × u8 priority]   [count × f64 due]   [count × f64 expires]
  *          [count × text key]      [count × text dedupe id]
- *          [text producer, f64 sequence]   [u32 n, n bytes history]   [u32 n, n bytes excluded]
+ *          [text producer, f64 sequence]   [count × u32 index in the producer's batch]
+ *          [u32 n, n bytes history]   [u32 n, n bytes excluded]
  *          records as they came
  * lease    u32 topic  u32 subscription  u8 kind  u32 consumer  f64 deadline  ranges
  * settle   u32 topic  u32 subscription  u8 how  u8 counted  f64 at  f64 due  text reason  text error  ranges
@@ -41,6 +42,7 @@ export const COLUMN = {
   producer: 32,
   history: 64,
   excluded: 128,
+  indexes: 256,
 } as const;
 
 export interface Target {
@@ -62,7 +64,8 @@ export interface PublishEntry {
   expires?: Float64Array;
   keys?: (string | undefined)[];
   dedupeIds?: (string | undefined)[];
-  producer?: { id: string; sequence: number };
+  /** `indexes`: place of each record in the producer's batch, when that was split over partitions. */
+  producer?: { id: string; sequence: number; indexes?: number[] };
   history?: MessageHistory;
   /** Subscriptions whose filter refused records: topic, subscription and the indexes. */
   excluded?: { topicId: number; subscriptionId: number; indexes: number[] }[];

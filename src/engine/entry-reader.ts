@@ -111,6 +111,12 @@ function readPublish(b: Buffer, at: number, end: number): PublishEntry {
     const { text, next } = readText(b, at);
     entry.producer = { id: text ?? '', sequence: b.readDoubleLE(next) };
     at = next + 8;
+    if (columns & COLUMN.indexes) {
+      const indexes: number[] = [];
+      for (let i = 0; i < count; i++) indexes.push(b.readUInt32LE(at + 4 * i));
+      entry.producer.indexes = indexes;
+      at += 4 * count;
+    }
   }
   if (columns & COLUMN.history) entry.history = packed() as MessageHistory;
   if (columns & COLUMN.excluded) entry.excluded = packed() as NonNullable<PublishEntry['excluded']>;

@@ -87,7 +87,7 @@ export class EntryWriter {
     if (entry.expires) bound += 8 * count;
     if (keys) bound += textBound(keys);
     if (dedupeIds) bound += textBound(dedupeIds);
-    if (producer) bound += producer.id.length * 3 + 10;
+    if (producer) bound += producer.id.length * 3 + 10 + 4 * (producer.indexes?.length ?? 0);
     bound += (history?.byteLength ?? 0) + (excluded?.byteLength ?? 0) + 8;
     const b = this.#begin(ENTRY.publish, bound);
     let at = this.#at;
@@ -105,6 +105,7 @@ export class EntryWriter {
         (keys ? COLUMN.key : 0) |
         (dedupeIds ? COLUMN.dedupe : 0) |
         (producer ? COLUMN.producer : 0) |
+        (producer?.indexes ? COLUMN.indexes : 0) |
         (history ? COLUMN.history : 0) |
         (excluded ? COLUMN.excluded : 0),
       at,
@@ -122,6 +123,7 @@ export class EntryWriter {
     if (producer) {
       at = writeText(b, producer.id, at);
       at = b.writeDoubleLE(producer.sequence, at);
+      for (const index of producer.indexes ?? []) at = b.writeUInt32LE(index, at);
     }
     for (const packed of [history, excluded]) {
       if (!packed) continue;

@@ -62,7 +62,7 @@ export class Backlog {
   readonly #priorities: Map<number, Uint8Array> | null;
   readonly #leases = new Map<number, Lease>();
   readonly #delays = new TimerHeap();
-  /** Due times that replaced the one in the heap. */
+  /** Due times of messages that came back or were moved: for those the heap may hold older times too. */
   readonly #rescheduled = new Map<number, number>();
   readonly #expiry = new TimerHeap();
 
@@ -171,12 +171,14 @@ export class Backlog {
     if (this.dying.size > 0) for (let offset = from; offset < to; offset++) this.dying.delete(offset);
     if (this.troubles.size > 0) for (let offset = from; offset < to; offset++) this.troubles.delete(offset);
     if (this.#rescheduled.size > 0) for (let offset = from; offset < to; offset++) this.#rescheduled.delete(offset);
+    if (this.#overdue.size > 0) for (let offset = from; offset < to; offset++) this.#overdue.delete(offset);
     if (this.#priorities !== null) this.#forgetPriorities();
     if (this.#keys !== null || this.#keyOf !== null) {
       for (let offset = from; offset < to; offset++) {
-        const next = this.#keys?.settle(offset, this.#strict ? STRICT_KEY : this.#keyOf?.get(offset));
+        const next = this.#keys?.settle(offset, this.#orderKey(offset));
         this.#keyOf?.delete(offset);
-        if (next !== undefined) this.#arrive(next);
+        // The next of the key may be in the range that goes.
+        if (next !== undefined && this.pending.has(next)) this.#arrive(next);
       }
     }
     return removed;
@@ -202,11 +204,11 @@ export class Backlog {
   ): void {
     for (let offset = from; offset < from + count; offset++) {
       if (!this.pending.has(offset)) continue;
-      const moved = this.delayed.has(offset);
       this.#detach(offset);
+      this.#keys?.withdraw(offset, this.#orderKey(offset));
       if (counted !== 'none') this.#count(offset, counted, error);
       this.delayed.add(offset);
-      if (moved) this.#rescheduled.set(offset, due);
+      this.#rescheduled.set(offset, due);
       this.#delays.push(due, offset);
     }
   }
@@ -222,6 +224,7 @@ export class Backlog {
     for (let offset = from; offset < from + count; offset++) {
       if (!this.pending.has(offset)) continue;
       this.#detach(offset);
+      this.#keys?.withdraw(offset, this.#orderKey(offset));
       if (counted !== 'none') this.#count(offset, counted, error);
       this.dying.set(offset, { reason, error });
     }
@@ -256,7 +259,7 @@ export class Backlog {
       if (moved !== undefined && moved > now) continue;
       due.push(offset);
     }
-    return due.sort((a, b) => a - b);
+    return due.sort((a, b) => a - b).filter((offset, i) => offset !== due[i - 1]);
   }
 
   /** Leased messages are left to their consumers; they expire when they come back. */
@@ -318,6 +321,7 @@ export class Backlog {
       rescheduled: [...this.#rescheduled],
       overdue: [...this.#overdue],
       keys: this.#keyOf === null ? null : [...this.#keyOf],
+      heads: this.#keys === null ? null : [...this.#keys.heads()],
       priorities: this.#priorities === null ? null : [...this.#priorities],
       fillFrom: this.fillFrom,
     };
@@ -342,34 +346,31 @@ export class Backlog {
     for (const [block, column] of data.priorities ?? []) backlog.#priorities?.set(block, new Uint8Array(column));
     backlog.fillFrom = data.fillFrom;
     if (data.lanes !== null && backlog.#lanes instanceof PriorityLanes) backlog.#lanes.load(data.lanes);
-    else backlog.#rebuildKeyedLanes();
+    else backlog.#rebuildKeyedLanes(data.heads ?? []);
     return backlog;
   }
 
-  /**
-   * Lanes by key follow from the rest: in offset order the heads come out as they were, since a head is the oldest of
-   * its key that has arrived.
-   */
-  #rebuildKeyedLanes(): void {
+  /** Lanes by key follow from the heads: which of a key arrived first cannot be told from offsets, for some were delayed. */
+  #rebuildKeyedLanes(heads: readonly number[]): void {
+    for (const head of heads) this.#isHeadAfterArrival(head);
     for (const { from, to } of this.pending.runs()) {
       for (let offset = from; offset < to; offset++) {
-        if (this.delayed.has(offset) && !this.troubles.has(offset)) continue;
-        const head = this.#isHeadAfterArrival(offset);
-        if (
-          !head ||
+        const away =
           this.leased.has(offset) ||
           this.delayed.has(offset) ||
           this.suspects.has(offset) ||
-          this.dying.has(offset)
-        )
-          continue;
-        this.#lanes.add(offset, this.#priorityOf(offset));
+          this.dying.has(offset);
+        if (!away) this.#arrive(offset);
       }
     }
   }
 
+  #orderKey(offset: number): string | undefined {
+    return this.#strict ? STRICT_KEY : this.#keyOf?.get(offset);
+  }
+
   #isHeadAfterArrival(offset: number): boolean {
-    const key = this.#strict ? STRICT_KEY : this.#keyOf?.get(offset);
+    const key = this.#orderKey(offset);
     return key === undefined || (this.#keys?.arrive(offset, key) ?? true);
   }
 
@@ -431,6 +432,8 @@ export interface EncodedBacklog {
   rescheduled: [number, number][];
   overdue: number[];
   keys: [number, string][] | null;
+  /** With order by key: the message of each key that is out or next. */
+  heads: number[] | null;
   priorities: [number, Uint8Array][] | null;
   fillFrom: number | null;
 }

@@ -178,6 +178,16 @@ export class KeyOrder {
     return this.#heads.has(offset);
   }
 
+  /** A message that waits behind its head will not follow it: it was delayed, or dies. A head keeps its key. */
+  withdraw(offset: number, key: string | undefined): void {
+    if (key === undefined || this.#heads.has(offset)) return;
+    if (this.#byKey.get(key)?.waiting.delete(offset)) this.#waiting--;
+  }
+
+  heads(): IterableIterator<number> {
+    return this.#heads.keys();
+  }
+
   /** Forgets a settled message. Returns the offset that becomes head of its key, if any. */
   settle(offset: number, key: string | undefined): number | undefined {
     const lane = this.#heads.get(offset);

@@ -475,15 +475,17 @@ function noteProducer(
   topic: Topic,
   partition: number,
   offset: number,
-  producer: { id: string; sequence: number },
+  producer: NonNullable<PublishEntry['producer']>,
   count: number,
 ): void {
   const seen = topic.producers.get(producer.id) ?? { next: 0, recent: [] };
   topic.producers.delete(producer.id);
   topic.producers.set(producer.id, seen);
-  seen.next = Math.max(seen.next, producer.sequence + count);
-  seen.recent.push({ sequence: producer.sequence, count, partition, offset });
-  if (seen.recent.length > PRODUCER_RECENT) seen.recent.shift();
+  const { id: _, sequence, indexes } = producer;
+  seen.next = Math.max(seen.next, sequence + (indexes === undefined ? count : (indexes.at(-1) ?? 0) + 1));
+  seen.recent.push({ sequence, count, partition, offset, ...(indexes && { indexes }) });
+  // The parts of one batch that was split are remembered or forgotten together.
+  while (seen.recent.length > PRODUCER_RECENT && seen.recent[0]?.sequence !== sequence) seen.recent.shift();
   if (topic.producers.size > MAX_PRODUCERS) {
     for (const id of topic.producers.keys()) {
       topic.producers.delete(id);

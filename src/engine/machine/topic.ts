@@ -161,7 +161,7 @@ export interface ProducerSeen {
   /** Sequence after the newest record that was stored. */
   next: number;
   /** The last batches, oldest first, to answer a repeated one with where it went. */
-  recent: { sequence: number; count: number; partition: number; offset: number }[];
+  recent: { sequence: number; count: number; partition: number; offset: number; indexes?: number[] }[];
 }
 
 export interface EncodedTopic {

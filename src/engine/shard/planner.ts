@@ -63,7 +63,7 @@ export class Planner {
       bytes: records.byteLength,
       producer: request.producer,
     };
-    const repeated = this.#repeated(topic, request);
+    const repeated = this.#repeated(topic, request, records);
     if (repeated !== null) return { ...plan, parts: repeated, stored: 0, bytes: 0, producer: undefined };
     if (request.partition !== undefined && topic.partitions[request.partition] === undefined) {
       throw new RailheadError(
@@ -178,30 +178,41 @@ export class Planner {
   }
 
   /** A batch that a producer sends again after a reconnect: answered with where it went the first time. */
-  #repeated(topic: Topic, request: PublishRequest): Part[] | null {
+  #repeated(topic: Topic, request: PublishRequest, records: Buffer): Part[] | null {
     const { producer, count } = request;
     if (producer === undefined) return null;
     const seen = topic.producers.get(producer.id);
     if (seen === undefined || producer.sequence >= seen.next) return null;
-    const parts: Part[] = [];
-    for (const batch of seen.recent) {
-      const from = Math.max(batch.sequence, producer.sequence);
-      const to = Math.min(batch.sequence + batch.count, producer.sequence + count);
-      if (from < to) {
-        parts.push({
-          kind: 'duplicate',
-          partition: batch.partition,
-          offset: batch.offset + from - batch.sequence,
-          count: to - from,
-          first: from - producer.sequence,
-        });
+    const places: ({ partition: number; offset: number } | undefined)[] = [];
+    for (const { sequence, count: stored, partition, offset, indexes } of seen.recent) {
+      if (indexes === undefined && sequence + stored <= producer.sequence) continue;
+      for (let i = 0; i < stored; i++) {
+        const first = sequence + (indexes?.[i] ?? i) - producer.sequence;
+        if (first >= 0 && first < count) places[first] = { partition, offset: offset + i };
       }
     }
-    if (parts.length > 0) return parts;
-    throw new RailheadError(
+    const error = new RailheadError(
       'OUT_OF_ORDER',
       `Producer ${JSON.stringify(producer.id)} sends sequence ${producer.sequence} again, but ${seen.next} is next and the old batch is no longer remembered. It was stored or refused then.`,
     );
+    if (places.length === 0) throw error;
+    // Records with a dedupe id may have been stored under another sequence.
+    const envelopes = topic.dedupe.size > 0 ? this.#shard.formats.get(request.format).envelopes(records, count) : [];
+    const parts: Part[] = [];
+    for (let first = 0; first < count; first++) {
+      const id = envelopes[first]?.dedupeId;
+      const place = places[first] ?? (id === undefined ? undefined : topic.dedupe.get(id));
+      const last = parts.at(-1);
+      if (place === undefined) parts.push({ kind: 'refused', count: 1, first, error });
+      else if (
+        last?.kind === 'duplicate' &&
+        last.partition === place.partition &&
+        last.offset + last.count === place.offset
+      )
+        last.count++;
+      else parts.push({ kind: 'duplicate', partition: place.partition, offset: place.offset, count: 1, first });
+    }
+    return parts;
   }
 
   #assertSizes(topic: Topic, bounds: Uint32Array | null, bytes: number): void {

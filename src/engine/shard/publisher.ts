@@ -123,14 +123,25 @@ export class Publisher {
         if (gone) this.#unpark(queue, parked).reject(notFound(topic.name));
         else if (parked.until <= now) this.#unpark(queue, parked).reject(parked.why);
         else {
-          const receipt = this.#attempt(topic, parked.request);
+          const receipt = this.#attemptParked(topic, queue, parked);
           if (receipt instanceof RailheadError) break;
-          this.#unpark(queue, parked).resolve(receipt);
         }
       }
       if (queue.length === 0) this.#parked.delete(topic);
       else if (queue[0] !== undefined) this.#armParked(topic, queue[0].until, queue[0].request.count, queue[0].why);
     }
+  }
+
+  /** As `#attempt`, for one that nobody calls: what refuses it for good (a policy that changed) is its answer. */
+  #attemptParked(topic: Topic, queue: Parked[], parked: Parked): RailheadError | null {
+    try {
+      const receipt = this.#attempt(topic, parked.request);
+      if (receipt instanceof RailheadError) return receipt;
+      this.#unpark(queue, parked).resolve(receipt);
+    } catch (error) {
+      this.#unpark(queue, parked).reject(error);
+    }
+    return null;
   }
 
   /** Room in a queue comes with a settlement, which is a turn. Room in the commit log and tokens of a rate come by themselves. */
@@ -212,16 +223,24 @@ export class Publisher {
     const bounds = groups.length > 1 ? format.bounds(records, count) : null;
     const receipt: PublishReceipt = { topicId: groups[0]?.topics[0]?.id ?? 0, runs: [] };
     let level: Durability = 'memory';
-    for (const { topics, from, to } of groups) {
+    const planGroup = ({ topics, from, to }: (typeof groups)[number]): Plan[] => {
       const part: PublishRequest = {
         ...request,
         count: to - from,
         records: bounds === null ? records : records.subarray(bounds[from] ?? 0, bounds[to] ?? 0),
       };
-      const plans = topics.map((topic) => this.#planner.plan(topic, part));
-      const bytes = plans.reduce((sum, plan) => sum + entryBound(plan), 0);
-      this.#admission.assertSpace(bytes);
-      this.#shard.beginCommand(bytes);
+      if (request.producer) part.producer = { ...request.producer, sequence: request.producer.sequence + from };
+      return topics.map((topic) => this.#planner.plan(topic, part));
+    };
+    // First everything that can refuse: what is refused must not be stored in part.
+    const checked = groups.map(planGroup);
+    const bytes = checked.flat().reduce((sum, plan) => sum + entryBound(plan), 0);
+    this.#admission.assertSpace(bytes);
+    this.#shard.beginCommand(bytes);
+    for (const [i, group] of groups.entries()) {
+      const { from, to } = group;
+      // Planned anew after the groups before it, which may hold the same dedupe ids.
+      const plans = i === 0 ? (checked[0] ?? []) : planGroup(group);
       const open = plans.filter((plan) => {
         const full = this.#admission.overLimit(plan);
         if (full === null) return true;
@@ -320,6 +339,7 @@ export class Publisher {
   #execute(plans: readonly Plan[], topicId: number, history?: MessageHistory): PublishReceipt {
     const now = this.#shard.clock.now();
     const runs: NumberedRun[] = [];
+    const refused: NonNullable<PublishReceipt['refused']> = [];
     const shared = mergeable(plans);
     if (shared !== null)
       this.#store(
@@ -327,7 +347,7 @@ export class Publisher {
         shared,
         plans[0]?.format ?? 0,
         now,
-        undefined,
+        plans[0]?.producer,
         history,
         runs,
       );
@@ -343,14 +363,16 @@ export class Publisher {
             first: part.first,
           });
         } else if (part.kind === 'store' && shared === null) {
-          const producer = part.indexes === null ? plan.producer : undefined;
-          this.#store([plan.topic], part, plan.format, now, producer, history, runs);
+          this.#store([plan.topic], part, plan.format, now, plan.producer, history, runs);
+        } else if (part.kind === 'refused') {
+          const { code, message } = part.error;
+          refused.push({ index: part.first, count: part.count, code, message });
         }
       }
       this.#makeRoom(plan);
     }
     runs.sort((a, b) => a.first - b.first);
-    return { topicId, runs: runs.map(withoutFirst) };
+    return { topicId, runs: runs.map(withoutFirst), ...(refused.length > 0 && { refused }) };
   }
 
   #store(
@@ -382,7 +404,7 @@ export class Publisher {
     if (keys) entry.keys = [...keys];
     if (dedupeIds) entry.dedupeIds = dedupeIds;
     if (excluded) entry.excluded = excluded;
-    if (producer) entry.producer = producer;
+    if (producer) entry.producer = part.indexes === null ? producer : { ...producer, indexes: part.indexes };
     if (history) entry.history = history;
     this.#shard.record(entry);
     targets.forEach((target, i) => {
