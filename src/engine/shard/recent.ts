@@ -5,7 +5,7 @@
 export class RecentBytes {
   readonly #limit: number;
   #positions: number[] = [];
-  #bodies: Buffer[] = [];
+  #bodies: (Buffer | undefined)[] = [];
   #head = 0;
   #bytes = 0;
 
@@ -19,6 +19,8 @@ export class RecentBytes {
     this.#bytes += body.byteLength;
     while (this.#bytes > this.#limit && this.#head < this.#bodies.length - 1) {
       this.#bytes -= this.#bodies[this.#head]?.byteLength ?? 0;
+      // Let go at once: the columns are cut only later, and a gigabyte of batches would stay behind the head.
+      this.#bodies[this.#head] = undefined;
       this.#head++;
     }
     if (this.#head > 1024 && this.#head * 2 > this.#bodies.length) {
