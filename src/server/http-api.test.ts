@@ -23,13 +23,17 @@ interface Answer {
 }
 
 interface Api {
+  url: string;
+  /** Lines of the log of level error. */
+  errors: string[];
   (method: string, path: string, body?: unknown): Promise<Answer>;
   advance: (ms: number) => Promise<void>;
 }
 
 async function api(t: TestContext): Promise<Api> {
   const clock = new ManualClock();
-  const log = pino({ level: 'silent' });
+  const errors: string[] = [];
+  const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) });
   const config = { memory: true, port: 0, host: ['127.0.0.1'], journal: { segmentSize: '1MiB' } };
   const server = await startServer(config, { clock, log, random: new SeededRandom(7) });
   t.after(() => server.close());
@@ -47,7 +51,7 @@ async function api(t: TestContext): Promise<Api> {
     clock.advance(ms);
     await server.broker.settled();
   };
-  return Object.assign(call, { advance });
+  return Object.assign(call, { advance, url: server.httpUrl, errors });
 }
 
 const called = new Set<string>();
@@ -316,3 +320,93 @@ test('every route was called above and answered', async (t) => {
   );
   assert.deepEqual(missing, []);
 });
+
+test('mutated requests get an answer that is no bug, and the broker works on', async (t) => {
+  const call = await api(t);
+  const random = new SeededRandom(20261122);
+  await call('PUT', '/queues/q', {});
+  await call('PUT', '/topics/t', { partitions: 2 });
+  await call('PUT', '/routers/r', { type: 'headers' });
+  const seeds: [method: string, path: string, body: string][] = [
+    [
+      'POST',
+      '/queues/q/messages',
+      '{"body":{"a":[1]},"key":"k","priority":0,"delay":"1s","ttl":"1h","headers":{"h":[1,{"$base64":"AA=="}]}}',
+    ],
+    [
+      'POST',
+      '/topics/t/messages/batch',
+      '{"messages":[{"body":1,"key":"x"},{"base64":"AA=="}],"atomic":false,"producer":{"id":"p","sequence":1}}',
+    ],
+    ['POST', '/queues/q/receive', '{"max":2,"wait":"0s","lease":"1m","autoAck":true}'],
+    ['POST', '/settle', '{"deliveries":["MC4wLjYuMS5xcQ"],"action":"release","delay":"1s","countAttempt":false}'],
+    [
+      'PUT',
+      '/queues/q?ifDifferent=update',
+      '{"lease":"1m","maxAttempts":3,"filter":{"a":["b",{"numeric":[">",1,"<",5]},{"wildcard":"*x*"},{"cidr":"10.0.0.0/8"}]}}',
+    ],
+    ['PUT', '/schedules/s', '{"to":"q","cron":"*/5 * * * *","timezone":"Europe/Berlin","body":1}'],
+    [
+      'POST',
+      '/routers/r/bind',
+      '{"to":{"topic":"q"},"key":"a.*","match":{"headers":{"x":1},"mode":"any"},"filter":{"y":[{"exists":true}]}}',
+    ],
+    [
+      'POST',
+      '/queues/q/dead/redrive',
+      '{"ids":["1.0.0"],"ratePerSecond":10,"filter":{"a":["b"]},"edits":[{"id":"1.0.0","body":1}]}',
+    ],
+    ['POST', '/topics/t/subscriptions/s/seek', '{"to":"120"}'],
+    ['GET', '/topics/t/records?from=120&max=3&partition=1', ''],
+    ['GET', '/queues/q/messages?state=ready&after=1.0.0&limit=5', ''],
+    ['DELETE', '/queues/q/messages/1.0.zz', ''],
+  ];
+  const statuses = new Map<number, number>();
+  for (let round = 0; round < 800; round++) {
+    const [method, path, body] = random.pick(seeds);
+    const target = random.chance(0.3) ? mutate(path, random).replaceAll(/[\s#]/g, '') : path;
+    const response = await fetch(`${call.url}/api/v1${target.startsWith('/') ? '' : '/'}${target}`, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      ...(body !== '' && { body: mutate(body, random) }),
+      signal: AbortSignal.timeout(5_000),
+    });
+    await response.arrayBuffer();
+    statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
+    assert.notEqual(response.status, 500, `round ${round}: ${method} ${target} ${call.errors.join('')}`);
+  }
+  assert.deepEqual(call.errors, []);
+  assert.ok((statuses.get(200) ?? 0) > 50 && (statuses.get(400) ?? 0) > 100, JSON.stringify([...statuses]));
+  assert.equal((await call('GET', '/info')).status, 200);
+});
+
+const PIECES = [
+  '{',
+  '}',
+  '[',
+  ']',
+  '"',
+  ',',
+  ':',
+  '1e999',
+  '-1',
+  'null',
+  '"__proto__":{},',
+  '999999999999999999999',
+  '0',
+  '%00',
+  '%2F',
+  '%ff',
+  '..',
+  'é',
+];
+
+function mutate(text: string, random: SeededRandom): string {
+  let mutated = text;
+  for (let edits = random.below(4); edits > 0; edits--) {
+    const at = random.below(mutated.length + 1);
+    const removed = random.chance(0.5) ? random.below(6) : 0;
+    mutated = mutated.slice(0, at) + (random.chance(0.7) ? random.pick(PIECES) : '') + mutated.slice(at + removed);
+  }
+  return mutated;
+}

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { getRequestListener } from '@hono/node-server';
+import { getRequestListener, RequestError } from '@hono/node-server';
 import { RailheadError } from '../core/errors.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateways/gateway.ts';
 import { errorResponse } from '../gateways/http/errors.ts';
@@ -61,7 +61,11 @@ export class HttpDoor implements Gateway {
       noDelay: true,
     });
     this.#server.maxHeadersCount = limits.maxHeaders;
-    const answer = getRequestListener(options.fetch, { overrideGlobalObjects: false, errorHandler: options.onBug });
+    const answer = getRequestListener(options.fetch, {
+      overrideGlobalObjects: false,
+      // A Host or a path of which no URL can be made.
+      errorHandler: (error) => (error instanceof RequestError ? refusal(clientError(error)) : options.onBug(error)),
+    });
     this.#server.on('request', (request, response) => {
       this.#begin(request, response);
       answer(request, response).catch(options.onBug);
@@ -123,6 +127,11 @@ export class HttpDoor implements Gateway {
     this.#closing = true;
     if (this.#busy.get(socket) === 0) socket.end();
   }
+}
+
+function refusal(error: RailheadError): Response {
+  const { status, body } = errorResponse(error, () => undefined);
+  return Response.json(body, { status, headers: { connection: 'close' } });
 }
 
 /** An answer on a connection that has no response object. */

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { Agent, get } from 'node:https';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { RailheadError } from '../core/errors.ts';
+import { SeededRandom } from '../core/random.ts';
 import { connect } from '../sdk/connect.ts';
 import { Rail } from '../sdk/rail.ts';
 import { connectRemote } from '../sdk/remote/remote-session.ts';
@@ -246,4 +250,30 @@ test('when a sync fails the waiting request is told, the server is over, and the
   assert.ok(RailheadError.is(await server.closed, 'STORAGE_FAILED'));
   assert.ok(lines.some((line) => line.includes('storage failed, stopping')));
   await assert.rejects(fetch(`${server.httpUrl}/healthz`));
+});
+
+test('random bytes and mutated requests on the socket harm nobody else', async (t) => {
+  const lines: string[] = [];
+  const server = await start(t, { memory: true, host: ['127.0.0.1'] }, lines);
+  const random = new SeededRandom(20261123);
+  const seeds = [
+    'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n',
+    'POST /api/v1/queues/q/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"body":1}',
+    'POST /api/v1/queues/q/receive HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
+    'GET /railhead HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: railhead/1\r\n\r\n\u0005\u0000\u0000\u0000\u0001abcd',
+  ];
+  const one = async (): Promise<void> => {
+    const bytes = Buffer.from(random.pick(seeds), 'latin1');
+    for (let flips = random.below(6); flips > 0; flips--) bytes[random.below(bytes.byteLength)] = random.below(256);
+    const socket = createConnection(server.port, '127.0.0.1').on('error', () => undefined);
+    socket.resume().end(random.chance(0.3) ? bytes.subarray(0, random.below(bytes.byteLength)) : bytes);
+    await Promise.race([once(socket, 'close'), sleep(3_000, undefined, { ref: false })]);
+    socket.destroy();
+  };
+  for (let round = 0; round < 40; round++) await Promise.all(Array.from({ length: 8 }, one));
+  assert.deepEqual(
+    lines.filter((line) => line.includes('a bug')),
+    [],
+  );
+  assert.equal((await fetch(`${server.httpUrl}/readyz`)).status, 200);
 });

@@ -190,7 +190,7 @@ export const settingsSchema = z.strictObject({
         .pipe(z.int().min(1024))
         .default(256 << 20)
         .register(settingDocs, {
-          summary: 'Bodies of all HTTP requests together that are held at one time. More are answered with 503.',
+          summary: 'Bodies of all HTTP requests together that are held at one time. More are answered with 429.',
           allowed: "a size, such as '256MiB'",
           placeholder: 'SIZE',
         }),

@@ -8,6 +8,7 @@ import { checked, policyFlags, policyOf, type PolicyOptions } from './policy-fla
 
 export function configure(command: Command): void {
   policyFlags(command)
+    .option('--topic', 'it is a topic, not a queue')
     .option('--from <WHERE>', 'where a new subscription starts: start, end, an offset or a time', 'end')
     .action(async (name: string, options: PolicyOptions & { from: string }) => {
       const declare = await declaration(name, options, 'error', options.from);

@@ -42,7 +42,6 @@ export interface PolicyOptions extends BrokerOptions {
 
 export function policyFlags(command: Command): Command {
   command.argument('<name>', 'the queue or topic');
-  command.option('--topic', 'it is a topic, not a queue');
   command.option('-s, --subscription <NAME>', 'a subscription of that topic');
   for (const [name, kind, placeholder, summary] of FLAGS) {
     const flag = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

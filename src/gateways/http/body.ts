@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 
 const MAX_DEPTH = 64;
+const SMALL_BYTES = 64 * 1024;
 
 /** Memory for request bodies, shared by all requests of a gateway. */
 export class BodyBudget {
@@ -35,7 +36,7 @@ export class BodyBudget {
  * Reads a body of at most `maxBytes`. What it takes from the budget is written to `held.bytes` as it goes; the caller
  * gives it back when the request is over.
  *
- * @throws TOO_LARGE, RATE_LIMITED.
+ * @throws TOO_LARGE, RATE_LIMITED, ABORTED when the client goes away in the middle.
  */
 export async function readBody(
   request: Request,
@@ -52,25 +53,32 @@ export async function readBody(
     budget.take(bytes);
     held.bytes += bytes;
   };
-  const announced = request.headers.get('content-length');
-  if (announced !== null) {
-    const bytes = Number(announced);
-    if (!Number.isSafeInteger(bytes) || bytes > maxBytes) throw tooLarge();
-    // Node gives no more than was announced.
-    take(bytes);
-    return Buffer.from(await request.arrayBuffer());
+  const announced = Number(request.headers.get('content-length') ?? Number.NaN);
+  if (announced > maxBytes) throw tooLarge();
+  try {
+    if (announced <= SMALL_BYTES) {
+      // Node gives no more than was announced.
+      take(announced);
+      return Buffer.from(await request.arrayBuffer());
+    }
+    if (request.body === null) return Buffer.alloc(0);
+    // Memory is taken as bytes arrive: to announce 32 MiB and send nothing must not keep others out.
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    const stream: AsyncIterable<Uint8Array> = request.body;
+    for await (const chunk of stream) {
+      length += chunk.byteLength;
+      if (length > maxBytes) throw tooLarge();
+      take(chunk.byteLength);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, length);
+  } catch (cause) {
+    if (RailheadError.is(cause)) throw cause;
+    throw new RailheadError('ABORTED', 'The connection ended in the middle of the body. Send the request again.', {
+      cause,
+    });
   }
-  if (request.body === null) return Buffer.alloc(0);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const stream: AsyncIterable<Uint8Array> = request.body;
-  for await (const chunk of stream) {
-    length += chunk.byteLength;
-    if (length > maxBytes) throw tooLarge();
-    take(chunk.byteLength);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
 }
 
 interface ParseContext {

@@ -1,5 +1,5 @@
-import { allSettings, type Setting } from './settings.ts';
-import { formatDuration, formatSize } from '../core/units.ts';
+import { allSettings, type Setting } from '../../src/server/settings.ts';
+import { formatDuration, formatSize } from '../../src/core/units.ts';
 
 const INTRODUCTION = `# Configuration
 
