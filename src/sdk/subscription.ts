@@ -19,10 +19,10 @@ import { fetchMessages } from './fetch.ts';
 import type { FetchOptions } from './fetch.ts';
 import type { Message } from './message.ts';
 import type { Host } from './host.ts';
-import { MessageStream } from './stream.ts';
-import type { MessagesOptions } from './stream.ts';
-import { Worker } from './worker.ts';
-import type { Handler, WorkOptions } from './worker.ts';
+import { FeedStream } from './stream.ts';
+import type { MessageStream, MessagesOptions } from './stream.ts';
+import { HandlerWorker } from './worker.ts';
+import type { Handler, WorkOptions, Worker } from './worker.ts';
 
 export interface PeekOptions {
   /** At most this many. Default 10. */
@@ -91,8 +91,8 @@ export class Subscription<Out> implements AsyncDisposable {
    *
    * @example const worker = q.work(async (msg, ctx) => { await mail(msg.body.to, { signal: ctx.signal }) }, { concurrency: 20 })
    */
-  work(handler: Handler<Out>, options: WorkOptions<Out> = {}): Worker<Out> {
-    return new Worker(this.#source, this.#host, handler, options);
+  work(handler: Handler<Out>, options: WorkOptions<Out> = {}): Worker {
+    return new HandlerWorker(this.#source, this.#host, handler, options);
   }
 
   /** Takes what is there, up to `max`, waiting up to `wait` for the first. Settle each; their leases are not extended. @throws ABORTED. */
@@ -102,7 +102,7 @@ export class Subscription<Out> implements AsyncDisposable {
 
   /** Messages for `for await`, until the loop is left or the signal aborts. Settle each. */
   messages(options: MessagesOptions = {}): MessageStream<Out> {
-    return new MessageStream(this.#source, options);
+    return new FeedStream(this.#source, options);
   }
 
   /** What could not be processed. Comes into being with the first dead letter. */
@@ -159,6 +159,11 @@ export class Subscription<Out> implements AsyncDisposable {
   /** Waits for the settlements under way. Workers and streams are closed by themselves. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#source.settler.drain();
+  }
+
+  /** @internal */
+  static refOf<Out>(subscription: Subscription<Out>): SubscriptionRef {
+    return subscription.#source.ref;
   }
 
   protected get ref(): SubscriptionRef {

@@ -1,0 +1,453 @@
+import { SystemClock } from '../core/clock.ts';
+import { RailheadError } from '../core/errors.ts';
+import { nextTurn, realTime } from '../core/real-time.ts';
+import { SeededRandom } from '../core/random.ts';
+import type { MessageState, Session, SubscriptionStats } from '../core/session.ts';
+import { durationMs } from '../core/units.ts';
+import type { Duration } from '../core/units.ts';
+import type { Broker } from '../engine/broker.ts';
+import { Rail } from '../sdk/rail.ts';
+import type { RailOptions } from '../sdk/rail.ts';
+import { connectRemote } from '../sdk/remote/remote-session.ts';
+import { TestClock } from './clock.ts';
+import { Declarations } from './declarations.ts';
+import { Faults, type CrashOptions } from './faults.ts';
+import { History } from './history.ts';
+import { Life, type LifeOptions } from './life.ts';
+import {
+  placeOf,
+  seen,
+  waiting,
+  type Place,
+  type TestMessage,
+  type TestQueue,
+  type TestTarget,
+  type WaitingMessage,
+} from './messages.ts';
+import { TestServer } from './server.ts';
+import { TestSession, type SessionHost, type SessionOwner } from './session.ts';
+
+export interface TestBrokerOptions extends RailOptions {
+  /** `flowing`: time goes on, and `advance` jumps ahead. `manual`: time stands still but for `advance`. Default `flowing`. */
+  clock?: 'flowing' | 'manual';
+  /** What time it is at the start. Default: now. */
+  startAt?: Date;
+  /** Of everything that happens by chance: jitter, faults. Default 1, so that every run is the same. */
+  seed?: number;
+  /** Of `rail`. Default `default`. */
+  namespace?: string;
+}
+
+export interface WaitOptions {
+  /** In real time. Default 4 s, below the limit of a test in most runners. */
+  timeout?: Duration;
+}
+
+/** How a queue stands, by what its messages wait for. */
+export interface QueueContents<T = unknown> {
+  /** For a consumer, in the order of delivery. */
+  readonly ready: WaitingMessage<T>[];
+  /** For their time: sent with a delay, or to be tried again. */
+  readonly delayed: WaitingMessage<T>[];
+  /** For the consumer that has them. */
+  readonly leased: WaitingMessage<T>[];
+  /** For somebody to look at them: its dead-letter queue. */
+  readonly dead: WaitingMessage<T>[];
+}
+
+/** Where a protocol is spoken. */
+export interface TestEndpoint {
+  readonly protocol: string;
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+const HOST = '127.0.0.1';
+const WAIT: Duration = '4s';
+/** Turns of the loop in which nothing happened, after which nothing is under way: a message goes to a worker and back in four. */
+const QUIET_TURNS = 8;
+const PAGE = 1_000;
+
+/**
+ * Starts a broker for a test: the real engine, in memory, on a free port, with a clock that the test moves.
+ *
+ * @example
+ * const broker = await testBroker()
+ * await broker.rail.queue(emails).send({ to: 'user@example.com' }, { delay: '1h' })
+ * await broker.clock.advance('1h')
+ * await broker.close()
+ */
+export function testBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
+  return TestBroker.start(options);
+}
+
+/** A broker for tests, made by `testBroker`. It does not keep the process alive. */
+export class TestBroker implements AsyncDisposable {
+  /** A client of it, as `connect` gives one. Closed with the broker. */
+  readonly rail: Rail;
+  /** The time for everything in the broker and in `rail`; for other clients, when they are given it: `connect(url, { clock: broker.clock })`. */
+  readonly clock: TestClock;
+  readonly faults: Faults;
+  readonly #history: History;
+  readonly #declarations = new Map<string, Declarations>();
+  readonly #sessions = new Set<TestSession>();
+  readonly #lifeOptions: LifeOptions;
+  #server: TestServer | undefined;
+  #life: Promise<Life>;
+  /** The life that serves, for what cannot wait. */
+  #current: Life;
+  #activity = 0;
+  /** What it was when nothing was under way. */
+  #quietAt = -1;
+  #closing: Promise<void> | undefined;
+
+  private constructor(parts: {
+    life: Life;
+    lifeOptions: LifeOptions;
+    clock: TestClock;
+    history: History;
+    random: SeededRandom;
+    options: TestBrokerOptions;
+  }) {
+    const { life, lifeOptions, clock, history, random, options } = parts;
+    this.clock = clock;
+    this.#current = life;
+    this.#life = Promise.resolve(life);
+    this.#lifeOptions = lifeOptions;
+    this.#history = history;
+    this.faults = new Faults(random, {
+      dropConnections: () => this.#server?.cut(),
+      crashAndRecover: (how) => this.#crash(how),
+    });
+    this.rail = new Rail({
+      session: () => this.#connectRail(options.namespace),
+      clock,
+      random: new SeededRandom(random.below(2 ** 32)),
+      ...(options.definitions !== undefined && { definitions: options.definitions }),
+      ...(options.sendTimeout !== undefined && { sendTimeout: options.sendTimeout }),
+    });
+  }
+
+  /** @internal */
+  static async start(options: TestBrokerOptions): Promise<TestBroker> {
+    const random = new SeededRandom(options.seed ?? 1);
+    const history = new History();
+    let broker: TestBroker | undefined = undefined;
+    const clock = new TestClock({
+      mode: options.clock ?? 'flowing',
+      startAt: options.startAt?.getTime() ?? realTime.now(),
+      settle: (fired) => (broker === undefined ? undefined : broker.#settle(fired)),
+    });
+    const lifeOptions: LifeOptions = { clock, random, onPublish: (entry) => history.add(entry) };
+    const life = await Life.begin(lifeOptions);
+    broker = new TestBroker({ life, lifeOptions, clock, history, random, options });
+    broker.#server = await TestServer.start({
+      connect: broker.#connect,
+      journalId: life.broker.info().journalId,
+      clock,
+    });
+    return broker;
+  }
+
+  /** For `connect`, also in another process: `railhead://127.0.0.1:PORT`. */
+  get url(): string {
+    return `railhead://${HOST}:${this.#port}`;
+  }
+
+  /** For the environment of the program under test. */
+  env(): Record<string, string> {
+    return { RAILHEAD_URL: this.url };
+  }
+
+  /**
+   * Where a protocol is spoken: `native` or `http`.
+   *
+   * @throws NOT_SUPPORTED for one that this version does not speak.
+   */
+  endpoint(protocol: string): Promise<TestEndpoint> {
+    const port = this.#port;
+    if (protocol === 'native') return Promise.resolve({ protocol, url: this.url, host: HOST, port });
+    if (protocol === 'http') return Promise.resolve({ protocol, url: `http://${HOST}:${port}`, host: HOST, port });
+    return Promise.reject(
+      new RailheadError(
+        'NOT_SUPPORTED',
+        `A test broker of this version does not speak ${JSON.stringify(protocol)}. It speaks native and http.`,
+      ),
+    );
+  }
+
+  // ---- Looking ----------------------------------------------------------------------------------------------------
+
+  /**
+   * What is in a queue, without consuming it.
+   *
+   * @throws NOT_FOUND when there is no such queue.
+   * @example assert.equal((await broker.inspect(emails)).ready.length, 1)
+   */
+  async inspect<T = unknown>(queue: TestQueue<T>, namespace = 'default'): Promise<QueueContents<T>> {
+    const place = placeOf(queue);
+    const life = await this.#life;
+    await life.broker.settled();
+    const session = life.session(namespace);
+    const [ready, delayed, leased] = await Promise.all([
+      peekAll<T>(session, place, 'ready'),
+      peekAll<T>(session, place, 'delayed'),
+      peekAll<T>(session, place, 'leased'),
+    ]);
+    const dead = await deadLetters<T>(session, place);
+    return { ready, delayed, leased, dead };
+  }
+
+  /**
+   * Resolves when nothing in a queue is ready or in flight: the consumers are through. What is delayed may wait on.
+   * Without a queue: of all queues and subscriptions.
+   *
+   * @throws TIMEOUT after `timeout`, saying what is left; NOT_FOUND when there is no such queue.
+   */
+  async idle<T>(queue?: TestQueue<T>, options: WaitOptions = {}): Promise<void> {
+    const place = queue === undefined ? undefined : placeOf(queue);
+    let left = '';
+    const done = await this.#until(options, async (life) => {
+      const stats = await statsOf(life.session('default'), place);
+      const busy = stats.filter(({ ready, leased }) => ready + leased > 0);
+      left = busy
+        .map(
+          ({ subscription, ready, leased }) =>
+            `${JSON.stringify(subscription)} has ${ready} ready and ${leased} in flight`,
+        )
+        .join(', ');
+      return busy.length === 0;
+    });
+    if (!done) throw timeout(options, `${left}. Is a consumer running?`);
+  }
+
+  /**
+   * Resolves with the first message that was sent to a queue or topic and matches, no matter whether it is still there:
+   * it may have been sent, and consumed, before the call.
+   *
+   * @throws TIMEOUT after `timeout`, saying what came; NOT_FOUND when there is no such queue or topic by then.
+   * @example const welcome = await broker.waitFor(emails, (message) => message.body.to === 'user@example.com')
+   */
+  async waitFor<T = unknown>(
+    target: TestTarget<T>,
+    match: (message: TestMessage<T>) => boolean = () => true,
+    options: WaitOptions = {},
+  ): Promise<TestMessage<T>> {
+    const place = placeOf(target);
+    const looked = new Set<string>();
+    let found: TestMessage<T> | undefined;
+    let missing: RailheadError | undefined;
+    const done = await this.#until(options, async (life) => {
+      try {
+        const { topicId } = await life.session('default').request('describeTopic', { name: place.topic });
+        missing = undefined;
+        for (const stored of this.#history.of(topicId)) {
+          if (looked.has(stored.id)) continue;
+          looked.add(stored.id);
+          const message = seen<T>(stored, place);
+          if (!match(message)) continue;
+          found = message;
+          return true;
+        }
+      } catch (error) {
+        if (!RailheadError.is(error, 'NOT_FOUND')) throw error;
+        missing = error;
+      }
+      return false;
+    });
+    if (done && found !== undefined) return found;
+    if (missing !== undefined) throw missing;
+    throw timeout(
+      options,
+      `None of the ${looked.size} messages that were sent to ${JSON.stringify(place.topic)} matches.`,
+    );
+  }
+
+  // ---- Changing ---------------------------------------------------------------------------------------------------
+
+  /**
+   * As new: deletes all topics, queues, routers and schedules, with what is in them, and the faults. Connections,
+   * handles and workers stay and go on; what they had declared is declared again when they use it. The time stays.
+   */
+  async reset(): Promise<void> {
+    const life = await this.#life;
+    this.faults.clear();
+    for (const session of this.#sessions) session.suspend();
+    for (const [namespace, declarations] of this.#declarations) {
+      await deleteAll(life.session(namespace));
+      declarations.reset();
+    }
+    await life.broker.settled();
+    this.#history.clear();
+    for (const session of this.#sessions) await session.resume();
+  }
+
+  /** Closes `rail`, cuts off who is still connected, and ends. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    // Workers drain by the clock; with one that stands still they would wait for ever for a handler that hangs.
+    const life = await this.#life;
+    await this.rail.close();
+    await this.#server?.close();
+    await life.close();
+    this.clock.stop();
+  }
+
+  get #port(): number {
+    return this.#server?.port ?? 0;
+  }
+
+  // ---- Sessions ---------------------------------------------------------------------------------------------------
+
+  readonly #host: SessionHost = {
+    broker: () => this.#broker(),
+    declarations: (namespace) => this.#declarationsOf(namespace),
+    active: () => void this.#activity++,
+    gone: (session) => void this.#sessions.delete(session),
+    faults: () => this.faults,
+  };
+
+  readonly #connect = (owner: SessionOwner): Session => {
+    const session = new TestSession(this.#host, owner);
+    this.#declarationsOf(owner.namespace);
+    this.#sessions.add(session);
+    return session;
+  };
+
+  async #broker(): Promise<Broker> {
+    return (await this.#life).broker;
+  }
+
+  #declarationsOf(namespace: string): Declarations {
+    let declarations = this.#declarations.get(namespace);
+    if (declarations === undefined) {
+      declarations = new Declarations();
+      this.#declarations.set(namespace, declarations);
+    }
+    return declarations;
+  }
+
+  /** Through the protocol, as any client, so that faults meet it too. */
+  #connectRail(namespace = 'default'): Promise<Session> {
+    return connectRemote({
+      dial: () => {
+        if (this.#server === undefined) throw new Error('Railhead bug: the test broker has no server');
+        return Promise.resolve(this.#server.dial());
+      },
+      namespace,
+      clientName: 'test-rail',
+      clock: new SystemClock(),
+      reconnect: { minMs: 1, maxMs: 50 },
+    });
+  }
+
+  // ---- Time and faults --------------------------------------------------------------------------------------------
+
+  /** Until nothing is under way. Undefined when the engine did what there was to do and nothing came of it. */
+  #settle(fired: 'timer' | 'nothing'): Promise<void> | undefined {
+    const byEngine = this.#current.takeFired();
+    if (fired === 'timer' && byEngine && this.#quietAt === this.#now) return undefined;
+    return this.#quiet();
+  }
+
+  get #now(): number {
+    return this.#activity + this.#current.activity;
+  }
+
+  async #quiet(): Promise<void> {
+    for (let quiet = 0, before = -1; quiet < QUIET_TURNS; quiet++) {
+      await nextTurn();
+      await this.#current.broker.settled();
+      if (this.#now === before) continue;
+      before = this.#now;
+      quiet = 0;
+    }
+    this.#quietAt = this.#now;
+  }
+
+  async #crash({ powerCut = false }: CrashOptions): Promise<void> {
+    const life = await this.#life;
+    // In one go: after it, nothing that the old broker still decides may reach anybody.
+    const disk = life.crash(powerCut);
+    this.#server?.cut();
+    this.#life = Life.begin(this.#lifeOptions, disk);
+    this.#current = await this.#life;
+  }
+
+  /** Looks whenever something has happened, until it is so or the time is over. */
+  async #until({ timeout: limit = WAIT }: WaitOptions, check: (life: Life) => Promise<boolean>): Promise<boolean> {
+    const until = realTime.monotonic() + durationMs(limit, 'The timeout');
+    for (;;) {
+      const life = await this.#life;
+      await life.broker.settled();
+      const before = this.#now;
+      if (await check(life)) return true;
+      for (let ms = 1; this.#now === before; ms = Math.min(ms * 2, 20)) {
+        if (realTime.monotonic() >= until) return false;
+        await new Promise((resolve) => realTime.setTimeout(resolve, ms));
+      }
+      if (realTime.monotonic() >= until) return false;
+    }
+  }
+}
+
+function timeout({ timeout: limit = WAIT }: WaitOptions, what: string): RailheadError {
+  return new RailheadError('TIMEOUT', `After ${limit}: ${what}`);
+}
+
+async function statsOf(session: Session, place: Place | undefined): Promise<SubscriptionStats[]> {
+  if (place !== undefined) {
+    const { topic, subscription } = place;
+    return [await session.request('subscriptionStats', { topic, subscription })];
+  }
+  const { topics } = await session.request('allStats', { limit: 10_000 });
+  return topics.filter(({ name }) => !name.endsWith('.dead')).flatMap(({ subscriptions }) => subscriptions);
+}
+
+async function peekAll<T>(session: Session, place: Place, state: MessageState): Promise<WaitingMessage<T>[]> {
+  const { topic, subscription } = place;
+  const found: WaitingMessage<T>[] = [];
+  for (;;) {
+    const last = found.at(-1);
+    const page = { topic, subscription, state, limit: PAGE, ...(last !== undefined && { after: last.id }) };
+    const { messages } = await session.request('peek', page);
+    for (const message of messages) found.push(waiting<T>(message, place));
+    if (messages.length < PAGE) return found;
+  }
+}
+
+async function deadLetters<T>(session: Session, place: Place): Promise<WaitingMessage<T>[]> {
+  const described = await session.request('describeTopic', { name: place.topic });
+  const own = described.subscriptions.find(({ subscription }) => subscription === place.subscription)?.policy;
+  const name =
+    (described.kind === 'queue' ? (own ?? described.subscription) : own)?.deadLetter ??
+    (described.kind === 'queue' ? `${place.topic}.dead` : `${place.topic}.${place.subscription}.dead`);
+  try {
+    return await peekAll<T>(session, { ...place, topic: name, subscription: name }, 'ready');
+  } catch (error) {
+    // Made with the first dead letter.
+    if (RailheadError.is(error, 'NOT_FOUND')) return [];
+    throw error;
+  }
+}
+
+async function deleteAll(session: Session): Promise<void> {
+  const { schedules } = await session.request('listSchedules', {});
+  for (const { name } of schedules) await session.request('deleteSchedule', { name });
+  const { routers } = await session.request('listRouters', {});
+  for (const { name } of routers) await session.request('deleteRouter', { name });
+  for (;;) {
+    const { topics } = await session.request('listTopics', { limit: PAGE });
+    if (topics.length === 0) return;
+    for (const { name } of topics) await session.request('deleteTopic', { name });
+  }
+}

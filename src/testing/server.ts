@@ -1,0 +1,140 @@
+import type { Duplex } from 'node:stream';
+import { LOCAL_PRINCIPAL, type Authenticator } from '../core/auth.ts';
+import { type Clock, SystemClock } from '../core/clock.ts';
+import type { Session } from '../core/session.ts';
+import { VERSION } from '../core/version.ts';
+import type { Gateway } from '../gateways/gateway.ts';
+import { guardBrowser } from '../gateways/http/guard.ts';
+import type { HttpGateway } from '../gateways/http/gateway.ts';
+import { Listener } from '../gateways/listener.ts';
+import { NativeGateway } from '../gateways/native/server.ts';
+import { HttpDoor } from '../server/http-door.ts';
+import type { SessionOwner } from './session.ts';
+
+export interface TestServerOptions {
+  connect: (owner: SessionOwner) => Session;
+  journalId: string;
+  /** Of the broker: for how long a request waits. Deadlines of connections run on the real one. */
+  clock: Clock;
+}
+
+const NOBODY: Authenticator = { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) };
+const MIB = 2 ** 20;
+const CLOSE_MS = 1_000;
+
+/** The native protocol and HTTP on one free port of the loopback address, and connections that can be cut. */
+export class TestServer {
+  readonly port: number;
+  readonly #native: NativeGateway;
+  readonly #http: LazyHttp;
+  readonly #door: HttpDoor;
+  readonly #listener: Listener;
+  readonly #sockets: Set<Duplex>;
+
+  private constructor(parts: {
+    port: number;
+    native: NativeGateway;
+    http: LazyHttp;
+    door: HttpDoor;
+    listener: Listener;
+    sockets: Set<Duplex>;
+  }) {
+    this.port = parts.port;
+    this.#native = parts.native;
+    this.#http = parts.http;
+    this.#door = parts.door;
+    this.#listener = parts.listener;
+    this.#sockets = parts.sockets;
+  }
+
+  static async start(options: TestServerOptions): Promise<TestServer> {
+    const clock = new SystemClock();
+    const native = new NativeGateway({
+      authenticator: NOBODY,
+      connect: (principal, namespace, name) => options.connect({ principal, namespace, name }),
+      broker: { version: VERSION, journalId: options.journalId },
+      clock,
+      report,
+    });
+    const http = new LazyHttp(options);
+    const door = new HttpDoor({
+      fetch: (request) => http.fetch(request),
+      guard: (headers) => guardBrowser(headers, { allowedHosts: [], loginRequired: false }),
+      upgrade: (request, socket, head) => native.upgrade(request, socket, head),
+      onBug: report,
+    });
+    const sockets = new Set<Duplex>();
+    const gateway: Gateway = {
+      handle(socket, peer) {
+        remember(sockets, socket);
+        return door.handle(socket, peer);
+      },
+    };
+    const listener = new Listener({ gateway, clock, background: true });
+    const bound = await listener.listen({ host: '127.0.0.1', port: 0 });
+    const port = 'port' in bound ? bound.port : 0;
+    return new TestServer({ port, native, http, door, listener, sockets });
+  }
+
+  /** A connection within the process. */
+  dial(): Duplex {
+    const socket = this.#native.loopback();
+    remember(this.#sockets, socket);
+    return socket;
+  }
+
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.#door.close();
+    await Promise.all([this.#listener.close(CLOSE_MS), this.#native.close(CLOSE_MS), this.#http.close()]);
+  }
+}
+
+function remember(sockets: Set<Duplex>, socket: Duplex): void {
+  sockets.add(socket);
+  socket.once('close', () => sockets.delete(socket));
+}
+
+/** The HTTP API, loaded with the first request: most tests never send one, and all would wait for it. */
+class LazyHttp {
+  readonly #options: TestServerOptions;
+  #gateway: Promise<HttpGateway> | undefined;
+
+  constructor(options: TestServerOptions) {
+    this.#options = options;
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    this.#gateway ??= this.#load();
+    return (await this.#gateway).fetch(request);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#gateway)?.close();
+  }
+
+  async #load(): Promise<HttpGateway> {
+    const module = await import('../gateways/http/gateway.ts');
+    return new module.HttpGateway({
+      connect: this.#options.connect,
+      authenticator: NOBODY,
+      health: () => ({ state: 'open', reason: null }),
+      clock: this.#options.clock,
+      maxBodyBytes: 32 * MIB,
+      maxMemoryBytes: 256 * MIB,
+      allowedHosts: [],
+      onBug: report,
+    });
+  }
+}
+
+/** A bug of ours fails the test that met it. */
+function report(error: unknown): void {
+  process.emitWarning(
+    `A bug of Railhead, please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    'RailheadWarning',
+  );
+}
