@@ -78,8 +78,10 @@ test('a lease that nobody extends ends in a jump, and the message is delivered a
   assert.equal((await broker.inspect(jobs)).leased.length, 1);
   await broker.clock.advance('31s');
   await assert.rejects(async () => first?.ack(), { code: 'LEASE_LOST' });
-  const { ready, leased } = await broker.inspect(jobs);
-  assert.deepEqual([numbers(ready), numbers(leased)], [[1], []]);
+  const contents = await broker.inspect(jobs);
+  assert.deepEqual([numbers(contents.delayed), numbers(contents.leased)], [[1], []]);
+  await broker.clock.advance('1m');
+  assert.equal((await queue.fetch({ max: 1 })).length, 1);
 });
 
 test('a message of the broker under test expires in a jump', async (t) => {
