@@ -73,17 +73,27 @@ export class Client {
     return this.#session.get();
   }
 
-  /** Works until the end of `close`: what is under way may still need a declare. @throws CLOSED, and what the operation throws. */
+  /** Keeps the process alive until the answer. @throws CLOSED, and what the operation throws. */
   async request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']> {
-    if (this.#over) throw closed();
     this.keepAlive.hold();
+    try {
+      return await this.ask(operation, args);
+    } finally {
+      this.keepAlive.drop();
+    }
+  }
+
+  /**
+   * A request that the process need not wait for. Works until the end of `close`: what is under way may still need a
+   * declare. @throws CLOSED, and what the operation throws.
+   */
+  async ask<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']> {
+    if (this.#over) throw closed();
     try {
       const session = await this.session();
       return await session.request(operation, args);
     } catch (error) {
       throw toRailheadError(error);
-    } finally {
-      this.keepAlive.drop();
     }
   }
 

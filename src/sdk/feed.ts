@@ -62,6 +62,7 @@ export interface FeedOwner {
 
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 5_000;
+const UNREADABLE_DELAY_MS = 5_000;
 const MAX_DELIVERY_BYTES = 1024 * 1024;
 
 /**
@@ -79,6 +80,7 @@ export class Feed<T> implements DeliverySink {
   /** Credit given and not yet used. */
   #outstanding = 0;
   #stopped = false;
+  #over = false;
   #backoffMs = FIRST_BACKOFF_MS;
   #cancelTend: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
@@ -151,6 +153,7 @@ export class Feed<T> implements DeliverySink {
 
   /** Gives back what waits; leases are no longer looked after. */
   end(): void {
+    this.#over = true;
     this.#cancelTend?.();
     this.#cancelTend = undefined;
     for (const message of this.waiting.clear()) this.#giveBack(message);
@@ -164,12 +167,7 @@ export class Feed<T> implements DeliverySink {
     for (const run of runs) {
       this.#outstanding = Math.max(0, this.#outstanding - run.count);
       if (run.format !== FORMAT_NATIVE) {
-        this.#owner.failed(
-          new RailheadError(
-            'NOT_SUPPORTED',
-            `A message came in record format ${run.format}; this client reads format ${FORMAT_NATIVE}. The broker should have converted it.`,
-          ),
-        );
+        this.#refuse(run);
         return;
       }
       const batch = asBuffer(run.records);
@@ -180,6 +178,8 @@ export class Feed<T> implements DeliverySink {
         start = recordEnd(batch, start);
       }
     }
+    // Sent before the broker knew that nobody takes it any more.
+    if (this.#over) return this.end();
     this.#cancelTend ??= this.#armTend();
     this.#owner.arrived();
   }
@@ -193,6 +193,15 @@ export class Feed<T> implements DeliverySink {
   lost(ranges: LeaseRange[]): void {
     for (const message of this.waiting) loseIfAmong(ranges, Message.leaseOf(message));
     for (const lease of this.#owner.working()) loseIfAmong(ranges, lease);
+  }
+
+  /** For a consumer that can read it; not at once, since that may be us again. */
+  #refuse(run: DeliveryRun): void {
+    for (let i = 0; i < run.count; i++) {
+      const lease = new Lease(this.#source.settler, run.partition, run.offset + i, run.token, 0);
+      lease.settleQuietly({ action: 'release', countAttempt: false, delayMs: UNREADABLE_DELAY_MS });
+    }
+    this.#owner.failed(unreadable(run.format));
   }
 
   // ---- Time -------------------------------------------------------------------------------------------------------
@@ -254,4 +263,11 @@ export class Feed<T> implements DeliverySink {
 
 function loseIfAmong(ranges: readonly LeaseRange[], lease: Lease): void {
   if (lease.state === 'held' && covers(ranges, lease)) lease.lose();
+}
+
+export function unreadable(format: number): RailheadError {
+  return new RailheadError(
+    'NOT_SUPPORTED',
+    `A message came in record format ${format}; this client reads format ${FORMAT_NATIVE}. The broker should have converted it.`,
+  );
 }

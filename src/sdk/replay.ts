@@ -4,6 +4,7 @@ import type { DeliveryRun, StartAt } from '../core/session.ts';
 import type { BodyType } from './body.ts';
 import type { Client } from './client.ts';
 import { Deque } from './deque.ts';
+import { unreadable } from './feed.ts';
 import { StoredMessage } from './message.ts';
 import type { Once } from './once.ts';
 import { startAt } from './subscription.ts';
@@ -29,7 +30,8 @@ export interface ReadSource<T> {
 }
 
 const MAX_READ_BYTES = 1024 * 1024;
-const FOLLOW_WAIT_MS = 20_000;
+/** Also how long a read that nobody wants any more may stay with the broker. */
+const FOLLOW_WAIT_MS = 5_000;
 const RETRY_MS = 500;
 
 /** One partition, read by offset. */
@@ -53,7 +55,7 @@ class PartitionReader<T> {
   /** Reads on. After it there is something in the buffer, or it is done, or the broker had nothing yet. */
   async fill(): Promise<void> {
     const { client, topic } = this.#source;
-    const { runs, next, end } = await client.request('read', {
+    const { runs, next, end } = await client.ask('read', {
       topic,
       partition: this.#partition,
       from: this.#from,
@@ -70,12 +72,7 @@ class PartitionReader<T> {
   }
 
   #add(run: DeliveryRun, end: number): void {
-    if (run.format !== FORMAT_NATIVE) {
-      throw new RailheadError(
-        'NOT_SUPPORTED',
-        `A message came in record format ${run.format}; this client reads format ${FORMAT_NATIVE}. The broker should have converted it.`,
-      );
-    }
+    if (run.format !== FORMAT_NATIVE) throw unreadable(run.format);
     const batch = asBuffer(run.records);
     let start = 0;
     for (let i = 0; i < run.count && run.offset + i < end; i++) {
@@ -101,12 +98,16 @@ export async function* replay<T>(
   const from = startAt(options.from ?? 'start');
   const numbers = partition === undefined ? Array.from({ length: partitions }, (_, i) => i) : [partition];
   const readers = numbers.map((number) => new PartitionReader(source, number, from, follow));
+  source.client.assertOpen();
+  source.client.keepAlive.hold();
   try {
     if (follow) yield* followed(source.client, readers, signal);
     else yield* merged(readers, signal);
   } catch (error) {
     if (signal?.aborted && RailheadError.is(error, 'ABORTED')) return undefined;
     throw error;
+  } finally {
+    source.client.keepAlive.drop();
   }
   return undefined;
 }

@@ -36,7 +36,7 @@ export interface Routed {
 }
 
 /** Where a binding leads: a queue, a topic or another router. */
-export type BindingEnd = QueueLike<never> | TopicLike<never> | Router;
+export type BindingEnd = QueueLike<unknown> | TopicLike<unknown> | Router;
 
 /** A named point to publish to that keeps nothing: its bindings say where a message goes. A handle: making one does no I/O. */
 export class Router implements AsyncDisposable {

@@ -17,7 +17,15 @@ export interface MessagesOptions extends ConsumerOptions {
  * Messages one after the other, for `for await`. The lease of the one in the loop's body is extended until the next is
  * asked for; after that it is the caller's. Leaving the loop ends it.
  */
-export class MessageStream<T> implements AsyncIterableIterator<Message<T>, undefined>, AsyncDisposable, FeedOwner {
+export interface MessageStream<T> extends AsyncIterableIterator<Message<T>, undefined>, AsyncDisposable {
+  /** What leaving the loop calls. */
+  return(): Promise<IteratorResult<Message<T>, undefined>>;
+  /** Gives back what was not handed out, and waits for the settlements under way. */
+  close(): Promise<void>;
+}
+
+/** What `queue.messages` makes. */
+export class FeedStream<T> implements MessageStream<T>, FeedOwner {
   readonly #source: Source<T>;
   readonly #feed: Feed<T>;
   readonly #prefetch: number;
@@ -29,7 +37,6 @@ export class MessageStream<T> implements AsyncIterableIterator<Message<T>, undef
   #started = false;
   #closing: Promise<void> | undefined;
 
-  /** Made by `queue.messages`. */
   constructor(source: Source<T>, options: MessagesOptions) {
     const { prefetch = 10 } = options;
     if (!Number.isInteger(prefetch) || prefetch < 1) {
@@ -67,7 +74,6 @@ export class MessageStream<T> implements AsyncIterableIterator<Message<T>, undef
     return { done: true, value: undefined };
   }
 
-  /** Gives back what was not handed out, and waits for the settlements under way. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -111,25 +117,21 @@ export class MessageStream<T> implements AsyncIterableIterator<Message<T>, undef
     client.ended(this);
   }
 
-  /** @internal */
   subscribed(): void {
     this.#refill();
   }
 
-  /** @internal */
   arrived(): void {
     this.#wake?.();
     this.#refill();
   }
 
-  /** @internal */
   failed(error: RailheadError): void {
     this.#failure = error;
     this.#wake?.();
     void this.close();
   }
 
-  /** @internal */
   *working(): Iterable<Lease> {
     if (this.#current !== undefined) yield this.#current;
   }

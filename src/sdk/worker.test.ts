@@ -26,6 +26,18 @@ test('a handler that returns acknowledges, and neighbours become one range of on
   await worker.close();
 });
 
+test('a handler that does not wait gets through any number of messages', async () => {
+  const { rail } = setUp();
+  const q = rail.queue(jobs);
+  const bodies = Array.from({ length: 20_000 }, (_, n) => n);
+  await q.sendMany(bodies);
+  const seen: number[] = [];
+  const worker = q.work((message) => void seen.push(message.body), { prefetch: 20_000 });
+  await turns();
+  assert.deepEqual(seen, bodies);
+  await worker.close();
+});
+
 test('never more handlers run at once than the concurrency says, and slow ones leave the rest to others', async () => {
   const { rail } = setUp();
   const q = rail.queue(jobs);
@@ -124,7 +136,7 @@ test('a message that does not fit the schema never reaches the handler and is re
   assert.deepEqual(seen, ['a@example.com']);
   const [dead] = await q.dead.peek();
   assert.equal(dead?.history?.reason, 'rejected');
-  assert.match(dead.history?.error ?? '', /does not fit its schema: to: /);
+  assert.match(dead.history.error ?? '', /does not fit its schema: to: /);
   await worker.close();
 });
 

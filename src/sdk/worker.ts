@@ -43,7 +43,17 @@ const DEFAULT_TIMEOUT: Duration = '1h';
 const DEFAULT_DRAIN: Duration = '10s';
 
 /** Handlers at work on a queue or subscription. Keeps the process alive until it is closed. */
-export class Worker<T> implements FeedOwner, AsyncDisposable {
+export interface Worker extends AsyncDisposable {
+  /** Resolves when the worker was closed. Rejects when it cannot go on: its queue was deleted, access was withdrawn. */
+  readonly finished: Promise<void>;
+  /** How many handlers run now. */
+  readonly running: number;
+  /** Takes no more messages, gives back what no handler has begun, and waits for the handlers that run. */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+/** What `queue.work` makes. */
+export class HandlerWorker<T> implements Worker, FeedOwner {
   readonly #source: Source<T>;
   readonly #host: Host;
   readonly #handler: Handler<T>;
@@ -53,13 +63,13 @@ export class Worker<T> implements FeedOwner, AsyncDisposable {
   readonly #pace: Pace;
   readonly #onError: WorkOptions<T>['onError'];
   readonly #jobs = new Set<Job<T>>();
+  #starting = false;
   readonly #finished = Promise.withResolvers<void>();
   readonly #unlisten: () => void;
   #cancelTimeout: (() => void) | undefined;
   #drained: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  /** Made by `queue.work`. */
   constructor(source: Source<T>, host: Host, handler: Handler<T>, options: WorkOptions<T>) {
     const { concurrency = 1, prefetch } = options;
     if (!Number.isInteger(concurrency) || concurrency < 1) {
@@ -88,17 +98,14 @@ export class Worker<T> implements FeedOwner, AsyncDisposable {
     else void this.#feed.start();
   }
 
-  /** Resolves when the worker was closed. Rejects when it cannot go on: its queue was deleted, access was withdrawn. */
   get finished(): Promise<void> {
     return this.#finished.promise;
   }
 
-  /** How many handlers run now. */
   get running(): number {
     return this.#jobs.size;
   }
 
-  /** Takes no more messages, gives back what no handler has begun, and waits for the handlers that run. */
   close(options: CloseOptions = {}): Promise<void> {
     this.#closing ??= this.#close(durationMs(options.drain ?? DEFAULT_DRAIN, 'The drain'));
     return this.#closing;
@@ -110,31 +117,30 @@ export class Worker<T> implements FeedOwner, AsyncDisposable {
 
   // ---- The feed's owner -------------------------------------------------------------------------------------------
 
-  /** @internal */
   subscribed(): void {
     this.#refill();
   }
 
-  /** @internal */
   arrived(): void {
-    if (this.#closing !== undefined) return;
+    // A handler that does not wait ends inside this loop, which then goes on by itself.
+    if (this.#closing !== undefined || this.#starting) return;
+    this.#starting = true;
     while (this.#jobs.size < this.#concurrency) {
       const message = this.#feed.waiting.shift();
       if (message === undefined) break;
       // Given back or lost while it waited.
       if (Message.leaseOf(message).state === 'held') void this.#run(message);
     }
+    this.#starting = false;
     this.#refill();
   }
 
-  /** @internal */
   failed(error: RailheadError): void {
     this.#onError?.(error);
     this.#finished.reject(error);
     void this.close();
   }
 
-  /** @internal */
   *working(): Iterable<Lease> {
     for (const job of this.#jobs) yield job.lease;
   }
