@@ -1,5 +1,6 @@
 import { assert, RailheadError } from '../core/errors.ts';
 import type { BlobStore, BlobWriter } from '../engine/ports.ts';
+import { OpenFiles } from './open-files.ts';
 import { storageError, systemCode, writeFully, type Disk, type DiskFile } from './disk.ts';
 
 const SEALED = '.blob';
@@ -16,12 +17,12 @@ export class FileBlobs implements BlobStore {
   /** Sealed blobs with their sizes. */
   readonly #sealed: Map<string, number>;
   readonly #writing = new Set<string>();
-  /** The files read last, so that a read costs one call and not three. */
-  readonly #open = new Map<string, Promise<DiskFile>>();
+  readonly #open: OpenFiles;
 
   private constructor(disk: Disk, sealed: Map<string, number>) {
     this.#disk = disk;
     this.#sealed = sealed;
+    this.#open = new OpenFiles(disk, OPEN_FILES);
   }
 
   /** Finds what is there and removes what a crash left unsealed. @throws STORAGE_FAILED */
@@ -64,8 +65,7 @@ export class FileBlobs implements BlobStore {
     if (!this.#sealed.has(name))
       throw new RailheadError('NOT_FOUND', `There is no blob ${name} in ${this.#disk.where}.`);
     try {
-      const file = await this.#file(name);
-      return await file.read(offset, length);
+      return await this.#open.read(name + SEALED, offset, length);
     } catch (error) {
       if (systemCode(error) === 'ENOENT') {
         throw new RailheadError('NOT_FOUND', `The blob ${name} is gone from ${this.#disk.where}.`, { cause: error });
@@ -81,7 +81,7 @@ export class FileBlobs implements BlobStore {
   async remove(name: string): Promise<void> {
     if (!this.#sealed.delete(name)) return;
     try {
-      await this.#release(name);
+      this.#open.forget(name + SEALED);
       await this.#disk.remove(name + SEALED);
     } catch (error) {
       throw storageError(error, `removing blob ${name} in ${this.#disk.where}`);
@@ -89,31 +89,7 @@ export class FileBlobs implements BlobStore {
   }
 
   async close(): Promise<void> {
-    for (const name of this.#open.keys()) await this.#release(name);
-  }
-
-  #file(name: string): Promise<DiskFile> {
-    const held = this.#open.get(name);
-    if (held !== undefined) {
-      this.#open.delete(name);
-      this.#open.set(name, held);
-      return held;
-    }
-    const opening = this.#disk.open(name + SEALED);
-    this.#open.set(name, opening);
-    opening.catch(() => this.#open.delete(name));
-    for (const oldest of this.#open.keys()) {
-      if (this.#open.size <= OPEN_FILES) break;
-      void this.#release(oldest).catch(() => {});
-    }
-    return opening;
-  }
-
-  async #release(name: string): Promise<void> {
-    const held = this.#open.get(name);
-    if (held === undefined) return;
-    this.#open.delete(name);
-    await (await held).close();
+    this.#open.close();
   }
 }
 

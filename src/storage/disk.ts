@@ -32,8 +32,8 @@ export interface DiskFile {
    * says OK to the next call, and still reads back from its cache what the disk never got.
    */
   sync(): Promise<void>;
-  /** Reads `length` bytes, or fewer at the end of the file. */
-  read(at: number, length: number): Promise<Buffer>;
+  /** Reads `length` bytes, or fewer at the end of the file; into the start of `into` when that is given and large enough. */
+  read(at: number, length: number, into?: Buffer): Promise<Buffer>;
   /** Fills with zeros up to that size, off the loop, and syncs: writes below it need no new space. @throws ENOSPC */
   allocate(bytes: number): Promise<void>;
   close(): Promise<void>;

@@ -96,6 +96,22 @@ describe('disk: a real one', () => {
     await assert.rejects(file.read(0, 1), { code: 'EBADF' });
   });
 
+  test('a close waits for the reads and syncs that run, so that none of them meets another file', async () => {
+    const disk = new NodeDisk(directory);
+    for (let round = 0; round < 50; round++) {
+      const file = await disk.create(`busy-${round}`);
+      file.writev([Buffer.alloc(100_000, round)], 0);
+      const reads = [file.read(0, 100_000), file.sync(), file.read(50_000, 50_000)] as const;
+      const closing = file.close();
+      const other = await disk.create(`other-${round}`);
+      other.writev([Buffer.alloc(100_000, 255)], 0);
+      const [first, , second] = await Promise.all(reads);
+      assert.ok(first.every((byte) => byte === round) && second.every((byte) => byte === round));
+      await closing;
+      await other.close();
+    }
+  });
+
   test('space that the file system does not have is refused before the disk is filled', async () => {
     const file = await new NodeDisk(directory).create('huge');
     await assert.rejects(file.allocate(2 ** 50), { code: 'ENOSPC' });

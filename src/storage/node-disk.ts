@@ -75,6 +75,9 @@ class NodeFile implements DiskFile {
   readonly #directory: string;
   #size: number;
   #open = true;
+  /** Calls in the thread pool. */
+  #running = 0;
+  #whenDone: (() => void) | undefined;
 
   constructor(fd: number, size: number, directory: string) {
     this.#fd = fd;
@@ -94,15 +97,20 @@ class NodeFile implements DiskFile {
   }
 
   sync(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#assertOpen();
-      fdatasync(this.#fd, settle(resolve, reject));
-    });
+    return this.#run(() => this.#sync());
   }
 
-  async read(at: number, length: number): Promise<Buffer> {
-    this.#assertOpen();
-    const target = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, this.#size - at)));
+  #sync(): Promise<void> {
+    return new Promise((resolve, reject) => fdatasync(this.#fd, settle(resolve, reject)));
+  }
+
+  read(at: number, length: number, into?: Buffer): Promise<Buffer> {
+    return this.#run(() => this.#read(at, length, into));
+  }
+
+  async #read(at: number, length: number, into: Buffer | undefined): Promise<Buffer> {
+    const bytes = Math.max(0, Math.min(length, this.#size - at));
+    const target = into === undefined || into.length < bytes ? Buffer.allocUnsafeSlow(bytes) : into.subarray(0, bytes);
     let filled = 0;
     while (filled < target.length) {
       const got = await readFile(this.#fd, target, filled, target.length - filled, at + filled);
@@ -112,7 +120,11 @@ class NodeFile implements DiskFile {
     return filled === target.length ? target : target.subarray(0, filled);
   }
 
-  async allocate(bytes: number): Promise<void> {
+  allocate(bytes: number): Promise<void> {
+    return this.#run(() => this.#allocate(bytes));
+  }
+
+  async #allocate(bytes: number): Promise<void> {
     // Asked before, not found out by filling the disk to its last byte: others live there too.
     const { bavail, bsize } = await statfs(this.#directory);
     if (bavail * bsize < bytes - this.#size + SPARED_BYTES) {
@@ -122,27 +134,37 @@ class NodeFile implements DiskFile {
     }
     let unsynced = 0;
     while (this.#size < bytes) {
-      this.#assertOpen();
       const zeros = ZEROS.subarray(0, Math.min(ZEROS.length, bytes - this.#size));
       const written = await writeFile(this.#fd, zeros, this.#size);
       if (written === 0) throw Object.assign(new Error('the disk took no zeros'), { code: 'EIO' });
       this.#size += written;
       unsynced += written;
       if (unsynced >= FILL_SYNC_BYTES) {
-        await this.sync();
+        await this.#sync();
         unsynced = 0;
       }
     }
-    await this.sync();
+    await this.#sync();
   }
 
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
+    if (this.#running > 0) await new Promise<void>((resolve) => (this.#whenDone = resolve));
     await closeFile(this.#fd);
   }
 
-  /** A number of a closed file may already name another one: writing there would damage it. */
+  /** A close waits for what runs: the number of a closed file may at once name another one. */
+  async #run<T>(work: () => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    this.#running++;
+    try {
+      return await work();
+    } finally {
+      if (--this.#running === 0) this.#whenDone?.();
+    }
+  }
+
   #assertOpen(): void {
     if (!this.#open) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' });
   }

@@ -103,6 +103,10 @@ export function blobAcceptance(backend: BlobBackend): void {
         assert.equal((await blobs.read(`b-${one}`, 0, 99)).toString(), `body ${one}`);
       });
       await Promise.all(reads);
+      // More at the same time than files are kept open.
+      for (let round = 0; round < 5; round++) {
+        await Promise.all(Array.from({ length: 100 }, (_, one) => blobs.read(`b-${one}`, 0, 1)));
+      }
       await blobs.close();
     });
   });

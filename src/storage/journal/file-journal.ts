@@ -107,7 +107,8 @@ export class FileJournal implements Journal {
     const scan = await scanJournal(this.#disk, ({ header, segment, body }) => {
       if (header.kind !== KIND_ENTRIES || header.count === 0 || lastSequence(header) <= after) return;
       const position = positionOf(segment.generation, header.byte + HEADER_BYTES);
-      onBatch({ firstSequence: header.firstSequence, count: header.count, body, position });
+      // A copy, so that a slice which the engine keeps pins one batch and not a segment.
+      onBatch({ firstSequence: header.firstSequence, count: header.count, body: Buffer.from(body), position });
     });
     try {
       if (scan.damage !== null) throw corrupt(this.#disk.where, scan.damage);

@@ -17,6 +17,7 @@ import {
   newerFormat,
   type BatchHeader,
 } from './header.ts';
+import { SegmentBuffers } from './segment-buffers.ts';
 import { generationInName, Segment, segmentName } from './segment.ts';
 
 /*
@@ -31,7 +32,7 @@ import { generationInName, Segment, segmentName } from './segment.ts';
 export interface ScannedBatch {
   readonly header: BatchHeader;
   readonly segment: Segment;
-  /** A slice of a buffer as large as the segment: copy what is to be kept. */
+  /** Valid only during the call: copy what is to be kept. */
   readonly body: Buffer;
 }
 
@@ -97,11 +98,14 @@ interface Chain {
 /** @throws JOURNAL_CORRUPT for files of another journal, FORMAT_TOO_NEW; other damage is in the result */
 export async function scanJournal(disk: Disk, visit: (batch: ScannedBatch) => void): Promise<JournalScan> {
   const segments = await openSegments(disk);
+  const buffers = new SegmentBuffers();
   try {
-    return await new Scanner(disk.where, segments, visit).scan();
+    return await new Scanner(disk.where, segments, buffers, visit).scan();
   } catch (error) {
     for (const segment of segments) await segment.file.close();
     throw error;
+  } finally {
+    buffers.release();
   }
 }
 
@@ -124,17 +128,20 @@ async function openSegments(disk: Disk): Promise<Segment[]> {
 class Scanner {
   readonly #where: string;
   readonly #files: Segment[];
+  readonly #buffers: SegmentBuffers;
   readonly #visit: (batch: ScannedBatch) => void;
   readonly #chain: Chain = { sequence: undefined, previous: undefined, epoch: 0, syncedTo: 0, first: undefined };
   readonly #tail: { segment: Segment; header: BatchHeader }[] = [];
   readonly #lost: { first: number; last: number }[] = [];
   #tailFrom = 0;
   #journalId: Buffer = Buffer.alloc(0);
+  /** The newest segment, as long as no other was read. */
   #held: { segment: Segment; bytes: Buffer } | undefined;
 
-  constructor(where: string, files: Segment[], visit: (batch: ScannedBatch) => void) {
+  constructor(where: string, files: Segment[], buffers: SegmentBuffers, visit: (batch: ScannedBatch) => void) {
     this.#where = where;
     this.#files = files;
+    this.#buffers = buffers;
     this.#visit = visit;
   }
 
@@ -172,6 +179,9 @@ class Scanner {
     }
 
     const evidence = this.#evidence(bytes, stop.generation, stop.byte);
+    // A whole header at the break that is no evidence is one of a former life or epoch, just where a new one would lie.
+    const isStale = decodeHeader(bytes, stop.byte) !== undefined;
+    const isTorn = !isStale && looksLikeHeader(bytes, stop.byte, this.#journalId, stop.generation);
     const leftovers: Segment[] = [];
     for (const { segment, state } of probes) {
       if (segment.generation <= stop.generation) continue;
@@ -179,11 +189,11 @@ class Scanner {
       const bytesToSearch =
         state !== 'blank' ? segment.bytes : segment.generation === stop.generation + 1 ? LOOK_BYTES : 0;
       if (bytesToSearch === 0) continue;
-      const found = this.#evidence(await segment.file.read(0, bytesToSearch), segment.generation, 0);
+      const found = this.#evidence(await this.#buffers.read(segment, bytesToSearch), segment.generation, 0);
       if (state !== 'blank' || found.length > 0) leftovers.push(segment);
       for (const one of found) evidence.push(one);
     }
-    return this.#result({ segments, stop, bytes, evidence, leftovers, newest: newest?.segment.generation });
+    return this.#result({ segments, stop, isTorn, evidence, leftovers, newest: newest?.segment.generation });
   }
 
   async #probe(segment: Segment): Promise<Probe> {
@@ -230,7 +240,7 @@ class Scanner {
   /** With no segment that begins well: is there a header further inside? */
   async #idFromInside(): Promise<Buffer | undefined> {
     for (const segment of this.#files) {
-      const bytes = await segment.file.read(0, segment.bytes);
+      const bytes = await this.#buffers.read(segment);
       for (const header of headersIn(bytes, segment.generation, 0)) return journalIdAt(bytes, header.byte);
     }
     return undefined;
@@ -241,7 +251,7 @@ class Scanner {
    * damage cut the newest segment short, a header beyond the cut may know that more was given back.
    */
   async #start(newest: Segment): Promise<number> {
-    const bytes = await newest.file.read(0, newest.bytes);
+    const bytes = await this.#buffers.read(newest);
     this.#held = { segment: newest, bytes };
     let oldest = newest.generation;
     let at = 0;
@@ -264,8 +274,9 @@ class Scanner {
 
   async #load(segment: Segment | undefined): Promise<Buffer> {
     if (segment === undefined) return Buffer.alloc(0);
-    if (this.#held?.segment === segment) return this.#held.bytes;
-    return segment.file.read(0, segment.bytes);
+    const held = this.#held;
+    this.#held = undefined;
+    return held?.segment === segment ? held.bytes : this.#buffers.read(segment);
   }
 
   #headerAt(bytes: Buffer, generation: number, at: number): BatchHeader | undefined {
@@ -342,7 +353,7 @@ class Scanner {
   #result(found: {
     segments: Segment[];
     stop: { generation: number; byte: number };
-    bytes: Buffer;
+    isTorn: boolean;
     evidence: Evidence[];
     leftovers: Segment[];
     newest: number | undefined;
@@ -352,10 +363,7 @@ class Scanner {
     let syncedTo = chain.syncedTo;
     let highestEpoch = chain.epoch;
     const torn = new Map<number, number>();
-    // A whole header here that is no evidence is one of a former life or epoch that lies just where a new one would.
-    const isStale = decodeHeader(found.bytes, stop.byte) !== undefined;
-    if (!isStale && looksLikeHeader(found.bytes, stop.byte, this.#journalId, stop.generation))
-      torn.set(stop.generation, HEADER_BYTES);
+    if (found.isTorn) torn.set(stop.generation, HEADER_BYTES);
     let lowest = Infinity;
     for (const { header, generation } of evidence) {
       syncedTo = Math.max(syncedTo, header.syncedTo);

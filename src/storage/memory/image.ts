@@ -33,8 +33,9 @@ export class Image {
     if (at + bytes.length > this.size) this.size = at + bytes.length;
   }
 
-  read(at: number, length: number): Buffer {
-    const target = Buffer.alloc(Math.max(0, Math.min(length, this.size - at)));
+  read(at: number, length: number, into?: Buffer): Buffer {
+    const bytes = Math.max(0, Math.min(length, this.size - at));
+    const target = into === undefined || into.length < bytes ? Buffer.alloc(bytes) : into.subarray(0, bytes).fill(0);
     const first = Math.floor(at / PAGE_BYTES);
     const last = Math.floor((at + target.length - 1) / PAGE_BYTES);
     if (last - first > this.#pages.size) {

@@ -212,9 +212,9 @@ export class MemoryDisk implements Disk {
         return this.#write(inode, buffers, at);
       },
       sync: () => this.#sync(name, inode),
-      read: async (at, length) => {
+      read: async (at, length, into) => {
         this.#call('read', name);
-        return inode.view.read(at, length);
+        return inode.view.read(at, length, into);
       },
       allocate: async (bytes) => {
         this.#call('allocate', name);
