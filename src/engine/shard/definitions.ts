@@ -115,6 +115,7 @@ export class Definitions {
     ifDifferent: 'error' | 'update' | 'keep',
   ): boolean {
     const wanted = subscriptionPolicy(subscription.policy, partial);
+    const rate = subscription.policy.consumeRate;
     const ids = { topicId: subscription.topic.id, subscriptionId: subscription.id };
     const changed = this.#change(
       subscription.name,
@@ -124,8 +125,10 @@ export class Definitions {
       ifDifferent,
       () => this.#shard.record({ type: 'subscriptionPolicy', ...ids, policy: wanted }),
     );
-    if (changed) this.#feeds.touch(subscription);
-    return changed;
+    if (!changed) return false;
+    if (rate !== wanted.consumeRate) this.#feeds.of(subscription).limiter = null;
+    this.#feeds.touch(subscription);
+    return true;
   }
 
   /** Compares policies; says what differs, or records the new one. */

@@ -140,8 +140,10 @@ export class Dispatcher {
       if (subscription.topic.subscriptions.get(subscription.id) !== subscription) continue;
       const feed = this.#feeds.of(subscription);
       this.#timekeeper.run(feed);
-      if (feed.consumers.length > 0 && !subscription.paused) this.#handOut(feed);
-      this.#timekeeper.setWake(feed);
+      // One look at the clock for both: a limit that held at the first must make an appointment at the second.
+      const now = this.#shard.clock.now();
+      if (feed.consumers.length > 0 && !subscription.paused) this.#handOut(feed, now);
+      this.#timekeeper.setWake(feed, now);
     }
   }
 
@@ -153,10 +155,9 @@ export class Dispatcher {
     for (const plan of planned) this.#send(plan);
   }
 
-  #handOut(feed: Feed): void {
+  #handOut(feed: Feed, now: number): void {
     const { subscription } = feed;
     const { policy } = subscription;
-    const now = this.#shard.clock.now();
     for (let rounds = 0; rounds < 10_000; rounds++) {
       const backlog = this.#nextBacklog(feed);
       if (backlog === undefined) return;

@@ -70,7 +70,7 @@ export class Timekeeper {
   }
 
   /** Makes an appointment for the next thing that will be due. */
-  setWake(feed: Feed): void {
+  setWake(feed: Feed, now: number): void {
     let next = feed.leaseBound;
     for (const backlog of feed.subscription.backlogs) next = Math.min(next, backlog.nextDue(), backlog.nextExpiry());
     const { policy } = feed.subscription;
@@ -79,7 +79,6 @@ export class Timekeeper {
       feed.limiter !== null &&
       feed.consumers.some((consumer) => consumer.credit > 0)
     ) {
-      const now = this.#shard.clock.now();
       const wait = feed.limiter.waitMs(1, now);
       if (wait > 0) next = Math.min(next, now + Math.max(1, Math.ceil(wait)));
     }
