@@ -70,6 +70,7 @@ export class ShardSession implements Session {
     for (const settlement of settlements) this.#authorize('consume', { kind: 'topic', name: settlement.topic });
     const { settler, shard } = this.#parts;
     const receipt = settler.settle(this.#namespace, settlements);
+    shard.endCommand();
     return shard.durable(receipt, settler.levelOf(this.#namespace, settlements));
   }
 

@@ -253,6 +253,7 @@ export class State {
     switch (entry.type) {
       case 'topic': {
         this.nextTopicId = Math.max(this.nextTopicId, entry.topicId + 1);
+        this.changed = sequence;
         if (this.topics.has(entry.topicId)) return;
         const topic = new Topic({ ...entry, id: entry.topicId, createdAt: entry.at });
         topic.changed = sequence;
@@ -275,6 +276,7 @@ export class State {
       }
       case 'subscription': {
         this.nextSubscriptionId = Math.max(this.nextSubscriptionId, entry.subscriptionId + 1);
+        this.changed = sequence;
         const topic = this.#topic(entry.topicId, sequence);
         if (topic === undefined) return;
         const subscription = new Subscription(topic, entry.subscriptionId, entry.name, entry.policy, entry.at);

@@ -97,6 +97,12 @@ export class Bodies {
     let at: number | null = from;
     while (at !== null) {
       const place = topic.partition(index).place(at);
+      if (place?.kind === 'hot' && place.position < 0) {
+        // It gathers in the batch of this turn: soon it will be among the newest bytes.
+        await this.#shard.durable(null, 'write');
+        at = this.#loadCached(topic, index, at, to, runs, maxBytes);
+        continue;
+      }
       try {
         const run: BodyRun | undefined =
           place === undefined ? undefined : await this.#readPlace(topic.partition(index), place, at, to);

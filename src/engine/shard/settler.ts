@@ -21,11 +21,17 @@ export class Settler {
     this.#returns = returns;
   }
 
-  /** Settles what is still leased and says what was not. */
+  /**
+   * Settles what is still leased and says what was not. Of what is refused, nothing is done. Ends no command: in a
+   * transaction more follows in the same batch.
+   */
   settle(namespace: string, settlements: readonly Settlement[]): SettleReceipt {
     const lost: SettleReceipt['lost'] = [];
     for (const settlement of settlements) {
       check(settlement);
+      this.find(namespace, settlement);
+    }
+    for (const settlement of settlements) {
       const subscription = this.find(namespace, settlement);
       for (const range of settlement.ranges) {
         if (this.#holdsAll(subscription, range)) {
@@ -37,7 +43,6 @@ export class Settler {
         for (const part of gone) lost.push({ topic: settlement.topic, subscription: settlement.subscription, ...part });
       }
     }
-    this.#shard.endCommand();
     return { lost };
   }
 

@@ -108,7 +108,7 @@ export class TimerHeap {
     if (bytes.byteLength % ENTRY_BYTES !== 0)
       throw damaged(`has ${bytes.byteLength} bytes, no multiple of ${ENTRY_BYTES}`);
     // By way of a copy of one page: the bytes may lie at an address that numbers cannot be read from.
-    const page = new Float64Array(PAGE_ENTRIES * 2);
+    const page = new Float64Array(Math.min(PAGE_ENTRIES * 2, bytes.byteLength / 8));
     const pageBytes = new Uint8Array(page.buffer);
     for (let at = 0; at < bytes.byteLength; at += pageBytes.byteLength) {
       const part = bytes.subarray(at, at + pageBytes.byteLength);
