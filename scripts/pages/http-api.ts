@@ -18,7 +18,7 @@ async function call(method: string, path: string, body?: unknown): Promise<any> 
     headers: { 'content-type': 'application/json' },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
-  const answer = await response.json();
+  const answer: any = await response.json();
   if (!response.ok) throw new Error(\`\${answer.error.code}: \${answer.error.message}\`);
   return answer;
 }

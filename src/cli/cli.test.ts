@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -388,6 +388,30 @@ describe('serve and --dir', () => {
       (await railhead(['journal', 'repair', '--dir', dir])).out,
       /Nothing is damaged; nothing was changed\./,
     );
-    assert.ok((await readdir(dir)).length > 0);
+  });
+
+  test('damage below what was synced is found, and given up only with --accept-loss', async () => {
+    const { json } = await railhead(['journal', 'inspect', '--dir', dir, '--batches', '--json']);
+    const batch = json.find(({ kind }) => kind === 'entries');
+    assert.ok(batch);
+    const file = join(dir, String(batch['file']));
+    const bytes = await readFile(file);
+    const last = Number(batch['byte']) + Number(batch['bytes']) - 1;
+    bytes[last] = (bytes[last] ?? 0) ^ 1;
+    await writeFile(file, bytes);
+
+    const found = await railhead(['journal', 'verify', '--dir', dir]);
+    assert.equal(found.code, 1);
+    assert.match(
+      found.out,
+      /^Damaged: .*\n.*railhead journal repair --dir .* --accept-loss gives up what is damaged\.$/m,
+    );
+    const refused = await railhead(['journal', 'repair', '--dir', dir]);
+    assert.equal(refused.code, 1);
+    assert.match(
+      (await railhead(['journal', 'repair', '--dir', dir, '--accept-loss'])).out,
+      /^Gave up entries \d+ to \d+ [\s\S]*The files as they were: .*damaged-/,
+    );
+    assert.equal((await railhead(['journal', 'verify', '--dir', dir])).code, 0);
   });
 });

@@ -7,6 +7,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(0);
 });
 
-void run(process.argv.slice(2)).then((code) => {
-  process.exitCode = code;
-});
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 18)) {
+  process.stderr.write(`railhead: this is Node ${process.versions.node}; use 22.18 or newer.\n`);
+  process.exitCode = 1;
+} else {
+  void run(process.argv.slice(2)).then((code) => {
+    process.exitCode = code;
+  });
+}

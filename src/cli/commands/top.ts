@@ -130,7 +130,8 @@ class Top {
       for (const line of lines) print(line);
       return;
     }
-    const height = Math.max(1, process.stdout.rows - 2);
+    // A terminal that does not say its size says 0.
+    const height = Math.max(1, (process.stdout.rows || 24) - 2);
     const shown = lines.slice(0, height);
     const hidden = lines.length - shown.length;
     const footer = paint(
