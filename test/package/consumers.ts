@@ -19,11 +19,11 @@ assert.equal(typeof open, 'function');
 assert.equal(typeof connect, 'function');
 `;
 
-/** The body of a test or a program with \`testBroker\` in scope. */
+/** The body of a test or a program with \`testBroker\` and \`defineQueue\` in scope. */
 const ROUND_TRIP = `
   const broker = await testBroker();
   try {
-    const queue = broker.rail.queue('jobs');
+    const queue = broker.rail.queue(defineQueue('jobs'));
     await queue.send({ n: 1 });
     const [message] = await queue.fetch({ max: 1, wait: '5s' });
     if (message === undefined || message.body.n !== 1) throw new Error('got ' + JSON.stringify(message));
@@ -33,9 +33,10 @@ const ROUND_TRIP = `
   }
 `;
 
-export const ROUND_TRIP_MJS = `import { testBroker } from 'railhead/testing';\n${ROUND_TRIP}`;
+export const ROUND_TRIP_MJS = `import { defineQueue } from 'railhead';\nimport { testBroker } from 'railhead/testing';\n${ROUND_TRIP}`;
 
 export const ROUND_TRIP_CJS = `
+const { defineQueue } = require('railhead');
 const { testBroker } = require('railhead/testing');
 async function main() {${ROUND_TRIP}}
 main().catch((error) => { console.error(error); process.exitCode = 1; });
@@ -44,7 +45,7 @@ main().catch((error) => { console.error(error); process.exitCode = 1; });
 export const JEST: Record<string, string> = {
   'package.json': '{ "private": true }\n',
   'queue.test.js': `
-const { RailheadError } = require('railhead');
+const { defineQueue, RailheadError } = require('railhead');
 const { testBroker } = require('railhead/testing');
 test('a message goes through a queue', async () => {${ROUND_TRIP}});
 test('errors are recognised', () => { expect(RailheadError.is(new RailheadError('CLOSED', 'x'), 'CLOSED')).toBe(true); });
@@ -55,11 +56,11 @@ export const VITEST: Record<string, string> = {
   'package.json': '{ "private": true, "type": "module" }\n',
   'queue.test.ts': `
 import { expect, test } from 'vitest';
-import { RailheadError } from 'railhead';
+import { defineQueue, RailheadError } from 'railhead';
 import { testBroker } from 'railhead/testing';
 test('a message goes through a queue', async () => {
   const broker = await testBroker();
-  const queue = broker.rail.queue('jobs');
+  const queue = broker.rail.queue(defineQueue('jobs'));
   await queue.send({ n: 1 });
   const [message] = await queue.fetch({ max: 1, wait: '5s' });
   expect(message?.body).toEqual({ n: 1 });
@@ -71,7 +72,7 @@ test('errors are recognised', () => { expect(RailheadError.is(new RailheadError(
 };
 
 const MAIN_TS = `
-import { connect, open, RailheadError } from 'railhead';
+import { connect, defineQueue, open, RailheadError } from 'railhead';
 import * as server from 'railhead/server';
 import { testBroker } from 'railhead/testing';
 
@@ -79,7 +80,7 @@ export async function main(): Promise<void> {
   if (typeof open !== 'function' || typeof connect !== 'function' || Object.keys(server).length === 0) throw new Error('a door is empty');
   const broker = await testBroker();
   try {
-    const { id } = await broker.rail.queue('jobs').send({ n: 1 });
+    const { id } = await broker.rail.queue(defineQueue('jobs')).send({ n: 1 });
     const text: string = id;
     if (text === '') throw new RailheadError('INVALID', 'The id is empty.');
   } finally {
