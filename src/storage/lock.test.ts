@@ -96,7 +96,7 @@ describe('directory lock', () => {
   });
 
   const unshare = ['--user', '--map-root-user', '--pid', '--net', '--mount-proc', '--fork'];
-  const canUnshare = spawnSync('unshare', [...unshare, 'true']).status === 0;
+  const canUnshare = spawnSync('sh', ['-c', `unshare ${unshare.join(' ')} true`]).status === 0;
   test(
     'the lock holds between PID and network namespaces, and ends with a kill there',
     { skip: canUnshare ? false : 'SKIPPED LOUDLY: `unshare --user --pid --net` does not work on this machine' },

@@ -1,11 +1,8 @@
-import { MAX_SEGMENT_BYTES } from '../../engine/ports.ts';
-import { RailheadError } from '../../core/errors.ts';
 import type { Disk } from '../disk.ts';
 import {
   bodyIsWhole,
   decodeHeader,
   endOf,
-  FORMAT_VERSION,
   HEADER_BYTES,
   isOfJournal,
   journalIdAt,
@@ -13,12 +10,11 @@ import {
   lastSequence,
   looksLikeHeader,
   MAGIC,
-  MAX_HEADER_BYTES,
-  newerFormat,
   type BatchHeader,
 } from './header.ts';
+import { journalOf, openSegments, probeSegment, type Probe } from './probe.ts';
 import { SegmentBuffers } from './segment-buffers.ts';
-import { generationInName, Segment, segmentName } from './segment.ts';
+import { segmentName, type Segment } from './segment.ts';
 
 /*
  * Reads a journal from its oldest needed segment to its end, and changes nothing.
@@ -80,13 +76,6 @@ export interface JournalScan {
 
 const LOOK_BYTES = 2 ** 21;
 
-interface Probe {
-  readonly segment: Segment;
-  /** `live`: begins with a batch of its own generation. `blank`: zeros, or batches of a former life. */
-  readonly state: 'live' | 'blank' | 'damaged';
-  readonly journalId: Buffer | undefined;
-}
-
 interface Chain {
   sequence: number | undefined;
   previous: number | undefined;
@@ -107,22 +96,6 @@ export async function scanJournal(disk: Disk, visit: (batch: ScannedBatch) => vo
   } finally {
     buffers.release();
   }
-}
-
-async function openSegments(disk: Disk): Promise<Segment[]> {
-  const segments: Segment[] = [];
-  for (const { name, bytes } of await disk.list()) {
-    const generation = generationInName(name);
-    if (generation === undefined) continue;
-    if (bytes > MAX_SEGMENT_BYTES) {
-      throw new RailheadError(
-        'JOURNAL_CORRUPT',
-        `${name} in ${disk.where} has ${bytes} bytes; a journal segment has at most ${MAX_SEGMENT_BYTES}. Move the file away if it is not one.`,
-      );
-    }
-    segments.push(new Segment(generation, await disk.open(name)));
-  }
-  return segments.sort((a, b) => a.generation - b.generation);
 }
 
 class Scanner {
@@ -147,9 +120,9 @@ class Scanner {
 
   async scan(): Promise<JournalScan> {
     const probes: Probe[] = [];
-    for (const segment of this.#files) probes.push(await this.#probe(segment));
+    for (const segment of this.#files) probes.push(await probeSegment(segment, this.#where));
     const newest = probes.findLast((probe) => probe.state === 'live');
-    const journalId = this.#oneJournal(probes) ?? (await this.#idFromInside());
+    const journalId = journalOf(probes, this.#where) ?? (await this.#idFromInside());
     if (journalId === undefined) return this.#empty();
     this.#journalId = journalId;
 
@@ -194,47 +167,6 @@ class Scanner {
       for (const one of found) evidence.push(one);
     }
     return this.#result({ segments, stop, isTorn, evidence, leftovers, newest: newest?.segment.generation });
-  }
-
-  async #probe(segment: Segment): Promise<Probe> {
-    const head = await segment.file.read(0, MAX_HEADER_BYTES);
-    const version = newerFormat(head, 0);
-    if (version !== undefined) {
-      throw new RailheadError(
-        'FORMAT_TOO_NEW',
-        `${segmentName(segment.generation)} in ${this.#where} has journal format ${version}; this version of Railhead reads up to ${FORMAT_VERSION}. Start the newer version again.`,
-        { details: { format: version } },
-      );
-    }
-    const header = decodeHeader(head, 0);
-    if (header !== undefined) {
-      if (header.generation > segment.generation) {
-        throw new RailheadError(
-          'JOURNAL_CORRUPT',
-          `${segmentName(segment.generation)} in ${this.#where} holds what belongs into ${segmentName(header.generation)}: a file was renamed. Give it its name back.`,
-        );
-      }
-      const live = header.generation === segment.generation && header.byte === 0;
-      return { segment, state: live ? 'live' : 'blank', journalId: journalIdAt(head, 0) };
-    }
-    const state = head.subarray(0, HEADER_BYTES).every((byte) => byte === 0) ? 'blank' : 'damaged';
-    return { segment, state, journalId: undefined };
-  }
-
-  #oneJournal(probes: Probe[]): Buffer | undefined {
-    let first: Probe | undefined;
-    for (const probe of probes) {
-      if (probe.journalId === undefined) continue;
-      first ??= probe;
-      if (first.journalId !== undefined && !first.journalId.equals(probe.journalId)) {
-        throw new RailheadError(
-          'JOURNAL_CORRUPT',
-          `In ${this.#where}, ${segmentName(first.segment.generation)} belongs to journal ${first.journalId.toString('hex')} and ${segmentName(probe.segment.generation)} to journal ${probe.journalId.toString('hex')}; a directory holds one journal. Move the file that does not belong here away.`,
-        );
-      }
-    }
-    // Batches of a former life alone are no journal: their segment was given back and nothing followed.
-    return first?.journalId;
   }
 
   /** With no segment that begins well: is there a header further inside? */
