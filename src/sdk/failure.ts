@@ -10,6 +10,8 @@ const UNCERTAIN: ReadonlySet<ErrorCode> = new Set([
   'STORAGE_FAILED',
   'SLOW_CONSUMER',
   'PROTOCOL',
+  // A batch that was sent again after the broker had forgotten the first one.
+  'OUT_OF_ORDER',
 ]);
 
 export function toRailheadError(error: unknown): RailheadError {

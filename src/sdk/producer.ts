@@ -14,8 +14,13 @@ const MAX_GATHERED_BYTES = 512 * 1024;
 const MAX_GATHERED_RECORDS = 4_096;
 /** Of one `sendMany`: it is one entry of the journal. */
 export const MAX_ATOMIC_BYTES = 8 * 1024 * 1024;
-/** Requests on their way at once. Enough to keep a connection and the broker's next sync busy while one is awaited. */
-const MAX_IN_FLIGHT = 8;
+/**
+ * Requests of gathered sends on their way at once: enough to keep a connection and the broker's next sync busy, few
+ * enough that what waits becomes larger requests.
+ */
+const MAX_GATHERED_IN_FLIGHT = 8;
+/** Batches cannot grow while they wait. The broker remembers 64 of a producer, to know one that is sent again. */
+const MAX_IN_FLIGHT = 48;
 /** What a producer holds for a broker that does not take it. Above, sends are refused. */
 const MAX_PENDING_BYTES = 256 * 1024 * 1024;
 const FIRST_BACKOFF_MS = 50;
@@ -196,9 +201,8 @@ export class Producer {
 
   #pump(): void {
     if (this.#recovering) this.#resendWhenQuiet();
-    while (!this.#waiting && !this.#recovering && this.#inFlight.size < MAX_IN_FLIGHT) {
-      if (this.#queued.length === 0) this.#seal();
-      const batch = this.#queued.shift();
+    while (!this.#waiting && !this.#recovering) {
+      const batch = this.#nextToLeave();
       if (batch === undefined) break;
       this.#inFlight.add(batch);
       const session = this.#client.current;
@@ -207,6 +211,13 @@ export class Producer {
       else void this.#publishWhenReady(batch);
     }
     this.#settleIfIdle();
+  }
+
+  #nextToLeave(): Batch | undefined {
+    const limit = this.#queued[0]?.atomic === true ? MAX_IN_FLIGHT : MAX_GATHERED_IN_FLIGHT;
+    if (this.#inFlight.size >= limit) return undefined;
+    if (this.#queued.length === 0) this.#seal();
+    return this.#queued.shift();
   }
 
   async #publishWhenReady(batch: Batch): Promise<void> {

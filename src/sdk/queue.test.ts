@@ -234,8 +234,8 @@ test('a send that is not confirmed in time says that it may be stored, one that 
   const underWay = q.send(1);
   await new Promise(setImmediate);
   assert.equal(session.published[0]?.waitMs, 9_500);
-  // Eight more requests fill what may be in flight; the last one waits.
-  const others = Array.from({ length: 7 }, (_, n) => q.sendMany([n]));
+  // What may be in flight is full after these; the last one waits.
+  const others = Array.from({ length: 47 }, (_, n) => q.sendMany([n]));
   await new Promise(setImmediate);
   const waiting = q.sendMany([9]);
   const results = Promise.allSettled([underWay, ...others, waiting]);
@@ -243,7 +243,7 @@ test('a send that is not confirmed in time says that it may be stored, one that 
   const outcomes = (await results).map((result) =>
     result.status === 'rejected' ? `${result.reason.code} ${result.reason.outcome}` : 'stored',
   );
-  assert.deepEqual(outcomes, [...Array.from({ length: 8 }, () => 'TIMEOUT unknown'), 'TIMEOUT not-stored']);
+  assert.deepEqual(outcomes, [...Array.from({ length: 48 }, () => 'TIMEOUT unknown'), 'TIMEOUT not-stored']);
 });
 
 test('a send waits for a declare that hangs no longer than its timeout', async () => {

@@ -420,3 +420,25 @@ test('closing the rail closes its workers first', async () => {
   assert.deepEqual([ended, session.closed], [['before'], true]);
   assert.equal(session.settled.flat()[0]?.action, 'ack');
 });
+
+test('an idle rail lets the process end; a worker and a send under way do not', async () => {
+  const holding = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const { rail, session } = setUp();
+  const q = rail.queue(jobs);
+  const before = holding();
+  await q.send(1);
+  assert.equal(holding(), before);
+  const worker = q.work(() => undefined);
+  assert.equal(holding(), before + 1);
+  await worker.close();
+  assert.equal(holding(), before);
+  const answer = Promise.withResolvers<Awaited<ReturnType<typeof session.publish>>>();
+  session.intercept = () => answer.promise;
+  const sent = q.send(2);
+  await turns();
+  assert.equal(holding(), before + 1);
+  answer.resolve({ topicId: 1, runs: [{ topicId: 1, partition: 0, offset: 1, count: 1 }] });
+  await sent;
+  await turns();
+  assert.equal(holding(), before);
+});
