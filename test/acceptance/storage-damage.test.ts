@@ -244,6 +244,32 @@ describe('journal damage', () => {
     await assert.rejects(open(disk), { code: 'JOURNAL_CORRUPT' });
   });
 
+  test('a torn batch is not skipped for a whole one behind it that gives back all before', async () => {
+    const disk = new MemoryDisk();
+    const { journal } = await open(disk);
+    await (journal instanceof FileJournal ? journal.prepared() : undefined);
+    for (let sequence = 1; sequence <= 3; sequence++) appendText(journal, 'x'.repeat(1000), sequence);
+    await journal.sync();
+    appendText(journal, 'torn'.repeat(300), 4);
+    let cut: MemoryDisk | undefined;
+    disk.onCall = (call) => {
+      if (call === 'sync') cut ??= disk.clone();
+    };
+    await journal.free(3, Infinity);
+    assert.ok(cut);
+    assert.deepEqual(
+      (await list(cut)).slice(-2).map(({ file, kind, byte }) => [file, kind, byte > 0]),
+      [
+        ['0000000002.journal', 'entries', false],
+        ['0000000002.journal', 'empty', true],
+      ],
+    );
+    cut.flip('0000000002.journal', 900 * 8);
+    const { report } = await open(cut);
+    assert.equal(report.lastSequence, 3);
+    assert.ok(report.cut);
+  });
+
   test('batches of a former life of a file are never taken for new ones', async () => {
     const disk = new MemoryDisk();
     let { journal } = await open(disk);

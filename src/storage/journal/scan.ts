@@ -108,7 +108,7 @@ class Scanner {
   readonly #lost: { first: number; last: number }[] = [];
   #tailFrom = 0;
   #journalId: Buffer = Buffer.alloc(0);
-  /** The newest segment, as long as no other was read. */
+  /** The segment read last, as long as nothing else was. */
   #held: { segment: Segment; bytes: Buffer } | undefined;
 
   constructor(where: string, files: Segment[], buffers: SegmentBuffers, visit: (batch: ScannedBatch) => void) {
@@ -121,20 +121,20 @@ class Scanner {
   async scan(): Promise<JournalScan> {
     const probes: Probe[] = [];
     for (const segment of this.#files) probes.push(await probeSegment(segment, this.#where));
-    const newest = probes.findLast((probe) => probe.state === 'live');
+    const liveSegments = probes.filter((probe) => probe.state === 'live').map((probe) => probe.segment);
     const journalId = journalOf(probes, this.#where) ?? (await this.#idFromInside());
     if (journalId === undefined) return this.#empty();
     this.#journalId = journalId;
 
-    const start = newest === undefined ? undefined : await this.#start(newest.segment);
-    const firstGeneration = start ?? this.#files[0]?.generation ?? 1;
+    const firstGeneration =
+      liveSegments.length > 0 ? await this.#start(liveSegments) : (this.#files[0]?.generation ?? 1);
     const chainFiles = this.#files.filter((file) => file.generation >= firstGeneration);
 
     // The chain, with the next segment read while this one is checked.
     const segments: Segment[] = [];
     let stop = { generation: firstGeneration, byte: 0 };
     let bytes: Buffer = Buffer.alloc(0);
-    const live = new Set(probes.filter((probe) => probe.state === 'live').map((probe) => probe.segment));
+    const live = new Set(liveSegments);
     let ahead = this.#load(chainFiles[0]);
     for (const [index, segment] of chainFiles.entries()) {
       if (segment.generation !== firstGeneration + index) break;
@@ -166,7 +166,7 @@ class Scanner {
       if (state !== 'blank' || found.length > 0) leftovers.push(segment);
       for (const one of found) evidence.push(one);
     }
-    return this.#result({ segments, stop, isTorn, evidence, leftovers, newest: newest?.segment.generation });
+    return this.#result({ segments, stop, isTorn, evidence, leftovers, newest: liveSegments.at(-1)?.generation });
   }
 
   /** With no segment that begins well: is there a header further inside? */
@@ -179,29 +179,35 @@ class Scanner {
   }
 
   /**
-   * The generation at which the chain begins: the oldest one that the newest segment says is needed. When a crash or
-   * damage cut the newest segment short, a header beyond the cut may know that more was given back.
+   * The generation at which the chain begins: the oldest one that the newest whole batch says is needed. A header alone
+   * is not enough: a batch whose body is torn may be followed by a whole one that gives back what came before, and what
+   * the torn one held would be forgotten. Only when segments are missing is such a header believed: they were recycled,
+   * which is done when it is synced.
    */
-  async #start(newest: Segment): Promise<number> {
-    const bytes = await this.#buffers.read(newest);
-    this.#held = { segment: newest, bytes };
-    let oldest = newest.generation;
-    let at = 0;
-    for (;;) {
-      const header = this.#headerAt(bytes, newest.generation, at);
-      if (header === undefined || endOf(header) > bytes.length) break;
-      oldest = header.oldest;
-      at = endOf(header);
+  async #start(live: Segment[]): Promise<number> {
+    let oldest: number | undefined;
+    let hinted = 0;
+    for (const segment of live.toReversed()) {
+      const bytes = await this.#buffers.read(segment);
+      this.#held = { segment, bytes };
+      let at = 0;
+      for (;;) {
+        const header = this.#headerAt(bytes, segment.generation, at);
+        if (header === undefined || !bodyIsWhole(bytes, header)) break;
+        oldest = header.oldest;
+        at = endOf(header);
+      }
+      for (const header of headersIn(bytes, segment.generation, at)) {
+        if (isOfJournal(bytes, header.byte, this.#journalId)) hinted = Math.max(hinted, header.oldest);
+      }
+      if (oldest !== undefined) break;
     }
+    const newest = live.at(-1)?.generation ?? 1;
+    if (oldest === undefined) return hinted > 0 ? hinted : newest;
     const present = new Set(this.#files.map((file) => file.generation));
-    let start = newest.generation;
+    let start = newest;
     while (start > oldest && present.has(start - 1)) start--;
-    if (start === oldest) return start;
-    for (const header of headersIn(bytes, newest.generation, at)) {
-      if (isOfJournal(bytes, header.byte, this.#journalId) && header.oldest >= start)
-        return Math.min(header.oldest, newest.generation);
-    }
-    return oldest;
+    return start > oldest && hinted >= start ? Math.min(hinted, newest) : oldest;
   }
 
   async #load(segment: Segment | undefined): Promise<Buffer> {
