@@ -10,6 +10,8 @@ export interface Limits {
   coldCacheBytes: number;
   /** Part of the commit log that publishers cannot have: settlements, checkpoints and reclaim always find room. */
   reservedShare: number;
+  /** Part of the commit log that leases and settlements cannot have either: they wait until some is reclaimed. */
+  consumerReservedShare: number;
   /** A checkpoint is written after so many bytes of journal. */
   checkpointBytes: number;
   /** What a checkpoint writes at once between two turns. */
@@ -33,6 +35,7 @@ export const DEFAULT_LIMITS: Limits = {
   recentBytes: 32 << 20,
   coldCacheBytes: 16 << 20,
   reservedShare: 1 / 8,
+  consumerReservedShare: 1 / 32,
   checkpointBytes: 48 << 20,
   checkpointSliceBytes: 128 << 10,
   coldBlockBytes: 128 << 10,
@@ -49,6 +52,10 @@ export const DEFAULT_LIMITS: Limits = {
 export function withDefaults(limits: Partial<Limits> = {}): Limits {
   const all = { ...DEFAULT_LIMITS, ...limits };
   assert(all.reservedShare > 0 && all.reservedShare < 0.5, 'reservedShare must leave room for publishers');
+  assert(
+    all.consumerReservedShare > 0 && all.consumerReservedShare < all.reservedShare,
+    'consumers must find room when publishers do not',
+  );
   assert(all.coldBlockBytes <= all.coldCacheBytes, 'the cold cache must hold at least one block');
   return all;
 }

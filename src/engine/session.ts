@@ -17,6 +17,10 @@ import type { Parts } from './broker.ts';
 import { operations, resourceOf } from './operations.ts';
 import type { ConsumerState } from './shard/feeds.ts';
 
+/** What a settlement takes in the journal: each, and for each of its ranges. */
+const SETTLE_BYTES = 64;
+const RANGE_BYTES = 16;
+
 /** The shard as one client sees it: checked against what its principal may do, and cleaned up after when it goes. */
 export class ShardSession implements Session {
   readonly #parts: Parts;
@@ -69,6 +73,12 @@ export class ShardSession implements Session {
     this.#assertOpen();
     for (const settlement of settlements) this.#authorize('consume', { kind: 'topic', name: settlement.topic });
     const { settler, shard } = this.#parts;
+    const bytes = rangeCount(settlements) * RANGE_BYTES + settlements.length * SETTLE_BYTES;
+    if (!shard.hasRoom(bytes)) {
+      await shard.room(bytes);
+      this.#assertOpen();
+    }
+    shard.beginCommand(bytes);
     const receipt = settler.settle(this.#namespace, settlements);
     shard.endCommand();
     return shard.durable(receipt, settler.levelOf(this.#namespace, settlements));
@@ -85,7 +95,9 @@ export class ShardSession implements Session {
     settler.assertHeld(this.#namespace, transaction.settlements);
     const publishes = transaction.publishes.map((request) => publisher.prepare(this.#namespace, request));
     const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
-    shard.beginCommand(publishes.reduce((sum, { bytes }) => sum + bytes, 0) + rangeCount(transaction.settlements) * 16);
+    shard.beginCommand(
+      publishes.reduce((sum, { bytes }) => sum + bytes, 0) + rangeCount(transaction.settlements) * RANGE_BYTES,
+    );
     const receipts = publishes.map(({ publish }) => publish());
     settler.settle(this.#namespace, transaction.settlements);
     for (const commit of commits) commit();

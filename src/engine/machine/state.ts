@@ -1,37 +1,11 @@
 import { assert } from '../../core/errors.ts';
 import type { ColdBlockRef, Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
-import { Router } from '../routing/router.ts';
+import { Directory, type EncodedDirectory, scoped } from './directory.ts';
 import type { ColdBlock } from './partition.ts';
+import { noteProducer } from './producers.ts';
 import { type EncodedTopic, Subscription, Topic } from './topic.ts';
 
-export interface Schedule {
-  namespace: string;
-  name: string;
-  cron: string;
-  timezone: string;
-  topic: string;
-  record: Uint8Array;
-  nextAt: number | null;
-  lastAt: number | null;
-}
-
-export interface CursorPosition {
-  topicId: number;
-  partition: number;
-  offset: number;
-  metadata: string;
-}
-
-/** How many batches of a producer are remembered, to answer a repeated one. */
-const PRODUCER_RECENT = 64;
-/** How many producers a topic remembers. The least recently used is forgotten first. */
-const MAX_PRODUCERS = 1000;
-
 const COUNTED_NAMES = ['none', 'attempt', 'crash'] as const;
-
-export function scoped(namespace: string, name: string): string {
-  return `${namespace}\u0000${name}`;
-}
 
 /**
  * Everything that a shard knows and that the journal can rebuild. Changed only by `apply`, one entry at a time, in
@@ -40,11 +14,7 @@ export function scoped(namespace: string, name: string): string {
 export class State {
   readonly topics = new Map<number, Topic>();
   readonly topicsByName = new Map<string, Topic>();
-  /** By namespace, then by name. */
-  readonly routers = new Map<string, Map<string, Router>>();
-  /** By namespace and cursor name, then by `topicId/partition`. */
-  readonly cursors = new Map<string, Map<string, CursorPosition>>();
-  readonly schedules = new Map<string, Schedule>();
+  readonly directory = new Directory();
   /** Blocks with something alive in them, for each cold segment. */
   readonly liveBlocks = new Map<string, number>();
   /** Cold segments that hold nothing any more. The shard removes them once that is durable. */
@@ -102,26 +72,9 @@ export class State {
     return this.topicsByName.get(scoped(namespace, name));
   }
 
-  routersOf(namespace: string): Map<string, Router> {
-    let routers = this.routers.get(namespace);
-    if (routers === undefined) this.routers.set(namespace, (routers = new Map<string, Router>()));
-    return routers;
-  }
-
   encodeGlobals(): EncodedGlobals {
-    const routers: EncodedGlobals['routers'] = [];
-    for (const [namespace, named] of this.routers) {
-      for (const router of named.values()) routers.push({ namespace, definition: router.definition() });
-    }
-    return {
-      nextTopicId: this.nextTopicId,
-      nextSubscriptionId: this.nextSubscriptionId,
-      formatVersion: this.formatVersion,
-      epoch: this.epoch,
-      routers,
-      cursors: [...this.cursors].map(([name, positions]) => [name, [...positions]]),
-      schedules: [...this.schedules.values()],
-    };
+    const { nextTopicId, nextSubscriptionId, formatVersion, epoch } = this;
+    return { nextTopicId, nextSubscriptionId, formatVersion, epoch, ...this.directory.encode() };
   }
 
   loadGlobals(data: EncodedGlobals): void {
@@ -129,13 +82,7 @@ export class State {
     this.nextSubscriptionId = data.nextSubscriptionId;
     this.formatVersion = data.formatVersion;
     this.epoch = data.epoch;
-    this.routers.clear();
-    for (const { namespace, definition } of data.routers)
-      this.routersOf(namespace).set(definition.name, Router.from(definition));
-    this.cursors.clear();
-    for (const [name, positions] of data.cursors) this.cursors.set(name, new Map(positions));
-    this.schedules.clear();
-    for (const schedule of data.schedules) this.schedules.set(scoped(schedule.namespace, schedule.name), schedule);
+    this.directory.load(data);
   }
 
   loadTopic(data: EncodedTopic): Topic {
@@ -358,57 +305,8 @@ export class State {
       default:
         if (sequence <= this.reflects) return;
         this.changed = sequence;
-        this.#global(entry);
-    }
-  }
-
-  #global(entry: OtherEntry): void {
-    switch (entry.type) {
-      case 'format':
-        this.formatVersion = entry.version;
-        return;
-      case 'router':
-        if (!this.routersOf(entry.namespace).has(entry.name)) {
-          const { name, routerType: type, alternate } = entry;
-          this.routersOf(entry.namespace).set(name, Router.from({ name, type, alternate, bindings: [] }));
-        }
-        return;
-      case 'routerGone':
-        this.routersOf(entry.namespace).delete(entry.name);
-        return;
-      case 'bind':
-        this.routersOf(entry.namespace).get(entry.router)?.add(entry.binding);
-        return;
-      case 'unbind':
-        this.routersOf(entry.namespace).get(entry.router)?.remove(entry.binding);
-        return;
-      case 'cursor': {
-        const name = scoped(entry.namespace, entry.cursor);
-        let positions = this.cursors.get(name);
-        if (positions === undefined) this.cursors.set(name, (positions = new Map<string, CursorPosition>()));
-        const { topicId, partition, offset, metadata } = entry;
-        positions.set(`${topicId}/${partition}`, { topicId, partition, offset, metadata });
-        return;
-      }
-      case 'cursorGone': {
-        const name = scoped(entry.namespace, entry.cursor);
-        const positions = this.cursors.get(name);
-        for (const [at, position] of positions ?? []) {
-          if (entry.topicId === null || position.topicId === entry.topicId) positions?.delete(at);
-        }
-        if (positions?.size === 0) this.cursors.delete(name);
-        return;
-      }
-      case 'schedule': {
-        const { type: _, ...schedule } = entry;
-        this.schedules.set(scoped(entry.namespace, entry.name), schedule);
-        return;
-      }
-      case 'scheduleGone':
-        this.schedules.delete(scoped(entry.namespace, entry.name));
-        return;
-      default:
-        throw new Error(`Railhead bug: no rule applies an entry of type ${entry.type}`);
+        if (entry.type === 'format') this.formatVersion = entry.version;
+        else this.directory.apply(entry);
     }
   }
 
@@ -473,29 +371,6 @@ function blocksByPartition(blob: string, refs: readonly ColdBlockRef[]): Map<str
 
 export const DEFAULT_DEDUPE_WINDOW_MS = 300_000;
 
-function noteProducer(
-  topic: Topic,
-  partition: number,
-  offset: number,
-  producer: NonNullable<PublishEntry['producer']>,
-  count: number,
-): void {
-  const seen = topic.producers.get(producer.id) ?? { next: 0, recent: [] };
-  topic.producers.delete(producer.id);
-  topic.producers.set(producer.id, seen);
-  const { id: _, sequence, indexes } = producer;
-  seen.next = Math.max(seen.next, sequence + (indexes === undefined ? count : (indexes.at(-1) ?? 0) + 1));
-  seen.recent.push({ sequence, count, partition, offset, ...(indexes && { indexes }) });
-  // The parts of one batch that was split are remembered or forgotten together.
-  while (seen.recent.length > PRODUCER_RECENT && seen.recent[0]?.sequence !== sequence) seen.recent.shift();
-  if (topic.producers.size > MAX_PRODUCERS) {
-    for (const id of topic.producers.keys()) {
-      topic.producers.delete(id);
-      break;
-    }
-  }
-}
-
 /** The sessions of a former owner are gone: their leases end soon, unless the client comes back and extends them. */
 function capLeases(topic: Topic, leaseCapAt: number, sequence: number): void {
   for (const subscription of topic.subscriptions.values()) {
@@ -509,12 +384,9 @@ function capLeases(topic: Topic, leaseCapAt: number, sequence: number): void {
   }
 }
 
-export interface EncodedGlobals {
+export interface EncodedGlobals extends EncodedDirectory {
   nextTopicId: number;
   nextSubscriptionId: number;
   formatVersion: number;
   epoch: number;
-  routers: { namespace: string; definition: ReturnType<Router['definition']> }[];
-  cursors: [string, [string, CursorPosition][]][];
-  schedules: Schedule[];
 }

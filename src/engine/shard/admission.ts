@@ -13,9 +13,15 @@ export class Admission {
     this.#shard = shard;
   }
 
-  noSpace(bytes: number): RailheadError | null {
+  /** Whether the commit log takes `bytes` from a publisher now. */
+  hasSpace(bytes: number): boolean {
     const { freeBytes, capacityBytes } = this.#shard.journal.status();
-    if (freeBytes - bytes - 4096 >= capacityBytes * this.#shard.limits.reservedShare) return null;
+    return freeBytes - bytes - 4096 >= capacityBytes * this.#shard.limits.reservedShare;
+  }
+
+  noSpace(bytes: number): RailheadError | null {
+    if (this.hasSpace(bytes)) return null;
+    const { freeBytes } = this.#shard.journal.status();
     return new RailheadError(
       'OUT_OF_SPACE',
       `The commit log has ${freeBytes} bytes free and keeps ${this.#shard.limits.reservedShare * 100} % for consumers. Free disk space, or wait until messages have moved to cold storage.`,

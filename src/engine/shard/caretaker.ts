@@ -1,7 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import { asBuffer, FORMAT_NATIVE } from '../../core/records.ts';
 import type { Operations, ScheduleDefinition } from '../../core/session.ts';
-import { scoped, type Schedule } from '../machine/state.ts';
+import { scoped, type Schedule } from '../machine/directory.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { nextRun } from '../schedule/cron.ts';
 import type { Bodies } from './bodies.ts';
@@ -42,7 +42,7 @@ export class Caretaker {
   /** After a start. */
   arm(): void {
     for (const topic of this.#shard.state.topics.values()) this.watch(topic);
-    for (const schedule of this.#shard.state.schedules.values()) this.#armSchedule(schedule);
+    for (const schedule of this.#shard.state.directory.schedules.values()) this.#armSchedule(schedule);
   }
 
   /** A topic was declared or its policy changed. */
@@ -189,7 +189,7 @@ export class Caretaker {
     const record = asBuffer(args.record);
     this.#shard.formats.get(FORMAT_NATIVE).check(record, 1);
     const nextAt = nextRun(cron, timezone, this.#shard.clock.now());
-    const before = this.#shard.state.schedules.get(scoped(namespace, name));
+    const before = this.#shard.state.directory.schedules.get(scoped(namespace, name));
     const same =
       before !== undefined &&
       before.cron === cron &&
@@ -208,14 +208,14 @@ export class Caretaker {
       nextAt,
       lastAt: before?.lastAt ?? null,
     });
-    const schedule = this.#shard.state.schedules.get(scoped(namespace, name));
+    const schedule = this.#shard.state.directory.schedules.get(scoped(namespace, name));
     if (schedule !== undefined) this.#armSchedule(schedule);
     return { created: before === undefined, nextAt };
   }
 
   deleteSchedule(namespace: string, name: string): { deleted: boolean } {
     const key = scoped(namespace, name);
-    if (!this.#shard.state.schedules.has(key)) return { deleted: false };
+    if (!this.#shard.state.directory.schedules.has(key)) return { deleted: false };
     this.#shard.record({ type: 'scheduleGone', namespace, name });
     this.#shard.agenda.cancel(`cron:${key}`);
     return { deleted: true };
@@ -223,7 +223,7 @@ export class Caretaker {
 
   listSchedules(namespace: string): { schedules: ScheduleDefinition[] } {
     const schedules: ScheduleDefinition[] = [];
-    for (const { namespace: own, ...schedule } of this.#shard.state.schedules.values())
+    for (const { namespace: own, ...schedule } of this.#shard.state.directory.schedules.values())
       if (own === namespace) schedules.push(schedule);
     return { schedules };
   }
@@ -236,7 +236,7 @@ export class Caretaker {
 
   /** One message and the next time in one batch: after a crash it has either been sent or will be. What was missed while the broker was down is sent once. */
   #fire(key: string): void {
-    const schedule = this.#shard.state.schedules.get(key);
+    const schedule = this.#shard.state.directory.schedules.get(key);
     const now = this.#shard.clock.now();
     if (schedule === undefined || schedule.nextAt === null || schedule.nextAt > now) return;
     const { namespace, name } = schedule;
@@ -258,7 +258,7 @@ export class Caretaker {
     }
     const nextAt = nextRun(schedule.cron, schedule.timezone, now);
     this.#shard.record({ type: 'schedule', ...schedule, nextAt, lastAt: now });
-    const next = this.#shard.state.schedules.get(scoped(namespace, name));
+    const next = this.#shard.state.directory.schedules.get(scoped(namespace, name));
     if (next !== undefined) this.#armSchedule(next);
   }
 }

@@ -65,20 +65,25 @@ export class ColdSegmentWriter {
     }
   }
 
-  /** Entries come by partition, in order of offset. */
-  async add(topicId: number, partition: number, entry: ColdEntry): Promise<void> {
-    if (topicId !== this.#topicId || partition !== this.#partition) await this.#endBlock();
+  /** Entries come by partition, in order of offset. To be awaited when it gives a promise: a block is written. */
+  add(topicId: number, partition: number, entry: ColdEntry): Promise<void> | undefined {
+    const ended = topicId !== this.#topicId || partition !== this.#partition ? this.#endBlock() : undefined;
     this.#topicId = topicId;
     this.#partition = partition;
     this.#entries.push(entry);
     this.#bytes += entry.bytes.byteLength;
-    if (this.#bytes >= this.#blockBytes) await this.#endBlock();
+    return this.#bytes < this.#blockBytes ? ended : this.#after(ended);
   }
 
-  async #endBlock(): Promise<void> {
+  async #after(ended: Promise<void> | undefined): Promise<void> {
+    await ended;
+    await this.#endBlock();
+  }
+
+  #endBlock(): Promise<void> | undefined {
     const first = this.#entries[0];
     const last = this.#entries.at(-1);
-    if (first === undefined || last === undefined) return;
+    if (first === undefined || last === undefined) return undefined;
     const block = Buffer.allocUnsafe(4 + this.#bytes);
     let at = 4;
     let messages = 0;
@@ -100,7 +105,7 @@ export class ColdSegmentWriter {
     this.#entries = [];
     this.#bytes = 0;
     this.#written += block.byteLength;
-    await this.#writer.write(block);
+    return this.#writer.write(block);
   }
 }
 

@@ -1,6 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { CursorCommit, Operations } from '../../core/session.ts';
-import { scoped } from '../machine/state.ts';
+import { scoped } from '../machine/directory.ts';
 import type { Definitions } from './definitions.ts';
 import type { Shard } from './shard.ts';
 
@@ -38,7 +38,7 @@ export class Cursors {
     { cursor, topic: name }: Operations['fetchCursors']['args'],
   ): Operations['fetchCursors']['result'] {
     const topic = this.#definitions.topic(namespace, name);
-    const positions = this.#shard.state.cursors.get(scoped(namespace, cursor));
+    const positions = this.#shard.state.directory.cursors.get(scoped(namespace, cursor));
     const partitions: { partition: number; offset: number; metadata: string }[] = [];
     for (const { topicId, ...position } of positions?.values() ?? [])
       if (topicId === topic.id) partitions.push(position);
@@ -47,7 +47,7 @@ export class Cursors {
 
   delete(namespace: string, { cursor, topic }: Operations['deleteCursor']['args']): { deleted: number } {
     const topicId = topic === undefined ? null : this.#definitions.topic(namespace, topic).id;
-    const positions = [...(this.#shard.state.cursors.get(scoped(namespace, cursor))?.values() ?? [])];
+    const positions = [...(this.#shard.state.directory.cursors.get(scoped(namespace, cursor))?.values() ?? [])];
     const deleted = positions.filter((position) => topicId === null || position.topicId === topicId).length;
     if (deleted > 0) this.#shard.record({ type: 'cursorGone', namespace, cursor, topicId });
     return { deleted };

@@ -287,7 +287,7 @@ export class Definitions {
         `A router of type ${JSON.stringify(type)}; allowed are direct, topic, fanout and headers.`,
       );
     }
-    const existing = this.#shard.state.routersOf(namespace).get(name);
+    const existing = this.#shard.state.directory.routersOf(namespace).get(name);
     if (existing !== undefined) {
       if (existing.type === type && existing.alternate === alternate) return { created: false };
       throw new RailheadError(
@@ -300,7 +300,7 @@ export class Definitions {
   }
 
   #router(namespace: string, name: string): Router {
-    const router = this.#shard.state.routersOf(namespace).get(name);
+    const router = this.#shard.state.directory.routersOf(namespace).get(name);
     if (router !== undefined) return router;
     throw new RailheadError(
       'NOT_FOUND',
@@ -326,7 +326,7 @@ export class Definitions {
   }
 
   deleteRouter(namespace: string, { name, ifUnused }: Args<'deleteRouter'>): Result<'deleteRouter'> {
-    const router = this.#shard.state.routersOf(namespace).get(name);
+    const router = this.#shard.state.directory.routersOf(namespace).get(name);
     if (router === undefined) return { deleted: false };
     if (ifUnused === true && router.size > 0)
       throw new RailheadError(
@@ -343,13 +343,15 @@ export class Definitions {
   }
 
   listRouters(namespace: string): Result<'listRouters'> {
-    return { routers: [...this.#shard.state.routersOf(namespace).values()].map((router) => router.definition()) };
+    return {
+      routers: [...this.#shard.state.directory.routersOf(namespace).values()].map((router) => router.definition()),
+    };
   }
 
   /** What leads to something that is gone goes too. */
   #unbindAll(namespace: string, to: BindingDefinition['to']): void {
     const wanted = JSON.stringify(to);
-    for (const router of this.#shard.state.routersOf(namespace).values()) {
+    for (const router of this.#shard.state.directory.routersOf(namespace).values()) {
       for (const binding of router.definition().bindings) {
         if (JSON.stringify(binding.to) === wanted)
           this.#shard.record({ type: 'unbind', namespace, router: router.name, binding });

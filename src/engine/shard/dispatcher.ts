@@ -18,6 +18,8 @@ interface Planned {
   ranges: (OffsetRange & { attempt: number })[];
 }
 
+/** What a lease takes in the journal. */
+const LEASE_BYTES = 128;
 /** At most so many messages are chosen for one consumer before the next one gets its turn. */
 const MAX_SHARE = 1000;
 
@@ -159,6 +161,7 @@ export class Dispatcher {
     const { subscription } = feed;
     const { policy } = subscription;
     for (let rounds = 0; rounds < 10_000; rounds++) {
+      if (!this.#shard.hasRoom(LEASE_BYTES)) return this.#waitForRoom(subscription);
       const backlog = this.#nextBacklog(feed);
       if (backlog === undefined) return;
       const suspect = backlog.suspects.first();
@@ -182,6 +185,13 @@ export class Dispatcher {
     }
     // A very long list of consumers and messages: the rest in the next turn, so that others get theirs.
     this.#feeds.touch(subscription);
+  }
+
+  #waitForRoom(subscription: Subscription): void {
+    this.#shard.room(LEASE_BYTES).then(
+      () => this.#feeds.touch(subscription),
+      () => {},
+    );
   }
 
   /** The next partition with something to deliver, so that partitions take turns. */

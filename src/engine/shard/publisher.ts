@@ -115,6 +115,7 @@ export class Publisher {
   retryParked(): void {
     if (this.#parked.size === 0) return;
     const now = this.#shard.clock.now();
+    const room = this.#admission.hasSpace(0);
     for (const [topic, queue] of this.#parked) {
       while (queue.length > 0) {
         const parked = queue[0];
@@ -122,6 +123,8 @@ export class Publisher {
         const gone = this.#shard.state.topics.get(topic.id) !== topic;
         if (gone) this.#unpark(queue, parked).reject(notFound(topic.name));
         else if (parked.until <= now) this.#unpark(queue, parked).reject(parked.why);
+        // Not tried in vain: an error that says why costs more than a publish, and thousands may wait.
+        else if (!room) break;
         else {
           const receipt = this.#attemptParked(topic, queue, parked);
           if (receipt instanceof RailheadError) break;
@@ -183,7 +186,7 @@ export class Publisher {
   #routeEach(namespace: string, request: PublishRequest): Topic[][] {
     const { to } = request;
     if (!('router' in to)) return [];
-    const routers = this.#shard.state.routersOf(namespace);
+    const routers = this.#shard.state.directory.routersOf(namespace);
     if (!routers.has(to.router)) {
       throw new RailheadError(
         'NOT_FOUND',

@@ -1,8 +1,9 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { ColdBlockRef } from '../entries.ts';
 import { entryBytes, readEntry } from '../entry-reader.ts';
+import type { Partition } from '../machine/partition.ts';
 import type { Topic } from '../machine/topic.ts';
-import { positionOf, type Position } from '../ports.ts';
+import { positionOf } from '../ports.ts';
 import { indexBlock } from './bodies.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { checkBlock, ColdSegmentWriter } from './cold-segment.ts';
@@ -15,6 +16,10 @@ const SPARSE_SHARE = 0.4;
 const REWRITTEN = '-r';
 /** What one rewrite may copy. */
 const REWRITE_BYTES = 32 << 20;
+/** What is moved together: below what the journal caches of batches that are read back. */
+const STRETCH_BYTES = 12 << 20;
+/** Moved without letting anybody else run: some milliseconds. */
+const UNBROKEN_BYTES = 512 << 10;
 /** A reclaim that failed for want of disk space is tried again after this. */
 const RETRY_MS = 1000;
 
@@ -29,6 +34,7 @@ export class Reclaimer {
   #busy = false;
   #checkpointedBytes = 0;
   #retryAt = 0;
+  #unbroken = 0;
   /** Why the last attempt failed, in words; null when all is well. */
   trouble: string | null = null;
 
@@ -55,6 +61,7 @@ export class Reclaimer {
       )
       .finally(() => {
         this.#busy = false;
+        this.#shard.wake();
       });
   }
 
@@ -113,25 +120,52 @@ export class Reclaimer {
     if (upTo <= oldestGeneration) return;
     const before = positionOf(upTo, 0);
     const blob = `cold-${this.#shard.sequence}-${upTo}`;
-    const blocks = await this.#writeHot(blob, before);
+    const blocks = await this.#writeHot(blob, oldestGeneration, upTo);
     if (this.#shard.stopped()) return;
     this.#shard.record({ type: 'moved', before, blob, blocks });
     await this.#shard.durable(null);
   }
 
-  #writeHot(name: string, before: Position): Promise<ColdBlockRef[]> {
-    const { blobs, limits, state, recent, journal } = this.#shard;
+  /**
+   * A stretch of the commit log at a time, each for all partitions: its batches fit into the journal's cache and are
+   * read once, however many queues lie in them.
+   */
+  #writeHot(name: string, from: number, to: number): Promise<ColdBlockRef[]> {
+    const { blobs, limits, state, journal } = this.#shard;
+    const { segmentBytes } = journal.status();
     return ColdSegmentWriter.write(blobs, name, limits.coldBlockBytes, async (segment) => {
-      for (const topic of state.topics.values()) {
-        for (const [index, partition] of topic.partitions.entries()) {
-          for (const { base, count, publishedAt, position, bytes } of partition.hotBefore(before)) {
-            if (!isAlive(topic, index, base, base + count)) continue;
-            const entry = recent.get(position, bytes) ?? (await journal.read(position, bytes));
-            await segment.add(topic.id, index, { base, count, publishedAt, bytes: entry });
+      for (let generation = from; generation < to; generation++) {
+        for (let byte = 0; byte < segmentBytes; byte += STRETCH_BYTES) {
+          const start = positionOf(generation, byte);
+          // A segment may be longer than those that are made now.
+          const last = byte + STRETCH_BYTES >= segmentBytes;
+          const end = last ? positionOf(generation + 1, 0) : positionOf(generation, byte + STRETCH_BYTES);
+          for (const topic of state.topics.values()) {
+            for (const [index, partition] of topic.partitions.entries())
+              await this.#writeStretch(segment, topic, index, partition.hotBetween(start, end));
           }
         }
       }
     });
+  }
+
+  async #writeStretch(
+    segment: ColdSegmentWriter,
+    topic: Topic,
+    index: number,
+    places: ReturnType<Partition['hotBetween']>,
+  ): Promise<void> {
+    const { recent, journal } = this.#shard;
+    for (const { base, count, publishedAt, position, bytes } of places) {
+      if (!isAlive(topic, index, base, base + count)) continue;
+      const entry = recent.get(position, bytes) ?? (await journal.read(position, bytes));
+      const written = segment.add(topic.id, index, { base, count, publishedAt, bytes: entry });
+      if (written !== undefined) await written;
+      this.#unbroken += bytes;
+      if (this.#unbroken < UNBROKEN_BYTES) continue;
+      this.#unbroken = 0;
+      await this.#shard.breathe();
+    }
   }
 
   // ---- Cold segments that are mostly dead -------------------------------------------------------------------------

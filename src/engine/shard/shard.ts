@@ -28,6 +28,8 @@ export interface ShardOptions {
 /** What the entries of one command take beside the records that it publishes. */
 const COMMAND_OVERHEAD_BYTES = 16 * 1024;
 const IDLE_MS = 1000;
+/** How soon those that wait for room in the commit log look again. */
+const ROOM_RETRY_MS = 20;
 
 /**
  * One journal, one state, one owner; no locks and no `await` between a decision and its entry.
@@ -69,6 +71,7 @@ export class Shard {
   readonly #defer: (turn: () => void) => void;
   readonly #onFailure: (error: RailheadError) => void;
   #idle: (() => void)[] = [];
+  #waiting: { bytes: number; resolve: () => void; reject: (error: RailheadError) => void }[] = [];
   #batchBytes: number;
   #maxBatchBytes = Infinity;
 
@@ -170,6 +173,11 @@ export class Shard {
     this.#defer(() => this.turn());
   }
 
+  /** For long work: what waits has its turn first. */
+  breathe(): Promise<void> {
+    return new Promise((resolve) => this.#defer(resolve));
+  }
+
   /** Ends a command: a batch that has gathered enough is written without waiting for the turn. */
   endCommand(): void {
     if (this.#writer.byteLength >= this.#batchBytes) this.#append();
@@ -198,6 +206,24 @@ export class Shard {
     if (this.#writer.count > 0) this.turn();
   }
 
+  /** Whether leases and settlements of about `bytes` find room. Publishers have to leave more, see `Admission`. */
+  hasRoom(bytes: number): boolean {
+    const { freeBytes, capacityBytes } = this.journal.status();
+    return freeBytes - this.#writer.byteLength - bytes >= capacityBytes * this.limits.consumerReservedShare;
+  }
+
+  /** Resolves when they do. First come, first served. */
+  room(bytes: number): Promise<void> {
+    if (this.#waiting.length === 0 && this.hasRoom(bytes)) return Promise.resolve();
+    this.wake();
+    return new Promise((resolve, reject) => this.#waiting.push({ bytes, resolve, reject }));
+  }
+
+  #admitWaiting(): void {
+    while (this.#waiting[0] !== undefined && this.hasRoom(this.#waiting[0].bytes)) this.#waiting.shift()?.resolve();
+    if (this.#waiting.length > 0) this.agenda.atLatest('room', this.clock.now() + ROOM_RETRY_MS, () => {});
+  }
+
   turn(): void {
     this.#turnDue = false;
     if (this.#failure !== null) return;
@@ -205,6 +231,7 @@ export class Shard {
     this.agenda.run(this.clock.now());
     this.beforeAppend();
     this.#append();
+    this.#admitWaiting();
     this.#setTimer();
     this.#sync();
   }
@@ -227,7 +254,9 @@ export class Shard {
     this.#closing = true;
     this.#cancelTimer?.();
     if (this.#failure === null) await this.journal.close();
-    this.gate.fail(new RailheadError('CLOSED', 'The broker was closed.'));
+    const closed = new RailheadError('CLOSED', 'The broker was closed.');
+    this.gate.fail(closed);
+    this.#rejectWaiting(closed);
   }
 
   /** An error of storage is final: nothing that waits is confirmed, nothing is accepted, the reason is told. */
@@ -243,8 +272,13 @@ export class Shard {
           );
     this.#cancelTimer?.();
     this.gate.fail(this.#failure);
+    this.#rejectWaiting(this.#failure);
     this.#onFailure(this.#failure);
     this.#wakeIdle();
+  }
+
+  #rejectWaiting(error: RailheadError): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
   }
 
   #append(): void {

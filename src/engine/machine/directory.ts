@@ -1,0 +1,116 @@
+import type { OtherEntry } from '../entries.ts';
+import { Router } from '../routing/router.ts';
+
+export interface Schedule {
+  namespace: string;
+  name: string;
+  cron: string;
+  timezone: string;
+  topic: string;
+  record: Uint8Array;
+  nextAt: number | null;
+  lastAt: number | null;
+}
+
+export interface CursorPosition {
+  topicId: number;
+  partition: number;
+  offset: number;
+  metadata: string;
+}
+
+/** A name within its namespace, as a key. */
+export function scoped(namespace: string, name: string): string {
+  return `${namespace}\u0000${name}`;
+}
+
+export interface EncodedDirectory {
+  routers: { namespace: string; definition: ReturnType<Router['definition']> }[];
+  cursors: [string, [string, CursorPosition][]][];
+  schedules: Schedule[];
+}
+
+/** What is named and is no topic: routers, cursors, schedules. A part of the state, changed only by entries. */
+export class Directory {
+  /** By namespace, then by name. */
+  readonly routers = new Map<string, Map<string, Router>>();
+  /** By namespace and cursor name, then by `topicId/partition`. */
+  readonly cursors = new Map<string, Map<string, CursorPosition>>();
+  readonly schedules = new Map<string, Schedule>();
+
+  routersOf(namespace: string): Map<string, Router> {
+    let routers = this.routers.get(namespace);
+    if (routers === undefined) this.routers.set(namespace, (routers = new Map<string, Router>()));
+    return routers;
+  }
+
+  /** Applies an entry about one of them. */
+  apply(entry: OtherEntry): void {
+    switch (entry.type) {
+      case 'router':
+        if (!this.routersOf(entry.namespace).has(entry.name)) {
+          const { name, routerType: type, alternate } = entry;
+          this.routersOf(entry.namespace).set(name, Router.from({ name, type, alternate, bindings: [] }));
+        }
+        return;
+      case 'routerGone':
+        this.routersOf(entry.namespace).delete(entry.name);
+        return;
+      case 'bind':
+        this.routersOf(entry.namespace).get(entry.router)?.add(entry.binding);
+        return;
+      case 'unbind':
+        this.routersOf(entry.namespace).get(entry.router)?.remove(entry.binding);
+        return;
+      case 'cursor': {
+        const name = scoped(entry.namespace, entry.cursor);
+        let positions = this.cursors.get(name);
+        if (positions === undefined) this.cursors.set(name, (positions = new Map<string, CursorPosition>()));
+        const { topicId, partition, offset, metadata } = entry;
+        positions.set(`${topicId}/${partition}`, { topicId, partition, offset, metadata });
+        return;
+      }
+      case 'cursorGone': {
+        const name = scoped(entry.namespace, entry.cursor);
+        const positions = this.cursors.get(name);
+        for (const [at, position] of positions ?? []) {
+          if (entry.topicId === null || position.topicId === entry.topicId) positions?.delete(at);
+        }
+        if (positions?.size === 0) this.cursors.delete(name);
+        return;
+      }
+      case 'schedule': {
+        const { type: _, ...schedule } = entry;
+        this.schedules.set(scoped(entry.namespace, entry.name), schedule);
+        return;
+      }
+      case 'scheduleGone':
+        this.schedules.delete(scoped(entry.namespace, entry.name));
+        return;
+      default:
+        throw new Error(`Railhead bug: no rule applies an entry of type ${entry.type}`);
+    }
+  }
+
+  encode(): EncodedDirectory {
+    const routers: EncodedDirectory['routers'] = [];
+    for (const [namespace, named] of this.routers) {
+      for (const router of named.values()) routers.push({ namespace, definition: router.definition() });
+    }
+    return {
+      routers,
+      cursors: [...this.cursors].map(([name, positions]) => [name, [...positions]]),
+      schedules: [...this.schedules.values()],
+    };
+  }
+
+  load(data: EncodedDirectory): void {
+    this.routers.clear();
+    for (const { namespace, definition } of data.routers)
+      this.routersOf(namespace).set(definition.name, Router.from(definition));
+    this.cursors.clear();
+    for (const [name, positions] of data.cursors) this.cursors.set(name, new Map(positions));
+    this.schedules.clear();
+    for (const schedule of data.schedules) this.schedules.set(scoped(schedule.namespace, schedule.name), schedule);
+  }
+}
