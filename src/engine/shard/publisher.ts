@@ -6,17 +6,15 @@ import type { PublishEntry, Target } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
 import { routeThrough } from '../routing/router.ts';
 import { Admission, bytesOf, full } from './admission.ts';
-import { type Examined, examine } from './columns.ts';
+import { examine } from './columns.ts';
 import type { Feeds } from './feeds.ts';
 import type { Returns } from './returns.ts';
 import { entryBound, type Part, type Plan, Planner } from './planner.ts';
+import { mergeable, withoutFirst, resolveTwin, pushRuns, type NumberedRun } from './runs.ts';
 import type { Shard } from './shard.ts';
 
 /** How soon a publish that waits for room in the commit log looks again. */
 const SPACE_RETRY_MS = 20;
-
-/** A run of the receipt, with the index of its first record in the request. */
-type NumberedRun = PublishReceipt['runs'][number] & { first: number };
 
 interface Parked {
   namespace: string;
@@ -438,68 +436,6 @@ export class Publisher {
     if (counter === undefined) this.counters.set(topic, (counter = { published: 0, duplicates: 0, refused: 0 }));
     return counter;
   }
-}
-
-/** One body for several topics, if nothing sets the copies apart but their filters. */
-function mergeable(plans: readonly Plan[]): (Part & { kind: 'store' }) | null {
-  if (plans.length < 2) return null;
-  const excluded: NonNullable<Examined['excluded']> = [];
-  let first: (Part & { kind: 'store' }) | undefined;
-  for (const plan of plans) {
-    const part = plan.parts[0];
-    if (
-      plan.parts.length !== 1 ||
-      part?.kind !== 'store' ||
-      part.partition !== 0 ||
-      part.examined.dedupeIds !== undefined
-    )
-      return null;
-    first ??= part;
-    if (part.records !== first.records || !sameTimes(part.examined.expires, first.examined.expires)) return null;
-    if ((part.examined.keys === undefined) !== (first.examined.keys === undefined)) return null;
-    excluded.push(...(part.examined.excluded ?? []));
-  }
-  if (first === undefined) return null;
-  return excluded.length === 0 ? first : { ...first, examined: { ...first.examined, excluded } };
-}
-
-function sameTimes(a: Float64Array | undefined, b: Float64Array | undefined): boolean {
-  return a === b || (a !== undefined && b !== undefined && a.every((time, i) => time === b[i]));
-}
-
-function withoutFirst(run: NumberedRun): PublishReceipt['runs'][number] {
-  const { topicId, partition, offset, count, duplicate } = run;
-  return duplicate === undefined
-    ? { topicId, partition, offset, count }
-    : { topicId, partition, offset, count, duplicate };
-}
-
-/** A duplicate within its own batch points to where its twin has just gone. */
-function resolveTwin(
-  part: { partition: number; offset: number },
-  plan: Plan,
-  runs: readonly NumberedRun[],
-): { partition: number; offset: number } {
-  if (part.partition >= 0) return { partition: part.partition, offset: part.offset };
-  const run = runs.find(
-    (r) => r.topicId === plan.topic.id && part.offset >= r.first && part.offset < r.first + r.count,
-  );
-  return { partition: run?.partition ?? 0, offset: (run?.offset ?? 0) + part.offset - (run?.first ?? 0) };
-}
-
-function pushRuns(runs: NumberedRun[], target: Target, indexes: readonly number[]): void {
-  indexes.forEach((index, i) => {
-    const last = runs.at(-1);
-    if (i > 0 && last !== undefined && last.first + last.count === index) last.count++;
-    else
-      runs.push({
-        topicId: target.topicId,
-        partition: target.partition,
-        offset: target.offset + i,
-        count: 1,
-        first: index,
-      });
-  });
 }
 
 function notFound(name: string): RailheadError {
