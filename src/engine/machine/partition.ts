@@ -1,5 +1,6 @@
 import type { ColdBlockRef } from '../entries.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
+import { HotEntries } from './hot-entries.ts';
 import { join } from './lanes.ts';
 
 /** Where the entry lies that holds an offset. */
@@ -33,7 +34,7 @@ export interface EncodedPartition {
 /**
  * The log of one partition: which offsets exist and where they lie, never what is in them.
  *
- * - hot: entries in the commit log, four numbers each, in columns with a moving head
+ * - hot: entries in the commit log, four numbers each
  * - cold: blocks in cold segments, one object for some hundred messages
  *
  * Offsets only grow. `start` is the first that may be read; what lies before it is gone for everybody.
@@ -46,23 +47,19 @@ export class Partition {
   readonly cold: ColdBlock[] = [];
   /** Compacted away. Null where nothing ever was. */
   removed: OffsetSet | null = null;
-  #bases: number[] = [];
-  #positions: number[] = [];
-  #sizes: number[] = [];
-  #times: number[] = [];
-  #head = 0;
+  #hot = new HotEntries();
 
   get messages(): number {
     return this.end - this.start;
   }
 
   get hotEntries(): number {
-    return this.#bases.length - this.#head;
+    return this.#hot.length;
   }
 
   /** First offset that lies in the commit log, or `end`. */
   get hotStart(): number {
-    return this.#bases[this.#head] ?? this.end;
+    return this.#hot.base(0) ?? this.end;
   }
 
   /**
@@ -70,21 +67,18 @@ export class Partition {
    * then negative and `settlePosition` corrects it.
    */
   append(base: number, count: number, position: number, bytes: number, publishedAt: number): void {
-    if (this.#bases.length === this.#head && this.cold.length === 0 && this.start === this.end) this.start = base;
-    this.#bases.push(base);
-    this.#positions.push(position);
-    this.#sizes.push(bytes);
-    this.#times.push(publishedAt);
+    if (this.#hot.length === 0 && this.cold.length === 0 && this.start === this.end) this.start = base;
+    this.#hot.push(base, position, bytes, publishedAt);
     this.end = base + count;
     this.bytes += bytes;
   }
 
   /** Gives the pending entries, all at the end of the columns, their place in the journal. */
   settlePositions(bodyPosition: number): void {
-    for (let i = this.#positions.length - 1; i >= this.#head; i--) {
-      const position = this.#positions[i] ?? 0;
+    for (let i = this.#hot.length - 1; i >= 0; i--) {
+      const position = this.#hot.position(i) ?? 0;
       if (position >= 0) break;
-      this.#positions[i] = bodyPosition + (-position - 1);
+      this.#hot.setPosition(i, bodyPosition + (-position - 1));
     }
   }
 
@@ -106,14 +100,14 @@ export class Partition {
   place(offset: number): HotPlace | ColdPlace | undefined {
     if (offset < this.start || offset >= this.end) return undefined;
     if (offset >= this.hotStart) {
-      const i = this.#find(offset);
-      const base = this.#bases[i] ?? 0;
+      const i = this.#hot.find(offset);
+      const base = this.#hot.base(i) ?? 0;
       return {
         kind: 'hot',
         base,
-        count: (this.#bases[i + 1] ?? this.end) - base,
-        position: this.#positions[i] ?? 0,
-        bytes: this.#sizes[i] ?? 0,
+        count: (this.#hot.base(i + 1) ?? this.end) - base,
+        position: this.#hot.position(i) ?? 0,
+        bytes: this.#hot.bytes(i),
       };
     }
     const block = this.#findCold(offset);
@@ -122,21 +116,14 @@ export class Partition {
 
   /** Publish time of the entry or block that holds `offset`, for ages. Exact for hot, newest of the block for cold. */
   timeOf(offset: number): number | undefined {
-    if (offset >= this.hotStart) return this.#times[this.#find(offset)];
+    if (offset >= this.hotStart) return this.#hot.publishedAt(this.#hot.find(offset));
     return this.#findCold(offset)?.newestAt;
   }
 
   /** First offset published at or after `time`; `end` if there is none. Within a block or entry the first one counts. */
   offsetAt(time: number): number {
     for (const block of this.cold) if (block.newestAt >= time) return Math.max(block.from, this.start);
-    let low = this.#head;
-    let high = this.#times.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#times[middle] ?? 0) < time) low = middle + 1;
-      else high = middle;
-    }
-    return Math.max(this.#bases[low] ?? this.end, this.start);
+    return Math.max(this.#hot.base(this.#hot.firstAt(time)) ?? this.end, this.start);
   }
 
   /** First offset that retention by age keeps: everything older than `time` may go. */
@@ -146,10 +133,8 @@ export class Partition {
       if (block.newestAt >= time) return start;
       start = Math.max(start, block.to);
     }
-    for (let i = this.#head; i < this.#times.length; i++) {
-      if ((this.#times[i] ?? 0) >= time) return Math.max(start, this.#bases[i] ?? start);
-    }
-    return this.end;
+    const kept = this.#hot.base(this.#hot.firstAt(time));
+    return kept === undefined ? this.end : Math.max(start, kept);
   }
 
   /** First offset that retention by size keeps. */
@@ -161,9 +146,9 @@ export class Partition {
       excess -= block.bytes;
       start = Math.max(start, block.to);
     }
-    for (let i = this.#head; i < this.#bases.length && excess > 0; i++) {
-      excess -= this.#sizes[i] ?? 0;
-      start = this.#bases[i + 1] ?? this.end;
+    for (let i = 0; i < this.#hot.length && excess > 0; i++) {
+      excess -= this.#hot.bytes(i);
+      start = this.#hot.base(i + 1) ?? this.end;
     }
     return start;
   }
@@ -178,36 +163,39 @@ export class Partition {
       this.bytes -= this.cold[gone]?.bytes ?? 0;
       gone++;
     }
-    while (this.#head < this.#bases.length && (this.#bases[this.#head + 1] ?? this.end) <= this.start) this.#dropHead();
-    this.#compact();
+    let settled = 0;
+    while (settled < this.#hot.length && (this.#hot.base(settled + 1) ?? this.end) <= this.start) settled++;
+    this.#dropHot(settled);
     return gone === 0 ? [] : this.cold.splice(0, gone);
   }
 
   /** Where its oldest entry in the commit log lies; undefined when it has none there. */
   oldestPosition(): number | undefined {
-    const position = this.#positions[this.#head];
+    const position = this.#hot.position(0);
     return position === undefined || position < 0 ? undefined : position;
   }
 
-  /** Hot entries below `position`, oldest first: what is moved before their segment is freed. */
-  *hotBefore(position: number): IterableIterator<HotPlace & { publishedAt: number }> {
-    for (let i = this.#head; i < this.#bases.length; i++) {
-      const at = this.#positions[i] ?? 0;
-      if (at >= position || at < 0) return;
-      const base = this.#bases[i] ?? 0;
-      const count = (this.#bases[i + 1] ?? this.end) - base;
-      yield { kind: 'hot', base, count, position: at, bytes: this.#sizes[i] ?? 0, publishedAt: this.#times[i] ?? 0 };
+  /** Hot entries that lie in [from, to) of the journal, oldest first: what is moved before a segment is freed. */
+  hotBetween(from: number, to: number): (HotPlace & { publishedAt: number })[] {
+    const places: (HotPlace & { publishedAt: number })[] = [];
+    const end = this.#hot.firstFrom(to);
+    for (let i = this.#hot.firstFrom(from); i < end; i++) {
+      const base = this.#hot.base(i) ?? 0;
+      places.push({
+        kind: 'hot',
+        base,
+        count: (this.#hot.base(i + 1) ?? this.end) - base,
+        position: this.#hot.position(i) ?? 0,
+        bytes: this.#hot.bytes(i),
+        publishedAt: this.#hot.publishedAt(i),
+      });
     }
+    return places;
   }
 
   /** Hot entries below `position` have left the commit log; what of them lives is in `blocks`. */
   moved(position: number, blocks: ColdBlock[]): void {
-    while (this.#head < this.#bases.length) {
-      const at = this.#positions[this.#head] ?? 0;
-      if (at < 0 || at >= position) break;
-      this.#dropHead();
-    }
-    this.#compact();
+    this.#dropHot(this.#hot.firstFrom(position));
     for (const block of blocks) {
       this.cold.push(block);
       this.bytes += block.bytes;
@@ -226,20 +214,12 @@ export class Partition {
   }
 
   encode(): EncodedPartition {
-    const count = this.hotEntries;
-    const hot = new Float64Array(count * 4);
-    for (let i = 0; i < count; i++) {
-      hot[i * 4] = this.#bases[this.#head + i] ?? 0;
-      hot[i * 4 + 1] = this.#positions[this.#head + i] ?? 0;
-      hot[i * 4 + 2] = this.#sizes[this.#head + i] ?? 0;
-      hot[i * 4 + 3] = this.#times[this.#head + i] ?? 0;
-    }
     return {
       start: this.start,
       end: this.end,
       bytes: this.bytes,
       cold: this.cold,
-      hot: new Uint8Array(hot.buffer),
+      hot: this.#hot.encode(),
       removed: this.removed === null ? null : join(this.removed.encode()),
     };
   }
@@ -251,28 +231,8 @@ export class Partition {
     partition.bytes = data.bytes;
     partition.removed = data.removed === null ? null : OffsetSet.decode(data.removed);
     partition.cold.push(...data.cold);
-    const hot = new Float64Array(new Uint8Array(data.hot).buffer);
-    for (let i = 0; i + 3 < hot.length; i += 4) {
-      partition.#bases.push(hot[i] ?? 0);
-      partition.#positions.push(hot[i + 1] ?? 0);
-      partition.#sizes.push(hot[i + 2] ?? 0);
-      partition.#times.push(hot[i + 3] ?? 0);
-    }
+    partition.#hot = HotEntries.decode(data.hot);
     return partition;
-  }
-
-  #find(offset: number): number {
-    // The head is asked for most often: consumers read in order.
-    const next = this.#bases[this.#head + 1];
-    if (next === undefined || offset < next) return this.#head;
-    let low = this.#head + 1;
-    let high = this.#bases.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if ((this.#bases[middle] ?? 0) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
   }
 
   #findCold(offset: number): ColdBlock | undefined {
@@ -287,24 +247,8 @@ export class Partition {
     return block !== undefined && offset >= block.from && offset < block.to ? block : undefined;
   }
 
-  #dropHead(): void {
-    this.bytes -= this.#sizes[this.#head] ?? 0;
-    this.#head++;
-  }
-
-  #compact(): void {
-    if (this.#head === this.#bases.length) {
-      this.#bases = [];
-      this.#positions = [];
-      this.#sizes = [];
-      this.#times = [];
-      this.#head = 0;
-    } else if (this.#head > 1024 && this.#head * 2 > this.#bases.length) {
-      this.#bases = this.#bases.slice(this.#head);
-      this.#positions = this.#positions.slice(this.#head);
-      this.#sizes = this.#sizes.slice(this.#head);
-      this.#times = this.#times.slice(this.#head);
-      this.#head = 0;
-    }
+  #dropHot(count: number): void {
+    for (let i = 0; i < count; i++) this.bytes -= this.#hot.bytes(i);
+    this.#hot.drop(count);
   }
 }
