@@ -18,6 +18,7 @@ interface Scripts {
 }
 
 const START_MS = 20_000;
+const BROKER = 'broker';
 
 /** What `railhead serve --json` prints when it is ready. */
 const Ready = z.object({ url: z.string() });
@@ -59,7 +60,7 @@ export class Fleet {
     const file = join(this.#root, 'cli', `main${this.#extension}`);
     const flags = ['--dir', dir, '--host', '127.0.0.1', '--port', String(port), '--log-level', 'error', '--json'];
     let output = '';
-    const child = this.#spawn('broker', ['--import', ENDS_WITH_THE_LAB, file, 'serve', ...flags], (text) => {
+    const child = this.#spawn(BROKER, ['--import', ENDS_WITH_THE_LAB, file, 'serve', ...flags], (text) => {
       output += text;
     });
     await until('the broker is ready', () => this.#alive(child) && output.includes('\n'), { timeoutMs: START_MS });
@@ -72,9 +73,12 @@ export class Fleet {
     return undefined;
   }
 
-  /** Ends all of them in order: those started last first, the broker at the end. */
+  /** Ends all of them, the broker after those that talk to it. */
   async end(): Promise<void> {
-    for (const child of [...this.#children].reverse()) await child.stop();
+    const isBroker = (child: Child): boolean => child.name === BROKER;
+    const children = [...this.#children];
+    await Promise.all(children.filter((child) => !isBroker(child)).map((child) => child.stop()));
+    await Promise.all(children.filter(isBroker).map((child) => child.stop()));
     this.#children.clear();
   }
 

@@ -62,13 +62,15 @@ async function choose(screen: Screen, { only }: LabOptions): Promise<NumberedCha
   const possible = wanted.filter(({ needs }) => !needs.some((name) => missing.includes(name)));
   const left = wanted.filter((chapter) => !possible.includes(chapter)).map(({ number }) => number);
   screen.line();
+  const names = missing.join(', ');
   screen.say(
-    `${left.length === 1 ? 'Chapter' : 'Chapters'} ${left.join(', ')} cannot run: ${missing.join(', ')} cannot be loaded. To have all of it: npm install --save-dev ${missing.join(' ')}`,
+    `${left.length === 1 ? 'Chapter' : 'Chapters'} ${left.join(', ')} cannot run here: ${names} cannot be loaded.`,
     'yellow',
   );
+  screen.line(`To have all of it: npm install --save-dev ${missing.join(' ')}`);
   if (possible.length === 0) return undefined;
   if (process.stdin.isTTY && (await agrees('  Run the others? [Y/n] '))) return possible;
-  screen.say(`The others run with: railhead lab --only ${possible.map(({ number }) => number).join(',')}`);
+  screen.line(`To run the others: --only ${possible.map(({ number }) => number).join(',')}`);
   return undefined;
 }
 

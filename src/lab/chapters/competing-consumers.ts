@@ -1,5 +1,4 @@
 import type { Stage } from '../chapter.ts';
-import type { Child } from '../child.ts';
 import { barRows } from '../charts.ts';
 import { many, span } from '../numbers.ts';
 import { MailSink } from '../parts/mail-sink.ts';
@@ -67,11 +66,12 @@ async function round({ screen, fleet }: Stage, { rail, url }: Broker, sink: Mail
   const queue = rail.queue(emails);
   await queue.ready();
   await queue.pause();
-  const children: Child[] = [];
-  for (let number = 1; number <= workers; number++) {
-    const name = `e-mail worker ${number} of ${workers}`;
-    children.push(await fleet.start('worker', { url, name, work: { role: 'emails', smtpPort: sink.port } }));
-  }
+  const children = await Promise.all(
+    Array.from({ length: workers }, (_, index) => {
+      const name = `e-mail worker ${index + 1} of ${workers}`;
+      return fleet.start('worker', { url, name, work: { role: 'emails', smtpPort: sink.port } });
+    }),
+  );
   const before = sink.taken.length;
   await queue.sendMany(people(EMAILS, [], before + 1));
   await until('the workers wait for messages', async () => (await queue.stats()).consumers === workers);

@@ -30,12 +30,16 @@ export async function kill(stage: Stage): Promise<void> {
   const out = join(dir, 'thumbnails');
   const broker = await startBroker(stage);
   const { url, rail } = broker;
-  const service = await startService(stage, { url });
   const startMailer = (name: string): Promise<Child> =>
     fleet.start('worker', { url, name, work: { role: 'emails', smtpPort: sink.port } });
-  const mailers = [await startMailer('e-mail worker 1'), await startMailer('e-mail worker 2')];
-  await fleet.start('worker', { url, name: 'thumbnail worker', work: { role: 'thumbnails', out } });
+  const [service, first, second] = await Promise.all([
+    startService(stage, { url }),
+    startMailer('e-mail worker 1'),
+    startMailer('e-mail worker 2'),
+    fleet.start('worker', { url, name: 'thumbnail worker', work: { role: 'thumbnails', out } }),
+  ]);
 
+  const mailers = [first, second];
   const signups = people(SIGNUPS, photos);
   const posting = postAll(service.users, signups);
 

@@ -27,12 +27,14 @@ export async function loadLevelling(stage: Stage): Promise<void> {
   screen.line();
   const { url, rail } = await startBroker(stage);
   const queue = await rail.queue(greetings).ready();
-  const service = await startService(stage, { url });
-  await fleet.start('worker', {
-    url,
-    name: 'greeter',
-    work: { role: 'steady', queue: queue.name, workMs: 0, concurrency: 100 },
-  });
+  const [service] = await Promise.all([
+    startService(stage, { url }),
+    fleet.start('worker', {
+      url,
+      name: 'greeter',
+      work: { role: 'steady', queue: queue.name, workMs: 0, concurrency: 100 },
+    }),
+  ]);
 
   const burst = await fleet.start('burst', {
     port: service.port,

@@ -19,8 +19,7 @@ export async function publishSubscribe(stage: Stage): Promise<void> {
   );
   screen.line();
   const { url, rail } = await startBroker(stage);
-  const service = await startService(stage, { url });
-  const analytics = await start(stage, url, 'analytics', 'end');
+  const [service, analytics] = await Promise.all([startService(stage, { url }), start(stage, url, 'analytics', 'end')]);
 
   const early = people(HISTORY);
   const answers = await service.users.postAll('/signups', early, LANES);

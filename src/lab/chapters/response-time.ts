@@ -33,8 +33,10 @@ export async function responseTime(stage: Stage): Promise<void> {
   const before = await service.users.postAll('/signups?now', people(SIGNUPS, photos), AT_ONCE);
   const mailsBefore = sink.taken.length;
 
-  await fleet.start('worker', { url, name: 'e-mail worker', work: { role: 'emails', smtpPort: sink.port } });
-  await fleet.start('worker', { url, name: 'thumbnail worker', work: { role: 'thumbnails', out } });
+  await Promise.all([
+    fleet.start('worker', { url, name: 'e-mail worker', work: { role: 'emails', smtpPort: sink.port } }),
+    fleet.start('worker', { url, name: 'thumbnail worker', work: { role: 'thumbnails', out } }),
+  ]);
   screen.step(`With the queue: ${SIGNUPS} more, the same way. The work goes on behind the answers.`);
   const newcomers = people(SIGNUPS, photos, SIGNUPS + 1);
   const started = performance.now();

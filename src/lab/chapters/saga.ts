@@ -25,9 +25,7 @@ export async function saga(stage: Stage): Promise<void> {
   const ledger = (department: string): string => join(dir, `${department}.ledger`);
   const open = (department: (typeof DEPARTMENTS)[number], hangsAt?: number): Promise<Child> =>
     fleet.start('orders', { url, name: department, department, ledger: ledger(department), hangsAt });
-  await open('stock');
-  const payments = await open('payments', FATAL_CHARGE);
-  await open('shipping');
+  const [payments] = await Promise.all([open('payments', FATAL_CHARGE), open('stock'), open('shipping')]);
 
   const orders = someOrders(ORDERS);
   const ended: Outcome[] = [];

@@ -4,8 +4,8 @@ import { SeededRandom } from '../../core/random.ts';
 
 const WIDTH = 600;
 const HEIGHT = 400;
-/** The camera of the lab takes 2400 × 1600. */
-const ENLARGE = 4;
+/** The camera of the lab takes 1800 × 1200. */
+const ENLARGE = 3;
 
 interface Scene {
   seed: number;
@@ -47,7 +47,7 @@ const SCENES: readonly Scene[] = [
   },
 ];
 
-/** Photographs as a phone would upload them (JPEG, 4 megapixels), the same ones every time. Returns their files. */
+/** Photographs as a phone would upload them (JPEG, 2 megapixels), the same ones every time. Returns their files. */
 export async function takePhotos(dir: string): Promise<string[]> {
   return Promise.all(
     SCENES.map(async (scene, index) => {
