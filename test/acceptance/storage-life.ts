@@ -80,7 +80,8 @@ export class Life {
   /** True while there is room for one more such batch. */
   fits(bytes: number): boolean {
     const { freeBytes, batchOverheadBytes } = this.journal.status();
-    return freeBytes >= bytes + batchOverheadBytes;
+    // A text is never shorter than its number.
+    return freeBytes >= Math.max(bytes, 8) + batchOverheadBytes;
   }
 }
 

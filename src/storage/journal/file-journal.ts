@@ -133,7 +133,13 @@ export class FileJournal implements Journal {
   /** Makes what was found durable, and begins an epoch right after it. */
   async #take(scan: JournalScan): Promise<void> {
     await settleTail(scan);
-    await this.#ring.open(scan.segments, scan.spares);
+    const end = scan.segments.at(-1)?.generation ?? 0;
+    const earlier = scan.spares.filter((spare) => spare.generation < end);
+    await this.#ring.open(
+      scan.segments,
+      scan.spares.filter((spare) => spare.generation > end),
+      earlier,
+    );
     this.#journalId = scan.journalId === null ? this.#newId() : scan.journalId;
     this.#epoch = scan.highestEpoch + 1;
     this.#last = this.#synced = scan.lastSequence;
@@ -147,6 +153,8 @@ export class FileJournal implements Journal {
     await this.#room();
     this.#appendEmpty();
     await this.sync();
+    // Only now: the header that gave them back may have been in the torn end.
+    await this.#ring.recycle(earlier);
     this.#tidy();
   }
 

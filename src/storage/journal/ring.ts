@@ -15,6 +15,8 @@ export class SegmentRing {
   readonly #segments: number;
   #live: Segment[] = [];
   #spares: Segment[] = [];
+  /** How many segments were dropped and are not recycled yet. */
+  #dropped = 0;
 
   constructor(disk: Disk, segmentBytes: number, segments: number) {
     this.#disk = disk;
@@ -40,15 +42,12 @@ export class SegmentRing {
     return this.#live[generation - (this.#live[0]?.generation ?? 0)];
   }
 
-  /** Takes what a scan found; names the spares as the generations that come next, and removes what does not fit. */
-  async open(live: Segment[], spares: Segment[]): Promise<void> {
+  /** Takes what a scan found, and names the later files as the generations that come next. `recycle` follows for the earlier. */
+  async open(live: Segment[], later: Segment[], earlier: Segment[]): Promise<void> {
     this.#live = live;
-    const end = live.at(-1)?.generation ?? 0;
-    const later = spares.filter((spare) => spare.generation > end);
-    const earlier = spares.filter((spare) => spare.generation <= end);
+    this.#dropped = earlier.length;
     await this.#disk.remove(PREPARE_NAME);
-    for (const spare of [...later, ...earlier]) await this.#adopt(spare);
-    await this.#disk.syncDir();
+    await this.#adopt(later);
   }
 
   /** Makes the next spare the current segment. */
@@ -81,28 +80,47 @@ export class SegmentRing {
 
   /** True until all segments that the journal may have exist. */
   get wantsMore(): boolean {
-    return this.#live.length + this.#spares.length < this.#segments;
+    return this.#live.length + this.#spares.length + this.#dropped < this.#segments;
   }
 
   /** Takes the oldest live segments out: no read finds them any more. */
   drop(generation: number): Segment[] {
     const from = this.#live.findIndex((segment) => segment.generation >= generation);
-    return this.#live.splice(0, from === -1 ? 0 : from);
+    const dropped = this.#live.splice(0, from === -1 ? 0 : from);
+    this.#dropped += dropped.length;
+    return dropped;
   }
 
-  /** Turns dropped segments into spares. What they held must be known as not needed, synced, before. */
+  /**
+   * Turns segments that were dropped into spares. A synced header of the chain must say before that they are not
+   * needed: a crash right after finds them under their new names, and would miss them.
+   */
   async recycle(dropped: Segment[]): Promise<void> {
     try {
-      const spares: Segment[] = [];
-      for (const segment of dropped) {
-        const spare = await this.#renamed(segment, this.#nextGeneration() + spares.length);
-        if (spare !== undefined) spares.push(spare);
-      }
-      await this.#disk.syncDir();
-      this.#spares.push(...spares);
+      await this.#adopt(dropped);
+      this.#dropped -= dropped.length;
     } catch (error) {
       throw storageError(error, `recycling journal segments in ${this.#disk.where}`);
     }
+  }
+
+  /** Gives files the names of the generations that come next, or removes them when there are enough. */
+  async #adopt(segments: Segment[]): Promise<void> {
+    const spares: Segment[] = [];
+    for (const segment of segments) {
+      const name = segmentName(segment.generation);
+      const isSurplus = this.#live.length + this.#spares.length + spares.length >= this.#segments;
+      if (isSurplus || segment.bytes !== this.#segmentBytes) {
+        await this.#disk.remove(name);
+        await segment.file.close();
+        continue;
+      }
+      const generation = this.#nextGeneration() + spares.length;
+      if (generation !== segment.generation) await this.#disk.rename(name, segmentName(generation));
+      spares.push(new Segment(generation, segment.file));
+    }
+    await this.#disk.syncDir();
+    this.#spares.push(...spares);
   }
 
   async close(): Promise<void> {
@@ -111,23 +129,5 @@ export class SegmentRing {
 
   #nextGeneration(): number {
     return ((this.#spares.at(-1) ?? this.#live.at(-1))?.generation ?? 0) + 1;
-  }
-
-  async #adopt(spare: Segment): Promise<void> {
-    const renamed = await this.#renamed(spare, this.#nextGeneration());
-    if (renamed !== undefined) this.#spares.push(renamed);
-  }
-
-  async #renamed(segment: Segment, generation: number): Promise<Segment | undefined> {
-    const name = segmentName(segment.generation);
-    const surplus = this.#live.length + this.#spares.length >= this.#segments;
-    if (surplus || segment.bytes !== this.#segmentBytes) {
-      await this.#disk.remove(name);
-      await segment.file.close();
-      return undefined;
-    }
-    if (generation === segment.generation) return segment;
-    await this.#disk.rename(name, segmentName(generation));
-    return new Segment(generation, segment.file);
   }
 }
