@@ -95,7 +95,7 @@ export class Life {
  */
 class Turns {
   readonly clock: Clock;
-  #due: (() => void) | undefined;
+  #due: (() => void)[] = [];
   #fired = false;
 
   constructor(clock: Clock) {
@@ -111,9 +111,9 @@ class Turns {
   }
 
   readonly defer = (turn: () => void): void => {
-    this.#due = turn;
+    this.#due.push(turn);
     soon(() => {
-      if (this.#due === turn) this.#run();
+      if (this.#due.includes(turn)) this.#run();
     });
   };
 
@@ -124,8 +124,6 @@ class Turns {
   }
 
   #run(): void {
-    const turn = this.#due;
-    this.#due = undefined;
-    turn?.();
+    for (const turn of this.#due.splice(0)) turn();
   }
 }
