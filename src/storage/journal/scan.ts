@@ -98,12 +98,31 @@ export async function scanJournal(disk: Disk, visit: (batch: ScannedBatch) => vo
   }
 }
 
+function newChain(): Chain {
+  return { sequence: undefined, previous: undefined, epoch: 0, syncedTo: 0, first: undefined };
+}
+
+function continues(chain: Chain, header: BatchHeader): boolean {
+  return (
+    (chain.previous === undefined || header.previous === chain.previous) &&
+    (chain.sequence === undefined || header.firstSequence === chain.sequence) &&
+    header.epoch >= chain.epoch
+  );
+}
+
+function follow(chain: Chain, header: BatchHeader): void {
+  chain.first ??= header.firstSequence;
+  chain.sequence = header.firstSequence + header.count;
+  chain.previous = header.kind === KIND_LOST ? header.resume : header.crc;
+  chain.epoch = header.epoch;
+}
+
 class Scanner {
   readonly #where: string;
   readonly #files: Segment[];
   readonly #buffers: SegmentBuffers;
   readonly #visit: (batch: ScannedBatch) => void;
-  readonly #chain: Chain = { sequence: undefined, previous: undefined, epoch: 0, syncedTo: 0, first: undefined };
+  readonly #chain = newChain();
   readonly #tail: { segment: Segment; header: BatchHeader }[] = [];
   readonly #lost: { first: number; last: number }[] = [];
   #tailFrom = 0;
@@ -190,10 +209,13 @@ class Scanner {
     for (const segment of live.toReversed()) {
       const bytes = await this.#buffers.read(segment);
       this.#held = { segment, bytes };
+      // Links count here too: what a cut left may lie just where the next batch would.
+      const chain = newChain();
       let at = 0;
       for (;;) {
         const header = this.#headerAt(bytes, segment.generation, at);
-        if (header === undefined || !bodyIsWhole(bytes, header)) break;
+        if (header === undefined || !continues(chain, header) || !bodyIsWhole(bytes, header)) break;
+        follow(chain, header);
         oldest = header.oldest;
         at = endOf(header);
       }
@@ -226,16 +248,7 @@ class Scanner {
   /** True when the first batch of the segment continues the chain. */
   #begins(bytes: Buffer, segment: Segment): boolean {
     const header = this.#headerAt(bytes, segment.generation, 0);
-    return header !== undefined && this.#continues(header) && bodyIsWhole(bytes, header);
-  }
-
-  #continues(header: BatchHeader): boolean {
-    const chain = this.#chain;
-    return (
-      (chain.previous === undefined || header.previous === chain.previous) &&
-      (chain.sequence === undefined || header.firstSequence === chain.sequence) &&
-      header.epoch >= chain.epoch
-    );
+    return header !== undefined && continues(this.#chain, header) && bodyIsWhole(bytes, header);
   }
 
   /** Follows the chain through one segment and returns where it stops. */
@@ -244,13 +257,10 @@ class Scanner {
     let at = 0;
     for (;;) {
       const header = this.#headerAt(bytes, segment.generation, at);
-      if (header === undefined || !this.#continues(header) || !bodyIsWhole(bytes, header)) break;
-      chain.first ??= header.firstSequence;
-      chain.sequence = header.firstSequence + header.count;
-      chain.previous = header.kind === KIND_LOST ? header.resume : header.crc;
-      chain.epoch = header.epoch;
+      if (header === undefined || !continues(this.#chain, header) || !bodyIsWhole(bytes, header)) break;
+      follow(chain, header);
       segment.batches.push(at);
-      this.#follow(segment, header);
+      this.#keepTail(segment, header);
       at = endOf(header);
       if (header.kind === KIND_LOST) {
         if (header.count > 0) this.#lost.push({ first: header.firstSequence, last: lastSequence(header) });
@@ -263,7 +273,7 @@ class Scanner {
   }
 
   /** Keeps the tail: the batches that no header yet says are synced. */
-  #follow(segment: Segment, header: BatchHeader): void {
+  #keepTail(segment: Segment, header: BatchHeader): void {
     if (header.syncedTo > this.#chain.syncedTo) {
       this.#chain.syncedTo = header.syncedTo;
       for (let one = this.#tail[this.#tailFrom]; one !== undefined; one = this.#tail[this.#tailFrom]) {
