@@ -83,8 +83,3 @@ export class RailheadError extends Error {
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Railhead bug: ${message}`);
 }
-
-/** For the default branch of an exhaustive switch. */
-export function unreachable(value: never): never {
-  throw new Error(`Railhead bug: unexpected ${JSON.stringify(value)}`);
-}

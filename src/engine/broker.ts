@@ -3,7 +3,7 @@ import { type Clock, SystemClock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import { type Random, systemRandom } from '../core/random.ts';
 import { nextTurn, soon } from '../core/real-time.ts';
-import type { BrokerInfo, Session } from '../core/session.ts';
+import type { BrokerInfo } from '../core/session.ts';
 import { VERSION } from '../core/version.ts';
 import { type Limits, withDefaults } from './limits.ts';
 import type { BlobStore, Journal, RecoveryReport } from './ports.ts';
@@ -260,5 +260,3 @@ function infoOf(
     },
   };
 }
-
-export type { Session };
