@@ -26,7 +26,7 @@ export const emails = defineQueue('emails', {
 export const thumbnails = defineQueue('thumbnails', {
   schema: Signup,
   maxAttempts: 3,
-  backoff: { type: 'exponential', min: '400ms', max: '2s', jitter: false },
+  backoff: { type: 'exponential', min: '600ms', max: '2s', jitter: false },
   dedupeWindow,
 });
 

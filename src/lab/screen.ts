@@ -3,6 +3,8 @@ import { stripVTControlCharacters, styleText } from 'node:util';
 type Style = Parameters<typeof styleText>[0];
 
 const MAX_WIDTH = 88;
+/** Of a log, or a terminal that does not say. */
+const USUAL_WIDTH = 80;
 const INDENT = '  ';
 
 export interface ScreenOutput {
@@ -23,7 +25,7 @@ export class Screen {
   constructor(out: ScreenOutput, colours: boolean) {
     this.#out = out;
     this.#colours = colours;
-    this.width = Math.max(40, Math.min(out.columns ?? 80, MAX_WIDTH)) - 2 * INDENT.length;
+    this.width = Math.max(40, Math.min(out.columns || USUAL_WIDTH, MAX_WIDTH)) - 2 * INDENT.length;
   }
 
   line(text = ''): void {

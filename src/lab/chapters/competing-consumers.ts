@@ -44,8 +44,8 @@ export async function competingConsumers(stage: Stage): Promise<void> {
   );
   if (one === undefined || two === undefined || four === undefined) return;
   check(
-    'two workers are at least 1.5 times as quick as one',
-    two.ms * 1.5 <= one.ms,
+    'two workers are at least 1.3 times as quick as one',
+    two.ms * 1.3 <= one.ms,
     `${(one.ms / two.ms).toFixed(1)} times`,
   );
   check(
