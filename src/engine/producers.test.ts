@@ -52,7 +52,11 @@ test('a batch whose records a router sends different ways is stored whole, and o
     await session.request('bind', { router: 'r', binding: { key: '', match, filter: null, to: { topic: to } } });
     await session.request('bind', { router: 'r', binding: { key: '', match, filter: null, to: { topic: 'all' } } });
   }
-  const request = { to: { router: 'r', key: '' }, ...keyed(['a', 'b', 'a', 'a', 'b']), producer: { id: 'p', sequence: 0 } };
+  const request = {
+    to: { router: 'r', key: '' },
+    ...keyed(['a', 'b', 'a', 'a', 'b']),
+    producer: { id: 'p', sequence: 0 },
+  };
   const depths = async (): Promise<number[]> => {
     const { topics } = await session.request('allStats', {});
     return topics.map(({ messages }) => messages);

@@ -356,10 +356,7 @@ export class Backlog {
     for (const { from, to } of this.pending.runs()) {
       for (let offset = from; offset < to; offset++) {
         const away =
-          this.leased.has(offset) ||
-          this.delayed.has(offset) ||
-          this.suspects.has(offset) ||
-          this.dying.has(offset);
+          this.leased.has(offset) || this.delayed.has(offset) || this.suspects.has(offset) || this.dying.has(offset);
         if (!away) this.#arrive(offset);
       }
     }

@@ -228,8 +228,14 @@ export class Shard {
     this.#turnDue = false;
     if (this.#failure !== null) return;
     this.counters.turns++;
-    this.agenda.run(this.clock.now());
-    this.beforeAppend();
+    try {
+      this.agenda.run(this.clock.now());
+      this.beforeAppend();
+    } catch (error) {
+      // A bug of ours, in the middle of decisions: nothing of this batch may be written.
+      this.fail(error);
+      return;
+    }
     this.#append();
     this.#admitWaiting();
     this.#setTimer();
