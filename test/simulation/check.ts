@@ -1,0 +1,201 @@
+import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
+import type { DeliveryRun, Session } from '../../src/core/session.ts';
+import type { Broker } from '../../src/engine/broker.ts';
+import type { Backlog } from '../../src/engine/machine/backlog.ts';
+import type { CopySnapshot, Snapshot } from './ledger.ts';
+import type { TopicPlan } from './topology.ts';
+
+/** Where a text was found, and how often. */
+interface Found {
+  origin: number;
+  dead: number;
+  partition: number;
+  offset: number;
+}
+
+/** What must hold of the counts of a backlog at any time between two commands. */
+export function checkBacklog(name: string, backlog: Backlog, fail: (problem: string) => void): void {
+  const { pending, leased, delayed, dying } = backlog;
+  const sum = backlog.ready + leased.size + delayed.size + dying.size;
+  if (sum !== pending.size)
+    fail(
+      `${name}: ${backlog.ready} ready + ${leased.size} leased + ${delayed.size} delayed + ${dying.size} dying are not the ${pending.size} pending`,
+    );
+}
+
+export function checkBacklogs(broker: Broker, fail: (problem: string) => void): void {
+  for (const topic of broker.state.topics.values()) {
+    for (const subscription of topic.subscriptions.values())
+      for (const backlog of subscription.backlogs) checkBacklog(subscription.name, backlog, fail);
+  }
+}
+
+/** Every message that waits somewhere, by subscription and text; all bodies are read. */
+async function find(
+  broker: Broker,
+  session: Session,
+  plans: readonly TopicPlan[],
+  fail: (problem: string) => void,
+): Promise<Map<string, Map<string, Found>>> {
+  const found = new Map<string, Map<string, Found>>();
+  const bodies = new Map<string, Map<string, string>>();
+  for (const plan of plans) {
+    for (const { subscription, dead } of plan.feeds) {
+      const mine = new Map<string, Found>();
+      found.set(subscription, mine);
+      for (const [topicName, name, where] of [
+        [plan.name, subscription, 'origin'],
+        [dead, dead, 'dead'],
+      ] as const) {
+        const topic = broker.state.topicNamed('default', topicName);
+        const own = topic?.subscriptionNamed(name);
+        if (topic === undefined || own === undefined) continue;
+        let texts = bodies.get(topicName);
+        if (texts === undefined)
+          bodies.set(topicName, (texts = await readAll(session, topicName, topic.partitions.length)));
+        for (const [partition, backlog] of own.backlogs.entries()) {
+          checkBacklog(name, backlog, fail);
+          for (let at = backlog.pending.first(); at !== undefined; at = backlog.pending.next(at + 1)) {
+            const text = texts.get(`${partition}/${at}`);
+            if (text === undefined) {
+              fail(`${name} waits with a message at ${partition}/${at} that cannot be read`);
+              continue;
+            }
+            const there = mine.get(text) ?? { origin: 0, dead: 0, partition, offset: at };
+            there[where]++;
+            if (where === 'origin') {
+              there.partition = partition;
+              there.offset = at;
+            }
+            mine.set(text, there);
+          }
+        }
+      }
+    }
+  }
+  return found;
+}
+
+async function readAll(session: Session, topic: string, partitions: number): Promise<Map<string, string>> {
+  const texts = new Map<string, string>();
+  for (let partition = 0; partition < partitions; partition++) {
+    let from: { offset: number } | 'start' = 'start';
+    for (;;) {
+      const { runs, next, end }: { runs: DeliveryRun[]; next: number; end: number } = await session.request('read', {
+        topic,
+        partition,
+        from,
+        maxMessages: 10_000,
+        maxBytes: 1 << 30,
+      });
+      for (const run of runs) {
+        const bytes = asBuffer(run.records);
+        let at = 0;
+        for (let i = 0; i < run.count; i++, at = recordEnd(bytes, at))
+          texts.set(`${partition}/${run.offset + i}`, asBuffer(readRecord(bytes, at).body).toString());
+      }
+      if (next >= end) break;
+      from = { offset: next };
+    }
+  }
+  return texts;
+}
+
+export interface CheckOptions {
+  /** Confirms of level `write` may be lost. */
+  powerCut: boolean;
+  /** Groups of copies that were asked for together; all or none. */
+  ties: readonly {
+    acked: readonly { subscription: string; text: string }[];
+    sent: readonly { subscription: string; text: string }[];
+  }[];
+}
+
+/**
+ * The broker as it was found after a crash, against what its clients had been told: the total-queue checker at rest.
+ * Returns what was found.
+ */
+export async function checkRecovered(
+  broker: Broker,
+  session: Session,
+  plans: readonly TopicPlan[],
+  snapshot: Snapshot,
+  options: CheckOptions,
+  fail: (problem: string) => void,
+): Promise<Map<string, Map<string, Found>>> {
+  // What was dying at the crash is being buried: it is in the one queue or the other, once that is done.
+  await broker.settled();
+  for (const name of snapshot.topics)
+    if (broker.state.topicNamed('default', name) === undefined) fail(`lost: the confirmed declaration of ${name}`);
+  const found = await find(broker, session, plans, fail);
+  const groups = new Map<number, Map<'present' | 'absent', string>>();
+  for (const copy of snapshot.copies) {
+    const there = found.get(copy.subscription)?.get(copy.text);
+    checkCopy(copy, there, snapshot.now, options, fail);
+    if (copy.group > 0 && !copy.mayBeGone && copy.sent !== 'never' && copy.lastsUntil > snapshot.now) {
+      let fates = groups.get(copy.group);
+      if (fates === undefined) groups.set(copy.group, (fates = new Map()));
+      fates.set(there === undefined ? 'absent' : 'present', copy.text);
+    }
+  }
+  for (const fates of groups.values())
+    if (fates.size > 1) fail(`half a batch: ${fates.get('present')} is there, ${fates.get('absent')} is not`);
+  const known = new Map<string, Set<string>>();
+  for (const { subscription, text } of snapshot.copies) {
+    let texts = known.get(subscription);
+    if (texts === undefined) known.set(subscription, (texts = new Set()));
+    texts.add(text);
+  }
+  for (const [subscription, texts] of found)
+    for (const text of texts.keys())
+      if (known.get(subscription)?.has(text) !== true) fail(`unexpected: ${text} in ${subscription}`);
+  checkTies(snapshot, found, options, fail);
+  return found;
+}
+
+function checkCopy(
+  copy: CopySnapshot,
+  found: Found | undefined,
+  now: number,
+  { powerCut }: CheckOptions,
+  fail: (problem: string) => void,
+): void {
+  const { text, subscription, sent } = copy;
+  const name = `${text} of ${subscription}`;
+  const binding = !(powerCut && copy.level === 'write');
+  if (found === undefined) {
+    if (sent === 'sure' && binding && !copy.mayBeGone && copy.lastsUntil > now)
+      fail(`lost: ${name} (confirmed at ${copy.partition}/${copy.offset})`);
+    return;
+  }
+  if (sent === 'never') fail(`refused, yet there: ${name}`);
+  if (copy.gone && binding && !copy.mayReturn) fail(`settled for good, yet there: ${name}`);
+  const times = found.origin + found.dead;
+  if (times > 1 && !(subscription.startsWith('events') && copy.mayReturn))
+    fail(`${times} times there: ${name} (${found.origin} in the queue, ${found.dead} dead)`);
+  if (found.dead > 0 && !copy.mayBeDead && copy.deliveries === 0) fail(`dead without a delivery: ${name}`);
+  const atHome = found.origin === 1 && sent === 'sure' && binding && !copy.mayReturn && !copy.mayBeDead;
+  if (atHome && copy.offset !== undefined && (found.offset !== copy.offset || found.partition !== copy.partition))
+    fail(`${name} was confirmed at ${copy.partition}/${copy.offset} and is at ${found.partition}/${found.offset}`);
+}
+
+function checkTies(
+  snapshot: Snapshot,
+  found: Map<string, Map<string, Found>>,
+  { ties }: CheckOptions,
+  fail: (problem: string) => void,
+): void {
+  if (ties.length === 0) return;
+  const copies = new Map(snapshot.copies.map((copy) => [`${copy.subscription} ${copy.text}`, copy]));
+  const there = ({ subscription, text }: { subscription: string; text: string }): boolean =>
+    found.get(subscription)?.has(text) === true;
+  for (const { acked, sent } of ties) {
+    const done = sent.find(there);
+    if (done === undefined) continue;
+    for (const one of acked) {
+      const copy = copies.get(`${one.subscription} ${one.text}`);
+      if (copy !== undefined && !copy.mayReturn && there(one))
+        fail(`half a transaction: ${done.text} was sent, ${one.text} was not acked`);
+    }
+  }
+}

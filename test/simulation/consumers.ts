@@ -1,0 +1,169 @@
+import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
+import type { Consumer, DeliveryRun, LeaseRange } from '../../src/core/session.ts';
+import type { ShardSession } from '../../src/engine/session.ts';
+import type { Copy, Ledger } from './ledger.ts';
+import type { Feed } from './topology.ts';
+import type { World } from './world.ts';
+
+/** A delivery that its consumer has not settled yet. */
+export interface Held {
+  readonly feed: Feed;
+  readonly copy: Copy;
+  readonly partition: number;
+  readonly offset: number;
+  readonly token: number;
+  readonly deadline: number;
+  readonly owner: Connection;
+}
+
+interface Connection {
+  readonly session: ShardSession;
+  readonly consumers: Consumer[];
+}
+
+/** Consumers that come, take, forget and die; and what must hold of every delivery they get. */
+export class Consumers {
+  readonly #world: World;
+  readonly #ledger: Ledger;
+  readonly #fail: (problem: string) => void;
+  #connections: Connection[] = [];
+  #held: Held[] = [];
+  delivered = 0;
+
+  constructor(world: World, ledger: Ledger, fail: (problem: string) => void) {
+    this.#world = world;
+    this.#ledger = ledger;
+    this.#fail = fail;
+  }
+
+  open(feed: Feed): void {
+    const { random } = this.#world;
+    let connection = this.#connections.length > 0 && random.chance(0.5) ? random.pick(this.#connections) : undefined;
+    if (connection === undefined) {
+      connection = { session: this.#world.connect(), consumers: [] };
+      this.#connections.push(connection);
+    }
+    const owner = connection;
+    const lease = random.chance(0.8) ? 'session' : 'timed';
+    owner.session
+      .consume(
+        { topic: feed.topic, subscription: feed.subscription, lease, priority: random.below(2) },
+        {
+          deliver: (runs) => this.#deliver(feed, owner, runs),
+          ended: () => {},
+          lost: (leases) => this.#lost(feed, leases),
+        },
+      )
+      .then(
+        (consumer) => {
+          owner.consumers.push(consumer);
+          consumer.credit(1 + random.below(8));
+        },
+        () => {},
+      );
+  }
+
+  credit(): void {
+    const { random } = this.#world;
+    const all = this.#connections.flatMap(({ consumers }) => consumers);
+    if (all.length > 0) random.pick(all).credit(1 + random.below(8));
+  }
+
+  /** The connection breaks. */
+  lose(): void {
+    this.#end('lost');
+  }
+
+  /** The client says good-bye. */
+  leave(): void {
+    this.#end('clean');
+  }
+
+  #end(how: 'lost' | 'clean'): void {
+    if (this.#connections.length === 0) return;
+    const connection = this.#world.random.pick(this.#connections);
+    this.#connections = this.#connections.filter((one) => one !== connection);
+    for (const { owner, copy } of this.#held) if (owner === connection && how === 'lost') this.#ledger.mayDie(copy);
+    this.#held = this.#held.filter(({ owner }) => owner !== connection);
+    void connection.session.close(how);
+  }
+
+  /** Some deliveries to settle. They are settled once, unless `keep`. */
+  take(count: number, keep: boolean): Held[] {
+    const taken: Held[] = [];
+    while (taken.length < count && this.#held.length > 0) {
+      const at = this.#world.random.below(this.#held.length);
+      const [held] = keep ? this.#held.slice(at, at + 1) : this.#held.splice(at, 1);
+      if (held === undefined || taken.includes(held)) break;
+      taken.push(held);
+    }
+    return taken;
+  }
+
+  forget(feed: Feed): void {
+    this.#held = this.#held.filter((held) => held.feed !== feed);
+  }
+
+  #lost(feed: Feed, leases: readonly LeaseRange[]): void {
+    for (const { partition, offset, count, token } of leases) {
+      this.#held = this.#held.filter((held) => {
+        const over =
+          held.feed === feed &&
+          held.partition === partition &&
+          held.token === token &&
+          held.offset >= offset &&
+          held.offset < offset + count;
+        if (over) this.#ledger.mayDie(held.copy);
+        return !over;
+      });
+    }
+  }
+
+  #deliver(feed: Feed, owner: Connection, runs: readonly DeliveryRun[]): void {
+    for (const run of runs) {
+      const bytes = asBuffer(run.records);
+      let at = 0;
+      for (let i = 0; i < run.count; i++, at = recordEnd(bytes, at))
+        this.#one(feed, owner, run, run.offset + i, asBuffer(readRecord(bytes, at).body).toString());
+    }
+  }
+
+  #one(feed: Feed, owner: Connection, run: DeliveryRun, offset: number, text: string): void {
+    const where = `${text} of ${feed.subscription} at ${run.partition}/${offset}, attempt ${run.attempt}`;
+    const copy = this.#ledger.find(feed.subscription, text);
+    if (copy === undefined || copy.sent === 'never') return this.#fail(`delivered what was never accepted: ${where}`);
+    if (copy.gone && !copy.mayReturn) this.#fail(`delivered after its ack was confirmed: ${where}`);
+    if (run.attempt < copy.attempt) this.#fail(`attempt ${run.attempt} after attempt ${copy.attempt}: ${where}`);
+    const leasedAt = run.deadline - (feed.policy.leaseMs ?? 0);
+    if (leasedAt < copy.due && !copy.mayReturn) this.#fail(`delivered ${copy.due - leasedAt} ms too early: ${where}`);
+    if (leasedAt >= copy.expiresAt) this.#fail(`delivered ${leasedAt - copy.expiresAt} ms after it expired: ${where}`);
+    const known = copy.sent === 'sure' && copy.offset !== undefined && !copy.mayReturn && !copy.mayBeDead;
+    if (known && (copy.offset !== offset || copy.partition !== run.partition))
+      this.#fail(`confirmed at ${copy.partition}/${copy.offset}: ${where}`);
+    this.#order(feed, copy, run, offset, where);
+    this.delivered++;
+    copy.deliveries++;
+    copy.attempt = run.attempt;
+    this.#held = this.#held.filter((held) => held.copy !== copy);
+    this.#held.push({ feed, copy, partition: run.partition, offset, token: run.token, deadline: run.deadline, owner });
+  }
+
+  /** With order by key (or strict) one message is out, and nothing overtakes an older one that still waits. */
+  #order(feed: Feed, copy: Copy, run: DeliveryRun, offset: number, where: string): void {
+    const { order, maxInFlight } = feed.policy;
+    const now = this.#world.clock.now();
+    const live = this.#held.filter((held) => held.feed === feed && held.copy !== copy && held.deadline > now);
+    if (typeof maxInFlight === 'number' && live.length >= maxInFlight)
+      this.#fail(`more than ${maxInFlight} in flight: ${where} beside ${live.map((held) => held.copy.text).join()}`);
+    if (order !== 'key' && order !== 'strict') return;
+    const same = (other: Copy): boolean => order === 'strict' || (copy.key !== undefined && other.key === copy.key);
+    const rival = live.find((held) => held.partition === run.partition && same(held.copy));
+    if (rival !== undefined) this.#fail(`two of one key are out: ${where} beside ${rival.copy.text}`);
+    if (feed.subscription === 'keyed-delays') return;
+    for (const older of this.#ledger.of(feed.subscription)) {
+      if (older === copy || !same(older) || older.sent !== 'sure' || older.offset === undefined) continue;
+      if (older.mayBeGone || older.mayBeDead || older.mayReturn || copy.mayReturn) continue;
+      if (older.offset < offset) this.#fail(`overtakes ${older.text} at ${older.offset}: ${where}`);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import { ManualClock } from '../../src/core/clock.ts';
+import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
+import { SeededRandom } from '../../src/core/random.ts';
+import type { Journal } from '../../src/engine/ports.ts';
+import { type DiskCall, MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { checkBacklogs, checkRecovered } from './check.ts';
+import { Ledger, type Snapshot } from './ledger.ts';
+import { topology, type TopicPlan } from './topology.ts';
+import { freshMemory, type Tie, Workload } from './workload.ts';
+import { reopen, World } from './world.ts';
+
+/** The disk at one moment, and what had been promised by then. */
+interface CrashPoint {
+  readonly disk: MemoryDisk;
+  readonly snapshot: Snapshot;
+  readonly ties: readonly Tie[];
+}
+
+/** A crash before a call that changes nothing is a crash before the next one that does. */
+const CHANGES: ReadonlySet<DiskCall> = new Set(['create', 'remove', 'rename', 'syncDir', 'write', 'sync', 'allocate']);
+
+export interface CrashOptions {
+  seed: number;
+  /** Things that clients do. */
+  steps: number;
+  /** How many different power cuts at each disk call that leave something to chance. */
+  variants: number;
+  wrapJournal?: (journal: Journal) => Journal;
+}
+
+export interface CrashReport {
+  /** Disks that a broker was started on and checked. */
+  states: number;
+  problems: string[];
+  trace: string;
+}
+
+/** Runs one script of the seed's and crashes it before every disk call that changes something, in several ways. */
+export async function crashEverywhere(options: CrashOptions): Promise<CrashReport> {
+  const { seed, variants } = options;
+  const problems: string[] = [];
+  const fail = (problem: string): void => void (problems.length < 20 && problems.push(problem));
+  const { points, plans, trace } = await script(options, fail);
+  const random = new SeededRandom(seed ^ 0x5bd1e995);
+  let states = 0;
+  for (const point of points) {
+    if (problems.length > 0) break;
+    // A killed process leaves what the kernel has; a power cut leaves less.
+    states += await examine(point.disk.clone(), point, plans, false, random, fail);
+    if (point.disk.unsyncedChanges === 0) continue;
+    for (let i = 0; i < variants && problems.length === 0; i++)
+      states += await examine(point.disk.crash(random), point, plans, true, random, fail);
+  }
+  return { states, problems, trace };
+}
+
+/** Starts a broker on what a crash left, checks it, and now and then crashes that start too. */
+async function examine(
+  disk: MemoryDisk,
+  point: CrashPoint,
+  plans: readonly TopicPlan[],
+  powerCut: boolean,
+  random: SeededRandom,
+  fail: (problem: string) => void,
+): Promise<number> {
+  const { snapshot, ties } = point;
+  let again: MemoryDisk | undefined;
+  if (random.chance(0.1)) {
+    let calls = 1 + random.below(24);
+    disk.onCall = () => {
+      if (--calls === 0) again = disk.crash(random);
+    };
+  }
+  try {
+    const broker = await reopen(disk, new ManualClock(snapshot.now), random, (error) =>
+      fail(`the broker stopped: ${error.stack}`),
+    );
+    disk.onCall = undefined;
+    const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+    await checkRecovered(broker, session, plans, snapshot, { powerCut, ties }, fail);
+  } catch (error) {
+    fail(`the broker does not start: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+  return again === undefined ? 1 : 1 + (await examine(again, point, plans, true, random, fail));
+}
+
+async function script(
+  { seed, steps, wrapJournal }: CrashOptions,
+  fail: (problem: string) => void,
+): Promise<{ points: CrashPoint[]; plans: TopicPlan[]; trace: string }> {
+  const random = new SeededRandom(seed);
+  const disk = new MemoryDisk();
+  const clock = new ManualClock();
+  const ledger = new Ledger();
+  const memory = freshMemory();
+  const plans = topology(random);
+  const points: CrashPoint[] = [];
+  disk.onCall = (call) => {
+    if (CHANGES.has(call))
+      points.push({ disk: disk.clone(), snapshot: ledger.snapshot(clock.now()), ties: [...memory.ties] });
+  };
+  const world = await World.open({ disk, clock, random, ...(wrapJournal && { wrapJournal }) });
+  const workload = new Workload(world, ledger, plans, memory, fail);
+  workload.start();
+  await world.scheduler.rest();
+  for (let step = 0; step < steps && world.failure === undefined; step++) {
+    workload.act();
+    for (let i = random.below(6); i > 0; i--) await world.scheduler.step();
+    if (step % 8 === 0) checkBacklogs(world.broker, fail);
+  }
+  await world.scheduler.rest();
+  if (world.failure !== undefined) fail(`the broker stopped: ${world.failure.stack}`);
+  world.kill();
+  return { points, plans, trace: world.scheduler.trace.join() };
+}

@@ -1,0 +1,150 @@
+/**
+ * What the clients of a simulation know: what they asked for and what they were told. From this follows what a broker
+ * must hold, may hold and must not hold, whatever happened to it. The total-queue checker, one copy at a time.
+ */
+
+/**
+ * - `trying`: asked for, no answer (yet, or ever)
+ * - `sure`: confirmed · `never`: refused, certainly not done
+ */
+export type Fate = 'trying' | 'sure' | 'never';
+
+/** One message in one subscription (a queue is its own subscription). */
+export interface Copy {
+  readonly text: string;
+  readonly topic: string;
+  readonly subscription: string;
+  readonly key: string | undefined;
+  /** Not leased before this, ms. */
+  due: number;
+  /** It may be gone from `lastsUntil` on, and is not leased from `expiresAt` on: later, when it was redriven. */
+  readonly lastsUntil: number;
+  expiresAt: number;
+  /** Copies of one atomic publish or transaction share it: all of them or none. */
+  readonly group: number;
+  /** Confirms of `write` level do not survive a power cut. */
+  readonly level: 'fsync' | 'write';
+  sent: Fate;
+  /** Where it was said to be. */
+  partition: number | undefined;
+  offset: number | undefined;
+  /** A settlement, a purge, a rule or an eviction may have removed it for good. */
+  mayBeGone: boolean;
+  removals: number;
+  /** That it was settled for good was confirmed. */
+  gone: boolean;
+  /** It may have gone to the dead-letter queue. */
+  mayBeDead: boolean;
+  /** It may have come back from there, or by a seek. */
+  mayReturn: boolean;
+  /** Times it was delivered, and the highest attempt number seen. */
+  deliveries: number;
+  attempt: number;
+}
+
+export type CopySnapshot = Readonly<Copy>;
+
+export interface Snapshot {
+  readonly copies: readonly CopySnapshot[];
+  /** Topics whose declaration was confirmed. */
+  readonly topics: readonly string[];
+  /** Cursor → lowest offset that must be there. */
+  readonly cursors: ReadonlyMap<string, number>;
+  readonly now: number;
+}
+
+/** Says that a copy may be gone from now on. What it returns takes that back, unless something else said so since. */
+export function mayRemove(copy: Copy): () => void {
+  const before = copy.mayBeGone;
+  const removal = ++copy.removals;
+  copy.mayBeGone = true;
+  return () => {
+    if (copy.removals === removal) copy.mayBeGone = before;
+  };
+}
+
+export class Ledger {
+  /** By `subscription`, then by text. */
+  readonly copies = new Map<string, Map<string, Copy>>();
+  readonly topics = new Set<string>();
+  readonly cursors = new Map<string, number>();
+  readonly #redrives = new Map<string, number>();
+  #groups = 0;
+  #texts = 0;
+
+  /** It may go to the dead-letter queue now; while a redrive is under way, also come back at once. */
+  mayDie(copy: Copy): void {
+    copy.mayBeDead = true;
+    if ((this.#redrives.get(copy.subscription) ?? 0) > 0) this.#mayReturn(copy);
+  }
+
+  /** Until the returned function is called, whatever is dead may come back: as a new message, with a new place. */
+  redrive(subscription: string): () => void {
+    this.#redrives.set(subscription, (this.#redrives.get(subscription) ?? 0) + 1);
+    for (const copy of this.of(subscription)) if (copy.mayBeDead) this.#mayReturn(copy);
+    return () => void this.#redrives.set(subscription, (this.#redrives.get(subscription) ?? 0) - 1);
+  }
+
+  /** The broker is gone, and with it what it was doing. */
+  endLife(): void {
+    this.#redrives.clear();
+  }
+
+  #mayReturn(copy: Copy): void {
+    copy.mayReturn = true;
+    copy.attempt = 0;
+    copy.expiresAt = Infinity;
+  }
+
+  nextGroup(): number {
+    return ++this.#groups;
+  }
+
+  nextText(): string {
+    return `m${++this.#texts}`;
+  }
+
+  attempt(
+    init: Pick<Copy, 'text' | 'topic' | 'subscription' | 'key' | 'due' | 'lastsUntil' | 'group' | 'level'>,
+  ): Copy {
+    const copy: Copy = {
+      ...init,
+      expiresAt: init.lastsUntil,
+      sent: 'trying',
+      partition: undefined,
+      offset: undefined,
+      mayBeGone: false,
+      removals: 0,
+      gone: false,
+      mayBeDead: false,
+      mayReturn: false,
+      deliveries: 0,
+      attempt: 0,
+    };
+    let copies = this.copies.get(copy.subscription);
+    if (copies === undefined) this.copies.set(copy.subscription, (copies = new Map()));
+    copies.set(copy.text, copy);
+    return copy;
+  }
+
+  find(subscription: string, text: string): Copy | undefined {
+    return this.copies.get(subscription)?.get(text);
+  }
+
+  of(subscription: string): Iterable<Copy> {
+    return this.copies.get(subscription)?.values() ?? [];
+  }
+
+  *all(): IterableIterator<Copy> {
+    for (const copies of this.copies.values()) yield* copies.values();
+  }
+
+  snapshot(now: number): Snapshot {
+    return {
+      copies: [...this.all()].map((copy) => ({ ...copy })),
+      topics: [...this.topics],
+      cursors: new Map(this.cursors),
+      now,
+    };
+  }
+}

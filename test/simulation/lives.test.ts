@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { CANARIES } from './canary.ts';
+import { manyLives } from './lives.ts';
+
+describe('life after life of one broker', () => {
+  test('whatever ends them, nothing confirmed is lost and at the end everything has come', async (t) => {
+    let delivered = 0;
+    let crashes = 0;
+    let cold = 0;
+    for (let seed = 1; seed <= 60; seed++) {
+      const report = await manyLives({ seed, lives: 6, steps: 200 });
+      assert.deepEqual(report.problems, [], `seed ${seed}`);
+      delivered += report.delivered + report.drained;
+      crashes += report.crashes;
+      cold = Math.max(cold, report.coldSegments);
+    }
+    assert.ok(cold > 0, 'messages moved to cold segments');
+    t.diagnostic(`${crashes} lives, ${delivered} deliveries`);
+  });
+
+  test('the same seed gives the same lives, step by step', async () => {
+    const [one, two] = [
+      await manyLives({ seed: 5, lives: 3, steps: 100 }),
+      await manyLives({ seed: 5, lives: 3, steps: 100 }),
+    ];
+    assert.ok(one.trace.length > 200);
+    assert.deepEqual(one.trace, two.trace);
+  });
+
+  for (const [name, wrapJournal] of Object.entries(CANARIES)) {
+    test(`a bug on purpose is found: a journal that ${name}`, async () => {
+      const problems: string[] = [];
+      for (let seed = 1; seed <= 10 && problems.length === 0; seed++) {
+        const report = await manyLives({ seed, lives: 6, steps: 200, wrapJournal }).catch((error: unknown) => ({
+          problems: [String(error)],
+        }));
+        problems.push(...report.problems);
+      }
+      assert.ok(problems.length > 0);
+    });
+  }
+});

@@ -1,0 +1,228 @@
+import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
+import { ManualClock } from '../../src/core/clock.ts';
+import { RailheadError } from '../../src/core/errors.ts';
+import { SeededRandom } from '../../src/core/random.ts';
+import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
+import type { Journal } from '../../src/engine/ports.ts';
+import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { checkBacklogs, checkRecovered } from './check.ts';
+import { Ledger } from './ledger.ts';
+import { assertSameState, History, stateOnDisk } from './replay.ts';
+import { topology, type TopicPlan } from './topology.ts';
+import { freshMemory, Workload } from './workload.ts';
+import { reopen, World } from './world.ts';
+
+export interface LivesOptions {
+  seed: number;
+  lives: number;
+  /** Things that clients do in each life. */
+  steps: number;
+  wrapJournal?: (journal: Journal) => Journal;
+}
+
+export interface LivesReport {
+  problems: string[];
+  delivered: number;
+  published: number;
+  drained: number;
+  crashes: number;
+  faults: number;
+  coldSegments: number;
+  trace: string[];
+}
+
+/**
+ * Life after life of one broker on one disk, each ended by a power cut, a kill, a fault of the disk or a close; clients
+ * remember everything. At each start the broker is checked against what they know; at the end all is drained and every
+ * confirmed message must have come.
+ */
+export async function manyLives(options: LivesOptions): Promise<LivesReport> {
+  const { seed, lives, steps } = options;
+  const random = new SeededRandom(seed);
+  const clock = new ManualClock();
+  const ledger = new Ledger();
+  const memory = freshMemory();
+  const history = new History();
+  const plans = topology(random);
+  const report: LivesReport = {
+    problems: [],
+    delivered: 0,
+    published: 0,
+    drained: 0,
+    crashes: 0,
+    faults: 0,
+    coldSegments: 0,
+    trace: [],
+  };
+  const fail = (problem: string): void => void (report.problems.length < 20 && report.problems.push(problem));
+  const healthy = (): boolean => report.problems.length === 0;
+  let disk = new MemoryDisk();
+  for (let life = 0; life < lives && healthy(); life++) {
+    const wrapJournal = (journal: Journal): Journal => history.wrap(options.wrapJournal?.(journal) ?? journal);
+    const fault = random.chance(0.3);
+    const world = await World.open({ disk, clock, random, wrapJournal }).catch((error: unknown) => {
+      fail(`life ${life} does not start: ${error instanceof Error ? error.stack : String(error)}`);
+      return undefined;
+    });
+    if (world === undefined) break;
+    if (fault)
+      disk.failAt(random.pick(['sync', 'write', 'syncDir', 'create', 'rename'] as const), 1 + random.below(60));
+    const workload = new Workload(world, ledger, plans, memory, fail);
+    workload.start();
+    for (let i = 0; i < 80; i++) await world.scheduler.step();
+    for (let step = 0; step < steps && world.failure === undefined && healthy(); step++) {
+      workload.act();
+      for (let i = random.below(6); i > 0; i--) await world.scheduler.step();
+      if (step % 8 === 0) checkBacklogs(world.broker, fail);
+    }
+    report.delivered += workload.consumers.delivered;
+    report.coldSegments = Math.max(report.coldSegments, world.broker.state.liveBlocks.size);
+    if (world.failure !== undefined && !fault) fail(`the broker stopped: ${world.failure.stack}`);
+    if (world.failure !== undefined) report.faults++;
+    const end =
+      world.failure === undefined
+        ? random.pick(['cut', 'kill', 'rest', 'close'] as const)
+        : random.pick(['cut', 'kill'] as const);
+    if (end === 'rest' || end === 'close') {
+      if (end === 'close') await world.close().catch((error: unknown) => !fault && fail(`close: ${String(error)}`));
+      else await world.scheduler.rest();
+      if (world.failure === undefined && healthy()) {
+        assertSameState(world.broker.state, history.replay(), 'what lives and what its entries give');
+        assertSameState(
+          await stateOnDisk(disk.clone()),
+          history.replay(),
+          'what a start finds and what all entries give',
+        );
+      }
+    }
+    world.kill();
+    report.trace.push(...world.scheduler.trace, end);
+    disk = end === 'cut' ? disk.crash(random) : disk.clone();
+    report.crashes++;
+    if (healthy()) await settle(disk.clone(), clock, random, plans, ledger, memory, end === 'cut', fail);
+  }
+  report.published = [...ledger.all()].filter(({ sent }) => sent === 'sure').length;
+  if (healthy()) report.drained = await drain(disk, clock, random, plans, ledger, fail);
+  return report;
+}
+
+/** Looks at what is there after a crash; what was unknown is known from here on. */
+async function settle(
+  disk: MemoryDisk,
+  clock: ManualClock,
+  random: SeededRandom,
+  plans: readonly TopicPlan[],
+  ledger: Ledger,
+  memory: ReturnType<typeof freshMemory>,
+  powerCut: boolean,
+  fail: (problem: string) => void,
+): Promise<void> {
+  const broker = await reopen(disk, clock, random).catch((error: unknown) => {
+    fail(`the broker does not start: ${error instanceof Error ? error.stack : String(error)}`);
+    return undefined;
+  });
+  if (broker === undefined) return;
+  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  const found = await checkRecovered(
+    broker,
+    session,
+    plans,
+    ledger.snapshot(clock.now()),
+    { powerCut, ties: memory.ties },
+    fail,
+  );
+  for (const copy of ledger.all()) {
+    const there = found.get(copy.subscription)?.get(copy.text);
+    const lossy = powerCut && copy.level === 'write';
+    if (lossy) copy.attempt = 0;
+    if (there === undefined) {
+      if (copy.sent === 'trying' && !copy.mayBeGone) copy.sent = lossy ? 'never' : copy.sent;
+      else if (copy.sent === 'sure') copy.gone = copy.mayBeGone = true;
+      if (lossy && copy.sent === 'sure') copy.sent = 'trying';
+      continue;
+    }
+    copy.sent = 'sure';
+    copy.gone = false;
+    // Somebody else may have it in a lease that we know nothing of, so that it can still die of that.
+    if (there.dead > 0) copy.mayBeDead = true;
+    else {
+      copy.mayBeGone = false;
+      copy.partition = there.partition;
+      copy.offset = there.offset;
+    }
+  }
+  memory.ties.length = 0;
+  ledger.endLife();
+  await broker.close();
+}
+
+/** Everything that waits is taken and acked, also the dead, however long that takes. Returns how much it was. */
+async function drain(
+  disk: MemoryDisk,
+  clock: ManualClock,
+  random: SeededRandom,
+  plans: readonly TopicPlan[],
+  ledger: Ledger,
+  fail: (problem: string) => void,
+): Promise<number> {
+  const world = await World.open({ disk, clock, random });
+  const session = world.connect();
+  let taken = 0;
+  const expected = new Map<string, Set<string>>();
+  for (const copy of ledger.all()) {
+    if (copy.sent !== 'sure' || copy.mayBeGone || copy.lastsUntil < Infinity) continue;
+    const texts = expected.get(copy.subscription) ?? new Set();
+    expected.set(copy.subscription, texts.add(copy.text));
+  }
+  const feeds = plans.flatMap((plan) =>
+    plan.feeds.flatMap((feed) => [
+      { topic: feed.topic, subscription: feed.subscription, of: feed.subscription },
+      { topic: feed.dead, subscription: feed.dead, of: feed.subscription },
+    ]),
+  );
+  for (let round = 0; round < 40; round++) {
+    for (const { topic, subscription, of } of feeds) {
+      await world.scheduler.until(session.request('resume', { topic, subscription })).catch(() => {});
+      const consumer = await world.scheduler
+        .until(
+          session.consume(
+            { topic, subscription, lease: 'session' },
+            {
+              deliver: (runs) => {
+                for (const run of runs) {
+                  const bytes = asBuffer(run.records);
+                  let at = 0;
+                  for (let i = 0; i < run.count; i++, at = recordEnd(bytes, at))
+                    expected.get(of)?.delete(asBuffer(readRecord(bytes, at).body).toString());
+                  taken += run.count;
+                  const ranges = [{ partition: run.partition, offset: run.offset, count: run.count, token: run.token }];
+                  session
+                    .settle([{ topic, subscription, action: 'ack', ranges }])
+                    .catch((error: unknown) => fail(String(error)));
+                }
+              },
+              ended: () => {},
+            },
+          ),
+        )
+        .catch((error: unknown) => {
+          if (!RailheadError.is(error, 'NOT_FOUND')) fail(String(error));
+          return undefined;
+        });
+      consumer?.credit(10_000);
+      await world.scheduler.rest();
+      await consumer?.close();
+    }
+    clock.advance(2000);
+    await world.scheduler.rest();
+  }
+  checkBacklogs(world.broker, fail);
+  for (const [subscription, texts] of expected)
+    if (texts.size > 0) fail(`never came: ${[...texts].join()} of ${subscription}`);
+  for (const { topic, subscription } of feeds) {
+    const left = world.broker.state.topicNamed('default', topic)?.subscriptionNamed(subscription)?.depth ?? 0;
+    if (left > 0) fail(`${left} messages stay in ${subscription} for ever`);
+  }
+  world.kill();
+  return taken;
+}

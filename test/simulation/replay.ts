@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { ManualClock } from '../../src/core/clock.ts';
+import { SeededRandom } from '../../src/core/random.ts';
+import { entryBytes, readEntry } from '../../src/engine/entry-reader.ts';
+import { withDefaults } from '../../src/engine/limits.ts';
+import type { Backlog } from '../../src/engine/machine/backlog.ts';
+import { State } from '../../src/engine/machine/state.ts';
+import type { Journal, Position, RecoveredBatch } from '../../src/engine/ports.ts';
+import { Checkpointer } from '../../src/engine/shard/checkpointer.ts';
+import { Shard } from '../../src/engine/shard/shard.ts';
+import { FileBlobs } from '../../src/storage/blobs.ts';
+import { FileJournal } from '../../src/storage/journal/file-journal.ts';
+import type { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { TINY_JOURNAL, TINY_LIMITS } from './world.ts';
+
+/** Everything that was ever appended, over all lives, as long as it survived. */
+export class History {
+  readonly batches: RecoveredBatch[] = [];
+
+  /** Notes what is appended, and forgets what a crash took. */
+  wrap(journal: Journal): Journal {
+    return {
+      recover: async (after, onBatch) => {
+        const report = await journal.recover(after, onBatch);
+        for (let last = this.batches.at(-1); last !== undefined; last = this.batches.at(-1)) {
+          if (last.firstSequence + last.count - 1 <= report.lastSequence) break;
+          this.batches.pop();
+        }
+        return report;
+      },
+      append: (body, bytes, firstSequence, count): Position => {
+        const position = journal.append(body, bytes, firstSequence, count);
+        this.batches.push({ firstSequence, count, body: Buffer.concat(body), position });
+        return position;
+      },
+      sync: () => journal.sync(),
+      idle: () => journal.idle(),
+      read: (position, length) => journal.read(position, length),
+      free: (sequence, generation) => journal.free(sequence, generation),
+      status: () => journal.status(),
+      close: () => journal.close(),
+    };
+  }
+
+  /** The state that the entries give, from the first one on. */
+  replay(): State {
+    const state = new State();
+    for (const batch of this.batches) apply(state, batch);
+    return state;
+  }
+}
+
+function apply(state: State, batch: RecoveredBatch): void {
+  let at = 0;
+  for (let i = 0; i < batch.count; i++) {
+    const bytes = entryBytes(batch.body, at);
+    state.apply(readEntry(batch.body, at), batch.firstSequence + i, batch.position + at, bytes);
+    at += bytes;
+  }
+}
+
+/** The state as a start finds it on this disk: checkpoint, then the journal after it. Nothing is served. */
+export async function stateOnDisk(disk: MemoryDisk): Promise<State> {
+  const journal = new FileJournal(disk, { ...TINY_JOURNAL, random: new SeededRandom(1) });
+  const shard = new Shard({
+    journal,
+    blobs: await FileBlobs.open(disk),
+    clock: new ManualClock(),
+    random: new SeededRandom(1),
+    limits: withDefaults(TINY_LIMITS),
+    defer: () => {},
+    onFailure: () => {},
+  });
+  const after = await new Checkpointer(shard).load([]);
+  await journal.recover(after, (batch) => apply(shard.state, batch));
+  return shard.state;
+}
+
+/** All that decides how a state behaves, in one order, without what is volatile or only a hint. */
+export function canonical(state: State): unknown {
+  const { nextTopicId, nextSubscriptionId, formatVersion, routers, cursors, schedules } = state.encodeGlobals();
+  return {
+    nextTopicId,
+    nextSubscriptionId,
+    formatVersion,
+    routers: sorted(routers),
+    cursors: sorted(cursors.map(([name, positions]) => [name, sorted(positions)])),
+    schedules: sorted(schedules),
+    topics: [...state.topics.values()]
+      .sort((a, b) => a.id - b.id)
+      .map((topic) => ({
+        id: topic.id,
+        name: topic.name,
+        kind: topic.kind,
+        policy: topic.policy,
+        timed: topic.timed,
+        dedupe: [...topic.dedupe],
+        producers: [...topic.producers],
+        partitions: topic.partitions.map((partition) => {
+          const { start, end, bytes, cold } = partition.encode();
+          return { start, end, bytes, cold, places: places(partition, start, end) };
+        }),
+        subscriptions: [...topic.subscriptions.values()].map(({ id, name, policy, paused, backlogs }) => ({
+          id,
+          name,
+          policy,
+          paused,
+          backlogs: backlogs.map(canonicalBacklog),
+        })),
+      })),
+  };
+}
+
+function places(partition: { place(offset: number): unknown }, start: number, end: number): unknown[] {
+  const found: unknown[] = [];
+  for (let offset = start; offset < end; offset++) found.push(partition.place(offset));
+  return found;
+}
+
+function canonicalBacklog(backlog: Backlog): unknown {
+  const { keys, heads, fillFrom } = backlog.encode();
+  return {
+    pending: [...backlog.pending.runs()].map(({ from, to }) => [from, to]),
+    leased: [...backlog.leased.runs()].map(({ from, to }) => [from, to]),
+    suspects: [...backlog.suspects.runs()].map(({ from, to }) => [from, to]),
+    delayed: offsets(backlog.delayed).map((offset) => [offset, backlog.dueOf(offset)]),
+    dying: [...backlog.dying].sort(byNumber),
+    troubles: [...backlog.troubles].sort(byNumber),
+    leases: [...backlog.leases()].sort(byNumber),
+    keys: keys?.sort(byNumber) ?? null,
+    heads: heads?.sort((a, b) => a - b) ?? null,
+    ready: backlog.ready,
+    fillFrom,
+  };
+}
+
+function offsets(set: { first(): number | undefined; next(from: number): number | undefined }): number[] {
+  const found: number[] = [];
+  for (let at = set.first(); at !== undefined; at = set.next(at + 1)) found.push(at);
+  return found;
+}
+
+function byNumber([a]: [number, unknown], [b]: [number, unknown]): number {
+  return a - b;
+}
+
+function sorted<T>(items: T[]): T[] {
+  return items
+    .map((item) => ({ item, text: JSON.stringify(item) }))
+    .sort((a, b) => (a.text < b.text ? -1 : 1))
+    .map(({ item }) => item);
+}
+
+/** Throws an assertion that shows the first difference. */
+export function assertSameState(a: State, b: State, what: string): void {
+  assert.deepEqual(plain(canonical(a)), plain(canonical(b)), what);
+}
+
+/** Through JSON: a Buffer and a Uint8Array of the same bytes, or undefined and nothing, are no difference. */
+function plain(value: unknown): unknown {
+  const text = JSON.stringify(value, (_, item: unknown) => (item instanceof Uint8Array ? [...item] : item));
+  return JSON.parse(text) as unknown;
+}

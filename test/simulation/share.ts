@@ -1,0 +1,52 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { crashEverywhere } from './crash-points.ts';
+import { manyLives } from './lives.ts';
+
+/** What one thread does: every `step`-th seed from `from` on, until it has looked at so many states. */
+export interface Share {
+  kind: 'crash-points' | 'lives';
+  from: number;
+  step: number;
+  states: number;
+}
+
+export interface ShareReport {
+  states: number;
+  seeds: number;
+  delivered: number;
+  problems: string[];
+}
+
+/** Short scripts see the start of a journal often, long ones see segments roll and messages move to cold blocks. */
+export function crashOptions(seed: number): { seed: number; steps: number; variants: number } {
+  const long = seed % 8 === 0;
+  return { seed, steps: long ? 500 : 60, variants: long ? 1 : 6 };
+}
+
+export async function run(
+  share: Share,
+  onSeed: (seed: number, report: ShareReport) => void = () => {},
+): Promise<ShareReport> {
+  const report: ShareReport = { states: 0, seeds: 0, delivered: 0, problems: [] };
+  for (let seed = share.from; report.states < share.states && report.problems.length === 0; seed += share.step) {
+    try {
+      if (share.kind === 'crash-points') {
+        const { states, problems } = await crashEverywhere(crashOptions(seed));
+        report.states += states;
+        report.problems.push(...problems.map((problem) => `seed ${seed}: ${problem}`));
+      } else {
+        const { crashes, delivered, problems } = await manyLives({ seed, lives: 6, steps: 200 });
+        report.states += crashes;
+        report.delivered += delivered;
+        report.problems.push(...problems.map((problem) => `seed ${seed}: ${problem}`));
+      }
+    } catch (error) {
+      report.problems.push(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
+    }
+    report.seeds++;
+    onSeed(seed, report);
+  }
+  return report;
+}
+
+if (parentPort !== null) parentPort.postMessage(await run(workerData as Share));

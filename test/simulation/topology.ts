@@ -1,0 +1,104 @@
+import type { SubscriptionPolicy, TopicPolicy } from '../../src/core/policy.ts';
+import type { SeededRandom } from '../../src/core/random.ts';
+import type { Session } from '../../src/core/session.ts';
+
+/** A subscription that the simulation publishes to and consumes from; of a queue both names are the same. */
+export interface Feed {
+  readonly topic: string;
+  readonly subscription: string;
+  readonly policy: Partial<SubscriptionPolicy>;
+  readonly dead: string;
+  /** What of the topic's messages it gets. */
+  readonly filter: 'all' | 'even';
+}
+
+export interface TopicPlan {
+  readonly name: string;
+  readonly kind: 'queue' | 'topic';
+  readonly policy: Partial<TopicPolicy>;
+  readonly feeds: readonly Feed[];
+  readonly keys: readonly string[];
+  /** Delays are left out where the checker promises order. */
+  readonly delays: boolean;
+  readonly priorities: number;
+}
+
+const NO_WAIT = { type: 'none', minMs: 0, maxMs: 0, jitter: false } as const;
+const ONE_SECOND = { type: 'fixed', minMs: 1000, maxMs: 1000, jitter: false } as const;
+const JITTER = { type: 'exponential', minMs: 500, maxMs: 4000, jitter: true } as const;
+
+function queue(
+  name: string,
+  subscription: Partial<SubscriptionPolicy>,
+  policy: Partial<TopicPolicy> = {},
+  more: Partial<TopicPlan> = {},
+): TopicPlan {
+  const feed: Feed = { topic: name, subscription: name, policy: subscription, dead: `${name}.dead`, filter: 'all' };
+  return { name, kind: 'queue', policy, feeds: [feed], keys: [], delays: true, priorities: 1, ...more };
+}
+
+const keys = ['a', 'b', 'c'];
+
+/** One of each kind that the engine has a rule for; the seed picks some. */
+export function topology(random: SeededRandom): TopicPlan[] {
+  const overflow = random.pick(['reject', 'block', 'drop-oldest', 'dead-letter-oldest'] as const);
+  const all = [
+    queue('plain', { maxAttempts: 3, backoff: ONE_SECOND, leaseMs: 5000 }),
+    queue('quick', { maxAttempts: 2, backoff: NO_WAIT, leaseMs: 5000 }, { durability: 'write' }),
+    queue('ranked', { priorities: 3, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 4000 }, {}, { priorities: 3 }),
+    queue('keyed', { order: 'key', maxAttempts: 3, backoff: ONE_SECOND, leaseMs: 5000 }, {}, { keys, delays: false }),
+    queue('keyed-delays', { order: 'key', maxAttempts: 3, backoff: JITTER, leaseMs: 5000 }, {}, { keys }),
+    queue('strict', { order: 'strict', maxAttempts: 3, backoff: NO_WAIT, leaseMs: 3000 }, {}, { delays: false }),
+    queue('fair', { order: 'fair', maxAttempts: 3, backoff: ONE_SECOND, leaseMs: 5000 }, {}, { keys }),
+    queue('short', { maxAttempts: 3, backoff: NO_WAIT, leaseMs: 2000 }, { ttlMs: 6000 }),
+    queue('bounded', { maxAttempts: 2, backoff: NO_WAIT, leaseMs: 5000 }, { maxMessages: 8, overflow }),
+    queue('careful', { maxCrashes: 2, maxInFlight: 3, maxAttempts: 0, leaseMs: 5000, backoff: JITTER }),
+    queue('spread', { maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }, { partitions: 3 }, { keys }),
+    events(random),
+  ];
+  const wanted = 3 + random.below(3);
+  const chosen: TopicPlan[] = [];
+  while (chosen.length < wanted) {
+    const [plan] = all.splice(random.below(all.length), 1);
+    if (plan !== undefined) chosen.push(plan);
+  }
+  return chosen;
+}
+
+function events(random: SeededRandom): TopicPlan {
+  const retain = random.chance(0.5)
+    ? { untilSettled: true, ageMs: null, bytes: null, compact: false }
+    : { untilSettled: false, ageMs: null, bytes: null, compact: false };
+  const feed = (subscription: string, filter: Feed['filter'], policy: Partial<SubscriptionPolicy>): Feed => ({
+    topic: 'events',
+    subscription,
+    policy: filter === 'even' ? { ...policy, filter: { half: ['even'] } } : policy,
+    dead: `events.${subscription}.dead`,
+    filter,
+  });
+  return {
+    name: 'events',
+    kind: 'topic',
+    policy: { partitions: random.chance(0.5) ? 1 : 2, retain },
+    feeds: [
+      feed('events-all', 'all', { maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }),
+      feed('events-even', 'even', { maxAttempts: 3, backoff: ONE_SECOND, leaseMs: 5000 }),
+    ],
+    keys: random.chance(0.5) ? keys : [],
+    delays: true,
+    priorities: 1,
+  };
+}
+
+/** Idempotent, so that a client can do it again after every crash. */
+export async function declare(session: Session, plan: TopicPlan): Promise<void> {
+  const { name, kind, policy } = plan;
+  const [own] = plan.feeds;
+  if (kind === 'queue' && own !== undefined) {
+    await session.request('declareTopic', { name, kind, policy, subscription: own.policy });
+    return;
+  }
+  await session.request('declareTopic', { name, kind, policy });
+  for (const feed of plan.feeds)
+    await session.request('declareSubscription', { topic: name, subscription: feed.subscription, policy: feed.policy });
+}

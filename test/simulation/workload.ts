@@ -1,0 +1,514 @@
+import { RailheadError } from '../../src/core/errors.ts';
+import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
+import { messageId, type PublishReceipt, type PublishRequest, type Settlement } from '../../src/core/session.ts';
+import type { ShardSession } from '../../src/engine/session.ts';
+import { Consumers, type Held } from './consumers.ts';
+import { type Copy, type Ledger, mayRemove } from './ledger.ts';
+import { declare, type Feed, type TopicPlan } from './topology.ts';
+import type { World } from './world.ts';
+
+interface Draft {
+  readonly plan: TopicPlan;
+  readonly text: string;
+  readonly envelope: Omit<Envelope, 'body'>;
+  readonly copies: readonly Copy[];
+}
+
+/** A batch that a producer has numbered and sends again until it is confirmed. */
+interface Numbered {
+  readonly request: PublishRequest;
+  readonly drafts: readonly Draft[];
+}
+
+/** The settlements and publishes of one transaction: all of them happened, or none. */
+export interface Tie {
+  readonly acked: readonly Copy[];
+  readonly sent: readonly Copy[];
+}
+
+/**
+ * Clients that do everything that clients do, in no order but the seed's. Nothing is awaited here: answers come while
+ * other things are under way, and each is written into the ledger when it comes.
+ */
+export class Workload {
+  readonly #world: World;
+  readonly #ledger: Ledger;
+  readonly #plans: readonly TopicPlan[];
+  readonly #session: ShardSession;
+  readonly consumers: Consumers;
+  readonly #fail: (problem: string) => void;
+  readonly ties: Tie[];
+  readonly #numbered: Map<string, { next: number; last: Numbered | undefined; open: boolean }>;
+  readonly #commits: { cursor: string; offset: number }[] = [];
+  readonly #ready: TopicPlan[] = [];
+  readonly #actions: { weight: number; act: () => void }[];
+
+  constructor(
+    world: World,
+    ledger: Ledger,
+    plans: readonly TopicPlan[],
+    memory: Memory,
+    fail: (problem: string) => void,
+  ) {
+    this.#world = world;
+    this.#ledger = ledger;
+    this.#plans = plans;
+    this.ties = memory.ties;
+    this.#numbered = memory.numbered;
+    for (const line of this.#numbered.values()) line.open = false;
+    this.#session = world.connect();
+    this.#fail = fail;
+    this.consumers = new Consumers(world, ledger, fail);
+    this.#actions = [
+      { weight: 10, act: () => this.#publish() },
+      { weight: 3, act: () => this.#publishNumbered() },
+      { weight: 2, act: () => this.#publishRouted() },
+      { weight: 4, act: () => this.#onFeed((feed) => this.consumers.open(feed)) },
+      { weight: 6, act: () => this.consumers.credit() },
+      { weight: 12, act: () => this.#settle('ack') },
+      { weight: 5, act: () => this.#settle('release') },
+      { weight: 2, act: () => this.#settle('reject') },
+      { weight: 2, act: () => this.#settle('extend') },
+      { weight: 3, act: () => this.#transaction() },
+      { weight: 1, act: () => this.consumers.lose() },
+      { weight: 1, act: () => this.consumers.leave() },
+      { weight: 6, act: () => this.#advance() },
+      { weight: 1, act: () => this.#checkpoint() },
+      { weight: 1, act: () => this.#onFeed((feed) => this.#purge(feed)) },
+      { weight: 2, act: () => this.#onFeed((feed) => this.#cancel(feed)) },
+      { weight: 2, act: () => this.#onFeed((feed) => this.#reschedule(feed)) },
+      { weight: 1, act: () => this.#onFeed((feed) => this.#pause(feed)) },
+      { weight: 1, act: () => this.#onFeed((feed) => this.#seek(feed)) },
+      { weight: 2, act: () => this.#onFeed((feed) => this.#redrive(feed)) },
+      { weight: 1, act: () => this.#temporary() },
+      { weight: 1, act: () => this.#look() },
+    ];
+  }
+
+  get random(): World['random'] {
+    return this.#world.random;
+  }
+
+  /** Declares everything (again); what is confirmed may be used. */
+  start(): void {
+    for (const plan of this.#plans) {
+      declare(this.#session, plan).then(
+        () => {
+          this.#ledger.topics.add(plan.name);
+          this.#ready.push(plan);
+        },
+        (error: unknown) => this.#expected(error, 'STORAGE_FAILED', 'CLOSED', 'OUT_OF_SPACE'),
+      );
+    }
+    const session = this.#session;
+    void (async () => {
+      await session.request('declareRouter', { name: 'route', type: 'fanout' });
+      for (const plan of this.#plans.slice(0, 2)) {
+        await session.request('bind', {
+          router: 'route',
+          binding: { key: '', match: null, filter: null, to: { topic: plan.name } },
+        });
+      }
+    })().catch((error: unknown) => this.#expected(error, 'STORAGE_FAILED', 'CLOSED', 'OUT_OF_SPACE', 'NOT_FOUND'));
+  }
+
+  /** One thing that some client does. */
+  act(): void {
+    if (this.#ready.length === 0) return;
+    let at = this.random.below(this.#actions.reduce((sum, { weight }) => sum + weight, 0));
+    for (const { weight, act } of this.#actions) {
+      at -= weight;
+      if (at < 0) {
+        act();
+        return;
+      }
+    }
+  }
+
+  // ---- Publish ----------------------------------------------------------------------------------------------------
+
+  #publish(): void {
+    const plan = this.random.pick(this.#ready);
+    const atomic = this.random.chance(0.5);
+    const drafts = this.#drafts(plan, 1 + this.random.below(this.random.chance(0.3) ? 8 : 2), atomic);
+    const request = { to: { topic: plan.name }, ...encode(drafts), ...(atomic && { atomic }), waitMs: 3000 };
+    void this.#send(request, drafts, plan);
+    // A client that saw no answer in time sends the same again under the same dedupe ids.
+    const all = drafts.every(({ envelope }) => envelope.dedupeId !== undefined);
+    if (all && this.random.chance(0.5)) void this.#send(request, drafts, plan);
+  }
+
+  #publishNumbered(): void {
+    const plan = this.#ready.find(({ name }) => name === 'plain' || name === 'spread' || name === 'events');
+    if (plan === undefined) return;
+    let line = this.#numbered.get(plan.name);
+    if (line === undefined) this.#numbered.set(plan.name, (line = { next: 0, last: undefined, open: false }));
+    if (line.open) return;
+    const current = line;
+    const again = line.last;
+    const lost = again?.drafts.some(({ copies }) => copies.some((copy) => copy.sent === 'trying')) ?? false;
+    let batch = again;
+    if (batch === undefined || !(lost || this.random.chance(0.3))) {
+      const drafts = this.#drafts(plan, 1 + this.random.below(4), true);
+      const producer = { id: 'producer', sequence: current.next };
+      current.next += drafts.length;
+      batch = { request: { to: { topic: plan.name }, ...encode(drafts), atomic: true, producer }, drafts };
+      current.last = batch;
+    }
+    current.open = true;
+    void this.#send(batch.request, batch.drafts, plan).finally(() => (current.open = false));
+  }
+
+  #publishRouted(): void {
+    const plans = this.#plans.slice(0, 2).filter((plan) => this.#ready.includes(plan));
+    if (plans.length < 2 || plans.some(({ policy }) => policy.maxMessages !== undefined)) return;
+    const text = this.#ledger.nextText();
+    const group = this.#ledger.nextGroup();
+    const drafts = plans.map((plan) => this.#draft(plan, text, {}, group, true));
+    const [first] = drafts;
+    if (first === undefined) return;
+    this.#session.publish({ to: { router: 'route', key: '' }, ...encode([first]) }).then(
+      (receipt) => {
+        // Bound to both, to one, or (after a crash in the middle of binding) to none.
+        for (const draft of drafts) {
+          const mine = receipt.runs.some(({ topicId }) => topicId === this.#topicId(draft.plan.name));
+          for (const copy of draft.copies) copy.sent = mine ? 'sure' : 'never';
+        }
+      },
+      (error: unknown) => this.#refused(error, drafts),
+    );
+  }
+
+  #drafts(plan: TopicPlan, count: number, atomic: boolean): Draft[] {
+    const group = this.#ledger.nextGroup();
+    const withIds = this.random.chance(0.15);
+    const delayed = plan.delays && this.random.chance(0.2);
+    return Array.from({ length: count }, () => {
+      const text = this.#ledger.nextText();
+      const envelope: Omit<Envelope, 'body'> = {
+        ...(withIds && { dedupeId: `id-${text}` }),
+        ...(plan.keys.length > 0 && this.random.chance(0.8) && { key: this.random.pick(plan.keys) }),
+        ...(plan.priorities > 1 && { priority: this.random.below(plan.priorities) }),
+        ...(delayed && { delayMs: this.random.below(4000) }),
+        ...(plan.kind === 'topic' && { headers: { half: this.random.chance(0.5) ? 'even' : 'odd' } }),
+        ...(this.random.chance(0.05) && { contentType: 'x'.repeat(this.random.below(900)) }),
+      };
+      return this.#draft(plan, text, envelope, atomic ? group : this.#ledger.nextGroup(), atomic);
+    });
+  }
+
+  #draft(plan: TopicPlan, text: string, envelope: Omit<Envelope, 'body'>, group: number, atomic: boolean): Draft {
+    const now = this.#world.clock.now();
+    const due = now + (envelope.delayMs ?? 0);
+    const copies = plan.feeds
+      .filter(({ filter }) => filter === 'all' || envelope.headers?.['half'] === 'even')
+      .map((feed) =>
+        this.#ledger.attempt({
+          text,
+          topic: plan.name,
+          subscription: feed.subscription,
+          key: envelope.key,
+          due,
+          lastsUntil: due + (plan.policy.ttlMs ?? Infinity),
+          group: atomic ? group : 0,
+          level: plan.policy.durability === 'write' ? 'write' : 'fsync',
+        }),
+      );
+    return { plan, text, envelope, copies };
+  }
+
+  #send(request: PublishRequest, drafts: readonly Draft[], plan: TopicPlan): Promise<void> {
+    this.#evicts(plan);
+    return this.#session.publish(request).then(
+      (receipt) => {
+        this.#evicts(plan);
+        this.#confirmed(receipt, drafts);
+      },
+      (error: unknown) => this.#refused(error, drafts),
+    );
+  }
+
+  /** With these overflows any older message may go when a new one comes. */
+  #evicts(plan: TopicPlan): void {
+    const { overflow } = plan.policy;
+    if (overflow !== 'drop-oldest' && overflow !== 'dead-letter-oldest') return;
+    for (const copy of this.#ledger.of(plan.name)) {
+      if (overflow === 'drop-oldest') mayRemove(copy);
+      else this.#ledger.mayDie(copy);
+    }
+  }
+
+  #confirmed(receipt: PublishReceipt, drafts: readonly Draft[]): void {
+    const refused = new Set<number>();
+    for (const { index, count } of receipt.refused ?? []) for (let i = 0; i < count; i++) refused.add(index + i);
+    const places = receipt.runs.flatMap(({ partition, offset, count }) =>
+      Array.from({ length: count }, (_, i) => ({ partition, offset: offset + i })),
+    );
+    let next = 0;
+    drafts.forEach(({ copies, text }, index) => {
+      const place = refused.has(index) ? undefined : places[next++];
+      for (const copy of copies) {
+        if (place === undefined) {
+          if (copy.sent !== 'sure') copy.sent = 'never';
+          continue;
+        }
+        const moved = copy.offset !== undefined && (copy.offset !== place.offset || copy.partition !== place.partition);
+        if (moved && copy.sent === 'sure' && !copy.mayReturn)
+          this.#fail(
+            `${text} is said to be at ${place.partition}/${place.offset}, before at ${copy.partition}/${copy.offset}`,
+          );
+        copy.sent = 'sure';
+        copy.partition = place.partition;
+        copy.offset = place.offset;
+      }
+    });
+    if (next !== places.length) this.#fail(`a receipt for ${places.length} messages of ${next}`);
+  }
+
+  #refused(error: unknown, drafts: readonly Draft[]): void {
+    this.#expected(
+      error,
+      'TOO_LARGE',
+      'QUEUE_FULL',
+      'RATE_LIMITED',
+      'OUT_OF_SPACE',
+      'STORAGE_FAILED',
+      'CLOSED',
+      'LEASE_LOST',
+      'NOT_FOUND',
+    );
+    const certain = RailheadError.is(error) && !['STORAGE_FAILED', 'CLOSED'].includes(error.code);
+    if (!certain || this.#world.failure !== undefined) return;
+    for (const { copies } of drafts) for (const copy of copies) if (copy.sent === 'trying') copy.sent = 'never';
+  }
+
+  // ---- Settle -----------------------------------------------------------------------------------------------------
+
+  #settle(action: 'ack' | 'release' | 'reject' | 'extend'): void {
+    const held = this.consumers.take(1 + this.random.below(3), action === 'extend');
+    const [first] = held;
+    if (first === undefined) return;
+    const undo = held.map(({ copy }) => {
+      if (action === 'ack') return mayRemove(copy);
+      if (action !== 'extend') this.#ledger.mayDie(copy);
+      return () => {};
+    });
+    this.#session.settle(held.map((one) => this.#settlement(one, action))).then(
+      ({ lost }) => {
+        held.forEach((one, i) => {
+          const wasLost = lost.some(
+            ({ partition, offset, token }) =>
+              partition === one.partition && offset === one.offset && token === one.token,
+          );
+          if (action === 'ack' && !wasLost) one.copy.gone = true;
+          else undo[i]?.();
+        });
+      },
+      (error: unknown) => this.#expected(error, 'STORAGE_FAILED', 'CLOSED', 'OUT_OF_SPACE', 'NOT_FOUND'),
+    );
+  }
+
+  #settlement(held: Held, action: 'ack' | 'release' | 'reject' | 'extend'): Settlement {
+    const { partition, offset, token, feed } = held;
+    const ref = {
+      topic: feed.topic,
+      subscription: feed.subscription,
+      ranges: [{ partition, offset, count: 1, token }],
+    };
+    if (action === 'release') {
+      const countAttempt = this.random.chance(0.7);
+      return {
+        ...ref,
+        action,
+        countAttempt,
+        error: 'no',
+        ...(this.random.chance(0.3) && { delayMs: this.random.below(3000) }),
+      };
+    }
+    if (action === 'reject') return { ...ref, action, reason: 'bad' };
+    return action === 'extend' ? { ...ref, action, leaseMs: 6000 } : { ...ref, action };
+  }
+
+  #transaction(): void {
+    const held = this.consumers.take(1 + this.random.below(2), false);
+    const plan = this.random.pick(this.#ready);
+    const other = this.random.pick(this.#ready);
+    const drafts = [this.#drafts(plan, 1 + this.random.below(2), true), this.#drafts(other, 1, true)];
+    const offset = this.random.below(100);
+    const cursor = `cursor-${this.random.below(3)}`;
+    const tie: Tie = { acked: held.map(({ copy }) => copy), sent: drafts.flat().flatMap(({ copies }) => copies) };
+    this.ties.push(tie);
+    const undo = held.map(({ copy }) => mayRemove(copy));
+    this.#evicts(plan);
+    this.#evicts(other);
+    this.#session
+      .commit({
+        settlements: held.map((one) => this.#settlement(one, 'ack')),
+        publishes: drafts.map((some) => ({ to: { topic: some[0]?.plan.name ?? '' }, ...encode(some) })),
+        cursors: [{ cursor, topic: plan.name, partition: 0, offset: this.#commits.push({ cursor, offset }) }],
+      })
+      .then(
+        (receipts) => {
+          receipts.forEach((receipt, i) => this.#confirmed(receipt, drafts[i] ?? []));
+          for (const { copy } of held) copy.gone = true;
+        },
+        (error: unknown) => {
+          this.#refused(error, drafts.flat());
+          if (drafts.flat().some(({ copies }) => copies.some(({ sent }) => sent === 'never')))
+            for (const take of undo) take();
+        },
+      );
+  }
+
+  // ---- Everything else --------------------------------------------------------------------------------------------
+
+  #onFeed(act: (feed: Feed) => void): void {
+    act(this.random.pick(this.random.pick(this.#ready).feeds));
+  }
+
+  #advance(): void {
+    const { clock } = this.#world;
+    const next = clock.nextTimer();
+    if (next !== undefined && this.random.chance(0.5)) clock.moveTo(Math.min(next, clock.now() + 5000));
+    else clock.advance(this.random.below(2000));
+  }
+
+  #checkpoint(): void {
+    this.#world.broker
+      .checkpoint()
+      .catch((error: unknown) => this.#expected(error, 'STORAGE_FAILED', 'OUT_OF_SPACE', 'CLOSED'));
+  }
+
+  #purge(feed: Feed): void {
+    for (const copy of this.#ledger.of(feed.subscription)) mayRemove(copy);
+    this.#request(this.#session.request('purge', feed));
+  }
+
+  #cancel(feed: Feed): void {
+    const copy = this.#waiting(feed);
+    if (copy?.offset === undefined) return;
+    const undo = mayRemove(copy);
+    const id = messageId(this.#topicId(feed.topic), copy.partition ?? 0, copy.offset);
+    this.#session.request('cancel', { topic: feed.topic, subscription: feed.subscription, id }).then(
+      ({ cancelled }) => {
+        if (cancelled) copy.gone = true;
+      },
+      (error: unknown) => {
+        this.#expected(error, 'STORAGE_FAILED', 'CLOSED', 'IN_USE');
+        if (RailheadError.is(error, 'IN_USE')) undo();
+      },
+    );
+  }
+
+  #reschedule(feed: Feed): void {
+    const plan = this.#ready.find(({ name }) => name === feed.topic);
+    const copy = this.#waiting(feed);
+    if (copy?.offset === undefined || plan?.delays !== true) return;
+    const id = messageId(this.#topicId(feed.topic), copy.partition ?? 0, copy.offset);
+    const delayMs = this.random.below(5000);
+    copy.due = Math.min(copy.due, this.#world.clock.now() + delayMs);
+    this.#request(
+      this.#session.request('reschedule', { topic: feed.topic, subscription: feed.subscription, id, delayMs }),
+    );
+  }
+
+  #waiting(feed: Feed): Copy | undefined {
+    const known = [...this.#ledger.of(feed.subscription)].filter(
+      ({ sent, gone, mayReturn, mayBeDead, offset }) =>
+        sent === 'sure' && !gone && !mayReturn && !mayBeDead && offset !== undefined,
+    );
+    return known.length === 0 ? undefined : this.random.pick(known);
+  }
+
+  #pause(feed: Feed): void {
+    this.#request(this.#session.request('pause', feed).then(() => this.#session.request('resume', feed)));
+  }
+
+  #seek(feed: Feed): void {
+    if (feed.topic !== 'events') return;
+    for (const copy of this.#ledger.of(feed.subscription)) {
+      mayRemove(copy);
+      copy.mayReturn = true;
+      copy.gone = false;
+      copy.attempt = 0;
+    }
+    this.consumers.forget(feed);
+    const to = this.random.pick(['start', 'end', { offset: this.random.below(20) }] as const);
+    this.#request(this.#session.request('seek', { topic: feed.topic, subscription: feed.subscription, to }));
+  }
+
+  #redrive(feed: Feed): void {
+    if (feed.topic === 'events') return;
+    const done = this.#ledger.redrive(feed.subscription);
+    const plan = this.#ready.find(({ name }) => name === feed.topic);
+    if (plan !== undefined) this.#evicts(plan);
+    const limit = 1 + this.random.below(5);
+    const redrive = this.#session.request('redrive', { topic: feed.dead, subscription: feed.dead, limit });
+    this.#request(redrive.finally(() => done()));
+  }
+
+  /** A queue that comes and goes, with something in it. */
+  #temporary(): void {
+    const name = `temporary-${this.random.below(3)}`;
+    const session = this.#session;
+    if (this.random.chance(0.5)) this.#request(session.request('deleteTopic', { name }));
+    else {
+      const writer = new RecordBatchWriter();
+      writer.append({}, 'temporary');
+      const { bytes, count } = writer.take();
+      const declared = session.request('declareTopic', { name, kind: 'queue' });
+      this.#request(
+        declared.then(() => session.publish({ to: { topic: name }, format: FORMAT_NATIVE, records: bytes, count })),
+      );
+    }
+  }
+
+  #look(): void {
+    this.#request(this.#session.request('allStats', {}));
+    const plan = this.random.pick(this.#ready);
+    this.#request(this.#session.request('read', { topic: plan.name, from: 'start' }));
+    for (const feed of plan.feeds)
+      this.#request(this.#session.request('peek', { topic: feed.topic, subscription: feed.subscription, limit: 5 }));
+  }
+
+  #request(done: Promise<unknown>): void {
+    done.catch((error: unknown) =>
+      this.#expected(
+        error,
+        'STORAGE_FAILED',
+        'CLOSED',
+        'NOT_FOUND',
+        'IN_USE',
+        'OUT_OF_SPACE',
+        'QUEUE_FULL',
+        'TOO_LARGE',
+      ),
+    );
+  }
+
+  #expected(error: unknown, ...codes: string[]): void {
+    if (RailheadError.is(error) && codes.includes(error.code)) return;
+    this.#fail(`unexpected ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  }
+
+  #topicId(name: string): number {
+    return this.#world.broker.state.topicNamed('default', name)?.id ?? -1;
+  }
+}
+
+/** What clients remember from one life of the broker to the next. */
+export interface Memory {
+  readonly ties: Tie[];
+  readonly numbered: Map<string, { next: number; last: Numbered | undefined; open: boolean }>;
+}
+
+export function freshMemory(): Memory {
+  return { ties: [], numbered: new Map() };
+}
+
+function encode(drafts: readonly Draft[]): { format: number; records: Uint8Array; count: number } {
+  const writer = new RecordBatchWriter();
+  for (const { envelope, text } of drafts) writer.append(envelope, text);
+  const { bytes, count } = writer.take();
+  return { format: FORMAT_NATIVE, records: bytes, count };
+}
