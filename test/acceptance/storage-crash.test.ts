@@ -52,10 +52,14 @@ describe('journal and power cuts', () => {
   });
 
   test('life after life, each cut at a random disk call, the journal keeps order and promises', async () => {
-    for (let seed = 1; seed <= 150; seed++)
+    // RAILHEAD_LIVES=60000 is the long run; the last four seeds failed once.
+    const count = Number(process.env['RAILHEAD_LIVES'] ?? 300);
+    const seeds = [...Array.from({ length: count }, (_, index) => index + 1), 1200, 16704, 17311, 17323];
+    for (const seed of seeds) {
       await manyLives(seed).catch((error: unknown) => {
         throw new Error(`seed ${seed}`, { cause: error });
       });
+    }
   });
 
   test('a kill of the process at any disk call keeps everything appended', async () => {

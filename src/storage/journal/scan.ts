@@ -145,15 +145,17 @@ class Scanner {
     if (journalId === undefined) return this.#empty();
     this.#journalId = journalId;
 
-    const firstGeneration =
-      liveSegments.length > 0 ? await this.#start(liveSegments) : (this.#files[0]?.generation ?? 1);
+    const live = new Set(liveSegments);
+    const firstGeneration = await this.#withBeginning(
+      live.size > 0 ? await this.#start(liveSegments) : (this.#files[0]?.generation ?? 1),
+      liveSegments,
+    );
     const chainFiles = this.#files.filter((file) => file.generation >= firstGeneration);
 
     // The chain, with the next segment read while this one is checked.
     const segments: Segment[] = [];
     let stop = { generation: firstGeneration, byte: 0 };
     let bytes: Buffer = Buffer.alloc(0);
-    const live = new Set(liveSegments);
     let ahead = this.#load(chainFiles[0]);
     for (const [index, segment] of chainFiles.entries()) {
       if (segment.generation !== firstGeneration + index) break;
@@ -230,6 +232,23 @@ class Scanner {
     let start = newest;
     while (start > oldest && present.has(start - 1)) start--;
     return start > oldest && hinted >= start ? Math.min(hinted, newest) : oldest;
+  }
+
+  /**
+   * What was given back but not recycled yet is gone back to when the first needed segment has no beginning: a power cut
+   * may have kept the header that gave it back, in a later segment, and lost the segment between.
+   */
+  async #withBeginning(generation: number, live: Segment[]): Promise<number> {
+    for (;;) {
+      const segment = this.#files.find((file) => file.generation === generation);
+      const bytes = await this.#load(segment);
+      if (segment !== undefined) {
+        this.#held = { segment, bytes };
+        if (this.#begins(bytes, segment)) return generation;
+      }
+      if (!live.some((one) => one.generation === generation - 1)) return generation;
+      generation--;
+    }
   }
 
   async #load(segment: Segment | undefined): Promise<Buffer> {
