@@ -1,0 +1,3 @@
+import { serve } from './process.ts';
+
+serve(() => import(`../roles/${process.argv[2]}.ts`));

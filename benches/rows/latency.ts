@@ -1,0 +1,41 @@
+import { percentile, type Figure } from '../harness/figures.ts';
+import { delayed, withBroker, type Row } from '../harness/row.ts';
+
+const PER_SECOND = 2000;
+
+export const latency: Row = {
+  name: 'latency',
+  title:
+    'From when a message was due to be sent to its handler, at 2,000/s without waiting for answers; producer, worker and broker are three processes',
+  async run({ scale, runs, delays, log }) {
+    const figures: Figure[] = [];
+    const seconds = Math.max(2, 5 * scale);
+    for (const syncMs of delays) {
+      const p50: number[] = [];
+      const p99: number[] = [];
+      const confirmP99: number[] = [];
+      await withBroker({ syncMs, clients: 2 }, async (_broker, [producer, worker]) => {
+        for (let run = -1; run < Math.min(runs, 3); run++) {
+          const queue = `latency-${run}`;
+          await producer?.call('declare', { queues: [queue] });
+          const messages = Math.round(PER_SECOND * seconds);
+          const received = worker?.call('receiveLatencies', { queue, messages });
+          const sent = await producer?.call('publishAtRate', { queues: [queue], perSecond: PER_SECOND, seconds });
+          const latencies = await received;
+          if (run < 0 || latencies === undefined || sent === undefined) continue;
+          p50.push(percentile(latencies, 0.5));
+          p99.push(percentile(latencies, 0.99));
+          confirmP99.push(percentile(sent.confirmed, 0.99));
+        }
+      });
+      const must = syncMs === 0 ? { must: { atMost: 3 } } : {};
+      figures.push(
+        { what: `publish → delivery, p99${delayed(syncMs)}`, unit: 'ms', samples: p99, ...must },
+        { what: `publish → delivery, p50${delayed(syncMs)}`, unit: 'ms', samples: p50 },
+        { what: `publish → confirm, p99${delayed(syncMs)}`, unit: 'ms', samples: confirmP99 },
+      );
+      log(`latency${delayed(syncMs)}: done`);
+    }
+    return { figures };
+  },
+};
