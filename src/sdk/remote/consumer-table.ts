@@ -1,4 +1,4 @@
-import type { ConsumeRequest, DeliverySink, LeaseRange, Settlement, SettleReceipt } from '../../core/session.ts';
+import type { ConsumeRequest, DeliverySink, LeaseRange, Settlement } from '../../core/session.ts';
 import type { ByteReader } from '../../wire/byte-reader.ts';
 import { readData } from '../../wire/data.ts';
 import { readDeliver } from '../../wire/deliver.ts';
@@ -145,23 +145,11 @@ export class ConsumerTable {
     }
   }
 
-  /** Of settlements without an answer, when the connection broke: those of leases that went back with it. */
-  splitLost(settlements: readonly Settlement[]): { lost: SettleReceipt['lost']; rest: Settlement[] } {
-    const lost: SettleReceipt['lost'] = [];
-    const rest: Settlement[] = [];
-    for (const settlement of settlements) {
-      const { topic, subscription } = settlement;
-      const kept = settlement.ranges.filter((range) => !this.#leases.has(range.token));
-      for (const range of settlement.ranges) {
-        if (this.#leases.has(range.token)) lost.push({ topic, subscription, ...range });
-      }
-      if (kept.length > 0) rest.push({ ...settlement, ranges: kept });
-    }
-    return { lost, rest };
-  }
-
-  /** The connection broke: the broker has given back what was held over it. */
-  loseLeases(): void {
+  /**
+   * The connection broke. If only that, the broker has given back what was held over it. If the broker died, the next
+   * one keeps it for us for a while: what is returned here says that we do not want it.
+   */
+  loseLeases(): Settlement[] {
     const lost = new Map<RemoteConsumer, LeaseRange[]>();
     for (const { consumer, range } of this.#leases.values()) {
       const ranges = lost.get(consumer);
@@ -170,7 +158,13 @@ export class ConsumerTable {
     }
     this.#leases.clear();
     this.#credited.clear();
-    for (const [consumer, ranges] of lost) consumer.sink.lost?.(ranges);
+    const releases: Settlement[] = [];
+    for (const [consumer, ranges] of lost) {
+      const { topic, subscription } = consumer.request;
+      releases.push({ topic, subscription, ranges, action: 'release', countAttempt: false, delayMs: 0 });
+      consumer.sink.lost?.(ranges);
+    }
+    return releases;
   }
 
   forgetLeases(consumer: RemoteConsumer): void {

@@ -36,8 +36,6 @@ export interface PendingPublish extends Common {
 export interface PendingSettle extends Common {
   kind: 'settle';
   settlements: Settlement[];
-  /** Known to be lost without asking: leases of a connection that broke. */
-  lost: SettleReceipt['lost'];
   resolve(receipt: SettleReceipt): void;
 }
 
@@ -182,12 +180,10 @@ export function answer(pending: Pending, type: number, fields: ByteReader): bool
       if (type !== FRAME.PUBLISHED) return false;
       pending.resolve(readReceipt(fields));
       return true;
-    case 'settle': {
+    case 'settle':
       if (type !== FRAME.SETTLED) return false;
-      const { lost } = readSettled(fields);
-      pending.resolve({ lost: pending.lost.length === 0 ? lost : [...pending.lost, ...lost] });
+      pending.resolve(readSettled(fields));
       return true;
-    }
     case 'commit':
       if (type !== FRAME.COMMITTED) return false;
       // Made by the broker from the type of the port.

@@ -436,7 +436,7 @@ test('settled messages are not reported as lost when the connection breaks', asy
   await session.close();
 });
 
-test('a settlement under way when the connection breaks is lost for a session lease, and asked again for another', async () => {
+test('a settlement under way when the connection breaks is asked again: the broker knows what is lost', async () => {
   const world = new World();
   world.prepare = (session) => (session.answers.settle = () => new Promise(() => {}));
   const session = await world.join();
@@ -451,14 +451,58 @@ test('a settlement under way when the connection breaks is lost for a session le
   const settling = session.settle([{ topic: 'q', subscription: 'q', ranges: [own, timed], action: 'ack' }]);
   const onlyOwn = session.settle([{ topic: 'q', subscription: 'q', ranges: [own], action: 'ack' }]);
   await world.session.until(() => world.session.settled.length === 2);
-  world.prepare = () => {};
+  const lost = [{ topic: 'q', subscription: 'q', ...own }];
+  world.prepare = (again) => (again.answers.settle = () => ({ lost }));
   await world.cut();
   await world.back();
-  assert.deepEqual(await settling, { lost: [{ topic: 'q', subscription: 'q', ...own }] });
-  assert.deepEqual(world.session.settled[0], [{ topic: 'q', subscription: 'q', ranges: [timed], action: 'ack' }]);
-  assert.deepEqual(await onlyOwn, { lost: [{ topic: 'q', subscription: 'q', ...own }] });
-  assert.equal(world.session.settled.length, 1);
+  assert.deepEqual(await settling, { lost });
+  assert.deepEqual(await onlyOwn, { lost });
+  assert.deepEqual(world.session.settled, [
+    [{ topic: 'q', subscription: 'q', ranges: [own, timed], action: 'ack' }],
+    [{ topic: 'q', subscription: 'q', ranges: [own], action: 'ack' }],
+  ]);
   assert.deepEqual(sink.leases, []);
+  await session.close();
+});
+
+test('what a consumer held when the connection broke is given back to the next broker, at once and uncounted', async () => {
+  const world = new World();
+  const session = await world.join();
+  const sink = new Sink();
+  const consumer = await session.consume(consume, sink);
+  consumer.credit(1);
+  await world.session.until(() => world.session.consumers[0]?.credit === 1);
+  world.session.consumers[0]?.sink.deliver([run(0)]);
+  await sink.until(() => sink.runs.length === 1);
+  await world.cut();
+  assert.equal(sink.leases.length, 1);
+  await world.back();
+  await world.session.until(() => world.session.settled.length === 1);
+  const own = { partition: 0, offset: 0, count: 1, token: 1000 };
+  assert.deepEqual(world.session.settled, [
+    [{ topic: 'q', subscription: 'q', ranges: [own], action: 'release', countAttempt: false, delayMs: 0 }],
+  ]);
+  await session.close();
+});
+
+test('the tokens of one broker are never shown to another', async () => {
+  const world = new World();
+  world.prepare = (each) => (each.answers.settle = () => new Promise(() => {}));
+  const session = await world.join();
+  const sink = new Sink();
+  const consumer = await session.consume(consume, sink);
+  consumer.credit(1);
+  await world.session.until(() => world.session.consumers[0]?.credit === 1);
+  world.session.consumers[0]?.sink.deliver([run(0)]);
+  await sink.until(() => sink.runs.length === 1);
+  const timed = { partition: 0, offset: 9, count: 1, token: 77 };
+  const settling = session.settle([{ topic: 'q', subscription: 'q', ranges: [timed], action: 'ack' }]);
+  await world.session.until(() => world.session.settled.length === 1);
+  world.journalId = 'another';
+  await world.cut();
+  await world.back();
+  assert.deepEqual(await settling, { lost: [{ topic: 'q', subscription: 'q', ...timed }] });
+  assert.deepEqual(world.session.settled, []);
   await session.close();
 });
 

@@ -80,6 +80,8 @@ export class RemoteSession implements Session, ConsumerHost {
   #ending = false;
   #closing: Promise<void> | undefined;
   #onShut: (() => void) | undefined;
+  /** What we held when the connection broke, to be released on the next one. */
+  #unwanted: Settlement[] = [];
 
   constructor(options: RemoteOptions) {
     const clock = options.clock ?? new SystemClock();
@@ -136,7 +138,7 @@ export class RemoteSession implements Session, ConsumerHost {
 
   settle(settlements: Settlement[]): Promise<SettleReceipt> {
     return new Promise((resolve, reject) => {
-      this.#ask({ kind: 'settle', id: 0, sent: false, since: 0, settlements, lost: [], resolve, reject });
+      this.#ask({ kind: 'settle', id: 0, sent: false, since: 0, settlements, resolve, reject });
     });
   }
 
@@ -269,6 +271,8 @@ export class RemoteSession implements Session, ConsumerHost {
     this.#welcome = line.welcome;
     for (const consumer of this.#consumers) if (consumer.started && !consumer.closed) this.#resubscribe(consumer);
     this.#requests.connected(line, sameBroker);
+    if (sameBroker) this.#giveBack();
+    this.#unwanted = [];
     this.#line = line;
     this.#setState('open');
     line.connection.out.schedule();
@@ -298,9 +302,10 @@ export class RemoteSession implements Session, ConsumerHost {
       return;
     }
     this.#setState('reconnecting', reason);
-    this.#settleLost();
+    // Whether they are settled the next broker knows, by their tokens: these are not reported to the consumer.
+    for (const pending of this.#requests.settlements()) this.#consumers.settled(pending.settlements);
     this.#requests.disconnected(reason, this.#clock.now());
-    this.#consumers.loseLeases();
+    this.#unwanted.push(...this.#consumers.loseLeases());
     this.#connector.reopen(
       (line) => this.#onOpen(line),
       (failure) => {
@@ -314,20 +319,20 @@ export class RemoteSession implements Session, ConsumerHost {
     );
   }
 
-  /** Session leases went back with the connection: settling them is answered here, only others are asked again. */
-  #settleLost(): void {
-    const asked: Settlement[] = [];
-    for (const pending of this.#requests.settlements()) {
-      asked.push(...pending.settlements);
-      const { lost, rest } = this.#consumers.splitLost(pending.settlements);
-      pending.lost.push(...lost);
-      pending.settlements = rest;
-      if (rest.length > 0) continue;
-      this.#requests.take(pending.id);
-      pending.resolve({ lost: pending.lost });
+  /** Nobody else waits for the answer: a broker that has given it back already says that it is lost. */
+  #giveBack(): void {
+    for (const settlement of this.#unwanted) {
+      const done = (): void => {};
+      this.#requests.add({
+        kind: 'settle',
+        id: 0,
+        sent: false,
+        since: this.#clock.now(),
+        settlements: [settlement],
+        resolve: done,
+        reject: done,
+      });
     }
-    // Said once is enough: these are not reported to the consumer as well.
-    this.#consumers.settled(asked);
   }
 
   // ---- End --------------------------------------------------------------------------------------------------------

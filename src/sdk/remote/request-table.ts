@@ -1,4 +1,5 @@
 import { RailheadError } from '../../core/errors.ts';
+import type { Settlement, SettleReceipt } from '../../core/session.ts';
 import type { Line } from './connector.ts';
 import { costOf, isRepeatable, writePending, type Pending } from './pending.ts';
 
@@ -58,6 +59,10 @@ export class RequestTable {
       if (pending.sent && !sameBroker && pending.kind === 'publish') {
         this.take(pending.id);
         pending.reject(unknownOutcome('another broker answers now'));
+      } else if (!sameBroker && pending.kind === 'settle') {
+        // Its tokens name something else there.
+        this.take(pending.id);
+        pending.resolve({ lost: everyRange(pending.settlements) });
       } else this.#send(pending, line);
     }
     this.#line = line;
@@ -150,6 +155,12 @@ export class RequestTable {
   #hasRoom(cost: number): boolean {
     return this.#inFlightBytes === 0 || this.#inFlightBytes + cost <= this.#maxInFlightBytes;
   }
+}
+
+function everyRange(settlements: readonly Settlement[]): SettleReceipt['lost'] {
+  return settlements.flatMap(({ topic, subscription, ranges }) =>
+    ranges.map((range) => ({ topic, subscription, ...range })),
+  );
 }
 
 function failed(pending: Pending, reason: RailheadError): RailheadError {
