@@ -19,8 +19,11 @@ export interface Session {
   commit(transaction: Transaction): Promise<PublishReceipt[]>;
   /** Everything that is not on the hot path. */
   request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']>;
-  /** Ends its consumers, releases what they hold, refuses what comes later. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Ends its consumers, releases what they hold, refuses what comes later. Idempotent. With `lost`, for a client that
+   * went without a word, what they hold counts as a crash of each message. Default `clean`.
+   */
+  close(how?: 'clean' | 'lost'): Promise<void>;
 }
 
 // ---- Names --------------------------------------------------------------------------------------------------------

@@ -133,7 +133,8 @@ export class NativeConnection implements GatewayConnection {
   /** Says why and ends at once, with what is unanswered. */
   abort(reason: RailheadError): void {
     if (this.#state.name === 'ended') return;
-    if (this.#state.name === 'open') this.#release(this.#state.session);
+    const how = reason.code === 'CONNECTION_LOST' ? 'lost' : 'clean';
+    if (this.#state.name === 'open') this.#release(this.#state.session, how);
     this.#end(reason);
   }
 
@@ -374,12 +375,13 @@ export class NativeConnection implements GatewayConnection {
     this.#socket.once('close', cancel);
   }
 
-  #release(session: Session): void {
-    this.#released = session.close().catch((error: unknown) => this.#context.report(error));
+  /** `lost`: it went without a word. What it held may be why, so that it counts as a crash of each message. */
+  #release(session: Session, how: 'clean' | 'lost' = 'clean'): void {
+    this.#released = session.close(how).catch((error: unknown) => this.#context.report(error));
   }
 
   #onClose(): void {
-    if (this.#state.name === 'open') this.#release(this.#state.session);
+    if (this.#state.name === 'open') this.#release(this.#state.session, 'lost');
     this.#state = { name: 'ended' };
     this.#frames.stop();
     this.#heartbeat?.stop();

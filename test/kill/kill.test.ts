@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { embeddedLoop, serverLoop } from './loops.ts';
+import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
+
+function assertNothingLost(report: TotalQueueReport): void {
+  assert.deepEqual(
+    { lost: report.lost, unexpected: report.unexpected },
+    { lost: [], unexpected: [] },
+    JSON.stringify(report.where),
+  );
+  assert.ok(report.confirmed > 300, `${report.confirmed} confirmed`);
+}
+
+describe('kill -9', { concurrency: 2 }, () => {
+  test('of a process that embeds the broker, 22 times: every confirmed message is received', async (t) => {
+    const report = await embeddedLoop({ cycles: 22, seed: 1 });
+    assertNothingLost(report);
+    t.diagnostic(`${report.confirmed} confirmed, ${report.recovered} more recovered, ${report.duplicated} duplicates`);
+  });
+
+  test('of a server under clients that go on, 8 times: every confirmed message is received', async (t) => {
+    const report = await serverLoop({ cycles: 8, seed: 1 });
+    assertNothingLost(report);
+    t.diagnostic(`${report.confirmed} confirmed, ${report.recovered} more recovered, ${report.duplicated} duplicates`);
+  });
+});
+
+test('the checker tells a lost, an unexpected and a doubled message', () => {
+  const queue = new TotalQueue();
+  for (const n of [1, 2, 3]) queue.attempt(n);
+  for (const n of [1, 2]) queue.confirm(n);
+  for (const n of [2, 2, 3, 4]) queue.receive(n);
+  const { lost, unexpected, duplicated, recovered } = queue.report();
+  assert.deepEqual(
+    { lost, unexpected, duplicated, recovered },
+    { lost: [1], unexpected: [4], duplicated: 1, recovered: 1 },
+  );
+});
