@@ -5,6 +5,7 @@ import type { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { VERSION } from '../core/version.ts';
 import { Broker } from '../engine/broker.ts';
+import type { Limits } from '../engine/limits.ts';
 import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { claimSocketPath, releaseSocketPath } from './socket.ts';
@@ -22,6 +23,7 @@ export interface OwnerOptions {
   onFailure?: (error: RailheadError) => void;
   /** An error that no client should be able to cause. */
   report?: (error: unknown) => void;
+  limits?: Partial<Limits>;
   /** How long `close` lets joined processes have what they asked for, ms. Default 5,000. */
   drainMs?: number;
   /** Do not keep the process alive. Default false. */
@@ -34,13 +36,14 @@ export interface OwnerOptions {
  */
 export async function openBroker(storage: Storage, options: OwnerOptions): Promise<Broker> {
   const { journal, blobs } = storage;
-  const { clock, random, onNotice, onFailure } = options;
+  const { clock, random, limits, onNotice, onFailure } = options;
   try {
     return await Broker.open({
       journal,
       blobs,
       ...(clock !== undefined && { clock }),
       ...(random !== undefined && { random }),
+      ...(limits !== undefined && { limits }),
       ...(onNotice !== undefined && { onNotice }),
       ...(onFailure !== undefined && { onFailure }),
     });

@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, realpath, rm, stat, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { defineQueue, open, RailheadError } from 'railhead';
+import { directory } from './processes.ts';
 
 const jobs = defineQueue<{ n: number }>('jobs');
-
-async function directory(t: TestContext): Promise<string> {
-  const path = await realpath(await mkdtemp(join(tmpdir(), 'railhead-open-')));
-  t.after(() => rm(path, { recursive: true, force: true }));
-  return path;
-}
 
 test('what was sent is there after the directory was closed and opened again', async (t) => {
   const dir = await directory(t);

@@ -7,6 +7,12 @@ import { Owner, type OwnerOptions } from '../owner.ts';
 import { socketPathOf } from '../socket.ts';
 import { openStorage, type StorageConfig } from '../storage.ts';
 
+/**
+ * Processes that share a directory are on one machine and back within half a second, and say then what they have
+ * settled. What the dead owner itself was working on need not wait longer than that.
+ */
+const LIMITS = { takeOverGraceMs: 2_000 };
+
 export interface MemberOptions {
   journal: StorageConfig['journal'];
   owner: Pick<OwnerOptions, 'onNotice' | 'report'>;
@@ -102,6 +108,7 @@ export class Member {
       const opened: Owner = await Owner.open(storage, {
         ...owner,
         background: true,
+        limits: LIMITS,
         onFailure: () => this.#failed(),
       });
       return (this.#owner = opened);
