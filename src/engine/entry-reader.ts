@@ -13,7 +13,8 @@ import {
   type Target,
 } from './entries.ts';
 
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
+// Bytes are copied out: what stays in the state must not keep the whole batch in memory.
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffers: true });
 
 /** Size on disk of the entry that begins at `at`, its size field included. */
 export function entryBytes(b: Buffer, at: number): number {
