@@ -147,6 +147,7 @@ export class State {
 
   #settle(subscription: Subscription, entry: SettleEntry): void {
     const counted = COUNTED_NAMES[entry.counted] ?? 'none';
+    let trimmed = -1;
     for (const { partition, offset, count } of entry.ranges) {
       const backlog = subscription.backlogs[partition];
       if (backlog === undefined) continue;
@@ -154,8 +155,10 @@ export class State {
         case 'ack':
         case 'gone':
         case 'buried':
+          // Once for all ranges of a partition: they come one partition after the other.
+          if (trimmed >= 0 && trimmed !== partition) this.#trimSettled(subscription.topic, trimmed);
+          trimmed = partition;
           backlog.remove(offset, count);
-          this.#trimSettled(subscription.topic, partition);
           break;
         case 'ready':
           backlog.giveBack(offset, count, counted, entry.error);
@@ -171,6 +174,7 @@ export class State {
           break;
       }
     }
+    if (trimmed >= 0) this.#trimSettled(subscription.topic, trimmed);
   }
 
   /** Where nothing but settling keeps messages, they go as soon as the last subscription has settled them. */
@@ -299,6 +303,7 @@ export class State {
         return;
       case 'opened':
         this.epoch = entry.epoch;
+        this.changed = sequence;
         for (const topic of this.topics.values())
           if (sequence > topic.reflects) capLeases(topic, entry.leaseCapAt, sequence);
         return;

@@ -8,6 +8,8 @@ import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
 
 const MAX_LEASE_MS = 12 * 3_600_000;
+/** Of one entry. */
+const MAX_RANGES = 4096;
 
 /** Acks, releases, rejects and extensions of deliveries, by their lease tokens. */
 export class Settler {
@@ -33,15 +35,24 @@ export class Settler {
     }
     for (const settlement of settlements) {
       const subscription = this.find(namespace, settlement);
+      let together: LeaseRange[] = [];
+      const settleTogether = (): void => {
+        const [first] = together;
+        if (first !== undefined) this.#apply(subscription, settlement, first.partition, together, null);
+        together = [];
+      };
       for (const range of settlement.ranges) {
+        const last = together.at(-1);
+        if (last !== undefined && !mayFollow(last, range, together.length)) settleTogether();
         if (this.#holdsAll(subscription, range)) {
-          this.#apply(subscription, settlement, range.partition, [range], null);
+          together.push(range);
           continue;
         }
         const { held, gone } = this.#sort(subscription, range);
         if (held.length > 0) this.#apply(subscription, settlement, range.partition, null, held);
         for (const part of gone) lost.push({ topic: settlement.topic, subscription: settlement.subscription, ...part });
       }
+      settleTogether();
     }
     return { lost };
   }
@@ -168,6 +179,11 @@ export class Settler {
       }
     }
   }
+}
+
+/** Ranges that only go up are one entry. One that goes back could name a message again, which is then no longer held. */
+function mayFollow(last: LeaseRange, next: LeaseRange, count: number): boolean {
+  return next.partition === last.partition && next.offset >= last.offset + last.count && count < MAX_RANGES;
 }
 
 function check(settlement: Settlement): void {
