@@ -58,6 +58,13 @@ test('a directory that is being closed can be opened at once', async (t) => {
   }
 });
 
+test('a transaction right after the first open finds room, though the journal is still being made', async (t) => {
+  const dir = await directory(t);
+  await using rail = await open({ dir });
+  await rail.transaction((tx) => tx.send(jobs, { n: 1 }));
+  assert.equal((await rail.queue(jobs).stats()).depth, 1);
+});
+
 test('namespaces of one directory do not see each other', async (t) => {
   const dir = await directory(t);
   await using one = await open({ dir });

@@ -15,8 +15,9 @@ export class Admission {
 
   /** Whether the commit log takes `bytes` from a publisher now. */
   hasSpace(bytes: number): boolean {
-    const { freeBytes, capacityBytes } = this.#shard.journal.status();
-    return freeBytes - bytes - 4096 >= capacityBytes * this.#shard.limits.reservedShare;
+    const { usedBytes, freeBytes } = this.#shard.journal.status();
+    // A part of what is there by now: a new journal begins with one segment and makes the others in the background.
+    return freeBytes - bytes - 4096 >= (usedBytes + freeBytes) * this.#shard.limits.reservedShare;
   }
 
   noSpace(bytes: number): RailheadError | null {
