@@ -90,9 +90,12 @@ export class Backlog {
     return this.#leases.get(offset);
   }
 
-  /** Which consumer's turn it is for whom: the next run to deliver, at most `max`, all with the same attempt number. */
-  nextRun(max: number): Readonly<{ from: number; to: number }> | undefined {
-    const run = this.#lanes.firstRun(max);
+  /**
+   * The next run to deliver, at most `max`, all with the same attempt number. With `from`, the one after it that may go
+   * along with what comes before `from`. The object is overwritten by the next call.
+   */
+  nextRun(max: number, from?: number): Readonly<{ from: number; to: number }> | undefined {
+    const run = this.#lanes.firstRun(max, from);
     if (run === undefined || this.troubles.size === 0) return run;
     // A message that came back is delivered alone, since it has its own attempt number.
     if (this.troubles.has(run.from)) return { from: run.from, to: run.from + 1 };

@@ -8,8 +8,11 @@ export interface Lanes {
   /** Takes out whatever of [from, to) is in. */
   deleteRange(from: number, to: number): void;
   has(offset: number): boolean;
-  /** The next run to deliver, at most `max` long. Stays in. */
-  firstRun(max: number): Readonly<{ from: number; to: number }> | undefined;
+  /**
+   * The next run to deliver, at most `max` long. Stays in. With `from`, the one after it that may be delivered together
+   * with what comes before `from`.
+   */
+  firstRun(max: number, from?: number): Readonly<{ from: number; to: number }> | undefined;
   clear(): void;
 }
 
@@ -44,10 +47,10 @@ export class PriorityLanes implements Lanes {
     return this.#lanes.some((lane) => lane.has(offset));
   }
 
-  firstRun(max: number): Readonly<{ from: number; to: number }> | undefined {
+  firstRun(max: number, from = 0): Readonly<{ from: number; to: number }> | undefined {
     for (let i = this.#lanes.length - 1; i >= 0; i--) {
       const lane = this.#lanes[i];
-      if (lane !== undefined && lane.size > 0) return lane.firstRun(max);
+      if (lane !== undefined && lane.size > 0) return lane.firstRun(max, from);
     }
     return undefined;
   }
@@ -114,7 +117,9 @@ export class FairLanes implements Lanes {
     return this.#byKey.get(this.#keyOf(offset) ?? '')?.has(offset) ?? false;
   }
 
-  firstRun(): Readonly<{ from: number; to: number }> | undefined {
+  firstRun(_max: number, from = 0): Readonly<{ from: number; to: number }> | undefined {
+    // A turn is one message.
+    if (from > 0) return undefined;
     while (this.#size > 0) {
       const key = this.#turns[this.#turn];
       const lane = key === undefined ? undefined : this.#byKey.get(key);
