@@ -1,4 +1,5 @@
 import { SystemClock } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
 import { Rail } from './rail.ts';
@@ -11,8 +12,10 @@ export interface ConnectOptions
     RailOptions,
     Pick<
       RemoteOptions,
-      'token' | 'user' | 'password' | 'namespace' | 'clientName' | 'tls' | 'clock' | 'random' | 'onStateChange'
+      'token' | 'user' | 'password' | 'namespace' | 'clientName' | 'tls' | 'random' | 'onStateChange'
     > {
+  /** Time for leases, timeouts and delays of this client, for tests. Its connection always lives by the real time. */
+  clock?: Clock;
   /** For one attempt to connect and log in. Default 10 s. */
   connectTimeout?: Duration;
 }
@@ -26,16 +29,15 @@ export interface ConnectOptions
  * @example const rail = await connect('railhead://localhost:7070', { token: process.env.RAILHEAD_TOKEN })
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<Rail> {
-  const { definitions, sendTimeout, connectTimeout, clock = new SystemClock(), ...remote } = options;
+  const { definitions, sendTimeout, connectTimeout, clock, ...remote } = options;
   const session = await connectRemote({
     ...remote,
     url,
-    clock,
     ...(connectTimeout !== undefined && { connectTimeoutMs: durationMs(connectTimeout, 'connectTimeout') }),
   });
   return new Rail({
     session,
-    clock,
+    clock: clock ?? new SystemClock(),
     ...(remote.random !== undefined && { random: remote.random }),
     ...(definitions !== undefined && { definitions }),
     ...(sendTimeout !== undefined && { sendTimeout }),

@@ -9,6 +9,7 @@ import type { Broker } from '../engine/broker.ts';
 import { Rail } from '../sdk/rail.ts';
 import type { RailOptions } from '../sdk/rail.ts';
 import { connectRemote } from '../sdk/remote/remote-session.ts';
+import { keepAlive } from './alive.ts';
 import { TestClock } from './clock.ts';
 import { Declarations } from './declarations.ts';
 import { Faults, type CrashOptions } from './faults.ts';
@@ -118,7 +119,7 @@ export class TestBroker implements AsyncDisposable {
     this.#history = history;
     this.faults = new Faults(random, {
       dropConnections: () => this.#server?.cut(),
-      crashAndRecover: (how) => this.#crash(how),
+      crashAndRecover: (how) => keepAlive(this.#crash(how)),
     });
     this.rail = new Rail({
       session: () => this.#connectRail(options.namespace),
@@ -185,7 +186,11 @@ export class TestBroker implements AsyncDisposable {
    * @throws NOT_FOUND when there is no such queue.
    * @example assert.equal((await broker.inspect(emails)).ready.length, 1)
    */
-  async inspect<T = unknown>(queue: TestQueue<T>, namespace = 'default'): Promise<QueueContents<T>> {
+  inspect<T = unknown>(queue: TestQueue<T>, namespace = 'default'): Promise<QueueContents<T>> {
+    return keepAlive(this.#inspect(queue, namespace));
+  }
+
+  async #inspect<T>(queue: TestQueue<T>, namespace: string): Promise<QueueContents<T>> {
     const place = placeOf(queue);
     const life = await this.#life;
     await life.broker.settled();
@@ -270,7 +275,11 @@ export class TestBroker implements AsyncDisposable {
    * As new: deletes all topics, queues, routers and schedules, with what is in them, and the faults. Connections,
    * handles and workers stay and go on; what they had declared is declared again when they use it. The time stays.
    */
-  async reset(): Promise<void> {
+  reset(): Promise<void> {
+    return keepAlive(this.#reset());
+  }
+
+  async #reset(): Promise<void> {
     const life = await this.#life;
     this.faults.clear();
     for (const session of this.#sessions) session.suspend();
@@ -285,7 +294,7 @@ export class TestBroker implements AsyncDisposable {
 
   /** Closes `rail`, cuts off who is still connected, and ends. Idempotent. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= keepAlive(this.#close());
     return this.#closing;
   }
 
@@ -384,7 +393,11 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /** Looks whenever something has happened, until it is so or the time is over. */
-  async #until({ timeout: limit = WAIT }: WaitOptions, check: (life: Life) => Promise<boolean>): Promise<boolean> {
+  #until(options: WaitOptions, check: (life: Life) => Promise<boolean>): Promise<boolean> {
+    return keepAlive(this.#look(options, check));
+  }
+
+  async #look({ timeout: limit = WAIT }: WaitOptions, check: (life: Life) => Promise<boolean>): Promise<boolean> {
     const until = realTime.monotonic() + durationMs(limit, 'The timeout');
     for (;;) {
       const life = await this.#life;

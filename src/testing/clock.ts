@@ -3,6 +3,7 @@ import { RailheadError } from '../core/errors.ts';
 import { realTime } from '../core/real-time.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
+import { keepAlive } from './alive.ts';
 
 interface Timer {
   readonly at: number;
@@ -98,7 +99,7 @@ export class TestClock implements Clock {
   }
 
   #enqueue(target: () => number): Promise<void> {
-    const jump = this.#jumps.then(() => this.#jump(target()));
+    const jump = keepAlive(this.#jumps.then(() => this.#jump(target())));
     this.#jumps = jump.catch(() => undefined);
     return jump;
   }
