@@ -241,8 +241,8 @@ export class FakeSession implements Session {
     return { topicId: 0, runs };
   }
 
-  // The table loses the tie between an operation and its arguments, which `request` has checked.
-  // oxlint-disable-next-line typescript/no-explicit-any
+  // `request` has checked the arguments.
+  // oxlint-disable-next-line typescript/no-explicit-any -- the table loses the tie between an operation and its arguments
   readonly #operations: { [O in OperationName]?: (args: any) => any } = {
     declareTopic: ({ name, kind, policy, subscription, ifDifferent }: Operations['declareTopic']['args']) => {
       const created = !this.topics.has(name);
