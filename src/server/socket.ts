@@ -1,6 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 /**
  * The Unix socket by which processes that share a directory reach its owner. It lies in the directory, unless the path
@@ -36,10 +36,11 @@ export async function socketPathOf(directory: string): Promise<string> {
   return (await shortPath(directory)) ?? join(directory, SOCKET_NAME);
 }
 
+/** Made by an owner whose temporary directory may be another one than ours. */
 async function shortPath(directory: string): Promise<string | undefined> {
   try {
     const path = await readFile(join(directory, SHORT_FILE), 'utf8');
-    return path.endsWith(`/${SOCKET_NAME}`) && dirname(path).startsWith(join(tmpdir(), 'railhead-')) ? path : undefined;
+    return path.endsWith(`/${SOCKET_NAME}`) && basename(dirname(path)).startsWith('railhead-') ? path : undefined;
   } catch {
     return undefined;
   }

@@ -47,6 +47,8 @@ interface Way {
   rail: Rail;
   /** So much time passes. */
   later: (ms: number) => Promise<void>;
+  /** Before the directory is removed. */
+  end?: () => Promise<void>;
 }
 
 const ways = new Map<string, (t: TestContext) => Promise<Way>>([
@@ -63,8 +65,7 @@ const ways = new Map<string, (t: TestContext) => Promise<Way>>([
       const dir = await directory(t);
       const owner = await open({ dir });
       const rail = await open({ dir, own: false });
-      t.after(() => owner.close());
-      return { rail, later: pause };
+      return { rail, later: pause, end: () => owner.close() };
     },
   ],
   [
@@ -94,13 +95,14 @@ for (const [name, start] of ways) {
         await run(way);
       } finally {
         await way.rail.close();
+        await way.end?.();
       }
     });
   };
 
   walk('a schema checks what is sent, and its defaults reach the handler', async ({ rail }) => {
     const q = rail.queue(emails);
-    // @ts-expect-error -- the type of the schema is that of the queue
+    // @ts-expect-error the type of the schema is that of the queue
     await assert.rejects(q.send({ to: 7 }), { code: 'SCHEMA', outcome: 'not-stored' });
     await q.send({ to: 'user@example.com' });
     const [message] = await q.fetch({ max: 1, wait: '5s' });

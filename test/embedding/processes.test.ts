@@ -146,6 +146,7 @@ test(
     await using rail = await open({ dir });
     await rail.queue(jobs).send({ n: 2 });
     await eventually('it goes on', () => contained.done.includes(2));
+    await eventually('it is acked', async () => (await rail.queue(jobs).stats()).depth === 0);
     await contained.kill();
     await rail.queue(jobs).send({ n: 3 });
     assert.equal((await rail.queue(jobs).stats()).depth, 1);
