@@ -48,6 +48,43 @@ test('ids of topics are never given twice, however often the broker was closed i
   );
 });
 
+test('a delivery made after a checkpoint of the second life can be acked in the third', async () => {
+  const disk = new MemoryDisk();
+  const first = await open(disk);
+  await first.session.request('declareTopic', { name: 'q', kind: 'queue' });
+  await first.session.publish({ to: { topic: 'q' }, ...records('a') });
+  await first.broker.close();
+  const second = await open(disk);
+  await second.broker.checkpoint();
+  const run = await new Promise<DeliveryRun>((resolve, reject) => {
+    const sink = { deliver: ([only]: DeliveryRun[]) => only !== undefined && resolve(only), ended: () => {} };
+    second.session.consume({ topic: 'q', subscription: 'q', lease: 'timed' }, sink).then((c) => c.credit(1), reject);
+  });
+  await second.broker.settled();
+  const third = await open(disk.clone());
+  const { partition, offset, token } = run;
+  const ranges = [{ partition, offset, count: 1, token }];
+  const { lost } = await third.session.settle([{ topic: 'q', subscription: 'q', action: 'ack', ranges }]);
+  assert.deepEqual(lost, []);
+});
+
+test('a lease of a former life is not given back when a new consumer leaves', async () => {
+  const disk = new MemoryDisk();
+  const first = await open(disk);
+  await first.session.request('declareTopic', { name: 'q', kind: 'queue' });
+  await first.session.publish({ to: { topic: 'q' }, ...records('a') });
+  const sink = { deliver: () => {}, ended: () => {} };
+  const ref = { topic: 'q', subscription: 'q' };
+  (await first.session.consume({ ...ref, lease: 'timed' }, sink)).credit(1);
+  await first.broker.settled();
+  const second = await open(disk.clone());
+  const other = second.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  await other.consume({ ...ref, lease: 'session' }, sink);
+  await other.close('lost');
+  const { ready, leased } = await second.session.request('subscriptionStats', ref);
+  assert.deepEqual({ ready, leased }, { ready: 0, leased: 1 });
+});
+
 test('a transaction that is larger than a batch usually is lies in one batch all the same', async () => {
   const disk = new MemoryDisk();
   const { session } = await open(disk, 4096);

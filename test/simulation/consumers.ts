@@ -69,6 +69,11 @@ export class Consumers {
     if (all.length > 0) random.pick(all).credit(1 + random.below(8));
   }
 
+  /** Each lease may end at any time from now on, long before anybody is told. */
+  mayEnd(feed: Feed): void {
+    for (const held of this.#held) if (held.feed === feed) this.#ledger.mayDie(held.copy);
+  }
+
   /** The connection breaks. */
   lose(): void {
     this.#end('lost');
@@ -142,8 +147,7 @@ export class Consumers {
       this.#fail(`confirmed at ${copy.partition}/${copy.offset}: ${where}`);
     this.#order(feed, copy, run, offset, where);
     this.delivered++;
-    copy.deliveries++;
-    copy.attempt = run.attempt;
+    this.#ledger.delivered(copy, run.attempt);
     this.#held = this.#held.filter((held) => held.copy !== copy);
     this.#held.push({ feed, copy, partition: run.partition, offset, token: run.token, deadline: run.deadline, owner });
   }

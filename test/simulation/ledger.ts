@@ -72,6 +72,13 @@ export class Ledger {
   #groups = 0;
   #texts = 0;
 
+  /** It was delivered. */
+  delivered(copy: Copy, attempt: number): void {
+    copy.deliveries++;
+    copy.attempt = attempt;
+    if ((this.#redrives.get(copy.subscription) ?? 0) > 0) this.#mayReturn(copy);
+  }
+
   /** It may go to the dead-letter queue now; while a redrive is under way, also come back at once. */
   mayDie(copy: Copy): void {
     copy.mayBeDead = true;
@@ -81,7 +88,8 @@ export class Ledger {
   /** Until the returned function is called, whatever is dead may come back: as a new message, with a new place. */
   redrive(subscription: string): () => void {
     this.#redrives.set(subscription, (this.#redrives.get(subscription) ?? 0) + 1);
-    for (const copy of this.of(subscription)) if (copy.mayBeDead) this.#mayReturn(copy);
+    // A lease may end with nobody there to be told, so that whatever was delivered may be dead.
+    for (const copy of this.of(subscription)) if (copy.mayBeDead || copy.deliveries > 0) this.#mayReturn(copy);
     return () => void this.#redrives.set(subscription, (this.#redrives.get(subscription) ?? 0) - 1);
   }
 

@@ -12,6 +12,8 @@ interface Draft {
   readonly text: string;
   readonly envelope: Omit<Envelope, 'body'>;
   readonly copies: readonly Copy[];
+  /** How often it was sent without an answer that says for certain that it was not stored. */
+  readonly tries: { open: number };
 }
 
 /** A batch that a producer has numbered and sends again until it is confirmed. */
@@ -214,11 +216,12 @@ export class Workload {
           level: plan.policy.durability === 'write' ? 'write' : 'fsync',
         }),
       );
-    return { plan, text, envelope, copies };
+    return { plan, text, envelope, copies, tries: { open: 0 } };
   }
 
   #send(request: PublishRequest, drafts: readonly Draft[], plan: TopicPlan): Promise<void> {
     this.#evicts(plan);
+    for (const { tries } of drafts) tries.open++;
     return this.#session.publish(request).then(
       (receipt) => {
         this.#evicts(plan);
@@ -245,11 +248,11 @@ export class Workload {
       Array.from({ length: count }, (_, i) => ({ partition, offset: offset + i })),
     );
     let next = 0;
-    drafts.forEach(({ copies, text }, index) => {
+    drafts.forEach(({ copies, text, tries }, index) => {
       const place = refused.has(index) ? undefined : places[next++];
       for (const copy of copies) {
         if (place === undefined) {
-          if (copy.sent !== 'sure') copy.sent = 'never';
+          if (copy.sent !== 'sure' && tries.open <= 1) copy.sent = 'never';
           continue;
         }
         const moved = copy.offset !== undefined && (copy.offset !== place.offset || copy.partition !== place.partition);
@@ -279,7 +282,10 @@ export class Workload {
     );
     const certain = RailheadError.is(error) && !['STORAGE_FAILED', 'CLOSED'].includes(error.code);
     if (!certain || this.#world.failure !== undefined) return;
-    for (const { copies } of drafts) for (const copy of copies) if (copy.sent === 'trying') copy.sent = 'never';
+    for (const { copies, tries } of drafts) {
+      if (--tries.open > 0) continue;
+      for (const copy of copies) if (copy.sent === 'trying') copy.sent = 'never';
+    }
   }
 
   // ---- Settle -----------------------------------------------------------------------------------------------------
@@ -439,6 +445,7 @@ export class Workload {
 
   #redrive(feed: Feed): void {
     if (feed.topic === 'events') return;
+    this.consumers.mayEnd(feed);
     const done = this.#ledger.redrive(feed.subscription);
     const plan = this.#ready.find(({ name }) => name === feed.topic);
     if (plan !== undefined) this.#evicts(plan);

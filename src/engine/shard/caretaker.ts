@@ -96,6 +96,7 @@ export class Caretaker {
   #trim(topic: Topic, partition: number, start: number): void {
     if (start <= topic.partition(partition).start) return;
     this.#shard.record({ type: 'trim', topicId: topic.id, partition, start });
+    for (const subscription of topic.subscriptions.values()) this.#feeds.recount(subscription);
     this.#feeds.touchTopic(topic, false);
   }
 

@@ -264,6 +264,7 @@ export class Definitions {
     const { topic } = subscription;
     const start = this.startOffsets(topic, ref.to);
     this.#shard.record({ type: 'seek', topicId: topic.id, subscriptionId: subscription.id, start });
+    this.#feeds.recount(subscription);
     this.#feeds.touch(subscription);
     return subscription;
   }

@@ -5,6 +5,7 @@ import type { Subscription, Topic } from '../machine/topic.ts';
 import { RateLimiter } from '../structures/rate-limiter.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
 import { ConsumerState, type Feed, type Feeds } from './feeds.ts';
+import type { Outgoing } from './outbox.ts';
 import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
 import { Timekeeper } from './timekeeper.ts';
@@ -18,8 +19,10 @@ interface Planned {
   ranges: (OffsetRange & { attempt: number })[];
 }
 
-/** What a lease takes in the journal. */
-const LEASE_BYTES = 128;
+/** Of one lease: where every second message is settled, a run is a single message. */
+const MAX_RUNS = 64;
+/** What a lease takes in the journal at most. */
+const LEASE_BYTES = 128 + MAX_RUNS * 24;
 /** At most so many messages are chosen for one consumer before the next one gets its turn. */
 const MAX_SHARE = 1000;
 
@@ -35,10 +38,12 @@ export class Dispatcher {
   readonly #returns: Returns;
   readonly #timekeeper: Timekeeper;
   #planned: Planned[] = [];
-  #nextConsumer = 1;
+  #nextConsumer: number;
 
   constructor(shard: Shard, bodies: Bodies, feeds: Feeds, returns: Returns) {
     this.#shard = shard;
+    // Leases outlive a restart and name their consumer: no consumer of this epoch may be taken for one of another.
+    this.#nextConsumer = (shard.state.epoch % 4096) * 2 ** 20 + 1;
     this.#bodies = bodies;
     this.#feeds = feeds;
     this.#returns = returns;
@@ -159,7 +164,6 @@ export class Dispatcher {
 
   #handOut(feed: Feed, now: number): void {
     const { subscription } = feed;
-    const { policy } = subscription;
     for (let rounds = 0; rounds < 10_000; rounds++) {
       if (!this.#shard.hasRoom(LEASE_BYTES)) return this.#waitForRoom(subscription);
       const backlog = this.#nextBacklog(feed);
@@ -167,16 +171,9 @@ export class Dispatcher {
       const suspect = backlog.suspects.first();
       const consumer = suspect === undefined ? this.#pick(feed) : this.#pickIdle(feed);
       if (consumer === undefined) return;
-      let max = Math.min(consumer.credit, this.#share(feed, backlog), this.#byBytes(consumer, feed.partition));
-      if (policy.maxInFlight !== null) {
-        max = Math.min(max, policy.maxInFlight - this.#leased(subscription));
-        if (max <= 0) return;
-      }
-      if (policy.consumeRate !== null) {
-        feed.limiter ??= new RateLimiter(policy.consumeRate);
-        while (max > 1 && feed.limiter.waitMs(max, now) > 0) max = Math.floor(max / 2);
-        if (feed.limiter.waitMs(max, now) > 0) return;
-      }
+      const share = Math.min(consumer.credit, this.#share(feed, backlog), this.#byBytes(consumer, feed.partition));
+      const max = this.#allowed(feed, share, now);
+      if (max === 0) return;
       const ranges = this.#choose(backlog, feed.partition, suspect, max);
       if (ranges.length === 0) return;
       feed.limiter?.tryTake(countOf(ranges), now);
@@ -185,6 +182,17 @@ export class Dispatcher {
     }
     // A very long list of consumers and messages: the rest in the next turn, so that others get theirs.
     this.#feeds.touch(subscription);
+  }
+
+  /** How many of `max` the limits of the subscription let through now. */
+  #allowed(feed: Feed, max: number, now: number): number {
+    const { maxInFlight, consumeRate } = feed.subscription.policy;
+    let allowed = maxInFlight === null ? max : Math.min(max, maxInFlight - this.#leased(feed.subscription));
+    if (allowed <= 0) return 0;
+    if (consumeRate === null) return allowed;
+    feed.limiter ??= new RateLimiter(consumeRate);
+    while (allowed > 1 && feed.limiter.waitMs(allowed, now) > 0) allowed = Math.floor(allowed / 2);
+    return feed.limiter.waitMs(allowed, now) > 0 ? 0 : allowed;
   }
 
   #waitForRoom(subscription: Subscription): void {
@@ -266,8 +274,11 @@ export class Dispatcher {
     if (backlog === undefined) return;
     const now = this.#shard.clock.now();
     for (const consumer of consumers) {
-      const ranges = this.#choose(backlog, feed.partition, undefined, Math.min(consumer.credit, MAX_SHARE));
-      if (ranges.length > 0) this.#lease(feed, consumer, ranges, now);
+      const max = this.#allowed(feed, Math.min(consumer.credit, MAX_SHARE), now);
+      const ranges = max === 0 ? [] : this.#choose(backlog, feed.partition, undefined, max);
+      if (ranges.length === 0) return;
+      feed.limiter?.tryTake(countOf(ranges), now);
+      this.#lease(feed, consumer, ranges, now);
     }
   }
 
@@ -294,9 +305,16 @@ export class Dispatcher {
     max: number,
   ): (OffsetRange & { attempt: number })[] {
     if (suspect !== undefined) return [{ partition, offset: suspect, count: 1, attempt: backlog.attemptOf(suspect) }];
-    const run = backlog.nextRun(max);
-    if (run === undefined) return [];
-    return [{ partition, offset: run.from, count: run.to - run.from, attempt: backlog.attemptOf(run.from) }];
+    const ranges: (OffsetRange & { attempt: number })[] = [];
+    let left = max;
+    let run = backlog.nextRun(left);
+    while (run !== undefined) {
+      const count = run.to - run.from;
+      ranges.push({ partition, offset: run.from, count, attempt: backlog.attemptOf(run.from) });
+      left -= count;
+      run = left > 0 && ranges.length < MAX_RUNS ? backlog.nextRun(left, run.to) : undefined;
+    }
+    return ranges;
   }
 
   #lease(feed: Feed, consumer: ConsumerState, ranges: (OffsetRange & { attempt: number })[], now: number): void {
@@ -308,38 +326,23 @@ export class Dispatcher {
     feed.counters.delivered += count;
     feed.lastUsed = now;
     for (const range of ranges) if (range.attempt > 1) feed.counters.redelivered += range.count;
-    let deadline = 0;
-    let sequence: number;
-    if (consumer.request.autoAck === true) {
-      feed.counters.acked += count;
-      sequence = this.#shard.record({
-        type: 'settle',
-        ...ids,
-        how: 'ack',
-        counted: COUNTED.none,
-        at: now,
-        due: 0,
-        ranges,
-      });
-    } else {
-      deadline = now + (consumer.request.leaseMs ?? subscription.policy.leaseMs);
-      feed.leaseBound = Math.min(feed.leaseBound, deadline);
-      consumer.inFlight += count;
-      sequence = this.#shard.record({
-        type: 'lease',
-        ...ids,
-        kind: LEASE_KIND[consumer.request.lease],
-        consumer: consumer.id,
-        deadline,
-        ranges,
-      });
-    }
+    const deadline = now + (consumer.request.leaseMs ?? subscription.policy.leaseMs);
+    feed.leaseBound = Math.min(feed.leaseBound, deadline);
+    consumer.inFlight += count;
+    const sequence = this.#shard.record({
+      type: 'lease',
+      ...ids,
+      kind: LEASE_KIND[consumer.request.lease],
+      consumer: consumer.id,
+      deadline,
+      ranges,
+    });
     this.#planned.push({ consumer, topic, token: this.#shard.state.tokenOf(sequence), deadline, sequence, ranges });
   }
 
   #send({ consumer, topic, token, deadline, sequence, ranges }: Planned): void {
-    const outgoing = consumer.outbox.push(token, ranges);
-    let needed = sequence;
+    const outgoing = consumer.outbox.push(token, ranges, consumer.request.autoAck === true ? Infinity : deadline);
+    const autoAck = consumer.request.autoAck === true;
     const loads = ranges.map((range) =>
       this.#bodies.load(topic, range.partition, range.offset, range.offset + range.count),
     );
@@ -347,34 +350,77 @@ export class Dispatcher {
       const runs: DeliveryRun[] = [];
       loaded.forEach((bodies, i) => {
         for (const body of bodies)
-          runs.push(deliveryRun(topic, ranges[i]?.partition ?? 0, token, ranges[i]?.attempt ?? 1, deadline, body));
+          runs.push(
+            deliveryRun(topic, ranges[i]?.partition ?? 0, token, ranges[i]?.attempt ?? 1, autoAck ? 0 : deadline, body),
+          );
       });
+      // Settled only now that it can be delivered: what is settled may be gone before it is read.
+      if (autoAck && !this.#ackAll(consumer, token, ranges)) runs.length = 0;
+      if (autoAck) this.#openAt(consumer, outgoing, this.#shard.sequence);
       outgoing.runs = runs;
-      consumer.outbox.drain();
+      this.#drain(consumer);
     };
     // A first delivery of what is safe already need not wait for its lease: if that is lost, it is delivered once more.
-    if (
-      ranges.every((range) => range.attempt === 1 && this.#isSynced(topic, range)) &&
-      consumer.request.autoAck !== true
-    )
-      needed = 0;
-    needed = Math.max(needed, consumer.outbox.empty ? 0 : consumer.heldUntil);
-    consumer.heldUntil = needed;
-    const level = topic.policy.durability;
-    this.#shard.gate.holdApart(
-      needed,
-      level,
-      () => {
-        outgoing.open = true;
-        consumer.outbox.drain();
-      },
-      () => {},
-    );
+    // Where order is promised, what it follows must be settled for good, else a crash would bring that back after it.
+    const { order, singleActive } = consumer.subscription.policy;
+    const ordered = order === 'key' || order === 'strict' || singleActive || consumer.request.exclusive === true;
+    const free = !ordered && ranges.every((range) => range.attempt === 1 && this.#isSynced(topic, range));
+    if (!autoAck) this.#openAt(consumer, outgoing, free ? 0 : sequence);
     const inMemory = loads.flatMap((load) => (load instanceof Promise ? [] : [load]));
     if (inMemory.length === loads.length) finish(inMemory);
     else {
       Promise.all(loads.map((load) => Promise.resolve(load))).then(finish, (error: unknown) => this.#shard.fail(error));
     }
+  }
+
+  /** What came too late to be delivered does not take credit. */
+  #drain(consumer: ConsumerState): void {
+    const late = consumer.outbox.drain(this.#shard.clock.now());
+    if (late > 0) this.addCredit(consumer, late);
+  }
+
+  /** Lets a delivery leave once `sequence` is durable, and not before those that came before it. */
+  #openAt(consumer: ConsumerState, outgoing: Outgoing, sequence: number): void {
+    const needed = Math.max(sequence, consumer.outbox.empty ? 0 : consumer.heldUntil);
+    consumer.heldUntil = needed;
+    this.#shard.gate.holdApart(
+      needed,
+      consumer.subscription.topic.policy.durability,
+      () => {
+        outgoing.open = true;
+        this.#drain(consumer);
+      },
+      () => {},
+    );
+  }
+
+  /** Settles a delivery to a consumer that acks by receiving. False when it does not hold the messages any more. */
+  #ackAll(consumer: ConsumerState, token: number, ranges: readonly OffsetRange[]): boolean {
+    const { subscription } = consumer;
+    if (consumer.closed || this.#shard.stopped()) return false;
+    for (const { partition, offset, count } of ranges) {
+      const backlog = subscription.backlogs[partition];
+      for (let at = offset; at < offset + count; at++) if (backlog?.leaseOf(at)?.token !== token) return false;
+    }
+    for (const { partition, offset, count } of ranges)
+      this.#returns.noteSettled(
+        subscription,
+        partition,
+        Array.from({ length: count }, (_, i) => offset + i),
+      );
+    this.#feeds.countersOf(subscription).acked += countOf(ranges);
+    this.#shard.record({
+      type: 'settle',
+      topicId: subscription.topic.id,
+      subscriptionId: subscription.id,
+      how: 'ack',
+      counted: COUNTED.none,
+      at: this.#shard.clock.now(),
+      due: 0,
+      ranges: ranges.map(({ partition, offset, count }) => ({ partition, offset, count })),
+    });
+    this.#feeds.touch(subscription);
+    return true;
   }
 
   #isSynced(topic: Topic, range: OffsetRange): boolean {

@@ -110,6 +110,19 @@ export class Feeds {
     }
   }
 
+  /** After leases went without being settled (a seek, retention): what its consumers hold is counted anew. */
+  recount(subscription: Subscription): void {
+    const consumers = this.consumersOf(subscription);
+    for (const consumer of consumers) consumer.inFlight = 0;
+    for (const backlog of subscription.backlogs) {
+      for (const [, lease] of backlog.leases()) {
+        const consumer = this.#consumers.get(lease.consumer);
+        if (consumer?.subscription === subscription) consumer.inFlight++;
+      }
+    }
+    for (const consumer of consumers) if (consumer.inFlight === 0) consumer.isolated = false;
+  }
+
   consumersOf(subscription: Subscription): readonly ConsumerState[] {
     return this.#feeds.get(subscription.id)?.consumers ?? [];
   }

@@ -5,6 +5,8 @@ import type { OffsetRange } from '../entries.ts';
 export interface Outgoing {
   readonly token: number;
   readonly ranges: readonly OffsetRange[];
+  /** It leaves before this or not at all: the messages are somebody else's then. */
+  readonly deadline: number;
   runs: DeliveryRun[] | null;
   open: boolean;
 }
@@ -23,14 +25,15 @@ export class Outbox {
     return this.#waiting.length === 0;
   }
 
-  push(token: number, ranges: readonly OffsetRange[]): Outgoing {
-    const outgoing: Outgoing = { token, ranges, runs: null, open: false };
+  push(token: number, ranges: readonly OffsetRange[], deadline: number): Outgoing {
+    const outgoing: Outgoing = { token, ranges, deadline, runs: null, open: false };
     this.#waiting.push(outgoing);
     return outgoing;
   }
 
-  drain(): void {
-    if (this.#draining) return;
+  /** Sends what may leave. Returns how many messages did not, because their lease ended while they waited. */
+  drain(now: number): number {
+    if (this.#draining) return 0;
     this.#draining = true;
     let ready = 0;
     while (ready < this.#waiting.length) {
@@ -40,9 +43,16 @@ export class Outbox {
     }
     const leaving = this.#waiting.splice(0, ready);
     this.#draining = false;
+    let late = 0;
+    for (const outgoing of leaving) {
+      if (outgoing.deadline > now) continue;
+      outgoing.runs = null;
+      for (const range of outgoing.ranges) late += range.count;
+    }
     const [only] = leaving;
     const runs = leaving.length === 1 && only?.runs ? only.runs : leaving.flatMap((outgoing) => outgoing.runs ?? []);
     if (runs.length > 0) this.#sink.deliver(runs);
+    return late;
   }
 
   /** Empties it and returns what will never leave. */

@@ -1,4 +1,6 @@
 import type { LeaseRange } from '../../core/session.ts';
+import { LEASE_KIND } from '../entries.ts';
+import type { Lease } from '../machine/backlog.ts';
 import type { Feed, Feeds } from './feeds.ts';
 import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
@@ -42,11 +44,12 @@ export class Timekeeper {
     let leases = 0;
     feed.subscription.backlogs.forEach((backlog, partition) => {
       const over: number[] = [];
+      const orphaned: number[] = [];
       for (const [offset, lease] of backlog.leases()) {
         leases++;
         if (lease.deadline > now) bound = Math.min(bound, lease.deadline);
         else {
-          over.push(offset);
+          (this.#isOrphaned(lease) ? orphaned : over).push(offset);
           this.#tellLost(lease.consumer, { partition, offset, count: 1, token: lease.token });
         }
       }
@@ -58,8 +61,22 @@ export class Timekeeper {
           'attempt',
           'its lease ended before it was settled',
         );
+      if (orphaned.length > 0)
+        this.#returns.settleAs(
+          feed.subscription,
+          partition,
+          orphaned.sort((a, b) => a - b),
+          'crash',
+          'the broker ended with this message in flight, and its consumer did not come back',
+        );
     });
     feed.leaseBound = leases > MANY_LEASES ? Math.max(bound, now + LEASE_CHECK_MS) : bound;
+  }
+
+  /** Of a session that ended with a former life of the broker: one of what it held may be why both are gone. */
+  #isOrphaned({ kind, token }: Lease): boolean {
+    const { state } = this.#shard;
+    return kind === LEASE_KIND.session && token % 256 !== state.tokenOf(0);
   }
 
   #tellLost(consumerId: number, lease: LeaseRange): void {

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LOCAL_PRINCIPAL } from '../core/auth.ts';
+import { ManualClock } from '../core/clock.ts';
+import type { SubscriptionPolicy } from '../core/policy.ts';
+import { SeededRandom } from '../core/random.ts';
+import { asBuffer, FORMAT_NATIVE, RecordBatchWriter, readRecord, recordEnd } from '../core/records.ts';
+import type { Consumer, ConsumeRequest } from '../core/session.ts';
+import { FileBlobs } from '../storage/blobs.ts';
+import { FileJournal } from '../storage/journal/file-journal.ts';
+import { MemoryDisk } from '../storage/memory/memory-disk.ts';
+import { Broker } from './broker.ts';
+import type { ShardSession } from './session.ts';
+
+const REF = { topic: 'q', subscription: 'q' };
+
+class Bench {
+  readonly clock = new ManualClock();
+  disk = new MemoryDisk();
+  #broker: Broker | undefined;
+
+  static async open(policy: Partial<SubscriptionPolicy>, texts: readonly string[]): Promise<Bench> {
+    const bench = new Bench();
+    await bench.start();
+    await bench.connect().request('declareTopic', { name: 'q', kind: 'queue', subscription: policy });
+    const writer = new RecordBatchWriter();
+    for (const text of texts) writer.append({}, text);
+    const { bytes, count } = writer.take();
+    await bench.connect().publish({ to: { topic: 'q' }, format: FORMAT_NATIVE, records: bytes, count });
+    return bench;
+  }
+
+  async start(): Promise<void> {
+    this.#broker = await Broker.open({
+      journal: new FileJournal(this.disk),
+      blobs: await FileBlobs.open(this.disk),
+      clock: this.clock,
+      random: new SeededRandom(1),
+    });
+  }
+
+  get broker(): Broker {
+    assert.ok(this.#broker !== undefined);
+    return this.#broker;
+  }
+
+  connect(): ShardSession {
+    return this.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  }
+
+  async consume(
+    credit: number,
+    more: Partial<ConsumeRequest> = {},
+  ): Promise<{ session: ShardSession; texts: string[]; consumer: Consumer }> {
+    const session = this.connect();
+    const texts: string[] = [];
+    const consumer = await session.consume(
+      { ...REF, lease: 'session', ...more },
+      {
+        deliver: (runs) => {
+          for (const run of runs) {
+            const bytes = asBuffer(run.records);
+            for (let i = 0, at = 0; i < run.count; i++, at = recordEnd(bytes, at))
+              texts.push(asBuffer(readRecord(bytes, at).body).toString());
+          }
+        },
+        ended: () => {},
+      },
+    );
+    consumer.credit(credit);
+    await this.broker.settled();
+    return { session, texts, consumer };
+  }
+
+  async advance(ms: number): Promise<void> {
+    this.clock.advance(ms);
+    await this.broker.settled();
+  }
+}
+
+test('what was in flight when the broker was killed comes back one at a time, counted as a crash', async () => {
+  const bench = await Bench.open({ maxAttempts: 1 }, ['a', 'b', 'c']);
+  assert.deepEqual((await bench.consume(3)).texts, ['a', 'b', 'c']);
+  bench.disk = bench.disk.clone();
+  await bench.start();
+  const { texts } = await bench.consume(10);
+  await bench.advance(10_000);
+  assert.deepEqual(texts, ['a']);
+});
+
+test('a consumer that acks by receiving goes on after a suspect', async () => {
+  const bench = await Bench.open({}, ['a', 'b', 'c']);
+  await (await bench.consume(1)).session.close('lost');
+  assert.deepEqual((await bench.consume(10, { autoAck: true })).texts, ['a', 'b', 'c']);
+});
+
+test('a seek frees a consumer that was kept for one suspect', async () => {
+  const bench = await Bench.open({}, ['a', 'b']);
+  await (await bench.consume(1)).session.close('lost');
+  const { session, texts } = await bench.consume(10);
+  assert.deepEqual(texts, ['a']);
+  await session.request('seek', { ...REF, to: 'start' });
+  await bench.broker.settled();
+  assert.deepEqual(texts, ['a', 'a', 'b']);
+});
+
+test('around a suspect no more are handed out than may be in flight', async () => {
+  const bench = await Bench.open({ maxInFlight: 2 }, ['a', 'b', 'c', 'd', 'e', 'f']);
+  const lost = await bench.consume(1);
+  const one = await bench.consume(1);
+  const two = await bench.consume(0);
+  await lost.session.close('lost');
+  two.consumer.credit(10);
+  one.consumer.credit(10);
+  await bench.broker.settled();
+  const { leased } = await one.session.request('subscriptionStats', REF);
+  assert.ok(leased <= 2, `${leased} in flight`);
+});
+
+test('with order by key the next of a key leaves only when the ack of the one before is safe', async () => {
+  const bench = await Bench.open({ order: 'strict' }, ['a', 'b']);
+  const { session, texts } = await bench.consume(10);
+  assert.deepEqual(texts, ['a']);
+  const syncing: (() => void)[] = [];
+  bench.disk.onSync = () => new Promise((resolve) => syncing.push(resolve));
+  const [lease] = [
+    ...(bench.broker.state.topicNamed('default', 'q')?.subscriptionNamed('q')?.backlogs[0]?.leases() ?? []),
+  ];
+  const ranges = [{ partition: 0, offset: 0, count: 1, token: lease?.[1].token ?? 0 }];
+  const acked = session.settle([{ ...REF, action: 'ack', ranges }]);
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(texts, ['a'], 'the ack is not on the disk yet');
+  bench.disk.onSync = undefined;
+  for (const sync of syncing) sync();
+  await acked;
+  await bench.broker.settled();
+  assert.deepEqual(texts, ['a', 'b']);
+});
+
+test('a delivery whose lease ended while it waited for the disk does not leave any more', async () => {
+  const bench = await Bench.open({ leaseMs: 1000, backoff: { type: 'none', minMs: 0, maxMs: 0, jitter: false } }, [
+    'a',
+  ]);
+  const syncing: (() => void)[] = [];
+  await (await bench.consume(1)).session.close('lost');
+  const got: number[] = [];
+  const sink = {
+    deliver: (runs: readonly { attempt: number }[]) => void got.push(...runs.map(({ attempt }) => attempt)),
+    ended: () => {},
+  };
+  const consumer = await bench.connect().consume({ ...REF, lease: 'session' }, sink);
+  // The second attempt waits for its lease to be on the disk, longer than the lease lasts.
+  bench.disk.onSync = () => new Promise((resolve) => syncing.push(resolve));
+  consumer.credit(1);
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([got, syncing.length], [[], 1]);
+  bench.clock.advance(1000);
+  bench.disk.onSync = undefined;
+  for (const sync of syncing) sync();
+  await bench.broker.settled();
+  assert.deepEqual(got, [3]);
+});
