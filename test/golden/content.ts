@@ -1,0 +1,281 @@
+import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
+import { ManualClock } from '../../src/core/clock.ts';
+import { SeededRandom } from '../../src/core/random.ts';
+import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
+import type { DeliveryRun } from '../../src/core/session.ts';
+import { Broker } from '../../src/engine/broker.ts';
+import type { Journal } from '../../src/engine/ports.ts';
+import type { Limits } from '../../src/engine/limits.ts';
+import type { ShardSession } from '../../src/engine/session.ts';
+import type { Disk } from '../../src/storage/disk.ts';
+import { FileBlobs } from '../../src/storage/blobs.ts';
+import { FileJournal } from '../../src/storage/journal/file-journal.ts';
+
+/** How the golden directories were made. Changing it changes what `make.ts` writes, not what is committed. */
+const JOURNAL = { segmentBytes: 32 << 10, segments: 4, maxBatchBytes: 20 << 10 };
+const LIMITS: Partial<Limits> = { checkpointBytes: 16 << 10, coldBlockBytes: 2 << 10, recentBytes: 4 << 10 };
+const START = Date.UTC(2026, 10, 21);
+/** When the content is read: nothing is due by then but what the checks expect. */
+const READ_AT = START + 12_000;
+
+export function openGolden(
+  disk: Disk,
+  clock: ManualClock,
+  wrap: (journal: Journal) => Journal = (journal) => journal,
+): Promise<Broker> {
+  const random = new SeededRandom(1);
+  return FileBlobs.open(disk).then((blobs) =>
+    Broker.open({
+      journal: wrap(new FileJournal(disk, { ...JOURNAL, random })),
+      blobs,
+      clock,
+      random,
+      limits: LIMITS,
+    }),
+  );
+}
+
+export function connect(broker: Broker): ShardSession {
+  return broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+}
+
+type Text = { text: string } & Omit<Envelope, 'body'>;
+
+function records(...messages: readonly Text[]): { format: number; records: Uint8Array; count: number } {
+  const writer = new RecordBatchWriter();
+  for (const { text, ...envelope } of messages) writer.append(envelope, text);
+  const { bytes, count } = writer.take();
+  return { format: FORMAT_NATIVE, records: bytes, count };
+}
+
+/** Everything that follows from what was asked has happened: a disk in memory needs turns, not time. */
+async function quiet(broker: Broker): Promise<void> {
+  for (let turn = 0; turn < 100; turn++) {
+    await broker.settled();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** A life in which every kind of entry is written, in the end a kill: some of it in a checkpoint, some after it. */
+export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journal): Promise<void> {
+  const clock = new ManualClock(START);
+  const broker = await openGolden(disk, clock, wrap);
+  const session = connect(broker);
+  const send = (topic: string, ...messages: Text[]): Promise<unknown> =>
+    session.publish({ to: { topic }, ...records(...messages) });
+  const take = async (
+    topic: string,
+    subscription: string,
+    credit: number,
+    lease: 'session' | 'timed',
+  ): Promise<DeliveryRun[]> => {
+    const got: DeliveryRun[] = [];
+    const consumer = await session.consume(
+      { topic, subscription, lease, leaseMs: 3_600_000 },
+      { deliver: (runs) => void got.push(...runs), ended: () => {} },
+    );
+    consumer.credit(credit);
+    await quiet(broker);
+    await consumer.close();
+    return got;
+  };
+
+  // Definitions, also changed and deleted ones.
+  const backoff = { type: 'fixed', minMs: 60_000, maxMs: 60_000, jitter: false } as const;
+  await session.request('declareTopic', { name: 'queue', kind: 'queue', subscription: { maxAttempts: 3, backoff } });
+  await session.request('declareTopic', { name: 'ranked', kind: 'queue', subscription: { priorities: 10 } });
+  await session.request('declareTopic', { name: 'keyed', kind: 'queue', subscription: { order: 'key' } });
+  await session.request('declareTopic', { name: 'big', kind: 'queue' });
+  await session.request('declareTopic', { name: 'gone', kind: 'queue' });
+  await session.request('declareTopic', {
+    name: 'topic',
+    kind: 'topic',
+    policy: { partitions: 2, dedupeWindowMs: 3_600_000 },
+  });
+  await session.request('declareSubscription', { topic: 'topic', subscription: 'all' });
+  await session.request('declareSubscription', {
+    topic: 'topic',
+    subscription: 'red',
+    policy: { filter: { color: ['red'] } },
+  });
+  await session.request('declareSubscription', { topic: 'topic', subscription: 'gone' });
+  await session.request('declareTopic', {
+    name: 'topic',
+    kind: 'topic',
+    policy: { maxMessages: 100_000 },
+    ifDifferent: 'update',
+  });
+  await session.request('declareSubscription', {
+    topic: 'topic',
+    subscription: 'all',
+    policy: { maxAttempts: 7 },
+    ifDifferent: 'update',
+  });
+  await session.request('deleteSubscription', { topic: 'topic', subscription: 'gone' });
+  await session.request('declareRouter', { name: 'router', type: 'topic' });
+  await session.request('declareRouter', { name: 'gone', type: 'fanout' });
+  const binding = { match: null, filter: null };
+  await session.request('bind', { router: 'router', binding: { ...binding, key: 'a.#', to: { topic: 'queue' } } });
+  await session.request('bind', { router: 'router', binding: { ...binding, key: 'a.*', to: { topic: 'ranked' } } });
+  await session.request('bind', { router: 'router', binding: { ...binding, key: 'b', to: { topic: 'queue' } } });
+  await session.request('unbind', { router: 'router', binding: { ...binding, key: 'b', to: { topic: 'queue' } } });
+  await session.request('deleteRouter', { name: 'gone' });
+  const tick = {
+    cron: '0 3 * * *',
+    timezone: 'Europe/Berlin',
+    topic: 'queue',
+    record: records({ text: 'tick' }).records,
+  };
+  await session.request('putSchedule', { name: 'nightly', ...tick });
+  await session.request('putSchedule', { name: 'gone', ...tick });
+  await session.request('deleteSchedule', { name: 'gone' });
+
+  // Much, so that segments roll, a checkpoint is written and the oldest moves to a cold segment.
+  for (let i = 0; i < 24; i++)
+    await send('big', ...Array.from({ length: 6 }, (_, j) => ({ text: `big ${i * 6 + j} ${'.'.repeat(500)}` })));
+  await broker.settled();
+  await broker.checkpoint();
+
+  // Of the cold segments little is left, so that they are rewritten; then there is more again.
+  for (const { partition, offset, count, token } of await take('big', 'big', 100, 'timed')) {
+    const ranges = Array.from({ length: count }, (_, i) => ({ partition, offset: offset + i, count: 1, token }));
+    const done = ranges.filter((range) => range.offset % 48 !== 2);
+    await session.settle([{ topic: 'big', subscription: 'big', action: 'ack', ranges: done }]);
+  }
+  for (let i = 24; i < 32; i++)
+    await send('big', ...Array.from({ length: 6 }, (_, j) => ({ text: `big ${i * 6 + j} ${'.'.repeat(500)}` })));
+  await quiet(broker);
+
+  // Retention by age.
+  await session.request('declareTopic', {
+    name: 'kept',
+    kind: 'topic',
+    policy: { retain: { untilSettled: false, ageMs: 10_000, bytes: null, compact: false } },
+  });
+  await send('kept', { text: 'old' });
+  await broker.settled();
+  clock.advance(11_000);
+  await broker.settled();
+  await send('kept', { text: 'new' });
+
+  // Messages with everything that one can have, and every way to settle one.
+  await send(
+    'queue',
+    { text: 'acked' },
+    { text: 'failed' },
+    { text: 'given back' },
+    { text: 'rejected' },
+    { text: 'leased' },
+  );
+  const [run] = await take('queue', 'queue', 5, 'timed');
+  if (run === undefined) throw new Error('nothing was delivered');
+  const at = (
+    offset: number,
+  ): {
+    topic: string;
+    subscription: string;
+    ranges: { partition: number; offset: number; count: number; token: number }[];
+  } => ({
+    topic: 'queue',
+    subscription: 'queue',
+    ranges: [{ partition: 0, offset, count: 1, token: run.token }],
+  });
+  await session.settle([{ ...at(0), action: 'ack' }]);
+  await session.settle([{ ...at(1), action: 'release', countAttempt: true, error: 'it broke' }]);
+  await session.settle([{ ...at(2), action: 'release', countAttempt: false }]);
+  await session.settle([{ ...at(3), action: 'reject', reason: 'no good' }]);
+  await session.settle([{ ...at(4), action: 'extend', leaseMs: 7_200_000 }]);
+  await broker.settled();
+  await send(
+    'queue',
+    { text: 'delayed', delayMs: 86_400_000 },
+    { text: 'expiring', ttlMs: 172_800_000 },
+    { text: 'purged' },
+  );
+  await session.request('pause', { topic: 'ranked', subscription: 'ranked' });
+  await send('ranked', { text: 'low', priority: 1 }, { text: 'high', priority: 9 });
+  await session.publish({
+    to: { router: 'router', key: 'a.b' },
+    ...records({ text: 'routed', headers: { one: 1 }, contentType: 'text/plain' }),
+  });
+  await send('keyed', { text: 'k1', key: 'k' }, { text: 'k2', key: 'k' }, { text: 'l1', key: 'l' });
+  await take('keyed', 'keyed', 1, 'timed');
+  const producer = { id: 'producer', sequence: 40 };
+  const split = records(
+    { text: 'red', key: 'x', headers: { color: 'red' } },
+    { text: 'blue', key: 'yy', headers: { color: 'blue' } },
+    { text: 'red too', key: 'z', headers: { color: 'red' }, dedupeId: 'once' },
+  );
+  await session.publish({ to: { topic: 'topic' }, ...split, producer });
+  await session.request('declareSubscription', {
+    topic: 'topic',
+    subscription: 'late',
+    from: 'start',
+    policy: { order: 'fair' },
+  });
+  await broker.settled();
+  await session.request('seek', { topic: 'topic', subscription: 'all', to: 'end' });
+  await session.request('seek', { topic: 'topic', subscription: 'all', to: 'start' });
+  await session.commit({
+    settlements: [],
+    publishes: [{ to: { topic: 'queue' }, ...records({ text: 'transacted' }) }],
+    cursors: [{ cursor: 'group', topic: 'topic', partition: 1, offset: 1, metadata: 'here' }],
+  });
+  await session.commit({
+    settlements: [],
+    publishes: [],
+    cursors: [{ cursor: 'gone', topic: 'topic', partition: 0, offset: 1 }],
+  });
+  await session.request('deleteCursor', { cursor: 'gone' });
+  const { messages } = await session.request('peek', { topic: 'queue', subscription: 'queue', limit: 100 });
+  const purged = messages.find(({ envelope }) => Buffer.from(envelope.body).toString() === 'purged');
+  if (purged !== undefined) await session.request('cancel', { topic: 'queue', subscription: 'queue', id: purged.id });
+  await session.request('deleteTopic', { name: 'gone' });
+  await broker.settled();
+}
+
+/** Everything that can be asked about a broker, with stable order. */
+export async function readContent(disk: Disk): Promise<unknown> {
+  const broker = await openGolden(disk, new ManualClock(READ_AT));
+  const session = connect(broker);
+  await broker.settled();
+  const { topics } = await session.request('listTopics', {});
+  const found: unknown[] = [];
+  for (const { name } of topics) {
+    const described = await session.request('describeTopic', { name });
+    const subscriptions: unknown[] = [];
+    for (const { subscription } of described.subscriptions) {
+      const { messages } = await session.request('peek', { topic: name, subscription, limit: 1000 });
+      const { ready, delayed, leased, depth } = await session.request('subscriptionStats', {
+        topic: name,
+        subscription,
+      });
+      subscriptions.push({
+        subscription,
+        ready,
+        delayed,
+        leased,
+        depth,
+        messages: messages.map(({ envelope: { body, ...envelope }, ...message }) => ({
+          ...message,
+          envelope,
+          // The bodies of the large ones are told from each other by their first words.
+          body: Buffer.from(body).toString().split(' .')[0],
+        })),
+      });
+    }
+    found.push({ ...described, subscriptions: described.subscriptions, content: subscriptions });
+  }
+  const content = {
+    topics: found,
+    routers: (await session.request('listRouters', {})).routers,
+    schedules: (await session.request('listSchedules', {})).schedules,
+    cursors: await session.request('fetchCursors', { cursor: 'group', topic: 'topic' }),
+    gone: await session.request('fetchCursors', { cursor: 'gone', topic: 'topic' }),
+    coldSegments: broker.state.liveBlocks.size,
+  };
+  await broker.close();
+  return JSON.parse(
+    JSON.stringify(content, (_, value: unknown) => (value instanceof Uint8Array ? [...value] : value)),
+  ) as unknown;
+}
