@@ -207,7 +207,8 @@ export class Partition {
     const replaced = this.cold.filter((block) => old.includes(block.blob));
     if (replaced.length === 0 && blocks.length === 0) return [];
     const kept = [...this.cold.filter((block) => !old.includes(block.blob)), ...blocks].sort((a, b) => a.from - b.from);
-    this.cold.splice(0, Infinity, ...kept);
+    this.cold.length = 0;
+    for (const block of kept) this.cold.push(block);
     for (const block of replaced) this.bytes -= block.bytes;
     for (const block of blocks) this.bytes += block.bytes;
     return replaced;
@@ -230,7 +231,8 @@ export class Partition {
     partition.end = data.end;
     partition.bytes = data.bytes;
     partition.removed = data.removed === null ? null : OffsetSet.decode(data.removed);
-    partition.cold.push(...data.cold);
+    // Not as arguments of one call: there may be more than the stack holds.
+    for (const block of data.cold) partition.cold.push(block);
     partition.#hot = HotEntries.decode(data.hot);
     return partition;
   }

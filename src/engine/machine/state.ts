@@ -92,6 +92,13 @@ export class State {
     return topic;
   }
 
+  /** In the order in which they were made, as if they had not been read from several checkpoints. */
+  sortTopics(): void {
+    const sorted = [...this.topics].sort(([a], [b]) => a - b);
+    this.topics.clear();
+    for (const [id, topic] of sorted) this.topics.set(id, topic);
+  }
+
   #addTopic(topic: Topic): void {
     this.topics.set(topic.id, topic);
     this.topicsByName.set(scoped(topic.namespace, topic.name), topic);

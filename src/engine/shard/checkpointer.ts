@@ -1,48 +1,27 @@
-import { crc32 } from 'node:zlib';
-import { Packr, Unpackr } from 'msgpackr';
-import { RailheadError } from '../../core/errors.ts';
-import type { EncodedGlobals, State } from '../machine/state.ts';
-import type { EncodedTopic } from '../machine/topic.ts';
+import type { State } from '../machine/state.ts';
 import type { BlobStore } from '../ports.ts';
+import {
+  checkCheckpoint,
+  type CheckpointHead,
+  checkpointName,
+  encodeFrame,
+  type Frame,
+  readFrames,
+} from './checkpoint-frames.ts';
 import type { Shard } from './shard.ts';
-
-/**
- * A checkpoint is a blob `checkpoint-N` of frames, each `u32 length, u32 CRC-32, payload (MessagePack)`:
- *
- * - first `{ kind: 'head', number, base, from }`: `base` is the checkpoint that this one completes, or null
- * - `{ kind: 'globals' | 'topic', reflects, data }`: one object as it was when the journal had `reflects` entries
- * - `{ kind: 'gone', ids }`: topics of the base that are no more
- * - last `{ kind: 'end' }`
- *
- * It is written between turns, a slice at a time, while the state goes on changing; so each object says what it
- * reflects, and replay, which begins after `from`, skips older entries for that object. Only what changed since the
- * last one is written; when such pieces have grown to the size of the whole, the next one is whole.
- */
-type Frame =
-  | { kind: 'head'; number: number; base: number | null; from: number }
-  | { kind: 'globals'; reflects: number; data: EncodedGlobals }
-  | { kind: 'topic'; reflects: number; data: EncodedTopic }
-  | { kind: 'gone'; ids: number[] }
-  | { kind: 'end' };
-
-// Arrays of doubles and sets travel as raw bytes; everything else is small.
-const packr = new Packr({ useRecords: false, variableMapSize: true });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
 
 const NAME = /^checkpoint-(\d+)$/;
 
-interface Written {
-  number: number;
-  base: number | null;
-  /** Replay after it begins here. */
-  from: number;
-  bytes: number;
-}
-
+/**
+ * Writes checkpoints (see `checkpoint-frames.ts`) between turns, a slice at a time, while the state goes on changing; so
+ * each object says what it reflects, and replay, which begins after `from`, skips older entries for that object. Only
+ * what changed since the last one is written; when such pieces have grown to the size of the whole, the next one is
+ * whole.
+ */
 export class Checkpointer {
   readonly #shard: Shard;
   /** The checkpoints that recovery may need: the last two and what they build on, oldest first. */
-  #chain: Written[] = [];
+  #chain: CheckpointHead[] = [];
   #topics = new Set<number>();
   #running: Promise<void> | null = null;
   #next = 1;
@@ -76,12 +55,12 @@ export class Checkpointer {
     numbers.sort((a, b) => b - a);
     this.#next = (numbers[0] ?? 0) + 1;
     for (const number of numbers) {
-      const parts: { written: Written; frames: Frame[] }[] = [];
+      const chain: CheckpointHead[] = [];
       try {
         for (let at: number | null = number; at !== null;) {
-          const part = await readCheckpoint(this.#shard.blobs, at);
-          parts.unshift(part);
-          at = part.written.base;
+          const head: CheckpointHead = await checkCheckpoint(this.#shard.blobs, at);
+          chain.unshift(head);
+          at = head.base;
         }
       } catch (error) {
         notices.push(
@@ -89,13 +68,10 @@ export class Checkpointer {
         );
         continue;
       }
-      this.#chain = parts.map((part) => part.written);
-      loadParts(
-        this.#shard.state,
-        parts.flatMap((part) => part.frames),
-      );
+      this.#chain = chain;
+      await loadChain(this.#shard.state, this.#shard.blobs, chain);
       this.#topics = new Set(this.#shard.state.topics.keys());
-      return parts.at(-1)?.written.from ?? 0;
+      return chain.at(-1)?.from ?? 0;
     }
     return 0;
   }
@@ -114,7 +90,7 @@ export class Checkpointer {
     const whole = this.#chain.at(-1);
     const base = whole === undefined || this.#isTimeForWhole() ? null : whole;
     const from = this.#shard.sequence;
-    const writer = await blobs.create(`checkpoint-${number}`);
+    const writer = await blobs.create(checkpointName(number));
     let bytes = 0;
     let slice: Buffer[] = [];
     let sliceBytes = 0;
@@ -181,54 +157,31 @@ export class Checkpointer {
         needed.add(at);
     }
     for (const written of this.#chain.filter((one) => !needed.has(one.number)))
-      await this.#shard.blobs.remove(`checkpoint-${written.number}`);
+      await this.#shard.blobs.remove(checkpointName(written.number));
     this.#chain = this.#chain.filter((written) => needed.has(written.number));
   }
 }
 
-function encodeFrame(frame: Frame): Buffer {
-  const payload = packr.pack(frame);
-  const encoded = Buffer.allocUnsafe(8 + payload.byteLength);
-  encoded.writeUInt32LE(payload.byteLength, 0);
-  encoded.writeUInt32LE(crc32(payload), 4);
-  encoded.set(payload, 8);
-  return encoded;
-}
-
-async function readCheckpoint(blobs: BlobStore, number: number): Promise<{ written: Written; frames: Frame[] }> {
-  const name = `checkpoint-${number}`;
-  const size = (await blobs.list()).find((blob) => blob.name === name)?.bytes;
-  if (size === undefined) throw new RailheadError('NOT_FOUND', `${name} is missing`);
-  const bytes = await blobs.read(name, 0, size);
-  const frames: Frame[] = [];
-  for (let at = 0; at < bytes.byteLength;) {
-    if (at + 8 > bytes.byteLength) throw new RailheadError('JOURNAL_CORRUPT', `${name} is cut off at byte ${at}`);
-    const length = bytes.readUInt32LE(at);
-    const payload = bytes.subarray(at + 8, at + 8 + length);
-    if (payload.byteLength !== length || crc32(payload) !== bytes.readUInt32LE(at + 4))
-      throw new RailheadError('JOURNAL_CORRUPT', `${name} is damaged at byte ${at}`);
-    frames.push(unpackr.unpack(payload) as Frame);
-    at += 8 + length;
+/** The newest version of each object wins: from the newest checkpoint back, so that no other is ever in memory. */
+async function loadChain(state: State, blobs: BlobStore, chain: readonly CheckpointHead[]): Promise<void> {
+  const known = new Set<number>();
+  let hasGlobals = false;
+  for (const { number } of chain.toReversed()) {
+    const gone: number[] = [];
+    for await (const frame of readFrames(blobs, number)) {
+      if (frame.kind === 'gone') gone.push(...frame.ids);
+      else if (frame.kind === 'globals' && !hasGlobals) {
+        hasGlobals = true;
+        state.loadGlobals(frame.data);
+        state.reflects = frame.reflects;
+      } else if (frame.kind === 'topic' && !known.has(frame.data.id)) {
+        known.add(frame.data.id);
+        const topic = state.loadTopic(frame.data);
+        topic.reflects = frame.reflects;
+        topic.changed = frame.reflects;
+      }
+    }
+    for (const id of gone) known.add(id);
   }
-  const head = frames[0];
-  if (head?.kind !== 'head' || frames.at(-1)?.kind !== 'end')
-    throw new RailheadError('JOURNAL_CORRUPT', `${name} is not whole`);
-  return { written: { number, base: head.base, from: head.from, bytes: size }, frames };
-}
-
-/** The newest version of each object wins. */
-function loadParts(state: State, frames: readonly Frame[]): void {
-  const topics = new Map<number, Extract<Frame, { kind: 'topic' }>>();
-  for (const frame of frames) {
-    if (frame.kind === 'globals') {
-      state.loadGlobals(frame.data);
-      state.reflects = frame.reflects;
-    } else if (frame.kind === 'topic') topics.set(frame.data.id, frame);
-    else if (frame.kind === 'gone') for (const id of frame.ids) topics.delete(id);
-  }
-  for (const frame of topics.values()) {
-    const topic = state.loadTopic(frame.data);
-    topic.reflects = frame.reflects;
-    topic.changed = frame.reflects;
-  }
+  state.sortTopics();
 }
