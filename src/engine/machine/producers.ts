@@ -21,10 +21,7 @@ export function noteProducer(
   seen.next = Math.max(seen.next, sequence + (indexes === undefined ? count : (indexes.at(-1) ?? 0) + 1));
   seen.recent.push({ sequence, count, partition, offset, ...(indexes && { indexes }) });
   // A batch that was split over partitions has one part for each: they are remembered or forgotten together.
-  if (
-    seen.recent.length > PRODUCER_RECENT &&
-    new Set(seen.recent.map((part) => part.sequence)).size > PRODUCER_RECENT
-  ) {
+  if (seen.recent.length > PRODUCER_RECENT && batchesOf(seen.recent) > PRODUCER_RECENT) {
     const oldest = seen.recent[0]?.sequence;
     while (seen.recent[0]?.sequence === oldest) seen.recent.shift();
   }
@@ -34,4 +31,15 @@ export function noteProducer(
       break;
     }
   }
+}
+
+/** Parts of one batch lie side by side. Counted for each publish of a producer, so without a set. */
+function batchesOf(parts: readonly { sequence: number }[]): number {
+  let batches = 0;
+  let last = -1;
+  for (const { sequence } of parts) {
+    if (sequence !== last) batches++;
+    last = sequence;
+  }
+  return batches;
 }

@@ -266,7 +266,9 @@ export class Publisher {
       if (!(receipt instanceof RailheadError)) return receipt;
       return this.#park(namespace, topic, request, receipt);
     }
-    return this.#park(namespace, topic, request, full(topic, 'Publishes that came before wait for room'));
+    // For the same reason as those before it: making an error costs more than a publish.
+    const why = waiting.at(-1)?.why ?? full(topic, 'Publishes that came before wait for room');
+    return this.#park(namespace, topic, request, why);
   }
 
   /** Stores it, or returns why it must wait. Throws what refuses it for good. */
