@@ -2,7 +2,7 @@
 import { defineQueue, open } from 'railhead';
 
 const [dir = '', first = ''] = process.argv.slice(2);
-const numbers = defineQueue<{ n: number; pad: string }>('numbers', { backoff: { type: 'none' }, maxAttempts: 1000 });
+const numbers = defineQueue<{ n: number; pad: string }>('numbers', { backoff: { type: 'none' }, maxAttempts: 1000, maxCrashes: 1000 });
 const rail = await open({ dir });
 const queue = rail.queue(numbers);
 

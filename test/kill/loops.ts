@@ -39,7 +39,7 @@ export function embeddedLoop({ cycles, seed, onCycle = () => {} }: LoopOptions):
   });
 }
 
-const numbers = defineQueue<{ n: number }>('numbers', { backoff: { type: 'none' }, maxAttempts: 1000, lease: '2s' });
+const numbers = defineQueue<{ n: number }>('numbers', { backoff: { type: 'none' }, maxAttempts: 1000, maxCrashes: 1000, lease: '2s' });
 
 /** A server is killed under clients that go on: they reconnect, send again what was not confirmed, and work on. */
 export function serverLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Promise<TotalQueueReport> {

@@ -18,6 +18,7 @@ function share(workerData: Share): Promise<ShareReport> {
 }
 
 describe('crashes of the whole broker', () => {
+  // The two halves of the seeds run side by side.
   test(`${STATES.toLocaleString('en')} disks that crashes left are all started from, and hold what was promised`, async (t) => {
     const threads = Math.min(2, availableParallelism());
     const reports = await Promise.all(

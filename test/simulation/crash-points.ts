@@ -25,6 +25,8 @@ export interface CrashOptions {
   steps: number;
   /** How many different power cuts at each disk call that leave something to chance. */
   variants: number;
+  /** Crashes only at this part of the calls, for long scripts. Default 1, all. */
+  part?: number;
   wrapJournal?: (journal: Journal) => Journal;
 }
 
@@ -37,7 +39,7 @@ export interface CrashReport {
 
 /** Runs one script of the seed's and crashes it before every disk call that changes something, in several ways. */
 export async function crashEverywhere(options: CrashOptions): Promise<CrashReport> {
-  const { seed, variants } = options;
+  const { seed, variants, part = 1 } = options;
   const problems: string[] = [];
   const fail = (problem: string): void => void (problems.length < 20 && problems.push(problem));
   const { points, plans, trace } = await script(options, fail);
@@ -45,6 +47,7 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashRepor
   let states = 0;
   for (const point of points) {
     if (problems.length > 0) break;
+    if (part < 1 && !random.chance(part)) continue;
     // A killed process leaves what the kernel has; a power cut leaves less.
     states += await examine(point.disk.clone(), point, plans, false, random, fail);
     if (point.disk.unsyncedChanges === 0) continue;
