@@ -1,13 +1,23 @@
-/** Embeds a broker, sends numbers and works on them until it is killed: `DIR FIRST`, or `DIR drain`. */
+/** Embeds a broker, sends numbers and works on them until it is killed: `DIR LEDGER FIRST`, or `DIR LEDGER drain`. */
+import { openSync, writeSync } from 'node:fs';
 import { defineQueue, open } from 'railhead';
 
-const [dir = '', first = ''] = process.argv.slice(2);
-const numbers = defineQueue<{ n: number; pad: string }>('numbers', { backoff: { type: 'none' }, maxAttempts: 1000, maxCrashes: 1000 });
+const [dir = '', ledger = '', first = ''] = process.argv.slice(2);
+// What happened is written before the next thing happens, and survives the kill: IPC may still be in a buffer then.
+const file = openSync(ledger, 'a');
+const note = (what: 'attempted' | 'confirmed' | 'received', numbers: readonly number[]): void => {
+  writeSync(file, numbers.map((n) => `${what} ${n}\n`).join(''));
+};
+const numbers = defineQueue<{ n: number; pad: string }>('numbers', {
+  backoff: { type: 'none' },
+  maxAttempts: 1000,
+  maxCrashes: 1000,
+});
 const rail = await open({ dir });
 const queue = rail.queue(numbers);
 
 process.on('disconnect', () => process.exit());
-queue.work(async ({ body }) => void process.send?.({ received: body.n }), { concurrency: 50 });
+queue.work(({ body }) => note('received', [body.n]), { concurrency: 50 });
 
 if (first === 'drain') {
   for (let quiet = 0; quiet < 3;) {
@@ -24,10 +34,10 @@ if (first === 'drain') {
   const line = async (batch: number): Promise<void> => {
     for (;;) {
       const own = Array.from({ length: batch }, () => n++);
-      for (const one of own) process.send?.({ attempted: one });
+      note('attempted', own);
       if (batch === 1) await queue.send({ n: own[0] ?? 0, pad });
       else await queue.sendMany(own.map((one) => ({ n: one, pad })));
-      for (const one of own) process.send?.({ confirmed: one });
+      note('confirmed', own);
     }
   };
   process.send?.({ ready: true });

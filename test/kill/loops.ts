@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect, defineQueue, RailheadError } from 'railhead';
 import { SeededRandom } from '../../src/core/random.ts';
 import { after, Child, withDirectory } from './child.ts';
@@ -17,29 +19,45 @@ export function embeddedLoop({ cycles, seed, onCycle = () => {} }: LoopOptions):
     const end = { drained: false };
     let wake: () => void = () => {};
     const hear = (message: Record<string, unknown>): void => {
-      const { attempted, confirmed, received } = message;
-      if (typeof attempted === 'number') queue.attempt(attempted);
-      if (typeof confirmed === 'number') queue.confirm(confirmed);
-      if (typeof received === 'number') queue.receive(received);
       if (message['drained'] === true) end.drained = true;
       if (message['ready'] === true) wake();
     };
     for (let cycle = 0; cycle < cycles; cycle++) {
       const ready = new Promise<void>((resolve) => (wake = resolve));
-      const child = new Child('embedded-child.ts', [dir, String(cycle * 1_000_000)], hear);
+      const ledger = join(dir, `ledger-${cycle}`);
+      const child = new Child('embedded-child.ts', [join(dir, 'data'), ledger, String(cycle * 1_000_000)], hear);
       await Promise.race([ready, child.ended()]);
       if (!child.alive) throw new Error(`the process of cycle ${cycle} ended by itself`);
       await after(20 + random.below(250));
       await child.kill();
+      readLedger(ledger, queue);
       onCycle(cycle, queue);
     }
-    await new Child('embedded-child.ts', [dir, 'drain'], hear).ended();
+    const ledger = join(dir, 'ledger-drain');
+    await new Child('embedded-child.ts', [join(dir, 'data'), ledger, 'drain'], hear).ended();
+    readLedger(ledger, queue);
     if (!end.drained) throw new Error('the queue was not drained');
     return queue.report();
   });
 }
 
-const numbers = defineQueue<{ n: number }>('numbers', { backoff: { type: 'none' }, maxAttempts: 1000, maxCrashes: 1000, lease: '2s' });
+/** What a process wrote before it was killed. Its last line may be cut off: then it had not happened yet. */
+function readLedger(path: string, queue: TotalQueue): void {
+  for (const line of readFileSync(path, 'utf8').split('\n').slice(0, -1)) {
+    const [what, number] = line.split(' ');
+    const n = Number(number);
+    if (what === 'attempted') queue.attempt(n);
+    else if (what === 'confirmed') queue.confirm(n);
+    else queue.receive(n);
+  }
+}
+
+const numbers = defineQueue<{ n: number }>('numbers', {
+  backoff: { type: 'none' },
+  maxAttempts: 1000,
+  maxCrashes: 1000,
+  lease: '2s',
+});
 
 /** A server is killed under clients that go on: they reconnect, send again what was not confirmed, and work on. */
 export function serverLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Promise<TotalQueueReport> {
