@@ -140,3 +140,44 @@ test('a subscription that starts in the past is filled with what was published i
   await session.request('info', {});
   assert.equal((await session.request('subscriptionStats', { topic: 't', subscription: 's' })).ready, 2);
 });
+
+test('after a seek to the start only messages come that are still there, also where others between them are gone', async () => {
+  const disk = new MemoryDisk();
+  const broker = await Broker.open({
+    journal: new FileJournal(disk, { segmentBytes: 64 << 10, segments: 6, maxBatchBytes: 24 << 10 }),
+    blobs: await FileBlobs.open(disk),
+    clock: new ManualClock(),
+    random: new SeededRandom(1),
+    limits: { coldBlockBytes: 4 << 10, recentBytes: 8 << 10, checkpointBytes: 32 << 10 },
+  });
+  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  const retain = { untilSettled: true, ageMs: null, bytes: null, compact: false };
+  await session.request('declareTopic', { name: 't', kind: 'topic', policy: { retain } });
+  await session.request('declareSubscription', { topic: 't', subscription: 's' });
+  const send = (text: string): Promise<unknown> => session.publish({ to: { topic: 't' }, ...records(text) });
+  const got: DeliveryRun[] = [];
+  const consumer = await session.consume(
+    { topic: 't', subscription: 's', lease: 'session' },
+    { deliver: (runs) => void got.push(...runs), ended: () => {} },
+  );
+  for (let i = 0; i < 20; i++) await send(`${i}`);
+  consumer.credit(20);
+  await broker.settled();
+  const ranges = got.flatMap(({ partition, offset, count, token }) =>
+    Array.from({ length: count }, (_, i) => ({ partition, offset: offset + i, count: 1, token })),
+  );
+  const acked = ranges.filter(({ offset }) => offset !== 0 && offset !== 9);
+  await session.settle([{ topic: 't', subscription: 's', action: 'ack', ranges: acked }]);
+  const sink = broker.state.topicNamed('default', 't')?.partition(0);
+  await session.request('declareTopic', { name: 'filler', kind: 'queue' });
+  for (let i = 0; i < 200 && sink?.cold.length === 0; i++)
+    await session.publish({ to: { topic: 'filler' }, ...records('x'.repeat(4000)) });
+  assert.ok((sink?.cold.length ?? 0) > 0, 'it moved to a cold segment');
+  await session.request('seek', { topic: 't', subscription: 's', to: 'start' });
+  for (let turn = 0; turn < 20; turn++) {
+    await broker.settled();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const { depth } = await session.request('subscriptionStats', { topic: 't', subscription: 's' });
+  assert.equal(depth, 2);
+});

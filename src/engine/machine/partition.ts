@@ -169,6 +169,21 @@ export class Partition {
     return gone === 0 ? [] : this.cold.splice(0, gone);
   }
 
+  /**
+   * True when messages are missing between `from` and the end: they were settled by all, or compacted away, while older
+   * ones stayed.
+   */
+  hasHoles(from: number): boolean {
+    if (this.removed?.next(from) !== undefined) return true;
+    let next = Math.max(from, this.start);
+    for (const block of this.cold) {
+      if (block.to <= next) continue;
+      if (block.from > next || block.messages < block.to - block.from) return true;
+      next = block.to;
+    }
+    return next < this.hotStart;
+  }
+
   /** Where its oldest entry in the commit log lies; undefined when it has none there. */
   oldestPosition(): number | undefined {
     const position = this.#hot.position(0);

@@ -24,6 +24,8 @@ export class State {
   formatVersion = 0;
   /** Of the owner that is writing. */
   epoch = 0;
+  /** How often messages that nobody waited for may have become wanted again, by a seek or a new subscription. */
+  revivals = 0;
   /** As `Topic.reflects`, for all that is not in a topic. */
   reflects = 0;
   changed = 0;
@@ -324,6 +326,7 @@ export class State {
 
   /** Old messages that need a look (a filter, keys, times) are offered by `offer` entries; the others at once. */
   #startAt(subscription: Subscription, start: readonly number[]): void {
+    this.revivals++;
     const { topic, policy } = subscription;
     const plain = policy.filter === null && policy.order === 'fifo' && policy.priorities === 1 && !topic.timed;
     subscription.backlogs.forEach((backlog, i) => {
@@ -332,7 +335,7 @@ export class State {
       backlog.reset();
       backlog.fillFrom = null;
       if (from >= partition.end) return;
-      if (plain) backlog.offer(from, partition.end - from, {}, undefined);
+      if (plain && !partition.hasHoles(from)) backlog.offer(from, partition.end - from, {}, undefined);
       else backlog.fillFrom = from;
     });
   }

@@ -175,6 +175,8 @@ export class Caretaker {
         ...(keys && { keys }),
         ...(excluded.length > 0 && { excluded }),
       });
+      // Each says where to go on: together they may be more than one batch takes.
+      this.#shard.endCommand();
     }
     if (bodies.length === 0) this.#shard.record({ type: 'offer', ...ids, from, count: 0, next: null });
     this.#feeds.touchTopic(topic, true);

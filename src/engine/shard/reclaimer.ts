@@ -120,10 +120,22 @@ export class Reclaimer {
     if (upTo <= oldestGeneration) return;
     const before = positionOf(upTo, 0);
     const blob = `cold-${this.#shard.sequence}-${upTo}`;
+    const { revivals } = this.#shard.state;
     const blocks = await this.#writeHot(blob, oldestGeneration, upTo);
-    if (this.#shard.stopped()) return;
+    if (await this.#isOutdated(blob, revivals)) return;
     this.#shard.record({ type: 'moved', before, blob, blocks });
     await this.#shard.durable(null);
+  }
+
+  /**
+   * True when what was just written must not replace its source: a seek or a new subscription wants messages that were
+   * left out, for nobody wanted them when they were looked at. It is thrown away and done again with the next turn.
+   */
+  async #isOutdated(blob: string, revivals: number): Promise<boolean> {
+    if (this.#shard.stopped()) return true;
+    if (this.#shard.state.revivals === revivals) return false;
+    await this.#shard.blobs.remove(blob);
+    return true;
   }
 
   /**
@@ -195,8 +207,9 @@ export class Reclaimer {
     }
     if (sparse.length === 0) return;
     const name = `cold-${this.#shard.sequence}${REWRITTEN}`;
+    const { revivals } = this.#shard.state;
     const blocks = await this.#writeAlive(name, sparse);
-    if (this.#shard.stopped()) return;
+    if (await this.#isOutdated(name, revivals)) return;
     this.#shard.record({ type: 'rewritten', old: sparse, blob: name, blocks });
     await this.#shard.durable(null);
   }
