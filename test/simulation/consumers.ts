@@ -138,7 +138,9 @@ export class Consumers {
     const copy = this.#ledger.find(feed.subscription, text);
     if (copy === undefined || copy.sent === 'never') return this.#fail(`delivered what was never accepted: ${where}`);
     if (copy.gone && !copy.mayReturn) this.#fail(`delivered after its ack was confirmed: ${where}`);
-    if (run.attempt < copy.attempt) this.#fail(`attempt ${run.attempt} after attempt ${copy.attempt}: ${where}`);
+    // One that came back starts anew, while a delivery of before may still be on its way.
+    if (run.attempt < copy.attempt && !copy.mayReturn)
+      this.#fail(`attempt ${run.attempt} after attempt ${copy.attempt}: ${where}`);
     const leasedAt = run.deadline - (feed.policy.leaseMs ?? 0);
     if (leasedAt < copy.due && !copy.mayReturn) this.#fail(`delivered ${copy.due - leasedAt} ms too early: ${where}`);
     if (leasedAt >= copy.expiresAt) this.#fail(`delivered ${leasedAt - copy.expiresAt} ms after it expired: ${where}`);
