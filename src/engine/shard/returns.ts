@@ -3,6 +3,9 @@ import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Feeds } from './feeds.ts';
 import type { Shard } from './shard.ts';
 
+/** What a range takes in an entry. */
+const RANGE_BYTES = 14;
+
 /** What becomes of messages that are not acked: they come back, wait, expire, or die. By the rules of their subscription. */
 export class Returns {
   readonly #shard: Shard;
@@ -154,6 +157,8 @@ export class Returns {
     for (let from = 0; from < offsets.length;) {
       const { ranges, next } = toRanges(partition, offsets, from);
       from = next;
+      // Timers of many subscriptions may be due in one turn: together they could be more than a batch holds.
+      this.#shard.beginCommand(ranges.length * RANGE_BYTES);
       const entry: SettleEntry = {
         type: 'settle',
         topicId: subscription.topic.id,
