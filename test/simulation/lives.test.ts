@@ -31,7 +31,8 @@ describe('life after life of one broker', () => {
   for (const [name, wrapJournal] of Object.entries(CANARIES)) {
     test(`a bug on purpose is found: a journal that ${name}`, async () => {
       const problems: string[] = [];
-      for (let seed = 1; seed <= 10 && problems.length === 0; seed++) {
+      // About one seed in four meets a power cut at the right moment: sixty are enough whatever the code around them does.
+      for (let seed = 1; seed <= 60 && problems.length === 0; seed++) {
         const report = await manyLives({ seed, lives: 6, steps: 200, wrapJournal }).catch((error: unknown) => ({
           problems: [String(error)],
         }));
