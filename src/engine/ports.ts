@@ -108,7 +108,7 @@ export interface BlobStore {
 }
 
 export interface BlobWriter {
-  /** @throws OUT_OF_SPACE, STORAGE_FAILED; then only `abort` may follow. */
+  /** The bytes are the caller's again when it resolves. @throws OUT_OF_SPACE, STORAGE_FAILED; then only `abort` may follow. */
   write(bytes: Uint8Array): Promise<void>;
   /** Durable and visible when it resolves. */
   seal(): Promise<void>;

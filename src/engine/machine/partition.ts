@@ -246,8 +246,10 @@ export class Partition {
     partition.end = data.end;
     partition.bytes = data.bytes;
     partition.removed = data.removed === null ? null : OffsetSet.decode(data.removed);
-    // Not as arguments of one call: there may be more than the stack holds.
-    for (const block of data.cold) partition.cold.push(block);
+    // Not as arguments of one call: there may be more than the stack holds. Made anew, for what was decoded takes twice
+    // as much.
+    for (const { topicId, partition: index, from, to, at, bytes, messages, newestAt, blob } of data.cold)
+      partition.cold.push({ topicId, partition: index, from, to, at, bytes, messages, newestAt, blob });
     partition.#hot = HotEntries.decode(data.hot);
     return partition;
   }

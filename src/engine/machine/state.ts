@@ -17,6 +17,8 @@ export class State {
   readonly directory = new Directory();
   /** Blocks with something alive in them, for each cold segment. */
   readonly liveBlocks = new Map<string, number>();
+  /** While checkpoints are read. */
+  readonly #blobNames = new Map<string, string>();
   /** Cold segments that hold nothing any more. The shard removes them once that is durable. */
   readonly emptyBlobs: string[] = [];
   nextTopicId = 1;
@@ -90,14 +92,29 @@ export class State {
   loadTopic(data: EncodedTopic): Topic {
     const topic = Topic.decode(data);
     this.#addTopic(topic);
-    for (const partition of topic.partitions) this.#countBlocks(partition.cold, 1);
+    for (const partition of topic.partitions) {
+      // A name that was decoded is a slice of all text of its frame, and keeps that.
+      for (const block of partition.cold) block.blob = this.#blobName(block.blob);
+      this.#countBlocks(partition.cold, 1);
+    }
     return topic;
+  }
+
+  /** The one string for that name. */
+  #blobName(name: string): string {
+    let known = this.#blobNames.get(name);
+    if (known === undefined) {
+      known = Buffer.from(name).toString();
+      this.#blobNames.set(known, known);
+    }
+    return known;
   }
 
   /** In the order in which they were made, as if they had not been read from several checkpoints. */
   sortTopics(): void {
     const sorted = [...this.topics].sort(([a], [b]) => a - b);
     this.topics.clear();
+    this.#blobNames.clear();
     for (const [id, topic] of sorted) this.topics.set(id, topic);
   }
 

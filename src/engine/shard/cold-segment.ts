@@ -33,6 +33,7 @@ export class ColdSegmentWriter {
   #partition = 0;
   #entries: ColdEntry[] = [];
   #bytes = 0;
+  #buffer: Buffer = Buffer.alloc(0);
 
   private constructor(writer: BlobWriter, blockBytes: number) {
     this.#writer = writer;
@@ -84,7 +85,9 @@ export class ColdSegmentWriter {
     const first = this.#entries[0];
     const last = this.#entries.at(-1);
     if (first === undefined || last === undefined) return undefined;
-    const block = Buffer.allocUnsafe(4 + this.#bytes);
+    // One buffer for all blocks: thousands of their own would wait for a collection that comes only after 64 MiB.
+    if (this.#buffer.byteLength < 4 + this.#bytes) this.#buffer = Buffer.allocUnsafeSlow(4 + this.#bytes * 2);
+    const block = this.#buffer.subarray(0, 4 + this.#bytes);
     let at = 4;
     let messages = 0;
     for (const entry of this.#entries) {
