@@ -79,7 +79,7 @@ export interface SubscriptionPolicy {
   /** Only the first consumer receives; the next takes over when it goes. */
   singleActive: boolean;
   maxInFlight: number | null;
-  /** Settled messages stay visible (peek, read) this long. */
+  /** Settled messages stay visible (peek, read) until this long after they were published. */
   retainSettledMs: number;
 }
 
