@@ -31,12 +31,15 @@ export async function fetchMessages<T>(source: Source<T>, options: FetchOptions)
   let waitMs = durationMs(options.wait ?? '0ms', 'wait');
   if (signal?.aborted) throw aborted(signal);
   await source.declared.get();
+  let enough = 1;
   if (waitMs === 0) {
     const { ready, paused } = await source.client.request('subscriptionStats', source.ref);
     if (ready === 0 || paused) return [];
     waitMs = READY_WAIT_MS;
+    // A connection delivers the first few alone: all that is there was asked for.
+    enough = Math.min(max, ready);
   }
-  return new Fetch(source, options, max).run(waitMs, signal);
+  return new Fetch(source, options, max, enough).run(waitMs, signal);
 }
 
 /** A consumer that lives for one fetch: credit that was given cannot be taken back in another way than to end it. */
@@ -44,12 +47,14 @@ class Fetch<T> implements FeedOwner, Closable {
   readonly #source: Source<T>;
   readonly #feed: Feed<T>;
   readonly #max: number;
+  readonly #atLeast: number;
   readonly #enough = Promise.withResolvers<void>();
 
-  constructor(source: Source<T>, options: ConsumerOptions, max: number) {
+  constructor(source: Source<T>, options: ConsumerOptions, max: number, atLeast: number) {
     this.#source = source;
     this.#feed = new Feed(source, options, this);
     this.#max = max;
+    this.#atLeast = atLeast;
   }
 
   async run(waitMs: number, signal: AbortSignal | undefined): Promise<Message<T>[]> {
@@ -92,7 +97,7 @@ class Fetch<T> implements FeedOwner, Closable {
   }
 
   arrived(): void {
-    if (this.#feed.waiting.length > 0) this.#enough.resolve();
+    if (this.#feed.waiting.length >= this.#atLeast) this.#enough.resolve();
   }
 
   failed(error: RailheadError): void {
