@@ -39,7 +39,8 @@ const { values, positionals } = parseArgs({
     scale: { type: 'string', default: '1' },
     runs: { type: 'string', default: '5' },
     delays: { type: 'string', default: '0,1,5' },
-    out: { type: 'string', default: new URL('results.md', import.meta.url).pathname },
+    out: { type: 'string' },
+    'no-out': { type: 'boolean', default: false },
   },
 });
 
@@ -80,6 +81,7 @@ for (const row of ROWS) {
 const seconds = Math.round((performance.now() - began) / 1000);
 write(`\n${seconds} s in all.`);
 // A part of the rows does not replace the record of all of them.
-if (positionals.length === 0 || values.out !== new URL('results.md', import.meta.url).pathname)
-  writeFileSync(values.out, asMarkdown(all, machine, context, seconds));
+const record = positionals.length === 0 ? new URL('results.md', import.meta.url).pathname : undefined;
+const out = values['no-out'] ? undefined : (values.out ?? record);
+if (out !== undefined) writeFileSync(out, asMarkdown(all, machine, context, seconds));
 process.exitCode = failed ? 1 : 0;

@@ -1,5 +1,6 @@
 /** A client process: everything through the SDK, over TCP. */
 import { connect, defineQueue } from '../../src/index.ts';
+import { atRate } from '../harness/metronome.ts';
 import { bodyOf, inParallel, now } from '../harness/messages.ts';
 
 export interface ClientOptions {
@@ -68,23 +69,12 @@ export async function start({ url }: ClientOptions) {
       const total = Math.round(perSecond * seconds);
       const confirmed = new Float64Array(total);
       const sends: Promise<unknown>[] = [];
-      const begin = now();
-      await new Promise<void>((resolve) => {
-        const timer = setInterval(() => {
-          const due = Math.min(total, Math.floor(((now() - begin) * perSecond) / 1000));
-          while (sends.length < due) {
-            const i = sends.length;
-            const at = begin + (i * 1000) / perSecond;
-            const sent = all[i % all.length]?.send({ ...bodyOf(i), at });
-            sends.push(Promise.resolve(sent).then(() => (confirmed[i] = now() - at)));
-          }
-          if (sends.length < total) return;
-          clearInterval(timer);
-          resolve();
-        }, 1);
+      await atRate(perSecond, total, (i, at) => {
+        const sent = all[i % all.length]?.send({ ...bodyOf(i), at });
+        sends.push(Promise.resolve(sent).then(() => (confirmed[i] = now() - at)));
       });
       await Promise.all(sends);
-      return { confirmed, ms: now() - begin };
+      return { confirmed };
     },
     /** Time from when each message was due to be sent to its handler. */
     receiveLatencies: async ({ queue, messages }: { queue: string; messages: number }) => {

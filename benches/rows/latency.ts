@@ -1,5 +1,7 @@
 import { percentile, type Figure } from '../harness/figures.ts';
-import { delayed, withBroker, type Row } from '../harness/row.ts';
+import { Child } from '../harness/process.ts';
+import { delayed, inTempDir, withBroker, type Row } from '../harness/row.ts';
+import type { FloorRole } from '../roles/floor.ts';
 
 const PER_SECOND = 2000;
 
@@ -10,6 +12,15 @@ export const latency: Row = {
   async run({ scale, runs, delays, log }) {
     const figures: Figure[] = [];
     const seconds = Math.max(2, 5 * scale);
+    const floor = await withFloor(async (measure) => {
+      const latencies: Float64Array[] = [];
+      for (let run = -1; run < Math.min(runs, 3); run++) {
+        const one = await measure(seconds);
+        if (run >= 0) latencies.push(one);
+      }
+      return latencies;
+    });
+    log('latency: floor done');
     for (const syncMs of delays) {
       const p50: number[] = [];
       const p99: number[] = [];
@@ -34,8 +45,45 @@ export const latency: Row = {
         { what: `publish → delivery, p50${delayed(syncMs)}`, unit: 'ms', samples: p50 },
         { what: `publish → confirm, p99${delayed(syncMs)}`, unit: 'ms', samples: confirmP99 },
       );
+      if (syncMs === 0) {
+        figures.push(
+          {
+            what: 'no broker: bytes through a synced file, p99',
+            unit: 'ms',
+            samples: floor.map((one) => percentile(one, 0.99)),
+          },
+          {
+            what: 'no broker: bytes through a synced file, p50',
+            unit: 'ms',
+            samples: floor.map((one) => percentile(one, 0.5)),
+          },
+        );
+      }
       log(`latency${delayed(syncMs)}: done`);
     }
-    return { figures };
+    return {
+      figures,
+      notes: [
+        'No broker: the same three processes, sockets and syncs with nothing in between (`roles/floor.ts`): what this machine takes by itself.',
+      ],
+    };
   },
 };
+
+/** Measures what the machine takes for the path by itself. */
+function withFloor<T>(use: (measure: (seconds: number) => Promise<Float64Array>) => Promise<T>): Promise<T> {
+  return inTempDir(async (dir) => {
+    const start = (): Promise<Child<FloorRole>> => Child.start<FloorRole>('floor', { dir });
+    const [relay, producer, receiver] = [await start(), await start(), await start()];
+    try {
+      const port = await relay.call('relay');
+      return await use(async (seconds) => {
+        const received = receiver.call('receiveLatencies', { port, messages: PER_SECOND * seconds });
+        await producer.call('publishAtRate', { port, perSecond: PER_SECOND, seconds });
+        return received;
+      });
+    } finally {
+      for (const child of [producer, receiver, relay]) await child.stop();
+    }
+  });
+}
