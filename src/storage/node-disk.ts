@@ -3,9 +3,14 @@ import { readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCode, type Disk, type DiskFile } from './disk.ts';
 
-const ZEROS = Buffer.alloc(2 ** 20);
+/**
+ * Written at once when a segment is filled ahead. The page cache keeps the file in pieces as large as the writes that
+ * made them, and each later sync of a small batch goes through a whole piece: with 1 MiB here instead of 16 KiB a sync
+ * took 89 µs instead of 75 (90 %: 265 instead of 127) and a write 5 µs instead of 2.
+ */
+const ZEROS = Buffer.alloc(16 * 1024);
 /** While filling a segment ahead, sync this often, so that a batch's sync does not wait for 32 MiB of zeros. */
-const FILL_SYNC_BYTES = 4 * 2 ** 20;
+const FILL_SYNC_BYTES = 2 ** 20;
 /** Left free on the file system when space is taken ahead. */
 const SPARED_BYTES = 2 ** 20;
 
