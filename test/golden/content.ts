@@ -12,7 +12,7 @@ import { FileBlobs } from '../../src/storage/blobs.ts';
 import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 
 /** How the golden directories were made. Changing it changes what `make.ts` writes, not what is committed. */
-const JOURNAL = { segmentBytes: 32 << 10, segments: 4, maxBatchBytes: 20 << 10 };
+export const GOLDEN_JOURNAL = { segmentBytes: 32 << 10, segments: 4, maxBatchBytes: 20 << 10 };
 const LIMITS: Partial<Limits> = { checkpointBytes: 16 << 10, coldBlockBytes: 2 << 10, recentBytes: 4 << 10 };
 const START = Date.UTC(2026, 10, 21);
 /** When the content is read: nothing is due by then but what the checks expect. */
@@ -26,7 +26,7 @@ export function openGolden(
   const random = new SeededRandom(1);
   return FileBlobs.open(disk).then((blobs) =>
     Broker.open({
-      journal: wrap(new FileJournal(disk, { ...JOURNAL, random })),
+      journal: wrap(new FileJournal(disk, { ...GOLDEN_JOURNAL, random })),
       blobs,
       clock,
       random,
@@ -47,6 +47,9 @@ function records(...messages: readonly Text[]): { format: number; records: Uint8
   const { bytes, count } = writer.take();
   return { format: FORMAT_NATIVE, records: bytes, count };
 }
+
+/** So many messages make a compaction due. */
+const COMPACTED = { batches: 22, messages: 50, keys: 7 };
 
 /** Everything that follows from what was asked has happened: a disk in memory needs turns, not time. */
 async function quiet(broker: Broker): Promise<void> {
@@ -144,6 +147,22 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   }
   for (let i = 24; i < 32; i++)
     await send('big', ...Array.from({ length: 6 }, (_, j) => ({ text: `big ${i * 6 + j} ${'.'.repeat(500)}` })));
+  await quiet(broker);
+
+  // Compaction by key: of each the newest stays.
+  await session.request('declareTopic', {
+    name: 'compacted',
+    kind: 'topic',
+    policy: { retain: { untilSettled: false, ageMs: null, bytes: null, compact: true } },
+  });
+  await session.request('declareSubscription', { topic: 'compacted', subscription: 'reader' });
+  await send('compacted', { text: 'the only one', key: 'rare' });
+  for (let i = 0; i < COMPACTED.batches; i++) {
+    await send(
+      'compacted',
+      ...Array.from({ length: COMPACTED.messages }, (_, j) => ({ text: `${i}/${j}`, key: `k${j % COMPACTED.keys}` })),
+    );
+  }
   await quiet(broker);
 
   // Retention by age.

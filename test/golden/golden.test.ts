@@ -3,84 +3,107 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { entryBytes, readEntry } from '../../src/engine/entry-reader.ts';
-import { FORMAT_VERSION, SETTLE } from '../../src/engine/entries.ts';
+import { type Entry, FORMAT_VERSION, SETTLE } from '../../src/engine/entries.ts';
+import type { RecoveredBatch } from '../../src/engine/ports.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
-import { History } from '../simulation/replay.ts';
-import { unpack } from './archive.ts';
-import { readContent, writeGolden } from './content.ts';
+import { assertSameState, History, replay, stateOnDisk } from '../simulation/replay.ts';
+import { unpack, unpackBatches } from './archive.ts';
+import { GOLDEN_JOURNAL, readContent, writeGolden } from './content.ts';
+
+/** The compiler asks for a line here for every type of entry there is. */
+const TYPES: Record<Entry['type'], true> = {
+  publish: true,
+  lease: true,
+  settle: true,
+  format: true,
+  opened: true,
+  topic: true,
+  topicPolicy: true,
+  topicGone: true,
+  subscription: true,
+  subscriptionPolicy: true,
+  subscriptionGone: true,
+  paused: true,
+  seek: true,
+  router: true,
+  routerGone: true,
+  bind: true,
+  unbind: true,
+  cursor: true,
+  cursorGone: true,
+  schedule: true,
+  scheduleGone: true,
+  trim: true,
+  offer: true,
+  compacted: true,
+  moved: true,
+  rewritten: true,
+};
 
 const KINDS = [
+  ...Object.keys(TYPES).filter((type) => type !== 'settle'),
   ...Object.keys(SETTLE).map((how) => `settle ${how}`),
-  'publish',
-  'lease',
-  'format',
-  'opened',
-  'topic',
-  'topicPolicy',
-  'topicGone',
-  'subscription',
-  'subscriptionPolicy',
-  'subscriptionGone',
-  'paused',
-  'seek',
-  'router',
-  'routerGone',
-  'bind',
-  'unbind',
-  'cursor',
-  'cursorGone',
-  'schedule',
-  'scheduleGone',
-  'trim',
-  'offer',
-  'moved',
-  'rewritten',
 ];
 
-const formats = globSync('format-*.gz', { cwd: import.meta.dirname })
-  .map((file) => basename(file, '.gz'))
+const formats = globSync('format-*.json', { cwd: import.meta.dirname })
+  .map((file) => basename(file, '.json'))
   .sort();
 
+function archive(name: string): Buffer<ArrayBuffer> {
+  return readFileSync(join(import.meta.dirname, name));
+}
+
+function missingKinds(batches: readonly RecoveredBatch[]): string[] {
+  const kinds = new Set<string>();
+  for (const { body, count } of batches) {
+    for (let i = 0, at = 0; i < count; i++, at += entryBytes(body, at)) {
+      const entry = readEntry(body, at);
+      kinds.add(entry.type === 'settle' ? `settle ${entry.how}` : entry.type);
+    }
+  }
+  return KINDS.filter((kind) => !kinds.has(kind));
+}
+
+async function assertHasAllFiles(disk: MemoryDisk): Promise<void> {
+  const names = (await disk.list()).map(({ name }) => name);
+  for (const prefix of ['checkpoint-', 'cold-'])
+    assert.ok(
+      names.some((name) => name.startsWith(prefix)),
+      names.join(),
+    );
+}
+
 describe('golden directories', () => {
-  test(`there is one of the current format, ${FORMAT_VERSION}`, () => {
-    assert.ok(existsSync(join(import.meta.dirname, `format-${FORMAT_VERSION}.gz`)));
+  test(`there is one of the current format, ${FORMAT_VERSION}, with every kind of entry, a checkpoint and a cold segment`, async () => {
+    const name = `format-${FORMAT_VERSION}`;
+    assert.ok(existsSync(join(import.meta.dirname, `${name}.gz`)));
+    assert.deepEqual(missingKinds(unpackBatches(archive(`${name}.entries.gz`))), []);
+    await assertHasAllFiles(await unpack(archive(`${name}.gz`)));
   });
 
   for (const format of formats) {
-    const archive = readFileSync(join(import.meta.dirname, `${format}.gz`));
-
     test(`${format} is opened by this code, and everything in it is found`, async () => {
-      const expected: unknown = JSON.parse(readFileSync(join(import.meta.dirname, `${format}.json`), 'utf8'));
-      assert.deepEqual(await readContent(await unpack(archive)), expected);
+      const expected: unknown = JSON.parse(archive(`${format}.json`).toString());
+      assert.deepEqual(await readContent(await unpack(archive(`${format}.gz`))), expected);
     });
 
     test(`${format} is found again after this code has written to it`, async () => {
-      const disk = await unpack(archive);
+      const disk = await unpack(archive(`${format}.gz`));
       const first = await readContent(disk);
       assert.deepEqual(await readContent(disk), first);
     });
+
+    test(`${format}: all entries that were ever written to it give the state that a start finds`, async () => {
+      const found = await stateOnDisk(await unpack(archive(`${format}.gz`)), GOLDEN_JOURNAL);
+      assertSameState(found, replay(unpackBatches(archive(`${format}.entries.gz`))), format);
+    });
   }
 
-  test('what the current one is made of has every kind of entry, a checkpoint and a cold segment', async () => {
+  test('what this code would make has every kind of entry, a checkpoint and a cold segment', async () => {
     const disk = new MemoryDisk();
     const history = new History();
     await writeGolden(disk, (journal) => history.wrap(journal));
-    const kinds = new Set<string>();
-    for (const { body, count } of history.batches) {
-      for (let i = 0, at = 0; i < count; i++, at += entryBytes(body, at)) {
-        const entry = readEntry(body, at);
-        kinds.add(entry.type === 'settle' ? `settle ${entry.how}` : entry.type);
-      }
-    }
-    assert.deepEqual(
-      KINDS.filter((kind) => !kinds.has(kind)),
-      [],
-    );
-    const names = (await disk.list()).map(({ name }) => name);
-    for (const prefix of ['checkpoint-', 'cold-'])
-      assert.ok(
-        names.some((name) => name.startsWith(prefix)),
-        names.join(),
-      );
+    assert.deepEqual(missingKinds(history.batches), []);
+    await assertHasAllFiles(disk);
   });
 });

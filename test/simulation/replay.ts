@@ -44,10 +44,15 @@ export class History {
 
   /** The state that the entries give, from the first one on. */
   replay(): State {
-    const state = new State();
-    for (const batch of this.batches) apply(state, batch);
-    return state;
+    return replay(this.batches);
   }
+}
+
+/** The state that these batches give, the first ones of a journal. */
+export function replay(batches: readonly RecoveredBatch[]): State {
+  const state = new State();
+  for (const batch of batches) apply(state, batch);
+  return state;
 }
 
 function apply(state: State, batch: RecoveredBatch): void {
@@ -60,8 +65,8 @@ function apply(state: State, batch: RecoveredBatch): void {
 }
 
 /** The state as a start finds it on this disk: checkpoint, then the journal after it. Nothing is served. */
-export async function stateOnDisk(disk: MemoryDisk): Promise<State> {
-  const journal = new FileJournal(disk, { ...TINY_JOURNAL, random: new SeededRandom(1) });
+export async function stateOnDisk(disk: MemoryDisk, sizes = TINY_JOURNAL): Promise<State> {
+  const journal = new FileJournal(disk, { ...sizes, random: new SeededRandom(1) });
   const shard = new Shard({
     journal,
     blobs: await FileBlobs.open(disk),
