@@ -118,7 +118,7 @@ export class Broker {
     const caretaker = new Caretaker(shard, feeds, publisher, definitions, bodies);
     const undertaker = new Undertaker(shard, bodies, publisher, feeds);
     const reclaimer = new Reclaimer(shard, checkpointer);
-    const compactor = new Compactor(shard, bodies);
+    const compactor = new Compactor(shard, bodies, feeds);
     const startedAt = clock.now();
     const parts: Parts = {
       shard,

@@ -37,6 +37,19 @@ export function isPlainTopic(topic: Topic): boolean {
 }
 
 /**
+ * What clients publish to a compacted topic has keys. What is there already, or comes as a dead letter, may have none.
+ *
+ * @throws INVALID
+ */
+export function assertKeys(topic: Topic, envelopes: readonly Envelope[]): void {
+  if (!topic.policy.retain.compact || envelopes.every(({ key }) => key !== undefined)) return;
+  throw new RailheadError(
+    'INVALID',
+    `${JSON.stringify(topic.name)} keeps the newest message of each key (retain.compact); every message needs a key.`,
+  );
+}
+
+/**
  * @param fresh false for messages that were published before (redrive): their delay is over, and only the topic's
  * expiry counts
  */
@@ -44,12 +57,6 @@ export function examine(topic: Topic, envelopes: readonly Envelope[], now: numbe
   const count = envelopes.length;
   const examined: Examined = {};
   const withKeys = needsKeys(topic);
-  if (topic.policy.retain.compact && envelopes.some(({ key }) => key === undefined)) {
-    throw new RailheadError(
-      'INVALID',
-      `${JSON.stringify(topic.name)} keeps the newest message of each key (retain.compact); every message needs a key.`,
-    );
-  }
   envelopes.forEach((envelope, i) => {
     if (envelope.priority) (examined.priorities ??= new Uint8Array(count))[i] = envelope.priority;
     const due = fresh ? dueOf(envelope, now) : 0;

@@ -1,5 +1,6 @@
 import type { Topic } from '../machine/topic.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
+import type { Feeds } from './feeds.ts';
 import { hashKey } from './planner.ts';
 import type { Shard } from './shard.ts';
 
@@ -19,13 +20,15 @@ const RANGES_PER_ENTRY = 10_000;
 export class Compactor {
   readonly #shard: Shard;
   readonly #bodies: Bodies;
+  readonly #feeds: Feeds;
   /** End of each partition at its last pass. */
   readonly #compactedTo = new WeakMap<Topic, number[]>();
   #busy = false;
 
-  constructor(shard: Shard, bodies: Bodies) {
+  constructor(shard: Shard, bodies: Bodies, feeds: Feeds) {
     this.#shard = shard;
     this.#bodies = bodies;
+    this.#feeds = feeds;
   }
 
   get idle(): boolean {
@@ -67,6 +70,11 @@ export class Compactor {
         index,
         superseded.sort((a, b) => a - b),
       );
+      // Some of it was with consumers, or held back others of its key.
+      for (const subscription of topic.subscriptions.values()) {
+        this.#feeds.recount(subscription);
+        this.#feeds.touch(subscription);
+      }
     }
     const done = this.#compactedTo.get(topic) ?? [];
     done[index] = end;

@@ -3,7 +3,7 @@ import { asBuffer, type Envelope } from '../../core/records.ts';
 import type { PublishRequest } from '../../core/session.ts';
 import { DEFAULT_DEDUPE_WINDOW_MS } from '../machine/state.ts';
 import type { Topic } from '../machine/topic.ts';
-import { type Examined, examine, isPlainTopic } from './columns.ts';
+import { assertKeys, type Examined, examine, isPlainTopic } from './columns.ts';
 import type { Shard } from './shard.ts';
 
 /** What will be written for one topic, worked out without changing anything. */
@@ -85,6 +85,7 @@ export class Planner {
     }
     const now = this.#shard.clock.now();
     const envelopes = format.envelopes(records, count);
+    assertKeys(topic, envelopes);
     const fates = this.#fates(topic, envelopes, request, now);
     if (fates === null) {
       const partition = request.partition ?? this.partitionFor(topic, envelopes[0]?.key);

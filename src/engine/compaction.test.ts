@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LOCAL_PRINCIPAL } from '../core/auth.ts';
+import { ManualClock } from '../core/clock.ts';
+import type { SubscriptionPolicy } from '../core/policy.ts';
+import { SeededRandom } from '../core/random.ts';
+import { asBuffer, FORMAT_NATIVE, RecordBatchWriter, readRecord, recordEnd } from '../core/records.ts';
+import { FileBlobs } from '../storage/blobs.ts';
+import { FileJournal } from '../storage/journal/file-journal.ts';
+import { MemoryDisk } from '../storage/memory/memory-disk.ts';
+import { Broker } from './broker.ts';
+import type { ShardSession } from './session.ts';
+
+const COMPACT = { untilSettled: false, ageMs: null, bytes: null, compact: true };
+const KEEP = { ...COMPACT, compact: false };
+/** So many new messages make a compaction due. */
+const MANY = 1000;
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly failures: Error[] = [];
+  disk = new MemoryDisk();
+  #broker: Broker | undefined;
+
+  static async open(): Promise<Bench> {
+    const bench = new Bench();
+    await bench.start();
+    return bench;
+  }
+
+  async start(): Promise<void> {
+    this.#broker = await Broker.open({
+      journal: new FileJournal(this.disk),
+      blobs: await FileBlobs.open(this.disk),
+      clock: this.clock,
+      random: new SeededRandom(1),
+      onFailure: (error) => this.failures.push(error),
+    });
+  }
+
+  get broker(): Broker {
+    assert.ok(this.#broker !== undefined);
+    return this.#broker;
+  }
+
+  connect(): ShardSession {
+    return this.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  }
+
+  async send(topic: string, texts: readonly string[], key?: string): Promise<void> {
+    const writer = new RecordBatchWriter();
+    for (const text of texts) writer.append(key === undefined ? {} : { key }, text);
+    const { bytes, count } = writer.take();
+    await this.connect().publish({ to: { topic }, format: FORMAT_NATIVE, records: bytes, count });
+  }
+
+  /** A consumer of `t` that settles nothing: the texts it gets, now and later. */
+  async consume(subscription: string, credit: number): Promise<string[]> {
+    const texts: string[] = [];
+    const consumer = await this.connect().consume(
+      { topic: 't', subscription, lease: 'session' },
+      {
+        deliver: (runs) => {
+          for (const { count, records } of runs) {
+            const bytes = asBuffer(records);
+            for (let i = 0, at = 0; i < count; i++, at = recordEnd(bytes, at))
+              texts.push(asBuffer(readRecord(bytes, at).body).toString());
+          }
+        },
+        ended: () => {},
+      },
+    );
+    consumer.credit(credit);
+    await this.quiet();
+    return texts;
+  }
+
+  async quiet(): Promise<void> {
+    for (let turn = 0; turn < 50; turn++) {
+      await this.broker.settled();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  async topic(subscription: Partial<SubscriptionPolicy>): Promise<void> {
+    await this.connect().request('declareTopic', { name: 't', kind: 'topic', policy: { retain: COMPACT } });
+    await this.connect().request('declareSubscription', { topic: 't', subscription: 's', policy: subscription });
+  }
+}
+
+const many = (from: number): string[] => Array.from({ length: MANY }, (_, i) => `${from + i}`);
+
+for (const order of ['key', 'strict'] as const) {
+  test(`order ${order}: when compaction takes the message that is out, the next one is delivered`, async () => {
+    const bench = await Bench.open();
+    await bench.topic({ order });
+    await bench.send('t', ['first'], 'k');
+    const texts = await bench.consume('s', 10);
+    assert.deepEqual(texts, ['first']);
+    await bench.send('t', many(0), 'k');
+    await bench.quiet();
+    assert.deepEqual(texts, ['first', `${MANY - 1}`]);
+  });
+}
+
+test('a consumer that held a suspect which compaction took gets other messages again', async () => {
+  const bench = await Bench.open();
+  await bench.topic({});
+  await bench.send('t', ['suspect'], 'k');
+  const first = bench.connect();
+  const doomed = await first.consume(
+    { topic: 't', subscription: 's', lease: 'session' },
+    { deliver: () => {}, ended: () => {} },
+  );
+  doomed.credit(1);
+  await bench.quiet();
+  await first.close('lost');
+  const texts = await bench.consume('s', 10);
+  assert.deepEqual(texts, ['suspect']);
+  await bench.send('t', many(0), 'k');
+  await bench.quiet();
+  await bench.send('t', ['other'], 'l');
+  await bench.quiet();
+  assert.deepEqual(texts.slice(-2), [`${MANY - 1}`, 'other']);
+});
+
+test('a topic that is made compacted may hold messages without a key: a new subscription gets them too', async () => {
+  const bench = await Bench.open();
+  const session = bench.connect();
+  await session.request('declareTopic', { name: 't', kind: 'topic', policy: { retain: KEEP } });
+  await bench.send('t', ['of no key']);
+  await session.request('declareTopic', {
+    name: 't',
+    kind: 'topic',
+    policy: { retain: COMPACT },
+    ifDifferent: 'update',
+  });
+  const policy = { order: 'key' } as const;
+  await session.request('declareSubscription', { topic: 't', subscription: 's', from: 'start', policy });
+  const texts = await bench.consume('s', 10);
+  assert.deepEqual(bench.failures, []);
+  assert.deepEqual(texts, ['of no key']);
+});
+
+test('a dead letter without a key goes to a compacted topic all the same', async () => {
+  const bench = await Bench.open();
+  await bench.topic({});
+  await bench.connect().request('declareTopic', { name: 'q', kind: 'queue', subscription: { deadLetter: 't' } });
+  await bench.send('q', ['bad']);
+  const session = bench.connect();
+  const ref = { topic: 'q', subscription: 'q' };
+  const consumer = await session.consume(
+    { ...ref, lease: 'session' },
+    {
+      deliver: ([run]) => {
+        const { partition = 0, offset = 0, count = 1, token = 0 } = run ?? {};
+        const ranges = [{ partition, offset, count, token }];
+        session.settle([{ ...ref, ranges, action: 'reject', reason: 'no' }]).catch(() => {});
+      },
+      ended: () => {},
+    },
+  );
+  consumer.credit(1);
+  await bench.quiet();
+  assert.deepEqual(bench.failures, []);
+  assert.deepEqual(await bench.consume('s', 1), ['bad']);
+});
