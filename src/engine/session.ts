@@ -93,12 +93,10 @@ export class ShardSession implements Session {
     for (const cursor of transaction.cursors) this.#authorize('consume', { kind: 'topic', name: cursor.topic });
     // First everything that can refuse, then everything at once: the entries lie in one batch.
     settler.assertHeld(this.#namespace, transaction.settlements);
-    const publishes = transaction.publishes.map((request) => publisher.prepare(this.#namespace, request));
+    const publishes = publisher.prepare(this.#namespace, transaction.publishes);
     const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
-    shard.beginCommand(
-      publishes.reduce((sum, { bytes }) => sum + bytes, 0) + rangeCount(transaction.settlements) * RANGE_BYTES,
-    );
-    const receipts = publishes.map(({ publish }) => publish());
+    shard.beginCommand(publishes.bytes + rangeCount(transaction.settlements) * RANGE_BYTES);
+    const receipts = publishes.publish();
     settler.settle(this.#namespace, transaction.settlements);
     for (const commit of commits) commit();
     shard.endCommand();

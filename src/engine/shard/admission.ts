@@ -4,6 +4,9 @@ import { RateLimiter } from '../structures/rate-limiter.ts';
 import type { Plan } from './planner.ts';
 import type { Shard } from './shard.ts';
 
+/** What a topic gets. */
+type Load = Pick<Plan, 'topic' | 'stored' | 'bytes'>;
+
 /** Whether there is room: in the commit log, within the limits of a topic, and within its rate. Publishers only; consumers always find room. */
 export class Admission {
   readonly #shard: Shard;
@@ -35,7 +38,7 @@ export class Admission {
     if (error !== null) throw error;
   }
 
-  overLimit(plan: Plan): RailheadError | null {
+  overLimit(plan: Load): RailheadError | null {
     const { topic } = plan;
     const { maxMessages, maxBytes } = topic.policy;
     if (maxMessages !== null) {
@@ -49,6 +52,29 @@ export class Admission {
         return full(topic, `It holds ${bytes} bytes of at most ${maxBytes} (maxBytes)`);
     }
     return null;
+  }
+
+  /** Why it cannot be stored as a whole, by the limits of its topic and then by its rate; null when it can. */
+  refusal(plan: Load): RailheadError | null {
+    const { overflow } = plan.topic.policy;
+    const makesRoom = overflow === 'drop-oldest' || overflow === 'dead-letter-oldest';
+    return (makesRoom ? null : this.overLimit(plan)) ?? this.rateLimited(plan.topic, plan.stored);
+  }
+
+  /** For publishes that are stored all or none: what each topic gets of them counts together. */
+  assertTogether(plans: readonly Plan[]): void {
+    const loads = new Map<Topic, Load>();
+    let bytes = 0;
+    for (const { topic, ...plan } of plans) {
+      const load = loads.get(topic) ?? { topic, stored: 0, bytes: 0 };
+      loads.set(topic, { topic, stored: load.stored + plan.stored, bytes: load.bytes + plan.bytes });
+      bytes += plan.bytes;
+    }
+    this.assertSpace(bytes);
+    for (const load of loads.values()) {
+      const refusal = this.refusal(load);
+      if (refusal !== null) throw refusal;
+    }
   }
 
   rateLimited(topic: Topic, count: number): RailheadError | null {

@@ -246,12 +246,9 @@ export class Caretaker {
     const topic = this.#shard.state.topicNamed(namespace, schedule.topic);
     if (topic !== undefined) {
       try {
-        const { bytes, publish } = this.#publisher.prepare(namespace, {
-          to: { topic: schedule.topic },
-          format: FORMAT_NATIVE,
-          records: schedule.record,
-          count: 1,
-        });
+        const { bytes, publish } = this.#publisher.prepare(namespace, [
+          { to: { topic: schedule.topic }, format: FORMAT_NATIVE, records: schedule.record, count: 1 },
+        ]);
         this.#shard.beginCommand(bytes);
         publish();
       } catch (error) {

@@ -60,21 +60,27 @@ export class Publisher {
   }
 
   /**
-   * Checks a publish that is part of a transaction. Throws what would refuse it; `publish` does it. `bytes` is what
-   * its entries take at most.
+   * Checks the publishes of a transaction, all together. Throws what would refuse one of them; `publish` does them all.
+   * `bytes` is what their entries take at most.
    */
-  prepare(namespace: string, request: PublishRequest): { bytes: number; publish: () => PublishReceipt } {
-    const whole = { ...request, atomic: true };
-    const topics = this.#targets(namespace, whole) ?? this.#routedTopics(namespace, whole);
-    const plans = topics.map((topic) => this.#planner.plan(topic, whole));
-    for (const plan of plans) {
-      this.#admission.assertSpace(plan.bytes);
-      const full = this.#admission.overLimit(plan);
-      if (full !== null && (plan.topic.policy.overflow === 'block' || plan.topic.policy.overflow === 'reject'))
-        throw full;
-    }
-    const bytes = plans.reduce((sum, plan) => sum + entryBound(plan), 0);
-    return { bytes, publish: () => this.#execute(plans, topics[0]?.id ?? 0) };
+  prepare(namespace: string, requests: readonly PublishRequest[]): { bytes: number; publish: () => PublishReceipt[] } {
+    const prepared = requests.map((request) => {
+      const whole = { ...request, atomic: true };
+      const topics = this.#targets(namespace, whole) ?? this.#routedTopics(namespace, whole);
+      return { whole, topics, plans: topics.map((topic) => this.#planner.plan(topic, whole)) };
+    });
+    const plans = prepared.flatMap((one) => one.plans);
+    this.#admission.assertTogether(plans);
+    const planAgain = ({ whole, topics, plans: planned }: (typeof prepared)[number], i: number): readonly Plan[] => {
+      // One before it may have stored the same dedupe id. A numbered batch would be taken for one that is sent again.
+      const repeats = topics.some((topic) => prepared.slice(0, i).some((other) => other.topics.includes(topic)));
+      if (!repeats || whole.producer !== undefined) return planned;
+      return topics.map((topic) => this.#planner.plan(topic, whole));
+    };
+    return {
+      bytes: plans.reduce((sum, plan) => sum + entryBound(plan), 0),
+      publish: () => prepared.map((one, i) => this.#execute(planAgain(one, i), one.topics[0]?.id ?? 0)),
+    };
   }
 
   /** Stores a message that was published before (dead letter, redrive), whatever the limits say. */
@@ -243,11 +249,9 @@ export class Publisher {
       // Planned anew after the groups before it, which may hold the same dedupe ids.
       const plans = i === 0 ? (checked[0] ?? []) : planGroup(group);
       const open = plans.filter((plan) => {
-        const full = this.#admission.overLimit(plan);
-        if (full === null) return true;
-        const { overflow } = plan.topic.policy;
-        if (overflow === 'drop-oldest' || overflow === 'dead-letter-oldest') return true;
-        (receipt.refused ??= []).push({ index: from, count: to - from, code: full.code, message: full.message });
+        const { code, message } = this.#admission.refusal(plan) ?? {};
+        if (code === undefined || message === undefined) return true;
+        (receipt.refused ??= []).push({ index: from, count: to - from, code, message });
         return false;
       });
       receipt.runs.push(...this.#execute(open, receipt.topicId).runs);
@@ -278,7 +282,10 @@ export class Publisher {
     if (noSpace !== null) return noSpace;
     const plan = this.#planner.plan(topic, request);
     this.#shard.beginCommand(entryBound(plan));
-    const limited = this.#admission.rateLimited(topic, plan.stored) ?? this.#admission.overLimit(plan);
+    const limited =
+      policy.overflow === 'block'
+        ? this.#admission.refusal(plan)
+        : (this.#admission.rateLimited(topic, plan.stored) ?? this.#admission.overLimit(plan));
     if (limited !== null) {
       if (policy.overflow === 'block') return limited;
       if (policy.overflow === 'reject' || limited.code === 'RATE_LIMITED')
