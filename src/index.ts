@@ -36,6 +36,7 @@ export type { RailOptions, RailParts, RouterOptions, Schedule, ScheduleOptions }
 export type { Queue } from './sdk/queue.ts';
 export type { Topic, SubscriptionOptions } from './sdk/topic.ts';
 export type { PeekOptions, Peeked, SeekTo, Subscription } from './sdk/subscription.ts';
+export type { Snapshot, SnapshotOptions } from './sdk/snapshot.ts';
 export type { DeadLetterSelection, DeadLetters, Edit, RedriveOptions, Redriven } from './sdk/dead-letters.ts';
 export type { BindOptions, BindingEnd, RouteOptions, Routed, Router } from './sdk/router.ts';
 export type { Transaction } from './sdk/transaction.ts';

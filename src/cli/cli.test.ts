@@ -217,6 +217,23 @@ describe('the verbs against a server', () => {
     assert.match((await cli('schedule', 'delete', 'nightly')).err, /There is no schedule "nightly"/);
   });
 
+  test('a snapshot is taken, listed, gone back to and deleted', async () => {
+    await ok('declare', 'shots');
+    for (const body of ['1', '2', '3']) await ok('send', 'shots', body);
+    await ok('receive', 'shots');
+    assert.match(
+      (await ok('snapshot', 'take', 'shots', 'one', '--expires', '1h')).out,
+      /one keeps 2 messages until 20/,
+    );
+    assert.match((await ok('snapshot', 'ls')).out, /shots +one +shots +2 +20/);
+    await ok('purge', 'shots');
+    assert.match((await ok('seek', 'shots', '--snapshot', 'one')).out, /Ready: 2/);
+    assert.match((await ok('seek', 'shots', '--to', 'end')).out, /Ready: 0/);
+    assert.equal((await cli('seek', 'shots')).code, 2);
+    await ok('snapshot', 'delete', 'shots', 'one');
+    assert.match((await cli('snapshot', 'delete', 'shots', 'one')).err, /no snapshot "one"/);
+  });
+
   test('top prints a line of rates for each look', async () => {
     await ok('declare', 'busy');
     const { json } = await ok('top', 'busy', '--count', '2', '--interval', '0', '--json');

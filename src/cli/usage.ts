@@ -1,3 +1,5 @@
+import type { StartAt } from '../core/session.ts';
+
 /** The command line is wrong: exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -7,6 +9,17 @@ export class UsageError extends Error {
 export function wholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new UsageError(`${JSON.stringify(text)} is not a whole number.`);
   return Number(text);
+}
+
+/** A place in a topic. @throws UsageError naming the option. */
+export function startOf(text: string, option: string): StartAt {
+  if (text === 'start' || text === 'end') return text;
+  const time = Date.parse(text);
+  if (Number.isNaN(time))
+    throw new UsageError(
+      `${option} is ${JSON.stringify(text)}; write start, end, or a time such as 2026-11-01T00:00:00Z.`,
+    );
+  return { time };
 }
 
 /** For options that may be given several times. */

@@ -31,6 +31,12 @@ export const VERBS: readonly Verb[] = [
   { name: 'pause', summary: 'stop delivery', load: () => import('./commands/pause.ts') },
   { name: 'resume', summary: 'deliver again', load: () => import('./commands/resume.ts') },
   { name: 'cancel', summary: 'remove one waiting message', load: () => import('./commands/cancel.ts') },
+  {
+    name: 'seek',
+    summary: 'move a subscription to another place, or back to a snapshot',
+    load: () => import('./commands/seek.ts'),
+  },
+  { name: 'snapshot', summary: 'take, list or delete snapshots', load: () => import('./commands/snapshot.ts') },
   { name: 'dead', summary: 'list, show, redrive or drop dead letters', load: () => import('./commands/dead.ts') },
   { name: 'schedule', summary: 'put, list or delete schedules', load: () => import('./commands/schedule.ts') },
   { name: 'bench', summary: 'measure publishing and consuming', load: () => import('./commands/bench.ts') },

@@ -10,7 +10,7 @@ export type Action =
   | 'consume'
   /** definitions, counts, peek */
   | 'inspect'
-  /** purge, pause, cancel, reschedule, drop, seek */
+  /** purge, pause, cancel, reschedule, drop, seek, snapshots */
   | 'manage'
   /** broker-wide facts and acts */
   | 'admin';

@@ -202,6 +202,9 @@ export interface CursorCommit {
 
 export type StartAt = 'start' | 'end' | { offset: number } | { time: number };
 
+/** Where a subscription is put: also back to what it, or another one of its topic, had not settled at a moment. */
+export type SeekTarget = StartAt | { snapshot: string };
+
 /** What a declare does when the thing exists with another policy. Structural differences are always an error. */
 export type IfDifferent = 'error' | 'update' | 'keep';
 
@@ -219,6 +222,18 @@ export interface SubscriptionDefinition extends SubscriptionRef {
   policy: SubscriptionPolicy;
   paused: boolean;
   createdAt: number;
+}
+
+/** What a subscription had not settled when it was taken, under a name that its topic knows. */
+export interface SnapshotDefinition {
+  topic: string;
+  snapshot: string;
+  /** The one it was taken of. */
+  subscription: string;
+  createdAt: number;
+  expiresAt: number;
+  /** Messages that it had not settled, and those published since. */
+  depth: number;
 }
 
 export interface RouterDefinition {
@@ -376,7 +391,18 @@ export interface Operations {
   redriveProgress: { args: { id: string; cancel?: boolean }; result: RedriveProgress };
   /** Settles dead letters for good. */
   drop: { args: SubscriptionRef & { ids?: MessageId[]; filter?: Filter; limit?: number }; result: { dropped: number } };
-  seek: { args: SubscriptionRef & { to: StartAt }; result: { ready: number } };
+  seek: { args: SubscriptionRef & { to: SeekTarget }; result: { ready: number } };
+  /**
+   * Messages stay until the snapshot expires (default after 7 days, at most 31) as they stay for a subscription that
+   * has not settled them: `untilSettled` keeps them, while retention by age and bytes goes first.
+   */
+  createSnapshot: {
+    args: SubscriptionRef & { snapshot: string; expiresAfterMs?: number };
+    result: SnapshotDefinition;
+  };
+  /** Of one topic, or of all. */
+  listSnapshots: { args: { topic?: string }; result: { snapshots: SnapshotDefinition[] } };
+  deleteSnapshot: { args: { topic: string; snapshot: string }; result: { deleted: boolean } };
   /** By offset, nothing is settled. Waits up to `waitMs` for the first record. `next` continues. */
   read: {
     args: {

@@ -26,6 +26,7 @@ import { Redriver } from './shard/redriver.ts';
 import { Returns } from './shard/returns.ts';
 import { Settler } from './shard/settler.ts';
 import { Shard } from './shard/shard.ts';
+import { Snapshots } from './shard/snapshots.ts';
 import { Undertaker } from './shard/undertaker.ts';
 
 export interface BrokerOptions {
@@ -57,6 +58,7 @@ export interface Parts {
   readonly operator: Operator;
   readonly redriver: Redriver;
   readonly caretaker: Caretaker;
+  readonly snapshots: Snapshots;
   readonly info: () => BrokerInfo;
 }
 
@@ -132,6 +134,7 @@ export class Broker {
       operator: new Operator(shard, feeds, returns, publisher, settler),
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
       caretaker,
+      snapshots: new Snapshots(shard, feeds, settler, definitions),
       info: () => infoOf(shard, report, startedAt, notices, reclaimer),
     };
     const broker = new Broker(parts, undertaker, reclaimer, blobs);
@@ -150,6 +153,7 @@ export class Broker {
     await broker.#removeOrphans();
     dispatcher.arm();
     caretaker.arm();
+    parts.snapshots.arm();
     shard.wake();
     await shard.settled();
     if (shard.failure !== null) throw shard.failure;

@@ -157,6 +157,11 @@ export type OtherEntry =
   | { type: 'paused'; topicId: number; subscriptionId: number; paused: boolean }
   /** Every message from `start` on is ready again, none before it. */
   | { type: 'seek'; topicId: number; subscriptionId: number; start: number[] }
+  /** What the subscription has not settled now gets a name. */
+  | { type: 'snapshot'; topicId: number; subscriptionId: number; name: string; at: number; expiresAt: number }
+  | { type: 'snapshotGone'; topicId: number; name: string }
+  /** What the snapshot had not settled is ready again, nothing else before the moment of the snapshot is. */
+  | { type: 'restored'; topicId: number; subscriptionId: number; snapshot: string }
   | { type: 'router'; namespace: string; name: string; routerType: RouterType; alternate: string | null }
   | { type: 'routerGone'; namespace: string; name: string }
   | { type: 'bind'; namespace: string; router: string; binding: BindingDefinition }

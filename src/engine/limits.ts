@@ -28,6 +28,11 @@ export interface Limits {
   maxNameBytes: number;
   maxErrorText: number;
   maxPeek: number;
+  /** How long a snapshot of a subscription keeps messages, unless it says otherwise, and at most. */
+  defaultSnapshotMs: number;
+  maxSnapshotMs: number;
+  /** Of one topic. */
+  maxSnapshots: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -47,6 +52,9 @@ export const DEFAULT_LIMITS: Limits = {
   maxNameBytes: 255,
   maxErrorText: 2000,
   maxPeek: 1000,
+  defaultSnapshotMs: 7 * 86_400_000,
+  maxSnapshotMs: 31 * 86_400_000,
+  maxSnapshots: 1000,
 };
 
 export function withDefaults(limits: Partial<Limits> = {}): Limits {
@@ -56,6 +64,7 @@ export function withDefaults(limits: Partial<Limits> = {}): Limits {
     all.consumerReservedShare > 0 && all.consumerReservedShare < all.reservedShare,
     'consumers must find room when publishers do not',
   );
+  assert(all.defaultSnapshotMs <= all.maxSnapshotMs, 'a snapshot must be allowed to live as long as by default');
   assert(all.coldBlockBytes <= all.coldCacheBytes, 'the cold cache must hold at least one block');
   return all;
 }

@@ -115,11 +115,26 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   drop: { action: 'manage', run: ({ redriver }, namespace, args) => redriver.drop(namespace, args) },
   seek: {
     action: 'manage',
-    run: ({ definitions, caretaker, operator, shard }, namespace, args) => {
-      const subscription = definitions.seek(namespace, args);
+    run: ({ definitions, caretaker, operator, shard, snapshots }, namespace, { to, ...ref }) => {
+      const subscription =
+        typeof to === 'object' && 'snapshot' in to
+          ? snapshots.restore(namespace, ref, to.snapshot)
+          : definitions.seek(namespace, { ...ref, to });
       caretaker.fill(subscription);
       return shard.durable({ ready: operator.subscriptionStats(subscription).ready });
     },
+  },
+  createSnapshot: {
+    action: 'manage',
+    run: ({ shard, snapshots }, namespace, args) => shard.durable(snapshots.create(namespace, args)),
+  },
+  listSnapshots: {
+    action: 'inspect',
+    run: ({ shard, snapshots }, namespace, args) => shard.durable(snapshots.list(namespace, args)),
+  },
+  deleteSnapshot: {
+    action: 'manage',
+    run: ({ shard, snapshots }, namespace, args) => shard.durable(snapshots.delete(namespace, args)),
   },
   read: { action: 'consume', run: ({ reader }, namespace, args) => reader.read(namespace, args) },
   fetchCursors: {

@@ -6,6 +6,7 @@ import type {
   OperationName,
   Operations,
   PeekedMessage,
+  SeekTarget,
   StartAt,
   SubscriptionRef,
   SubscriptionStats,
@@ -19,6 +20,8 @@ import { fetchMessages } from './fetch.ts';
 import type { FetchOptions } from './fetch.ts';
 import type { Message } from './message.ts';
 import type { Host } from './host.ts';
+import { expiryOf, snapshotOf } from './snapshot.ts';
+import type { Snapshot, SnapshotOptions } from './snapshot.ts';
 import { FeedStream } from './stream.ts';
 import type { MessageStream, MessagesOptions } from './stream.ts';
 import { HandlerWorker } from './worker.ts';
@@ -58,6 +61,10 @@ export type SeekTo = 'start' | 'end' | Date | { offset: number };
 
 export function startAt(to: SeekTo): StartAt {
   return to instanceof Date ? { time: to.getTime() } : to;
+}
+
+function seekTarget(to: SeekTo | { snapshot: string }): SeekTarget {
+  return typeof to === 'object' && 'snapshot' in to ? to : startAt(to);
 }
 
 /**
@@ -151,9 +158,38 @@ export class Subscription<Out> implements AsyncDisposable {
     return purged;
   }
 
-  /** Moves to another place in the topic: what lies behind it counts as settled, what lies ahead is delivered (again). */
-  async seek(to: SeekTo): Promise<void> {
-    await this.ask('seek', { ...this.ref, to: startAt(to) });
+  /**
+   * Moves to another place in the topic: what lies behind it counts as settled, what lies ahead is delivered (again).
+   * With a snapshot of the same topic: what that had not settled is delivered again, and everything published since.
+   *
+   * @throws NOT_FOUND for a snapshot that does not exist or has expired.
+   */
+  async seek(to: SeekTo | { snapshot: string }): Promise<void> {
+    await this.ask('seek', { ...this.ref, to: seekTarget(to) });
+  }
+
+  /**
+   * Remembers under a name what is not settled now, to `seek` back to it, such as after a deploy that acknowledged
+   * what it should not have. Until it expires (default 7 days, at most 31) it keeps messages as a subscription that
+   * has not settled them does; retention by age and bytes goes first.
+   *
+   * @throws ALREADY_EXISTS while the topic has one of that name.
+   * @example await q.snapshot('before-deploy'); … await q.seek({ snapshot: 'before-deploy' })
+   */
+  async snapshot(name: string, options: SnapshotOptions = {}): Promise<Snapshot> {
+    return snapshotOf(await this.ask('createSnapshot', { ...this.ref, snapshot: name, ...expiryOf(options) }));
+  }
+
+  /** The snapshots of its topic, also those of other subscriptions: all of them can be sought to. */
+  async snapshots(): Promise<Snapshot[]> {
+    const { snapshots } = await this.ask('listSnapshots', { topic: this.ref.topic });
+    return snapshots.map(snapshotOf);
+  }
+
+  /** Forgets a snapshot of its topic; what only that needed may go. False when there was none. */
+  async deleteSnapshot(name: string): Promise<boolean> {
+    const { deleted } = await this.ask('deleteSnapshot', { topic: this.ref.topic, snapshot: name });
+    return deleted;
   }
 
   /** Waits for the settlements under way. Workers and streams are closed by themselves. */

@@ -199,6 +199,20 @@ test('a topic keeps its messages for every subscription and for readers', async 
   assert.equal((await call('POST', '/topics/t/subscriptions/late/receive')).messages.length, 0);
   assert.equal((await call('POST', `${path}/seek`, { to: 'start' })).body['ready'], 2);
   assert.equal((await call('GET', `${path}/stats`)).body['ready'], 2);
+  assert.equal((await call('PUT', `${path}/snapshots/one`, { expires: '1h' })).body['depth'], 2);
+  assert.equal((await call('PUT', `${path}/snapshots/one`)).status, 409);
+  assert.equal((await call('POST', `${path}/seek`, { to: 'end' })).body['ready'], 0);
+  assert.equal((await call('POST', `${path}/seek`, { snapshot: 'one' })).body['ready'], 2);
+  assert.equal((await call('POST', `${path}/seek`, { snapshot: 'one', to: 'end' })).status, 400);
+  const { body: listed } = await call('GET', '/snapshots?topic=t');
+  assert.deepEqual(
+    (listed['snapshots'] as { snapshot: string; subscription: string }[]).map((one) => [
+      one.snapshot,
+      one.subscription,
+    ]),
+    [['one', 's']],
+  );
+  assert.equal((await call('DELETE', '/topics/t/snapshots/one')).body['deleted'], true);
   const described = await call('GET', '/topics/t');
   assert.deepEqual(
     (described.body['subscriptions'] as { subscription: string }[]).map(({ subscription }) => subscription).sort(),
@@ -357,6 +371,8 @@ test('mutated requests get an answer that is no bug, and the broker works on', a
       '{"ids":["1.0.0"],"ratePerSecond":10,"filter":{"a":["b"]},"edits":[{"id":"1.0.0","body":1}]}',
     ],
     ['POST', '/topics/t/subscriptions/s/seek', '{"to":"120"}'],
+    ['POST', '/queues/q/seek', '{"snapshot":"one"}'],
+    ['PUT', '/queues/q/snapshots/one', '{"expires":"1h"}'],
     ['GET', '/topics/t/records?from=120&max=3&partition=1', ''],
     ['GET', '/queues/q/messages?state=ready&after=1.0.0&limit=5', ''],
     ['DELETE', '/queues/q/messages/1.0.zz', ''],

@@ -7,6 +7,7 @@ import type {
   Operations,
   PublishRequest,
   Settlement,
+  SeekTarget,
   StartAt,
   Transaction,
 } from '../core/session.ts';
@@ -43,6 +44,12 @@ const startAt: Check<StartAt> = either(
     '{ offset } or { time }',
   ),
   `'start', 'end', { offset } or { time }`,
+);
+
+const seekTarget: Check<SeekTarget> = either(
+  startAt,
+  object<{ snapshot: string }>({ snapshot: text }),
+  `'start', 'end', { offset }, { time } or { snapshot }`,
 );
 
 const target: Check<BindingDefinition['to']> = either(
@@ -133,7 +140,14 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     filter: maybe(filter),
     limit: maybe(whole),
   }),
-  seek: object<Operations['seek']['args']>({ ...subscriptionRef, to: startAt }),
+  seek: object<Operations['seek']['args']>({ ...subscriptionRef, to: seekTarget }),
+  createSnapshot: object<Operations['createSnapshot']['args']>({
+    ...subscriptionRef,
+    snapshot: text,
+    expiresAfterMs: maybe(whole),
+  }),
+  listSnapshots: object<Operations['listSnapshots']['args']>({ topic: maybe(text) }),
+  deleteSnapshot: object<Operations['deleteSnapshot']['args']>({ topic: text, snapshot: text }),
   read: object<Operations['read']['args']>({
     topic: text,
     partition: maybe(whole),
@@ -176,6 +190,7 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'read',
   'fetchCursors',
   'listSchedules',
+  'listSnapshots',
   'info',
 ]);
 

@@ -296,6 +296,19 @@ for (const [name, start] of ways) {
     assert.equal(read.length, 6);
     await analytics.seek('start');
     assert.equal((await analytics.stats()).ready, 6);
+    const [first] = await analytics.fetch({ max: 1, wait: '5s' });
+    await first?.ack();
+    const { depth } = await analytics.snapshot('before', { expires: '1h' });
+    assert.equal(depth, 5);
+    await analytics.purge();
+    await analytics.seek({ snapshot: 'before' });
+    assert.equal((await analytics.stats()).ready, 5);
+    assert.deepEqual(
+      (await pro.snapshots()).map(({ name, subscription }) => [name, subscription]),
+      [['before', 'analytics']],
+    );
+    assert.equal(await analytics.deleteSnapshot('before'), true);
+    await assert.rejects(analytics.seek({ snapshot: 'before' }), { code: 'NOT_FOUND' });
   });
 
   walk('pause stops delivery and resume goes on; for await takes and acks', async ({ rail }) => {

@@ -235,6 +235,11 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await broker.settled();
   await session.request('seek', { topic: 'topic', subscription: 'all', to: 'end' });
   await session.request('seek', { topic: 'topic', subscription: 'all', to: 'start' });
+  await session.request('createSnapshot', { topic: 'topic', subscription: 'late', snapshot: 'kept' });
+  await session.request('createSnapshot', { topic: 'topic', subscription: 'red', snapshot: 'gone' });
+  await session.request('purge', { topic: 'topic', subscription: 'red' });
+  await session.request('seek', { topic: 'topic', subscription: 'red', to: { snapshot: 'gone' } });
+  await session.request('deleteSnapshot', { topic: 'topic', snapshot: 'gone' });
   await session.commit({
     settlements: [],
     publishes: [{ to: { topic: 'queue' }, ...records({ text: 'transacted' }) }],
@@ -288,6 +293,7 @@ export async function readContent(disk: Disk): Promise<unknown> {
   const content = {
     topics: found,
     routers: (await session.request('listRouters', {})).routers,
+    snapshots: (await session.request('listSnapshots', {})).snapshots,
     schedules: (await session.request('listSchedules', {})).schedules,
     cursors: await session.request('fetchCursors', { cursor: 'group', topic: 'topic' }),
     gone: await session.request('fetchCursors', { cursor: 'gone', topic: 'topic' }),

@@ -368,6 +368,7 @@ export class FakeSession implements Session {
     },
     seek: ({ to, ...ref }: Operations['seek']['args']) => {
       const subscription = this.subscription(ref);
+      if (typeof to === 'object' && 'snapshot' in to) throw new RailheadError('NOT_SUPPORTED', 'No snapshots here.');
       subscription.messages.clear();
       for (let offset = offsetOf(subscription.topic, to); offset < subscription.topic.log.length; offset++)
         subscription.add(offset);

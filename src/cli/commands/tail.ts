@@ -5,7 +5,7 @@ import type { Rail } from '../../sdk/rail.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { messageLine, showRun } from '../messages.ts';
 import { print, printJson } from '../terminal.ts';
-import { UsageError, wholeNumber } from '../usage.ts';
+import { startOf, wholeNumber } from '../usage.ts';
 
 interface Options extends BrokerOptions {
   from: string;
@@ -21,7 +21,7 @@ export function configure(command: Command): void {
       .option('--from <WHERE>', 'start, end, or a time such as 2026-11-01T00:00:00Z', 'end')
       .option('-n, --max <COUNT>', 'stop after so many messages', wholeNumber),
   ).action(async (name: string, options: Options) => {
-    const from = startOf(options.from);
+    const from = startOf(options.from, '--from');
     await withRail(options, async (rail) => {
       const { policy } = await rail.request('describeTopic', { name });
       const tail = new Tail(rail, name, options);
@@ -89,14 +89,4 @@ class Tail {
     else print(messageLine(message));
     if (--this.#left <= 0) this.stop();
   }
-}
-
-function startOf(text: string): StartAt {
-  if (text === 'start' || text === 'end') return text;
-  const time = Date.parse(text);
-  if (Number.isNaN(time))
-    throw new UsageError(
-      `--from is ${JSON.stringify(text)}; write start, end, or a time such as 2026-11-01T00:00:00Z.`,
-    );
-  return { time };
 }

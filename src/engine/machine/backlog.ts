@@ -2,6 +2,7 @@ import type { SubscriptionPolicy } from '../../core/policy.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { TimerHeap } from '../structures/timer-heap.ts';
 import { FairLanes, join, KeyOrder, type Lanes, PriorityLanes } from './lanes.ts';
+import { type EncodedUnsettled, Unsettled } from './snapshot.ts';
 
 /** A delivery that was not settled yet. One object for all messages of one lease entry that share a fate. */
 export interface Lease {
@@ -55,6 +56,8 @@ export class Backlog {
   readonly troubles = new Map<number, Trouble>();
   /** Next offset to be offered while old messages are being filtered in; null when it is up to date. */
   fillFrom: number | null = null;
+  /** While it is being put back to a snapshot: which of them are to be offered. Null: all. */
+  restoring: Unsettled | null = null;
   readonly #lanes: Lanes;
   readonly #keys: KeyOrder | null;
   readonly #keyOf: Map<number, string> | null;
@@ -291,6 +294,7 @@ export class Backlog {
 
   /** Forgets everything; `fillFrom` says from where it is offered again. */
   reset(): void {
+    this.restoring = null;
     this.pending.clear();
     this.leased.clear();
     this.delayed.clear();
@@ -327,6 +331,7 @@ export class Backlog {
       heads: this.#keys === null ? null : [...this.#keys.heads()],
       priorities: this.#priorities === null ? null : [...this.#priorities],
       fillFrom: this.fillFrom,
+      restoring: this.restoring?.encode() ?? null,
     };
   }
 
@@ -348,6 +353,7 @@ export class Backlog {
     for (const [offset, key] of data.keys ?? []) backlog.#keyOf?.set(offset, key);
     for (const [block, column] of data.priorities ?? []) backlog.#priorities?.set(block, new Uint8Array(column));
     backlog.fillFrom = data.fillFrom;
+    backlog.restoring = data.restoring === null ? null : Unsettled.decode(data.restoring);
     if (data.lanes !== null && backlog.#lanes instanceof PriorityLanes) backlog.#lanes.load(data.lanes);
     else backlog.#rebuildKeyedLanes(data.heads ?? []);
     return backlog;
@@ -436,6 +442,7 @@ export interface EncodedBacklog {
   heads: number[] | null;
   priorities: [number, Uint8Array][] | null;
   fillFrom: number | null;
+  restoring: EncodedUnsettled | null;
 }
 
 function encodeLeases(leases: Map<number, Lease>): { lease: Lease; runs: [number, number][] }[] {

@@ -3,6 +3,7 @@ import type { ColdBlockRef, Entry, OtherEntry, PublishEntry, SettleEntry } from 
 import { Directory, type EncodedDirectory, scoped } from './directory.ts';
 import type { ColdBlock } from './partition.ts';
 import { noteProducer } from './producers.ts';
+import { Snapshot } from './snapshot.ts';
 import { type EncodedTopic, Subscription, Topic } from './topic.ts';
 
 const COUNTED_NAMES = ['none', 'attempt', 'crash'] as const;
@@ -282,6 +283,25 @@ export class State {
         if (subscription !== undefined) this.#startAt(subscription, entry.start);
         return;
       }
+      case 'snapshot': {
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        if (subscription === undefined) return;
+        const snapshot = Snapshot.take(subscription, entry.name, entry.at, entry.expiresAt);
+        subscription.topic.snapshots.set(entry.name, snapshot);
+        return;
+      }
+      case 'snapshotGone': {
+        const topic = this.#topic(entry.topicId, sequence);
+        if (topic === undefined || !topic.snapshots.delete(entry.name)) return;
+        topic.partitions.forEach((_, i) => this.#trimSettled(topic, i));
+        return;
+      }
+      case 'restored': {
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        const snapshot = subscription?.topic.snapshots.get(entry.snapshot);
+        if (subscription !== undefined && snapshot !== undefined) this.#restore(subscription, snapshot);
+        return;
+      }
       case 'offer': {
         const backlog = this.#subscription(entry.topicId, entry.subscriptionId, sequence)?.backlogs[entry.partition];
         if (backlog === undefined) return;
@@ -296,6 +316,7 @@ export class State {
           backlog.offer(entry.from, count, columns, excluded);
         }
         backlog.fillFrom = entry.next;
+        if (entry.next === null) backlog.restoring = null;
         return;
       }
       case 'trim': {
@@ -309,6 +330,7 @@ export class State {
           if (backlog !== undefined && backlog.fillFrom !== null)
             backlog.fillFrom = Math.max(backlog.fillFrom, entry.start);
         }
+        for (const { partitions } of topic.snapshots.values()) partitions[entry.partition]?.remove(0, entry.start);
         this.#trim(topic, entry.partition, entry.start);
         return;
       }
@@ -318,6 +340,8 @@ export class State {
         for (const [from, count] of entry.ranges) {
           topic.partition(entry.partition).remove(from, from + count);
           for (const { backlogs } of topic.subscriptions.values()) backlogs[entry.partition]?.remove(from, count);
+          for (const { partitions } of topic.snapshots.values())
+            partitions[entry.partition]?.remove(from, from + count);
         }
         return;
       }
@@ -344,8 +368,8 @@ export class State {
   /** Old messages that need a look (a filter, keys, times) are offered by `offer` entries; the others at once. */
   #startAt(subscription: Subscription, start: readonly number[]): void {
     this.revivals++;
-    const { topic, policy } = subscription;
-    const plain = policy.filter === null && policy.order === 'fifo' && policy.priorities === 1 && !topic.timed;
+    const { topic } = subscription;
+    const plain = isPlain(subscription);
     subscription.backlogs.forEach((backlog, i) => {
       const partition = topic.partition(i);
       const from = Math.min(Math.max(start[i] ?? partition.end, partition.start), partition.end);
@@ -354,6 +378,28 @@ export class State {
       if (from >= partition.end) return;
       if (plain && !partition.hasHoles(from)) backlog.offer(from, partition.end - from, {}, undefined);
       else backlog.fillFrom = from;
+    });
+  }
+
+  /** As `#startAt`, for those that the snapshot had not settled. */
+  #restore(subscription: Subscription, snapshot: Snapshot): void {
+    this.revivals++;
+    const { topic } = subscription;
+    const plain = isPlain(subscription);
+    subscription.backlogs.forEach((backlog, i) => {
+      const partition = topic.partition(i);
+      const unsettled = snapshot.partitions[i];
+      backlog.reset();
+      backlog.fillFrom = null;
+      const from = unsettled?.next(partition.start) ?? partition.end;
+      if (unsettled === undefined || from >= partition.end) return;
+      if (plain && !partition.hasHoles(from)) {
+        for (const run of unsettled.runs(from, partition.end))
+          backlog.offer(run.from, run.to - run.from, {}, undefined);
+      } else {
+        backlog.fillFrom = from;
+        backlog.restoring = unsettled.clone();
+      }
     });
   }
 
@@ -388,6 +434,11 @@ export class State {
     // Everything in it may have been settled while it was written.
     if (!this.liveBlocks.has(entry.blob)) this.emptyBlobs.push(entry.blob);
   }
+}
+
+/** Its messages can be offered unseen: nothing about them depends on what they say. */
+function isPlain({ policy, topic }: Subscription): boolean {
+  return policy.filter === null && policy.order === 'fifo' && policy.priorities === 1 && !topic.timed;
 }
 
 function blocksByPartition(blob: string, refs: readonly ColdBlockRef[]): Map<string, ColdBlock[]> {

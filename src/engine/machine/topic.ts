@@ -1,6 +1,7 @@
 import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import { Backlog, type EncodedBacklog } from './backlog.ts';
 import { type EncodedPartition, Partition } from './partition.ts';
+import { type EncodedSnapshot, Snapshot } from './snapshot.ts';
 
 /** A durable reader: one backlog for each partition. */
 export class Subscription {
@@ -44,6 +45,7 @@ export class Topic {
   policy: TopicPolicy;
   readonly partitions: Partition[] = [];
   readonly subscriptions = new Map<number, Subscription>();
+  readonly snapshots = new Map<string, Snapshot>();
   /** Dedupe ids of the window, oldest first. */
   readonly dedupe = new Map<string, DedupeSeen>();
   /** Newest sequence of each producer, and where its last batches went; least recently used first. */
@@ -93,7 +95,7 @@ export class Topic {
     return messages;
   }
 
-  /** Oldest offset of a partition that some subscription still needs; `end` when all is settled. */
+  /** Oldest offset of a partition that some subscription or snapshot still needs; `end` when all is settled. */
   floor(index: number): number {
     const partition = this.partition(index);
     let floor = partition.end;
@@ -102,15 +104,18 @@ export class Topic {
       if (backlog === undefined) continue;
       floor = Math.min(floor, backlog.pending.first() ?? floor, backlog.fillFrom ?? floor);
     }
+    for (const { partitions } of this.snapshots.values()) floor = Math.min(floor, partitions[index]?.next(0) ?? floor);
     return floor;
   }
 
   /** About which part of a partition's messages is still to be settled by the subscription that is furthest behind. */
   pendingShare(index: number): number {
-    const { messages } = this.partition(index);
+    const { messages, end } = this.partition(index);
     let pending = 0;
     for (const subscription of this.subscriptions.values())
       pending = Math.max(pending, subscription.backlogs[index]?.pending.size ?? 0);
+    for (const { partitions } of this.snapshots.values())
+      pending = Math.max(pending, partitions[index]?.count(end) ?? 0);
     return messages === 0 ? 0 : Math.min(1, pending / messages);
   }
 
@@ -132,6 +137,7 @@ export class Topic {
         createdAt: subscription.createdAt,
         backlogs: subscription.backlogs.map((backlog) => backlog.encode()),
       })),
+      snapshots: [...this.snapshots.values()].map((snapshot) => snapshot.encode()),
       dedupe: [...this.dedupe],
       producers: [...this.producers],
     };
@@ -151,6 +157,7 @@ export class Topic {
       );
       topic.subscriptions.set(item.id, subscription);
     }
+    for (const snapshot of data.snapshots) topic.snapshots.set(snapshot.name, Snapshot.decode(snapshot));
     for (const [id, seen] of data.dedupe) topic.dedupe.set(id, seen);
     for (const [id, seen] of data.producers) topic.producers.set(id, seen);
     return topic;
@@ -181,6 +188,7 @@ export interface EncodedTopic {
     createdAt: number;
     backlogs: EncodedBacklog[];
   }[];
+  snapshots: EncodedSnapshot[];
   dedupe: [string, DedupeSeen][];
   producers: [string, ProducerSeen][];
 }

@@ -2,6 +2,7 @@ import { RailheadError } from '../../core/errors.ts';
 import { asBuffer, FORMAT_NATIVE } from '../../core/records.ts';
 import type { Operations, ScheduleDefinition } from '../../core/session.ts';
 import { scoped, type Schedule } from '../machine/directory.ts';
+import type { Unsettled } from '../machine/snapshot.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { nextRun } from '../schedule/cron.ts';
 import type { Bodies } from './bodies.ts';
@@ -123,17 +124,26 @@ export class Caretaker {
 
   async #fillAll(subscription: Subscription): Promise<void> {
     const { topic } = subscription;
-    for (const [partition, backlog] of subscription.backlogs.entries()) {
-      while (backlog.fillFrom !== null) {
+    // A seek may send a partition back that was done already.
+    for (
+      let partition = 0;
+      partition >= 0;
+      partition = subscription.backlogs.findIndex((one) => one.fillFrom !== null)
+    ) {
+      const backlog = subscription.backlogs[partition];
+      while (backlog !== undefined && backlog.fillFrom !== null) {
         const from = backlog.fillFrom;
-        const bodies = await this.#bodies.load(topic, partition, from, topic.partition(partition).end, FILL_BYTES);
+        const { restoring } = backlog;
+        const first = restoring?.next(from) ?? from;
+        const bodies = await this.#bodies.load(topic, partition, first, topic.partition(partition).end, FILL_BYTES);
         if (
           this.#shard.failure !== null ||
           this.#shard.closing ||
           topic.subscriptions.get(subscription.id) !== subscription
         )
           return;
-        if (backlog.fillFrom === from) this.#offer(subscription, partition, from, bodies);
+        if (backlog.fillFrom === from && backlog.restoring === restoring)
+          this.#offer(subscription, partition, from, bodies);
         await this.#shard.durable(null, 'memory');
       }
     }
@@ -150,6 +160,7 @@ export class Caretaker {
     const now = this.#shard.clock.now();
     let at = from;
     const end = topic.partition(partition).end;
+    const restoring = subscription.backlogs[partition]?.restoring ?? null;
     for (const body of bodies) {
       const envelopes = this.#shard.formats.get(body.format).envelopes(body.records, body.count);
       const examined = examine(topic, envelopes, body.publishedAt, true);
@@ -158,7 +169,8 @@ export class Caretaker {
           ? []
           : [...examined.expires].flatMap((time, i) => (time > 0 && time <= now ? [i] : []));
       const refused = examined.excluded?.find((x) => x.subscriptionId === subscription.id)?.indexes ?? [];
-      const excluded = [...new Set([...refused, ...expired])].sort((a, b) => a - b);
+      const settled = restoring === null ? [] : settledIn(restoring, body.offset, body.count);
+      const excluded = [...new Set([...refused, ...expired, ...settled])].sort((a, b) => a - b);
       at = body.offset + body.count;
       const keys = envelopes.some((envelope) => envelope.key !== undefined)
         ? envelopes.map((envelope) => envelope.key ?? null)
@@ -261,6 +273,11 @@ export class Caretaker {
     const next = this.#shard.state.directory.schedules.get(scoped(namespace, name));
     if (next !== undefined) this.#armSchedule(next);
   }
+}
+
+/** Indexes of those of a body that the snapshot had settled. */
+function settledIn(unsettled: Unsettled, offset: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i).filter((i) => !unsettled.has(offset + i));
 }
 
 function retainSettledMs(topic: Topic): number {

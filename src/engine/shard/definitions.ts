@@ -51,7 +51,7 @@ export class Definitions {
 
   declareTopic(namespace: string, args: Args<'declareTopic'>): Result<'declareTopic'> {
     const { name, kind } = args;
-    this.#checkName(name, kind);
+    this.checkName(name, kind);
     if (!KINDS.includes(kind))
       throw new RailheadError('INVALID', `A ${JSON.stringify(kind)} cannot be declared; write 'queue' or 'topic'.`);
     if (kind === 'topic' && args.subscription !== undefined) {
@@ -207,7 +207,7 @@ export class Definitions {
 
   declareSubscription(namespace: string, args: Args<'declareSubscription'>): Result<'declareSubscription'> {
     const topic = this.topic(namespace, args.topic);
-    this.#checkName(args.subscription, 'subscription');
+    this.checkName(args.subscription, 'subscription');
     const existing = topic.subscriptionNamed(args.subscription);
     if (existing !== undefined) {
       const updated =
@@ -281,7 +281,7 @@ export class Definitions {
   // ---- Routers ----------------------------------------------------------------------------------------------------
 
   declareRouter(namespace: string, { name, type, alternate = null }: Args<'declareRouter'>): Result<'declareRouter'> {
-    this.#checkName(name, 'router');
+    this.checkName(name, 'router');
     if (!['direct', 'topic', 'fanout', 'headers'].includes(type)) {
       throw new RailheadError(
         'INVALID',
@@ -360,7 +360,8 @@ export class Definitions {
     }
   }
 
-  #checkName(name: string, what: string): void {
+  /** @throws INVALID */
+  checkName(name: string, what: string): void {
     const { maxNameBytes } = this.#shard.limits;
     if (typeof name !== 'string' || name.length === 0 || Buffer.byteLength(name) > maxNameBytes || hasControl(name)) {
       throw new RailheadError(

@@ -255,5 +255,6 @@ function isAlive(topic: Topic, index: number, from: number, to: number): boolean
     const next = backlog?.pending.next(from);
     if (next !== undefined && next < to) return true;
   }
+  for (const { partitions } of topic.snapshots.values()) if ((partitions[index]?.next(from) ?? to) < to) return true;
   return false;
 }

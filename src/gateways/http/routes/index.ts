@@ -7,6 +7,7 @@ import { manageRoutes } from './manage.ts';
 import { publishRoutes } from './publish.ts';
 import { routerRoutes } from './routers.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { snapshotRoutes } from './snapshots.ts';
 
 /** Every route below /api/v1, in the order of the documentation. */
 export const ROUTES: readonly Route[] = [
@@ -15,6 +16,7 @@ export const ROUTES: readonly Route[] = [
   ...definitionRoutes,
   ...inspectRoutes,
   ...manageRoutes,
+  ...snapshotRoutes,
   ...deadRoutes,
   ...scheduleRoutes,
   ...routerRoutes,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { RailheadError } from '../../../core/errors.ts';
 import { isoTime } from '../messages.ts';
 import { duration } from '../options.ts';
-import { route, type Route } from '../route.ts';
+import { name, route, type Route } from '../route.ts';
 import { startAt } from './consume.ts';
 import { SUBSCRIPTION_PATHS, withParam } from './names.ts';
 
@@ -43,12 +43,18 @@ export const manageRoutes: Route[] = SUBSCRIPTION_PATHS.flatMap(({ path, kind, p
       method: 'post',
       path: `${path}/seek`,
       operationId: `seek${kind}`,
-      summary: 'Moves the subscription: what lies before counts as settled, what lies after comes again.',
+      summary:
+        'Moves the subscription: what lies before counts as settled, what lies after comes again. To a snapshot: what that had not settled comes again, and all that was published since.',
       tag: 'manage',
       params,
-      body: z.strictObject({ to: startAt }),
+      body: z.strictObject({ to: startAt.optional(), snapshot: name.optional() }),
       result: z.object({ ready: z.int() }),
-      handle: ({ session, params: ref, body: { to } }) => session.request('seek', { ...ref, to }),
+      handle: async ({ session, params: ref, body: { to, snapshot } }) => {
+        const target = snapshot === undefined ? to : { snapshot };
+        if (target === undefined || (to !== undefined && snapshot !== undefined))
+          throw new RailheadError('INVALID', 'Say where to: either `to` or `snapshot`.');
+        return session.request('seek', { ...ref, to: target });
+      },
     }),
     route({
       method: 'delete',
