@@ -2,6 +2,7 @@ import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import { Backlog, type EncodedBacklog } from './backlog.ts';
 import { type EncodedPartition, Partition } from './partition.ts';
 import { type EncodedSnapshot, Snapshot } from './snapshot.ts';
+import { type EncodedProducer, ProducerSeen } from './producers.ts';
 
 /** A durable reader: one backlog for each partition. */
 export class Subscription {
@@ -139,7 +140,7 @@ export class Topic {
       })),
       snapshots: [...this.snapshots.values()].map((snapshot) => snapshot.encode()),
       dedupe: [...this.dedupe],
-      producers: [...this.producers],
+      producers: [...this.producers].map(([id, seen]) => [id, seen.encode()]),
     };
   }
 
@@ -159,16 +160,9 @@ export class Topic {
     }
     for (const snapshot of data.snapshots) topic.snapshots.set(snapshot.name, Snapshot.decode(snapshot));
     for (const [id, seen] of data.dedupe) topic.dedupe.set(id, seen);
-    for (const [id, seen] of data.producers) topic.producers.set(id, seen);
+    for (const [id, seen] of data.producers) topic.producers.set(id, ProducerSeen.decode(seen));
     return topic;
   }
-}
-
-export interface ProducerSeen {
-  /** Sequence after the newest record that was stored. */
-  next: number;
-  /** The last batches, oldest first, to answer a repeated one with where it went. */
-  recent: { sequence: number; count: number; partition: number; offset: number; indexes?: number[] }[];
 }
 
 export interface EncodedTopic {
@@ -190,5 +184,5 @@ export interface EncodedTopic {
   }[];
   snapshots: EncodedSnapshot[];
   dedupe: [string, DedupeSeen][];
-  producers: [string, ProducerSeen][];
+  producers: [string, EncodedProducer][];
 }

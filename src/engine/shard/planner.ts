@@ -184,14 +184,7 @@ export class Planner {
     if (producer === undefined) return null;
     const seen = topic.producers.get(producer.id);
     if (seen === undefined || producer.sequence >= seen.next) return null;
-    const places: ({ partition: number; offset: number } | undefined)[] = [];
-    for (const { sequence, count: stored, partition, offset, indexes } of seen.recent) {
-      if (indexes === undefined && sequence + stored <= producer.sequence) continue;
-      for (let i = 0; i < stored; i++) {
-        const first = sequence + (indexes?.[i] ?? i) - producer.sequence;
-        if (first >= 0 && first < count) places[first] = { partition, offset: offset + i };
-      }
-    }
+    const places = seen.placesOf(producer.sequence, count);
     const error = new RailheadError(
       'OUT_OF_ORDER',
       `Producer ${JSON.stringify(producer.id)} sends sequence ${producer.sequence} again, but ${seen.next} is next and the old batch is no longer remembered. It was stored or refused then.`,
