@@ -38,7 +38,8 @@ export class TotalQueue {
       where: { first: 0, middle: 0, last: 0 },
     };
     // Where a loss lies tells what kind it is: a broker that started over, a hole, or a reader that is slow.
-    const highest = Math.max(...this.#confirmed);
+    let highest = 0;
+    for (const n of this.#confirmed) if (n > highest) highest = n;
     for (const n of lost) report.where[n < highest / 3 ? 'first' : n < (2 * highest) / 3 ? 'middle' : 'last']++;
     return report;
   }

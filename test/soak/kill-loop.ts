@@ -1,10 +1,14 @@
-/** kill -9 of an embedding process and of a server, 500 times each, with the total-queue checker; `--cycles N`, `--seed N`. */
+/** kill -9 of an embedding process and of a server, 500 times each, with the total-queue checker; `--cycles`, `--seed`, `--only`. */
 import { parseArgs } from 'node:util';
 import { embeddedLoop, serverLoop } from '../kill/loops.ts';
 import type { TotalQueue } from '../kill/total-queue.ts';
 
 const { values } = parseArgs({
-  options: { cycles: { type: 'string', default: '500' }, seed: { type: 'string', default: '1' } },
+  options: {
+    cycles: { type: 'string', default: '500' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
+  },
 });
 const cycles = Number(values.cycles);
 const seed = Number(values.seed);
@@ -13,6 +17,7 @@ for (const [name, loop] of [
   ['embedded', embeddedLoop],
   ['server', serverLoop],
 ] as const) {
+  if (values.only !== undefined && values.only !== name) continue;
   const onCycle = (cycle: number, queue: TotalQueue): void => {
     if ((cycle + 1) % 25 === 0)
       console.log(`${name}: ${cycle + 1} kills, ${queue.confirmed} confirmed, ${queue.received} received`);
