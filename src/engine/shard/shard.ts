@@ -208,8 +208,10 @@ export class Shard {
 
   /** Whether leases and settlements of about `bytes` find room. Publishers have to leave more, see `Admission`. */
   hasRoom(bytes: number): boolean {
-    const { freeBytes, capacityBytes } = this.journal.status();
-    return freeBytes - this.#writer.byteLength - bytes >= capacityBytes * this.limits.consumerReservedShare;
+    const { usedBytes, freeBytes } = this.journal.status();
+    // A part of what is there by now, as for publishers: of the full size it would be more than a young journal has.
+    const reserved = (usedBytes + freeBytes) * this.limits.consumerReservedShare;
+    return freeBytes - this.#writer.byteLength - bytes >= reserved;
   }
 
   /** Resolves when they do. First come, first served. */
