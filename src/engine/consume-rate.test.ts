@@ -72,6 +72,17 @@ test('a limited queue goes on to its last message when time passes between its l
   assert.equal(got(), 2_000);
 });
 
+test('a limited queue begins with what 50 ms bring, however much waits, and keeps to its rate from there', async (t) => {
+  const { broker, clock, got } = await limited(t, 2_000);
+  await broker.settled();
+  assert.ok(got() >= 25 && got() <= 26, `${got()} messages at once`);
+  for (let ms = 100; ms <= 2_000; ms += 100) {
+    await advance(broker, clock, 100);
+    // The clock of this test creeps on by some milliseconds whenever somebody looks at it.
+    assert.ok(got() >= 20 + ms / 2 && got() <= 60 + ms, `${got()} messages after ${ms} ms`);
+  }
+});
+
 test('a changed consumeRate holds from then on', async (t) => {
   const { broker, clock, session, got } = await limited(t, 2_000);
   await broker.settled();

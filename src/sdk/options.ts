@@ -16,7 +16,7 @@ export interface LimitOptions {
   maxBytes?: Size;
   /** What happens to a send over a limit. Default `reject` (QUEUE_FULL); `block` waits up to `sendTimeout`. */
   overflow?: Overflow;
-  /** How fast messages are taken in. Over it, sends are refused (RATE_LIMITED) or wait with `overflow: 'block'`. Default: no limit. */
+  /** How fast messages are taken in, at most 50 ms' worth of it at once, or one larger batch that is then waited off. Over it, sends are refused (RATE_LIMITED) or wait with `overflow: 'block'`. Default: no limit. */
   publishRate?: Rate;
   /** How long a message lives; its own `ttl` can only shorten it. Default: for ever. */
   ttl?: Duration;
@@ -47,7 +47,7 @@ export interface DeliveryOptions {
   backoff?: BackoffOptions;
   /** Name of the queue for dead letters. Default `NAME.dead`, made on first use. */
   deadLetter?: string;
-  /** How fast messages are given out, over all consumers. Default: no limit. */
+  /** How fast messages are given out, over all consumers; at most 50 ms' worth of it at once. Default: no limit. */
   consumeRate?: Rate;
   /** Only messages that match are given out. Default: all. */
   filter?: Filter;

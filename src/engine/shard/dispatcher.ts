@@ -187,12 +187,11 @@ export class Dispatcher {
   /** How many of `max` the limits of the subscription let through now. */
   #allowed(feed: Feed, max: number, now: number): number {
     const { maxInFlight, consumeRate } = feed.subscription.policy;
-    let allowed = maxInFlight === null ? max : Math.min(max, maxInFlight - this.#leased(feed.subscription));
+    const allowed = maxInFlight === null ? max : Math.min(max, maxInFlight - this.#leased(feed.subscription));
     if (allowed <= 0) return 0;
     if (consumeRate === null) return allowed;
     feed.limiter ??= new RateLimiter(consumeRate);
-    while (allowed > 1 && feed.limiter.waitMs(allowed, now) > 0) allowed = Math.floor(allowed / 2);
-    return feed.limiter.waitMs(allowed, now) > 0 ? 0 : allowed;
+    return Math.min(allowed, feed.limiter.available(now));
   }
 
   #waitForRoom(subscription: Subscription): void {

@@ -1,10 +1,11 @@
 import type { RateLimit } from '../../core/units.ts';
 
-const BURST_MS = 1_000;
+/** What may come at once. Long enough for a turn that came late, short enough that nobody sees a wave. */
+const BURST_MS = 50;
 
 /**
- * A token bucket that starts full. It holds what one second brings (at least one token, never more than the `count` of
- * the rate), so that `30/m` spreads over the minute. Volatile: a restart fills it, nothing of it is journaled.
+ * A token bucket that starts full. It holds what 50 ms bring, at least one token: `500/s` are at most 25 at once, and
+ * `30/m` spread over the minute. Volatile: a restart fills it, nothing of it is journaled.
  */
 export class RateLimiter {
   /** The level is counted in units of which a token has `perMs` and a millisecond brings `count`: exact in integers. */
