@@ -79,7 +79,10 @@ export interface SubscriptionPolicy {
   /** Only the first consumer receives; the next takes over when it goes. */
   singleActive: boolean;
   maxInFlight: number | null;
-  /** Settled messages stay visible (peek, read) until this long after they were published. */
+  /**
+   * Settled messages stay visible (peek, read) for this long after they were settled, or up to a sixteenth longer. Of
+   * topics that keep messages until they are settled; others have a rule of their own.
+   */
   retainSettledMs: number;
 }
 

@@ -188,6 +188,8 @@ export type OtherEntry =
       lastAt: number | null;
     }
   | { type: 'scheduleGone'; namespace: string; name: string }
+  /** Settled messages that were kept for a while: those settled at `before` or earlier are not kept any more. */
+  | { type: 'forgotten'; topicId: number; subscriptionId: number; before: number }
   /** Retention: everything before `start` is gone, for everybody. */
   | { type: 'trim'; topicId: number; partition: number; start: number }
   /** Old messages, looked at and offered to a subscription that starts in the past. `next`: where to go on; null: done. */

@@ -15,7 +15,7 @@ import type { SchemaInput, SchemaOutput, StandardSchemaV1 } from './standard-sch
 
 /** Everything that can be said of a queue. */
 export interface QueueOptions extends LimitOptions, DeliveryOptions {
-  /** Keeps settled messages visible (peek, read) for this long. Default: not at all. */
+  /** Keeps messages visible (peek, read) for this long after they were settled, or up to a sixteenth longer. Default: not at all. */
   retain?: Duration;
 }
 

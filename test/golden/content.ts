@@ -177,6 +177,16 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await broker.settled();
   await send('kept', { text: 'new' });
 
+  // Settled messages that are kept for a while, and no more.
+  await session.request('declareTopic', { name: 'retained', kind: 'queue', subscription: { retainSettledMs: 500 } });
+  const retained = { topic: 'retained', subscription: 'retained' };
+  await send('retained', { text: 'forgotten' });
+  await session.request('purge', retained);
+  clock.advance(600);
+  await broker.settled();
+  await send('retained', { text: 'retained' });
+  await session.request('purge', retained);
+
   // Messages with everything that one can have, and every way to settle one.
   await send(
     'queue',

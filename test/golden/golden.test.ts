@@ -28,6 +28,7 @@ const TYPES: Record<Entry['type'], true> = {
   snapshot: true,
   snapshotGone: true,
   restored: true,
+  forgotten: true,
   router: true,
   routerGone: true,
   bind: true,

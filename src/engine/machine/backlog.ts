@@ -2,6 +2,7 @@ import type { SubscriptionPolicy } from '../../core/policy.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { TimerHeap } from '../structures/timer-heap.ts';
 import { FairLanes, join, KeyOrder, type Lanes, PriorityLanes } from './lanes.ts';
+import { type EncodedRetained, Retained } from './retained.ts';
 import { type EncodedUnsettled, Unsettled } from './snapshot.ts';
 
 /** A delivery that was not settled yet. One object for all messages of one lease entry that share a fate. */
@@ -54,6 +55,8 @@ export class Backlog {
   suspects = new OffsetSet();
   readonly dying = new Map<number, Dying>();
   readonly troubles = new Map<number, Trouble>();
+  /** Settled, and kept for a while all the same. */
+  retained = new Retained();
   /** Next offset to be offered while old messages are being filtered in; null when it is up to date. */
   fillFrom: number | null = null;
   /** While it is being put back to a snapshot: which of them are to be offered. Null: all. */
@@ -332,6 +335,7 @@ export class Backlog {
       priorities: this.#priorities === null ? null : [...this.#priorities],
       fillFrom: this.fillFrom,
       restoring: this.restoring?.encode() ?? null,
+      retained: this.retained.encode(),
     };
   }
 
@@ -353,6 +357,7 @@ export class Backlog {
     for (const [offset, key] of data.keys ?? []) backlog.#keyOf?.set(offset, key);
     for (const [block, column] of data.priorities ?? []) backlog.#priorities?.set(block, new Uint8Array(column));
     backlog.fillFrom = data.fillFrom;
+    backlog.retained = Retained.decode(data.retained);
     backlog.restoring = data.restoring === null ? null : Unsettled.decode(data.restoring);
     if (data.lanes !== null && backlog.#lanes instanceof PriorityLanes) backlog.#lanes.load(data.lanes);
     else backlog.#rebuildKeyedLanes(data.heads ?? []);
@@ -443,6 +448,7 @@ export interface EncodedBacklog {
   priorities: [number, Uint8Array][] | null;
   fillFrom: number | null;
   restoring: EncodedUnsettled | null;
+  retained: EncodedRetained;
 }
 
 function encodeLeases(leases: Map<number, Lease>): { lease: Lease; runs: [number, number][] }[] {

@@ -174,6 +174,8 @@ export class State {
 
   #settle(subscription: Subscription, entry: SettleEntry): void {
     const counted = COUNTED_NAMES[entry.counted] ?? 'none';
+    // Where something else than settling says how long messages stay, that is the rule.
+    const keepMs = subscription.topic.policy.retain.untilSettled ? subscription.policy.retainSettledMs : 0;
     let trimmed = -1;
     for (const { partition, offset, count } of entry.ranges) {
       const backlog = subscription.backlogs[partition];
@@ -186,6 +188,7 @@ export class State {
           if (trimmed >= 0 && trimmed !== partition) this.#trimSettled(subscription.topic, trimmed);
           trimmed = partition;
           backlog.remove(offset, count);
+          if (keepMs > 0) backlog.retained.add(offset, offset + count, entry.at, keepMs);
           break;
         case 'ready':
           backlog.giveBack(offset, count, counted, entry.error);
@@ -208,7 +211,6 @@ export class State {
   #trimSettled(topic: Topic, partition: number): void {
     const { retain } = topic.policy;
     if (!retain.untilSettled || retain.ageMs !== null || retain.bytes !== null) return;
-    for (const { policy } of topic.subscriptions.values()) if (policy.retainSettledMs > 0) return;
     this.#trim(topic, partition, topic.floor(partition));
   }
 
@@ -319,6 +321,14 @@ export class State {
         if (entry.next === null) backlog.restoring = null;
         return;
       }
+      case 'forgotten': {
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        subscription?.backlogs.forEach((backlog, partition) => {
+          backlog.retained.forget(entry.before);
+          this.#trimSettled(subscription.topic, partition);
+        });
+        return;
+      }
       case 'trim': {
         const topic = this.#topic(entry.topicId, sequence);
         if (topic === undefined) return;
@@ -327,6 +337,7 @@ export class State {
           const first = backlog?.pending.first();
           if (backlog !== undefined && first !== undefined && first < entry.start)
             backlog.remove(first, entry.start - first);
+          backlog?.retained.trim(entry.start);
           if (backlog !== undefined && backlog.fillFrom !== null)
             backlog.fillFrom = Math.max(backlog.fillFrom, entry.start);
         }

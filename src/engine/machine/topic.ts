@@ -96,25 +96,31 @@ export class Topic {
     return messages;
   }
 
-  /** Oldest offset of a partition that some subscription or snapshot still needs; `end` when all is settled. */
+  /**
+   * Oldest offset of a partition that some subscription or snapshot still needs, or that is kept for a while after it was
+   * settled; `end` when there is none.
+   */
   floor(index: number): number {
     const partition = this.partition(index);
     let floor = partition.end;
     for (const subscription of this.subscriptions.values()) {
       const backlog = subscription.backlogs[index];
       if (backlog === undefined) continue;
-      floor = Math.min(floor, backlog.pending.first() ?? floor, backlog.fillFrom ?? floor);
+      const { pending, fillFrom, retained } = backlog;
+      floor = Math.min(floor, pending.first() ?? floor, fillFrom ?? floor, retained.next(0) ?? floor);
     }
     for (const { partitions } of this.snapshots.values()) floor = Math.min(floor, partitions[index]?.next(0) ?? floor);
     return floor;
   }
 
-  /** About which part of a partition's messages is still to be settled by the subscription that is furthest behind. */
+  /** About which part of a partition's messages is still needed by the subscription that is furthest behind. */
   pendingShare(index: number): number {
     const { messages, end } = this.partition(index);
     let pending = 0;
-    for (const subscription of this.subscriptions.values())
-      pending = Math.max(pending, subscription.backlogs[index]?.pending.size ?? 0);
+    for (const subscription of this.subscriptions.values()) {
+      const backlog = subscription.backlogs[index];
+      pending = Math.max(pending, (backlog?.pending.size ?? 0) + (backlog?.retained.size ?? 0));
+    }
     for (const { partitions } of this.snapshots.values())
       pending = Math.max(pending, partitions[index]?.count(end) ?? 0);
     return messages === 0 ? 0 : Math.min(1, pending / messages);

@@ -54,6 +54,7 @@ export class Caretaker {
     const ages = [retain.ageMs ?? Infinity, retainSettledMs(topic) || Infinity];
     const age = Math.min(...ages);
     if (age < Infinity) this.#watchAge(topic, age);
+    this.#forgetSettled(topic);
     if (retain.bytes !== null) this.checkBytes(topic);
     if (expireUnusedMs !== null) this.#watchUnused(topic, expireUnusedMs);
     for (const subscription of topic.subscriptions.values()) this.fill(subscription);
@@ -66,6 +67,7 @@ export class Caretaker {
     this.#shard.agenda.set(`age:${topic.id}`, this.#shard.clock.now() + every, () => {
       if (this.#shard.state.topics.get(topic.id) !== topic) return;
       this.#trimAge(topic);
+      this.#forgetSettled(topic);
       this.watch(topic);
     });
   }
@@ -73,12 +75,22 @@ export class Caretaker {
   #trimAge(topic: Topic): void {
     const now = this.#shard.clock.now();
     const { retain } = topic.policy;
-    const keepMs = Math.max(retain.ageMs ?? 0, retainSettledMs(topic));
+    if (retain.ageMs === null) return;
+    const before = now - retain.ageMs;
     topic.partitions.forEach((partition, index) => {
-      let start = partition.startForAge(now - keepMs);
+      let start = partition.startForAge(before);
       if (retain.untilSettled) start = Math.min(start, topic.floor(index));
       this.#trim(topic, index, start);
     });
+  }
+
+  /** What was settled long enough ago need not be kept any more. */
+  #forgetSettled(topic: Topic): void {
+    for (const { id, policy, backlogs } of topic.subscriptions.values()) {
+      const before = this.#shard.clock.now() - policy.retainSettledMs;
+      if (!backlogs.some(({ retained }) => retained.hasOlder(before))) continue;
+      this.#shard.record({ type: 'forgotten', topicId: topic.id, subscriptionId: id, before });
+    }
   }
 
   /** After a publish to a topic that is bounded by size. */

@@ -251,9 +251,9 @@ function isAlive(topic: Topic, index: number, from: number, to: number): boolean
     return true;
   for (const subscription of topic.subscriptions.values()) {
     const backlog = subscription.backlogs[index];
-    if (subscription.policy.retainSettledMs > 0 || (backlog?.fillFrom ?? Infinity) < to) return true;
-    const next = backlog?.pending.next(from);
-    if (next !== undefined && next < to) return true;
+    if (backlog === undefined) continue;
+    const { fillFrom, pending, retained } = backlog;
+    if (Math.min(fillFrom ?? to, pending.next(from) ?? to, retained.next(from) ?? to) < to) return true;
   }
   for (const { partitions } of topic.snapshots.values()) if ((partitions[index]?.next(from) ?? to) < to) return true;
   return false;

@@ -119,7 +119,7 @@ export const subscriptionOptions = {
   filter: filterSchema.nullable(),
   singleActive: z.boolean(),
   maxInFlight: positive.nullable(),
-  retain: duration.describe('Settled messages stay visible for so long.'),
+  retain: duration.describe('Messages stay visible so long after they were settled.'),
 };
 
 export const queueSchema = z.strictObject({ ...topicOptions, ...subscriptionOptions }).partial();
