@@ -26,7 +26,7 @@ export async function open(options: OpenOptions): Promise<OpenRail> {
 
 export { defineQueue, defineTopic } from './sdk/define.ts';
 export type { BodyOptions, QueueDefinition, QueueOptions, TopicDefinition, TopicOptions } from './sdk/define.ts';
-export type { BackoffOptions, DeliveryOptions, LimitOptions, RetainOptions } from './sdk/options.ts';
+export type { BackoffOptions, DeadLetterOptions, DeliveryOptions, LimitOptions, RetainOptions } from './sdk/options.ts';
 export type { SchemaInput, SchemaIssue, SchemaOutput, SchemaResult, StandardSchemaV1 } from './sdk/standard-schema.ts';
 export { avro, bytes, protobuf, text } from './sdk/codec.ts';
 export type { AvroType, Codec, ProtobufType } from './sdk/codec.ts';

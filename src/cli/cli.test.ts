@@ -78,6 +78,7 @@ describe('the verbs against a server', () => {
       /^Declared mail\.$/m,
     );
     assert.match((await ok('declare', 'mail', '--lease', '1m')).out, /exists with this policy/);
+    await ok('declare', 'routed', '--dead-letter', 'router:dlx:a.b', '--dead-letter-expired');
     const [sent] = (await ok('send', 'mail', '{"to":"ann"}', '-p', '2', '-k', 'user-7', '-H', 'a=1', '--json')).json;
     assert.equal(sent?.['duplicate'], false);
     const [peeked] = (await ok('peek', 'mail', '--json')).json;

@@ -61,6 +61,26 @@ export interface Backoff {
   jitter: boolean;
 }
 
+/** Dead letters are published to a router. */
+export interface DeadLetterRoute {
+  router: string;
+  /** The routing key; null: the message's own key, or '' if it has none. */
+  key: string | null;
+  /** What becomes of one that no binding takes, or whose router is gone: to NAME.dead all the same, or dropped. */
+  unrouted: 'queue' | 'drop';
+}
+
+/** The queue where dead letters lie. Of those that go through a router: the ones that no binding took. */
+export function deadLetterQueue(
+  deadLetter: SubscriptionPolicy['deadLetter'],
+  kind: 'queue' | 'topic',
+  topic: string,
+  subscription: string,
+): string {
+  if (typeof deadLetter === 'string') return deadLetter;
+  return kind === 'queue' ? `${topic}.dead` : `${topic}.${subscription}.dead`;
+}
+
 export interface SubscriptionPolicy {
   /** Structural. */
   order: Order;
@@ -72,8 +92,10 @@ export interface SubscriptionPolicy {
   /** Crashes of its consumer with this message in flight, counted apart from attempts; 0 means no limit. */
   maxCrashes: number;
   backoff: Backoff;
-  /** Name of the queue for dead letters; null means NAME.dead, made on first use. */
-  deadLetter: string | null;
+  /** Name of the queue for dead letters; null means NAME.dead, made on first use. Or the router that they go through. */
+  deadLetter: string | DeadLetterRoute | null;
+  /** Messages whose life ended before anybody settled them become dead letters too; else they are gone. */
+  deadLetterExpired: boolean;
   consumeRate: RateLimit | null;
   filter: Filter | null;
   /** Only the first consumer receives; the next takes over when it goes. */
@@ -137,6 +159,7 @@ export const DEFAULT_SUBSCRIPTION: SubscriptionPolicy = {
   maxCrashes: 5,
   backoff: { type: 'exponential', minMs: 1_000, maxMs: 300_000, jitter: true },
   deadLetter: null,
+  deadLetterExpired: false,
   consumeRate: null,
   filter: null,
   singleActive: false,
@@ -150,8 +173,13 @@ export type RouterType = 'direct' | 'topic' | 'fanout' | 'headers';
 export interface Binding {
   /** Routing key (`direct`), or pattern with `*` (one word) and `#` (any number of words) between dots (`topic`). */
   key: string;
-  /** For `headers` routers: values that must be equal, all of them or any. */
-  match: { readonly headers: Headers; readonly mode: 'all' | 'any' } | null;
+  /** For `headers` routers: values that must be equal and headers that must be there, all of them or any. */
+  match: {
+    readonly headers: Headers;
+    /** Names of headers of any value. */
+    readonly present?: readonly string[];
+    readonly mode: 'all' | 'any';
+  } | null;
   /** Checked after the router's own match. */
   filter: Filter | null;
 }

@@ -137,6 +137,18 @@ export interface MessageHistory {
   crashes: number;
   publishedAt: number;
   deadAt: number;
+  /** Of one that died more than once: each place and reason, with this death, the newest first. At most 16. */
+  deaths?: Death[];
+}
+
+export interface Death {
+  reason: MessageHistory['reason'];
+  topic: string;
+  subscription: string;
+  /** How often it died there of that. */
+  count: number;
+  /** The first time. */
+  firstAt: number;
 }
 
 export interface DeliverySink {

@@ -1,5 +1,5 @@
 import { RailheadError } from '../core/errors.ts';
-import { DEFAULT_SUBSCRIPTION } from '../core/policy.ts';
+import { DEFAULT_SUBSCRIPTION, deadLetterQueue } from '../core/policy.ts';
 import type { SubscriptionPolicy } from '../core/policy.ts';
 import { FORMAT_NATIVE, asBuffer, recordEnd } from '../core/records.ts';
 import type { Consumer, DeliveryRun, DeliverySink, LeaseRange, SubscriptionRef } from '../core/session.ts';
@@ -33,7 +33,7 @@ export interface SubscriptionFacts {
 
 /** `NAME.dead` for a queue, `TOPIC.SUBSCRIPTION.dead` for the subscription of a topic, unless the policy names another. */
 export function factsOf(name: string, policy: SubscriptionPolicy = DEFAULT_SUBSCRIPTION): SubscriptionFacts {
-  return { leaseMs: policy.leaseMs, deadLetter: policy.deadLetter ?? `${name}.dead` };
+  return { leaseMs: policy.leaseMs, deadLetter: deadLetterQueue(policy.deadLetter, 'queue', name, name) };
 }
 
 /** How a consumer presents itself to the broker. */

@@ -45,8 +45,10 @@ export interface DeliveryOptions {
   maxCrashes?: number;
   /** Wait between attempts. Default exponential, 1 s to 5 min, with jitter. */
   backoff?: BackoffOptions;
-  /** Name of the queue for dead letters. Default `NAME.dead`, made on first use. */
-  deadLetter?: string;
+  /** The queue for dead letters, or the router that they go through. Default the queue `NAME.dead`, made on first use. */
+  deadLetter?: string | DeadLetterOptions;
+  /** Whether a message whose `ttl` ended becomes a dead letter; else it is gone. Default false. */
+  deadLetterExpired?: boolean;
   /** How fast messages are given out, over all consumers; at most 50 ms' worth of it at once. Default: no limit. */
   consumeRate?: Rate;
   /** Only messages that match are given out. Default: all. */
@@ -55,6 +57,15 @@ export interface DeliveryOptions {
   singleActive?: boolean;
   /** Messages in the hands of all consumers together. Default: no limit. */
   maxInFlight?: number;
+}
+
+/** Dead letters are published to a router, with the story of what happened to them. */
+export interface DeadLetterOptions {
+  router: string;
+  /** The routing key. Default: the message's own `key`, or ''. */
+  routingKey?: string;
+  /** What becomes of one that no binding takes: `queue` puts it into `NAME.dead`, `drop` gives it up. Default `queue`. */
+  unrouted?: 'queue' | 'drop';
 }
 
 export interface BackoffOptions {
@@ -100,11 +111,16 @@ const DELIVERY_OPTIONS = {
   maxCrashes: true,
   backoff: true,
   deadLetter: true,
+  deadLetterExpired: true,
   consumeRate: true,
   filter: true,
   singleActive: true,
   maxInFlight: true,
 } satisfies Record<keyof DeliveryOptions, true>;
+const DEAD_LETTER_OPTIONS = { router: true, routingKey: true, unrouted: true } satisfies Record<
+  keyof DeadLetterOptions,
+  true
+>;
 const BACKOFF_OPTIONS = { type: true, min: true, max: true, jitter: true } satisfies Record<keyof BackoffOptions, true>;
 const RETAIN_OPTIONS = { age: true, bytes: true, untilSettled: true, compact: true } satisfies Record<
   keyof RetainOptions,
@@ -191,7 +207,8 @@ export function subscriptionPolicy(
     policy.maxAttempts = integer(options.maxAttempts, 0, 1_000_000, at('maxAttempts'));
   if (options.maxCrashes !== undefined) policy.maxCrashes = integer(options.maxCrashes, 0, 1_000_000, at('maxCrashes'));
   if (options.backoff !== undefined) policy.backoff = backoff(at('backoff'), options.backoff);
-  if (options.deadLetter !== undefined) policy.deadLetter = options.deadLetter;
+  if (options.deadLetter !== undefined) policy.deadLetter = deadLetter(at('deadLetter'), options.deadLetter);
+  if (options.deadLetterExpired !== undefined) policy.deadLetterExpired = options.deadLetterExpired;
   if (options.consumeRate !== undefined) policy.consumeRate = rateLimit(options.consumeRate, at('consumeRate'));
   if (options.filter !== undefined) policy.filter = options.filter;
   if (options.singleActive !== undefined) policy.singleActive = options.singleActive;
@@ -199,6 +216,13 @@ export function subscriptionPolicy(
     policy.maxInFlight = integer(options.maxInFlight, 1, 1_000_000_000, at('maxInFlight'));
   if (retain !== undefined) policy.retainSettledMs = durationMs(retain, at('retain'));
   return policy;
+}
+
+function deadLetter(what: string, options: string | DeadLetterOptions): SubscriptionPolicy['deadLetter'] {
+  if (typeof options === 'string') return options;
+  refuseUnknown(what, options, Object.keys(DEAD_LETTER_OPTIONS));
+  const { router, routingKey = null, unrouted = 'queue' } = options;
+  return { router, key: routingKey, unrouted: oneOf(unrouted, ['queue', 'drop'], `${what}.unrouted`) };
 }
 
 function backoff(what: string, options: BackoffOptions): SubscriptionPolicy['backoff'] {

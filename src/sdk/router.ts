@@ -18,7 +18,9 @@ export interface BindOptions {
   routingKey?: string;
   /** For `headers` routers: values that must be equal. */
   headers?: Headers;
-  /** Whether all of `headers` must be equal, or any. Default `all`. */
+  /** For `headers` routers: headers that must be there, whatever their value. */
+  present?: readonly string[];
+  /** Whether all of `headers` and `present` must hold, or any. Default `all`. */
   match?: 'all' | 'any';
   /** Checked after the router's own match. */
   filter?: Filter;
@@ -97,8 +99,10 @@ export class Router implements AsyncDisposable {
   async #binding(end: BindingEnd, options: BindOptions): Promise<BindingDefinition> {
     await this.#declared.get();
     const to = await this.#declaredEnd(end);
-    const { routingKey = '', headers, match = 'all', filter = null } = options;
-    return { to, key: routingKey, match: headers === undefined ? null : { headers, mode: match }, filter };
+    const { routingKey = '', headers, present, match = 'all', filter = null } = options;
+    const looks = headers !== undefined || present !== undefined;
+    const wanted = { headers: headers ?? {}, ...(present !== undefined && { present }), mode: match };
+    return { to, key: routingKey, match: looks ? wanted : null, filter };
   }
 
   async #declaredEnd(end: BindingEnd): Promise<BindingDefinition['to']> {

@@ -285,6 +285,13 @@ test('a router sends to what is bound to it', async (t) => {
     duplicate: false,
     ids: [],
   });
+  const deadLetter = { router: 'orders', key: 'order.eu.dead' };
+  const put = await call('PUT', '/queues/routed', { deadLetter });
+  assert.equal(put.body['created'], true);
+  assert.deepEqual(((await call('GET', '/queues/routed')).body['policy'] as { deadLetter: unknown }).deadLetter, {
+    ...deadLetter,
+    unrouted: 'queue',
+  });
   assert.equal((await call('DELETE', '/routers/orders')).body['deleted'], true);
 });
 
@@ -357,13 +364,13 @@ test('mutated requests get an answer that is no bug, and the broker works on', a
     [
       'PUT',
       '/queues/q?ifDifferent=update',
-      '{"lease":"1m","maxAttempts":3,"filter":{"a":["b",{"numeric":[">",1,"<",5]},{"wildcard":"*x*"},{"cidr":"10.0.0.0/8"}]}}',
+      '{"lease":"1m","maxAttempts":3,"deadLetter":{"router":"r"},"filter":{"a":["b",{"numeric":[">",1,"<",5]},{"wildcard":"*x*"},{"cidr":"10.0.0.0/8"}]}}',
     ],
     ['PUT', '/schedules/s', '{"to":"q","cron":"*/5 * * * *","timezone":"Europe/Berlin","body":1}'],
     [
       'POST',
       '/routers/r/bind',
-      '{"to":{"topic":"q"},"key":"a.*","match":{"headers":{"x":1},"mode":"any"},"filter":{"y":[{"exists":true}]}}',
+      '{"to":{"topic":"q"},"key":"a.*","match":{"headers":{"x":1},"present":["z"],"mode":"any"},"filter":{"y":[{"exists":true}]}}',
     ],
     [
       'POST',

@@ -1,5 +1,6 @@
 import { SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
+import { deadLetterQueue } from '../core/policy.ts';
 import { nextTurn, realTime } from '../core/real-time.ts';
 import { SeededRandom } from '../core/random.ts';
 import type { MessageState, Session, SubscriptionStats } from '../core/session.ts';
@@ -441,9 +442,8 @@ async function peekAll<T>(session: Session, place: Place, state: MessageState): 
 async function deadLetters<T>(session: Session, place: Place): Promise<WaitingMessage<T>[]> {
   const described = await session.request('describeTopic', { name: place.topic });
   const own = described.subscriptions.find(({ subscription }) => subscription === place.subscription)?.policy;
-  const name =
-    (described.kind === 'queue' ? (own ?? described.subscription) : own)?.deadLetter ??
-    (described.kind === 'queue' ? `${place.topic}.dead` : `${place.topic}.${place.subscription}.dead`);
+  const policy = described.kind === 'queue' ? (own ?? described.subscription) : own;
+  const name = deadLetterQueue(policy?.deadLetter ?? null, described.kind, place.topic, place.subscription);
   try {
     return await peekAll<T>(session, { ...place, topic: name, subscription: name }, 'ready');
   } catch (error) {

@@ -1,10 +1,10 @@
 import { RailheadError } from '../core/errors.ts';
-import type { DeliveryRun, MessageHistory } from '../core/session.ts';
+import type { Death, DeliveryRun, MessageHistory } from '../core/session.ts';
 import { ByteReader } from './byte-reader.ts';
 import { packData, readData } from './data.ts';
 import { FRAME, FRAME_HEADER_BYTES } from './frames.ts';
 import type { Output } from './output.ts';
-import { object, maybe, oneOf, text, whole } from './shape.ts';
+import { list, object, maybe, oneOf, text, whole } from './shape.ts';
 
 /**
  * ```
@@ -121,8 +121,10 @@ export function readDeliver(reader: ByteReader): DeliveryRun[] {
 
 const NOTHING = new Uint8Array(0);
 
+const reason = oneOf('attempts', 'crashes', 'rejected', 'expired', 'overflow');
+
 const checkHistory = object<MessageHistory>({
-  reason: oneOf('attempts', 'crashes', 'rejected', 'expired', 'overflow'),
+  reason,
   error: maybe(text),
   topic: text,
   subscription: text,
@@ -131,4 +133,5 @@ const checkHistory = object<MessageHistory>({
   crashes: whole,
   publishedAt: whole,
   deadAt: whole,
+  deaths: maybe(list(object<Death>({ reason, topic: text, subscription: text, count: whole, firstAt: whole }))),
 });

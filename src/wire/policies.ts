@@ -1,7 +1,29 @@
-import type { Backoff, Condition, Filter, Retention, SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
+import type {
+  Backoff,
+  Condition,
+  DeadLetterRoute,
+  Filter,
+  Retention,
+  SubscriptionPolicy,
+  TopicPolicy,
+} from '../core/policy.ts';
 import type { RateLimit } from '../core/units.ts';
 import { RailheadError } from '../core/errors.ts';
-import { finite, flag, isMap, list, mapOf, maybe, nullable, object, oneOf, text, whole, type Check } from './shape.ts';
+import {
+  either,
+  finite,
+  flag,
+  isMap,
+  list,
+  mapOf,
+  maybe,
+  nullable,
+  object,
+  oneOf,
+  text,
+  whole,
+  type Check,
+} from './shape.ts';
 
 // Forms only: whether the numbers make sense together is the engine's to say.
 
@@ -70,6 +92,12 @@ export const filter: Check<Filter> = (value, at) => {
   return checked;
 };
 
+const deadLetterRoute = object<DeadLetterRoute>({
+  router: text,
+  key: nullable(text),
+  unrouted: oneOf('queue', 'drop'),
+});
+
 export const subscriptionPolicy = object<Partial<SubscriptionPolicy>>({
   order: maybe(oneOf('fifo', 'strict', 'key', 'fair')),
   priorities: maybe(whole),
@@ -84,7 +112,8 @@ export const subscriptionPolicy = object<Partial<SubscriptionPolicy>>({
       jitter: flag,
     }),
   ),
-  deadLetter: maybe(nullable(text)),
+  deadLetter: maybe(nullable(either(text, deadLetterRoute, 'a name or { router, key, unrouted }'))),
+  deadLetterExpired: maybe(flag),
   consumeRate: maybe(nullable(rate)),
   filter: maybe(nullable(filter)),
   singleActive: maybe(flag),

@@ -66,7 +66,13 @@ const headers: Check<NonNullable<BindingDefinition['match']>['headers']> = (valu
 
 const binding = object<BindingDefinition>({
   key: text,
-  match: nullable(object<NonNullable<BindingDefinition['match']>>({ headers, mode: oneOf('all', 'any') })),
+  match: nullable(
+    object<NonNullable<BindingDefinition['match']>>({
+      headers,
+      present: maybe(list(text)),
+      mode: oneOf('all', 'any'),
+    }),
+  ),
   filter: nullable(filter),
   to: target,
 });

@@ -361,6 +361,21 @@ for (const [name, start] of ways) {
     assert.equal((await router.publish({ order: 9 }, { routingKey: 'user.created' })).ids.length, 0);
   });
 
+  walk('dead letters go through a router, and a binding may ask for a header of any value', async ({ rail }) => {
+    const dlx = rail.router('dlx', { type: 'headers' });
+    const flagged = rail.queue(defineQueue('flagged'));
+    await dlx.bind(flagged, { present: ['x-flag'] });
+    const q = rail.queue(defineQueue<number>('risky', { deadLetter: { router: 'dlx' } }));
+    await q.send(1, { headers: { 'x-flag': '' } });
+    await q.send(2);
+    for (const message of await q.fetch({ max: 2, wait: '5s' })) await message.reject('no good');
+    const [dead] = await flagged.fetch({ max: 2, wait: '5s' });
+    assert.deepEqual([dead?.body, dead?.history?.topic, dead?.history?.error], [1, 'risky', 'no good']);
+    const [left] = await q.dead.fetch({ max: 2, wait: '5s' });
+    assert.equal(left?.body, 2);
+    assert.equal(await dlx.unbind(flagged, { present: ['x-flag'] }), true);
+  });
+
   walk('another policy for what is there is refused, naming the difference', async ({ rail }) => {
     await rail.queue(orders).ready();
     const other = rail.queue(defineQueue('orders', { retain: '1h', backoff: quick, maxAttempts: 3 }));

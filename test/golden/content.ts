@@ -99,7 +99,7 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await session.request('declareSubscription', {
     topic: 'topic',
     subscription: 'red',
-    policy: { filter: { color: ['red'] } },
+    policy: { filter: { color: ['red'] }, deadLetter: { router: 'router', key: null, unrouted: 'drop' } },
   });
   await session.request('declareSubscription', { topic: 'topic', subscription: 'gone' });
   await session.request('declareTopic', {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts';
 import { RailheadError } from '../../src/core/errors.ts';
-import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC } from '../../src/core/policy.ts';
+import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, deadLetterQueue } from '../../src/core/policy.ts';
 import type { SubscriptionPolicy, TopicPolicy } from '../../src/core/policy.ts';
 import { FORMAT_NATIVE, asBuffer, checkRecords, readRecord, recordEnd } from '../../src/core/records.ts';
 import { messageId, parseMessageId } from '../../src/core/session.ts';
@@ -209,11 +209,8 @@ export class FakeSession implements Session {
     attempts: number,
     error?: string,
   ): void {
-    const queueDefault =
-      from.topic.definition.kind === 'queue'
-        ? `${from.ref.topic}.dead`
-        : `${from.ref.topic}.${from.ref.subscription}.dead`;
-    const name = from.policy.deadLetter ?? queueDefault;
+    const { kind } = from.topic.definition;
+    const name = deadLetterQueue(from.policy.deadLetter, kind, from.ref.topic, from.ref.subscription);
     const dead = this.declare(name, 'queue', {}, { maxAttempts: 0, deadLetter: name });
     const entry = from.topic.log[offset];
     if (entry === undefined) return;

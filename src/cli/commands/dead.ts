@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { RailheadError } from '../../core/errors.ts';
+import { deadLetterQueue } from '../../core/policy.ts';
 import { RecordBatchWriter } from '../../core/records.ts';
 import { rateLimit, type Rate } from '../../core/units.ts';
 import {
@@ -69,7 +70,7 @@ async function deadQueue(rail: Rail, name: string, { subscription }: Subscriptio
       ? topic.subscription
       : topic.subscriptions.find((one) => one.subscription === subscription)?.policy;
   if (own === undefined) throw new UsageError(`${name} is a topic: name one of its subscriptions with --subscription.`);
-  const queue = own.deadLetter ?? (topic.kind === 'queue' ? `${name}.dead` : `${name}.${subscription}.dead`);
+  const queue = deadLetterQueue(own.deadLetter, topic.kind, name, subscription ?? name);
   return { topic: queue, subscription: queue };
 }
 

@@ -14,7 +14,8 @@ const FLAGS: readonly [name: string, kind: Kind, placeholder: string, summary: s
   ['backoff', 'text', 'TYPE[:MIN[:MAX]]', 'wait between attempts: exponential:1s:5m, fixed:10s, linear:1s:1m, none'],
   ['order', 'text', 'ORDER', 'fifo, strict, key or fair; cannot change'],
   ['priorities', 'number', 'COUNT', 'levels of priority; cannot change'],
-  ['deadLetter', 'text', 'NAME', 'the queue for dead letters'],
+  ['deadLetter', 'text', 'NAME', 'the queue for dead letters, or router:NAME[:KEY]'],
+  ['deadLetterExpired', 'flag', '', 'messages whose ttl is over become dead letters'],
   ['consumeRate', 'text', 'RATE', 'how fast messages are given out, such as 500/s'],
   ['filter', 'json', 'JSON', 'only messages whose headers match'],
   ['singleActive', 'flag', '', 'only one consumer at a time receives'],
@@ -78,6 +79,7 @@ function read(name: string, kind: Kind, value: unknown): unknown {
   if (value === 'none' && name !== 'backoff') return null;
   if (kind === 'json') return json(value, `--${name}`);
   if (kind === 'number') return /^\d+$/.test(value) ? Number(value) : value;
+  if (name === 'deadLetter') return deadLetter(value);
   if (name !== 'backoff') return value;
   const [type, min, max] = value.split(':');
   return {
@@ -85,6 +87,12 @@ function read(name: string, kind: Kind, value: unknown): unknown {
     ...(min !== undefined && { min }),
     ...(max === undefined ? min !== undefined && type === 'fixed' && { max: min } : { max }),
   };
+}
+
+function deadLetter(value: string): unknown {
+  if (!value.startsWith('router:')) return value;
+  const [, router, ...key] = value.split(':');
+  return { router, ...(key.length > 0 && { key: key.join(':') }) };
 }
 
 /** @throws UsageError in the words of the flags. */

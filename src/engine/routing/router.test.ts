@@ -56,6 +56,19 @@ describe('Router', () => {
     assert.deepEqual(routed(world(['r', 'fanout', null, [to('a', 'x'), to('b')]]), 'r', 'anything'), ['a', 'b']);
   });
 
+  it('headers: takes what has a header, whatever its value', () => {
+    const match = { headers: { format: 'pdf' }, present: ['x-a'] };
+    const bind = (topic: string, mode: 'all' | 'any'): BindingDefinition => ({
+      ...to(topic),
+      match: { ...match, mode },
+    });
+    const routers = world(['r', 'headers', null, [bind('all', 'all'), bind('any', 'any')]]);
+    assert.deepEqual(routed(routers, 'r', '', { headers: { format: 'pdf', 'x-a': null } }), ['all', 'any']);
+    assert.deepEqual(routed(routers, 'r', '', { headers: { 'x-a': 0 } }), ['any']);
+    assert.deepEqual(routed(routers, 'r', '', { headers: { format: 'pdf' } }), ['any']);
+    assert.deepEqual(routed(routers, 'r', '', { headers: { toString: 1 } }), []);
+  });
+
   it('headers: compares values deeply, all of them or any', () => {
     const wanted = { format: 'pdf', pages: 3, tags: ['a', { b: new Uint8Array([1]) }] };
     const routers = world([

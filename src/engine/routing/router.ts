@@ -28,7 +28,7 @@ interface Bound {
  * - `direct`   the routing key is equal to the binding's
  * - `topic`    the binding's key is a pattern of words that the routing key fits
  * - `fanout`   always
- * - `headers`  the headers that the binding names are equal: all of them, or any
+ * - `headers`  the headers that the binding names are equal, or just there: all of them, or any
  *
  * then the binding's filter, if it has one, must accept the message too.
  */
@@ -175,7 +175,7 @@ export class Router {
 
 const MATCH_MODES: readonly string[] = ['all', 'any'];
 
-function compileMatch({ headers, mode }: NonNullable<BindingDefinition['match']>): CompiledFilter {
+function compileMatch({ headers, present = [], mode }: NonNullable<BindingDefinition['match']>): CompiledFilter {
   if (!MATCH_MODES.includes(mode)) {
     throw new RailheadError('INVALID', `The binding matches headers by ${JSON.stringify(mode)}; write 'all' or 'any'.`);
   }
@@ -184,6 +184,7 @@ function compileMatch({ headers, mode }: NonNullable<BindingDefinition['match']>
     const text = canonicalText(value);
     return [name, (got) => canonicalText(got) === text];
   });
+  for (const name of present) wanted.push([name, () => true]);
   return ({ headers: got }) => {
     for (const [name, equals] of wanted) {
       const value = got !== undefined && Object.hasOwn(got, name) ? got[name] : undefined;

@@ -479,6 +479,15 @@ export function subscriptionPolicy(
     refuse('backoff.type', policy.backoff.type, "allowed are 'none', 'fixed', 'linear' and 'exponential'");
   whole('backoff.minMs', policy.backoff.minMs, 0, Number.MAX_SAFE_INTEGER);
   whole('backoff.maxMs', policy.backoff.maxMs, policy.backoff.minMs, Number.MAX_SAFE_INTEGER);
+  if (typeof policy.deadLetter === 'object' && policy.deadLetter !== null) {
+    const { router, key, unrouted } = policy.deadLetter;
+    onlyKnown(policy.deadLetter, { router, key, unrouted }, 'deadLetter');
+    if (typeof router !== 'string' || router === '') refuse('deadLetter.router', router, 'name a router');
+    if (!['queue', 'drop'].includes(unrouted))
+      refuse('deadLetter.unrouted', unrouted, "allowed are 'queue' and 'drop'");
+    // In one order, so that the same policy is found to be the same.
+    policy.deadLetter = { router, key, unrouted };
+  }
   rate('consumeRate', policy.consumeRate);
   if (policy.filter !== null) compileFilter(policy.filter);
   wholeOrNull('maxInFlight', policy.maxInFlight, 1);

@@ -83,36 +83,29 @@ export class Publisher {
     };
   }
 
-  /** Stores a message that was published before (dead letter, redrive), whatever the limits say. */
+  /** Stores a message that was published before (dead letter, redrive) in each of them, whatever the limits say. */
   republish(
-    topic: Topic,
+    topics: readonly Topic[],
     format: number,
     record: Buffer,
     envelope: Envelope,
     history: MessageHistory | undefined,
   ): void {
-    this.#shard.beginCommand(record.byteLength * 2);
-    const examined = examine(topic, [envelope], this.#shard.clock.now(), false);
-    delete examined.dedupeIds;
-    const plan: Plan = {
-      topic,
-      format,
-      parts: [
-        {
-          kind: 'store',
-          partition: this.#planner.partitionFor(topic, envelope.key),
-          records: record,
-          count: 1,
-          examined,
-          indexes: null,
-          first: 0,
-        },
-      ],
-      stored: 1,
-      bytes: record.byteLength,
-      producer: undefined,
-    };
-    this.#execute([plan], topic.id, history);
+    this.#shard.beginCommand(record.byteLength * 2 * topics.length);
+    const plans = topics.map((topic): Plan => {
+      const examined = examine(topic, [envelope], this.#shard.clock.now(), false);
+      delete examined.dedupeIds;
+      const partition = this.#planner.partitionFor(topic, envelope.key);
+      return {
+        topic,
+        format,
+        parts: [{ kind: 'store', partition, records: record, count: 1, examined, indexes: null, first: 0 }],
+        stored: 1,
+        bytes: record.byteLength,
+        producer: undefined,
+      };
+    });
+    this.#execute(plans, topics[0]?.id ?? 0, history);
   }
 
   /** Lets parked publishes in for which there is room now, and gives up those that waited too long. */

@@ -137,7 +137,7 @@ export class Redriver {
     const record = edited ?? body.records;
     const [envelope] = this.#shard.formats.get(format).envelopes(record, 1);
     if (envelope === undefined) return;
-    this.#publisher.republish(target, format, record, envelope, body.history);
+    this.#publisher.republish([target], format, record, envelope, body.history);
     this.#shard.record({
       type: 'settle',
       topicId: source.topic.id,

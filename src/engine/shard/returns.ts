@@ -83,10 +83,7 @@ export class Returns {
       if (same === undefined) groups.set(group.key, { ...group, offsets: [offset] });
       else same.offsets.push(offset);
     }
-    if (overdue.length > 0) {
-      feed.counters.expired += overdue.length;
-      this.record(subscription, partition, overdue, 'gone', now, 'expired');
-    }
+    this.expire(subscription, partition, overdue);
     for (const group of groups.values()) {
       this.record(
         subscription,
@@ -107,6 +104,14 @@ export class Returns {
   discard(subscription: Subscription, partition: number, offsets: readonly number[], reason: string): void {
     this.noteSettled(subscription, partition, offsets);
     this.record(subscription, partition, offsets, 'gone', this.#shard.clock.now(), reason);
+  }
+
+  /** Their time to live is over. */
+  expire(subscription: Subscription, partition: number, offsets: readonly number[]): void {
+    if (offsets.length === 0) return;
+    this.#feeds.countersOf(subscription).expired += offsets.length;
+    if (subscription.policy.deadLetterExpired) this.sendToDead(subscription, partition, offsets, 'expired', undefined);
+    else this.record(subscription, partition, offsets, 'gone', this.#shard.clock.now(), 'expired');
   }
 
   sendToDead(

@@ -31,8 +31,7 @@ export class Timekeeper {
         this.#returns.record(subscription, partition, backlog.takeDue(now, TIMER_BATCH), 'ready', now);
       if (backlog.nextExpiry() <= now) {
         const expired = backlog.takeExpired(now, TIMER_BATCH);
-        feed.counters.expired += expired.length;
-        this.#returns.record(subscription, partition, expired, 'gone', now, 'expired');
+        this.#returns.expire(subscription, partition, expired);
       }
     });
     if (feed.leaseBound <= now) this.#endLeases(feed, now);

@@ -1,14 +1,18 @@
-import type { MessageHistory } from '../../core/session.ts';
-import { messageId } from '../../core/session.ts';
-import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC } from '../../core/policy.ts';
+import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, deadLetterQueue } from '../../core/policy.ts';
+import type { Envelope } from '../../core/records.ts';
+import { type Death, type MessageHistory, messageId } from '../../core/session.ts';
 import { COUNTED } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
+import { routeThrough } from '../routing/router.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
 import type { Feeds } from './feeds.ts';
 import type { Publisher } from './publisher.ts';
 import type { Shard } from './shard.ts';
 
-interface Death {
+/** Of the places and reasons that the story of a message names. */
+const MAX_DEATHS = 16;
+
+interface Dying {
   subscription: Subscription;
   partition: number;
   offset: number;
@@ -23,7 +27,7 @@ export class Undertaker {
   readonly #bodies: Bodies;
   readonly #publisher: Publisher;
   readonly #feeds: Feeds;
-  #queue: Death[] = [];
+  #queue: Dying[] = [];
   #busy = false;
 
   constructor(shard: Shard, bodies: Bodies, publisher: Publisher, feeds: Feeds) {
@@ -68,7 +72,7 @@ export class Undertaker {
     }
   }
 
-  #buryOne({ subscription, partition, offset }: Death, body: BodyRun | undefined): void {
+  #buryOne({ subscription, partition, offset }: Dying, body: BodyRun | undefined): void {
     const backlog = subscription.backlogs[partition];
     const dying = backlog?.dying.get(offset);
     const { topic } = subscription;
@@ -87,11 +91,15 @@ export class Undertaker {
         publishedAt: body.publishedAt,
         deadAt: now,
       };
+      const deaths = deathsWith(history, body.history);
+      if (deaths !== undefined) history.deaths = deaths;
       const error = dying.error ?? trouble?.error;
       if (error !== undefined) history.error = error;
       const [envelope] = this.#shard.formats.get(body.format).envelopes(body.records, 1);
-      if (envelope !== undefined)
-        this.#publisher.republish(this.deadQueueOf(subscription), body.format, body.records, envelope, history);
+      if (envelope !== undefined) {
+        const graves = this.#gravesOf(subscription, envelope, history);
+        if (graves.length > 0) this.#publisher.republish(graves, body.format, body.records, envelope, history);
+      }
     }
     this.#feeds.countersOf(subscription).deadLettered++;
     this.#shard.record({
@@ -105,6 +113,24 @@ export class Undertaker {
       ranges: [{ partition, offset, count: 1 }],
     });
     this.#feeds.touch(subscription);
+  }
+
+  /**
+   * Where its dead letters go: its dead-letter queue, or what the router of its policy says. What no binding takes, and
+   * what has come around in a circle that nobody but time and limits turns, goes to the dead-letter queue after all.
+   */
+  #gravesOf(subscription: Subscription, envelope: Envelope, history: MessageHistory): Topic[] {
+    const { topic, policy } = subscription;
+    const { deadLetter } = policy;
+    if (typeof deadLetter !== 'object' || deadLetter === null) return [this.deadQueueOf(subscription)];
+    const { state } = this.#shard;
+    const routers = state.directory.routersOf(topic.namespace);
+    const key = deadLetter.key ?? envelope.key ?? '';
+    const names = routers.has(deadLetter.router) ? [...routeThrough(routers, deadLetter.router, key, envelope)] : [];
+    const found = names.flatMap((name) => state.topicNamed(topic.namespace, name) ?? []);
+    if (found.length === 0) return deadLetter.unrouted === 'drop' ? [] : [this.deadQueueOf(subscription)];
+    const open = found.filter((target) => !closesCircle(target, history));
+    return open.length > 0 ? open : [this.deadQueueOf(subscription)];
   }
 
   /** Its dead-letter queue, made on first use: no limit of attempts, no expiry, as durable as its source. */
@@ -140,9 +166,32 @@ export class Undertaker {
   }
 }
 
-/** `NAME.dead` for a queue, `TOPIC.SUBSCRIPTION.dead` for a subscription of a topic. */
-export function deadLetterName(subscription: Subscription): string {
-  const { topic, policy, name } = subscription;
-  if (policy.deadLetter !== null) return policy.deadLetter;
-  return topic.kind === 'queue' ? `${topic.name}.dead` : `${topic.name}.${name}.dead`;
+/** `NAME.dead` for a queue, `TOPIC.SUBSCRIPTION.dead` for a subscription of a topic, unless its policy names another. */
+export function deadLetterName({ topic, policy, name }: Subscription): string {
+  return deadLetterQueue(policy.deadLetter, topic.kind, topic.name, name);
+}
+
+/** The story with this death, for one that died before. */
+function deathsWith(now: MessageHistory, before: MessageHistory | undefined): Death[] | undefined {
+  if (before === undefined) return undefined;
+  const older = before.deaths ?? [deathOf(before)];
+  const same = older.find((death) => isSamePlace(death, now));
+  const newest = same === undefined ? deathOf(now) : { ...same, count: same.count + 1 };
+  return [newest, ...older.filter((death) => death !== same)].slice(0, MAX_DEATHS);
+}
+
+function deathOf({ reason, topic, subscription, deadAt }: MessageHistory): Death {
+  return { reason, topic, subscription, count: 1, firstAt: deadAt };
+}
+
+function isSamePlace(a: Death, b: MessageHistory): boolean {
+  return a.reason === b.reason && a.topic === b.topic && a.subscription === b.subscription;
+}
+
+/** It died there already, and since then nobody refused it: it would go round for ever. */
+function closesCircle(target: Topic, history: MessageHistory): boolean {
+  const deaths = history.deaths ?? [deathOf(history)];
+  const refused = deaths.findIndex(({ reason }) => reason !== 'expired' && reason !== 'overflow');
+  const since = refused === -1 ? deaths : deaths.slice(0, refused);
+  return since.some(({ topic }) => topic === target.name);
 }

@@ -111,8 +111,10 @@ export class JsonText {
   }
 }
 
+const reason = z.enum(['attempts', 'crashes', 'rejected', 'expired', 'overflow']);
+
 const historySchema = z.object({
-  reason: z.enum(['attempts', 'crashes', 'rejected', 'expired', 'overflow']),
+  reason,
   error: z.string().optional(),
   topic: z.string(),
   subscription: z.string(),
@@ -121,6 +123,18 @@ const historySchema = z.object({
   crashes: z.int(),
   publishedAt: z.iso.datetime(),
   deadAt: z.iso.datetime(),
+  deaths: z
+    .array(
+      z.object({
+        reason,
+        topic: z.string(),
+        subscription: z.string(),
+        count: z.int(),
+        firstAt: z.iso.datetime(),
+      }),
+    )
+    .optional()
+    .describe('Of one that died more than once: each place and reason, the newest first.'),
 });
 
 const shown = {
@@ -247,7 +261,14 @@ function jsonBody({ contentType, body }: Envelope): string | undefined {
 }
 
 function showHistory(history: MessageHistory): z.input<typeof historySchema> {
-  return { ...history, publishedAt: isoTime(history.publishedAt), deadAt: isoTime(history.deadAt) };
+  const { deaths, publishedAt, deadAt, ...facts } = history;
+  const shownDeaths = deaths?.map((death) => ({ ...death, firstAt: isoTime(death.firstAt) }));
+  return {
+    ...facts,
+    publishedAt: isoTime(publishedAt),
+    deadAt: isoTime(deadAt),
+    ...(shownDeaths !== undefined && { deaths: shownDeaths }),
+  };
 }
 
 function headersProblem(value: unknown): string | undefined {

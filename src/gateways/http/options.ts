@@ -114,7 +114,21 @@ export const subscriptionOptions = {
   maxAttempts: count.describe('Then dead letter. 0: no limit.'),
   maxCrashes: count.describe('Crashes of a consumer with the message in flight. 0: no limit.'),
   backoff,
-  deadLetter: z.string().min(1).max(255).nullable().describe('Name of the queue for dead letters; null: NAME.dead.'),
+  deadLetter: z
+    .union([
+      z.string().min(1).max(255),
+      z.strictObject({
+        router: z.string().min(1).max(255),
+        key: z.string().max(1024).nullable().default(null).describe('Routing key. Default: the key of the message.'),
+        unrouted: z
+          .enum(['queue', 'drop'])
+          .default('queue')
+          .describe('What no binding takes: to NAME.dead, or dropped.'),
+      }),
+    ])
+    .nullable()
+    .describe('Name of the queue for dead letters, or the router they go through; null: NAME.dead.'),
+  deadLetterExpired: z.boolean().describe('Messages whose ttl is over become dead letters; else they are gone.'),
   consumeRate: rate.nullable(),
   filter: filterSchema.nullable(),
   singleActive: z.boolean(),
@@ -161,6 +175,7 @@ export function subscriptionPolicy(options: SubscriptionOptions): Partial<Subscr
     maxCrashes: options.maxCrashes,
     backoff: wait && { type: wait.type, minMs: wait.min, maxMs: wait.max, jitter: wait.jitter },
     deadLetter: options.deadLetter,
+    deadLetterExpired: options.deadLetterExpired,
     consumeRate: options.consumeRate,
     filter: options.filter,
     singleActive: options.singleActive,
@@ -206,6 +221,7 @@ export function showSubscriptionPolicy(policy: SubscriptionPolicy): z.input<type
       jitter: policy.backoff.jitter,
     },
     deadLetter: policy.deadLetter,
+    deadLetterExpired: policy.deadLetterExpired,
     consumeRate: showRate(policy.consumeRate),
     // The mutable copy that zod's input type asks for.
     filter: policy.filter === null ? null : (policy.filter as unknown as z.input<typeof filterSchema>),

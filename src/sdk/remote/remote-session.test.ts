@@ -179,11 +179,21 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
     subscription: { order: 'key', filter },
     ifDifferent: 'update',
   },
-  declareSubscription: { ...ref, policy: { deadLetter: null }, from: { time: 1.5 }, ifDifferent: 'keep' },
+  declareSubscription: {
+    ...ref,
+    policy: { deadLetter: { router: 'r', key: null, unrouted: 'drop' } },
+    from: { time: 1.5 },
+    ifDifferent: 'keep',
+  },
   declareRouter: { name: 'r', type: 'headers', alternate: null },
   bind: {
     router: 'r',
-    binding: { key: 'a.*', match: { headers: { x: [1, { y: null }] }, mode: 'any' }, filter: null, to: { topic: 't' } },
+    binding: {
+      key: 'a.*',
+      match: { headers: { x: [1, { y: null }] }, present: ['z'], mode: 'any' },
+      filter: null,
+      to: { topic: 't' },
+    },
   },
   unbind: { router: 'r', binding: { key: '', match: null, filter, to: { router: 'x' } } },
   deleteTopic: { name: 'q', ifEmpty: true, ifUnused: false },

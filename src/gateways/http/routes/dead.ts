@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { RailheadError } from '../../../core/errors.ts';
+import { deadLetterQueue } from '../../../core/policy.ts';
 import type { MessageId, Session, SubscriptionRef } from '../../../core/session.ts';
 import { JsonText, messageSchema, peekedSchema, recordOf, showPeeked } from '../messages.ts';
 import { filterSchema } from '../options.ts';
@@ -30,8 +31,7 @@ async function deadLetters(session: Session, ref: SubscriptionRef): Promise<Subs
   const topic = await session.request('describeTopic', { name: ref.topic });
   const own =
     topic.subscriptions.find(({ subscription }) => subscription === ref.subscription)?.policy ?? topic.subscription;
-  const queue =
-    own?.deadLetter ?? (topic.kind === 'queue' ? `${ref.topic}.dead` : `${ref.topic}.${ref.subscription}.dead`);
+  const queue = deadLetterQueue(own?.deadLetter ?? null, topic.kind, ref.topic, ref.subscription);
   return { topic: queue, subscription: queue };
 }
 

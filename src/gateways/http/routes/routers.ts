@@ -13,7 +13,12 @@ const bindingSchema = z.strictObject({
     .default('')
     .describe('Routing key (direct), or a pattern with * and # between dots (topic).'),
   match: z
-    .strictObject({ headers: messageFields.headers.unwrap(), mode: z.enum(['all', 'any']).default('all') })
+    .strictObject({
+      headers: messageFields.headers.unwrap().default({}).describe('Headers that must be equal.'),
+      present: z.array(z.string().min(1)).optional().describe('Names of headers that must be there.'),
+      mode: z.enum(['all', 'any']).default('all'),
+    })
+    .transform(({ present, ...match }) => (present === undefined ? match : { ...match, present }))
     .nullable()
     .default(null)
     .describe('For headers routers.'),
