@@ -63,28 +63,34 @@ export class Admission {
 
   /** For publishes that are stored all or none: what each topic gets of them counts together. */
   assertTogether(plans: readonly Plan[]): void {
-    const loads = new Map<Topic, Load>();
-    let bytes = 0;
-    for (const { topic, ...plan } of plans) {
-      const load = loads.get(topic) ?? { topic, stored: 0, bytes: 0 };
-      loads.set(topic, { topic, stored: load.stored + plan.stored, bytes: load.bytes + plan.bytes });
-      bytes += plan.bytes;
-    }
-    this.assertSpace(bytes);
-    for (const load of loads.values()) {
+    this.assertSpace(plans.reduce((sum, { bytes }) => sum + bytes, 0));
+    for (const load of loadsOf(plans)) {
       const refusal = this.refusal(load);
       if (refusal !== null) throw refusal;
     }
   }
 
+  /**
+   * The first topic with `overflow: 'block'` that cannot take its part now. If there is none, the tokens of their rates
+   * are taken: of all or, else, of none.
+   */
+  blocked(plans: readonly Plan[]): { topic: Topic; why: RailheadError } | null {
+    const loads = loadsOf(plans).filter(({ topic }) => topic.policy.overflow === 'block');
+    const now = this.#shard.clock.now();
+    for (const load of loads) {
+      const { topic, stored } = load;
+      const waits = (this.#limiter(topic)?.waitMs(stored, now) ?? 0) > 0;
+      const why = this.overLimit(load) ?? (waits ? overRate(topic) : null);
+      if (why !== null) return { topic, why };
+    }
+    for (const { topic, stored } of loads) this.#limiter(topic)?.tryTake(stored, now);
+    return null;
+  }
+
   rateLimited(topic: Topic, count: number): RailheadError | null {
     const { publishRate } = topic.policy;
     if (publishRate === null || this.#limiter(topic)?.tryTake(count, this.#shard.clock.now()) !== false) return null;
-    return new RailheadError(
-      'RATE_LIMITED',
-      `More than ${publishRate.count} messages per ${publishRate.perMs} ms for ${JSON.stringify(topic.name)} (publishRate). Send slower.`,
-      { outcome: 'not-stored' },
-    );
+    return overRate(topic);
   }
 
   #limiter(topic: Topic): RateLimiter | undefined {
@@ -106,6 +112,25 @@ export function bytesOf(topic: Topic): number {
   let bytes = 0;
   for (const partition of topic.partitions) bytes += partition.bytes;
   return bytes;
+}
+
+/** What each topic gets of some plans, together. */
+function loadsOf(plans: readonly Plan[]): Load[] {
+  const loads = new Map<Topic, Load>();
+  for (const { topic, stored, bytes } of plans) {
+    const load = loads.get(topic) ?? { topic, stored: 0, bytes: 0 };
+    loads.set(topic, { topic, stored: load.stored + stored, bytes: load.bytes + bytes });
+  }
+  return [...loads.values()];
+}
+
+function overRate({ name, policy }: Topic): RailheadError {
+  const { count = 0, perMs = 0 } = policy.publishRate ?? {};
+  return new RailheadError(
+    'RATE_LIMITED',
+    `More than ${count} messages per ${perMs} ms for ${JSON.stringify(name)} (publishRate). Send slower.`,
+    { outcome: 'not-stored' },
+  );
 }
 
 export function full(topic: Topic, why: string): RailheadError {

@@ -5,27 +5,14 @@ import type { MessageHistory, PublishReceipt, PublishRequest } from '../../core/
 import type { PublishEntry, Target } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
 import { routeThrough } from '../routing/router.ts';
-import { Admission, bytesOf, full } from './admission.ts';
+import { Admission, bytesOf } from './admission.ts';
 import { examine } from './columns.ts';
 import type { Feeds } from './feeds.ts';
+import { type Obstacle, Parking } from './parking.ts';
 import type { Returns } from './returns.ts';
 import { entryBound, type Part, type Plan, Planner } from './planner.ts';
 import { mergeable, withoutFirst, resolveTwin, pushRuns, type NumberedRun } from './runs.ts';
 import type { Shard } from './shard.ts';
-
-/** How soon a publish that waits for room in the commit log looks again. */
-const SPACE_RETRY_MS = 20;
-
-interface Parked {
-  namespace: string;
-  request: PublishRequest;
-  topic: Topic;
-  until: number;
-  bytes: number;
-  resolve: (receipt: Promise<PublishReceipt>) => void;
-  reject: (error: unknown) => void;
-  why: RailheadError;
-}
 
 /**
  * Takes messages in: checks, routes, deduplicates, applies the limits, and records one entry for each batch.
@@ -37,10 +24,9 @@ export class Publisher {
   readonly #shard: Shard;
   readonly #feeds: Feeds;
   readonly #returns: Returns;
-  readonly #parked = new Map<Topic, Parked[]>();
+  readonly #parking: Parking;
   readonly #planner: Planner;
   readonly #admission: Admission;
-  #parkedBytes = 0;
   /** Of topics, since the start, for people. */
   readonly counters = new WeakMap<Topic, { published: number; duplicates: number; refused: number }>();
 
@@ -50,6 +36,7 @@ export class Publisher {
     this.#returns = returns;
     this.#planner = new Planner(shard);
     this.#admission = new Admission(shard);
+    this.#parking = new Parking(shard, this.#admission);
   }
 
   publish(namespace: string, request: PublishRequest): Promise<PublishReceipt> {
@@ -110,52 +97,16 @@ export class Publisher {
 
   /** Lets parked publishes in for which there is room now, and gives up those that waited too long. */
   retryParked(): void {
-    if (this.#parked.size === 0) return;
-    const now = this.#shard.clock.now();
-    const room = this.#admission.hasSpace(0);
-    for (const [topic, queue] of this.#parked) {
-      while (queue.length > 0) {
-        const parked = queue[0];
-        if (parked === undefined) break;
-        const gone = this.#shard.state.topics.get(topic.id) !== topic;
-        if (gone) this.#unpark(queue, parked).reject(notFound(topic.name));
-        else if (parked.until <= now) this.#unpark(queue, parked).reject(parked.why);
-        // Not tried in vain: an error that says why costs more than a publish, and thousands may wait.
-        else if (!room) break;
-        else {
-          const receipt = this.#attemptParked(topic, queue, parked);
-          if (receipt instanceof RailheadError) break;
-        }
-      }
-      if (queue.length === 0) this.#parked.delete(topic);
-      else if (queue[0] !== undefined) this.#armParked(topic, queue[0].until, queue[0].request.count, queue[0].why);
-    }
-  }
-
-  /** As `#attempt`, for one that nobody calls: what refuses it for good (a policy that changed) is its answer. */
-  #attemptParked(topic: Topic, queue: Parked[], parked: Parked): RailheadError | null {
-    try {
-      const receipt = this.#attempt(topic, parked.request);
-      if (receipt instanceof RailheadError) return receipt;
-      this.#unpark(queue, parked).resolve(receipt);
-    } catch (error) {
-      this.#unpark(queue, parked).reject(error);
-    }
-    return null;
-  }
-
-  /** Room in a queue comes with a settlement, which is a turn. Room in the commit log and tokens of a rate come by themselves. */
-  #armParked(topic: Topic, until: number, count: number, why: RailheadError): void {
-    const now = this.#shard.clock.now();
-    const again = why.code === 'OUT_OF_SPACE' ? now + SPACE_RETRY_MS : this.#admission.rateWait(topic, count);
-    this.#shard.agenda.atLatest(`parked:${topic.id}`, Math.min(until, Math.max(again, now + 1)), () => {});
+    this.#parking.retry((namespace, request, topic) => {
+      if ('router' in request.to) return this.#attemptRouted(namespace, request, topic);
+      if (this.#shard.state.topics.get(topic.id) !== topic) throw notFound(topic.name);
+      return this.#attempt(topic, request);
+    });
   }
 
   /** The shard failed or closes: nobody waits for nothing. */
   rejectParked(error: RailheadError): void {
-    for (const queue of this.#parked.values()) for (const parked of queue) parked.reject(error);
-    this.#parked.clear();
-    this.#parkedBytes = 0;
+    this.#parking.rejectAll(error);
   }
 
   // ---- Where to ---------------------------------------------------------------------------------------------------
@@ -202,8 +153,18 @@ export class Publisher {
     });
   }
 
-  /** Through a router: runs of records with the same targets are stored together, a body once for all its targets. */
   async #publishRouted(namespace: string, request: PublishRequest): Promise<PublishReceipt> {
+    const result = this.#attemptRouted(namespace, request, null);
+    return result instanceof Promise ? result : this.#parking.park(namespace, request, result);
+  }
+
+  /**
+   * Through a router: runs of records with the same targets are stored together, a body once for all its targets. While
+   * one of them is full and blocks, nothing is stored in any.
+   *
+   * @param head the topic whose turn it is, for one that waited
+   */
+  #attemptRouted(namespace: string, request: PublishRequest, head: Topic | null): Promise<PublishReceipt> | Obstacle {
     const { count } = request;
     const records = asBuffer(request.records);
     const format = this.#shard.formats.get(request.format);
@@ -234,14 +195,17 @@ export class Publisher {
     };
     // First everything that can refuse: what is refused must not be stored in part.
     const checked = groups.map(planGroup);
-    const bytes = checked.flat().reduce((sum, plan) => sum + entryBound(plan), 0);
-    this.#admission.assertSpace(bytes);
+    const all = checked.flat();
+    const bytes = all.reduce((sum, plan) => sum + entryBound(plan), 0);
+    const obstacle = this.#obstacle(all, bytes, head);
+    if (obstacle !== null) return obstacle;
     this.#shard.beginCommand(bytes);
     for (const [i, group] of groups.entries()) {
       const { from, to } = group;
       // Planned anew after the groups before it, which may hold the same dedupe ids.
       const plans = i === 0 ? (checked[0] ?? []) : planGroup(group);
       const open = plans.filter((plan) => {
+        if (plan.topic.policy.overflow === 'block') return true;
         const { code, message } = this.#admission.refusal(plan) ?? {};
         if (code === undefined || message === undefined) return true;
         (receipt.refused ??= []).push({ index: from, count: to - from, code, message });
@@ -254,25 +218,31 @@ export class Publisher {
     return this.#shard.durable(receipt, level);
   }
 
+  /** What a routed publish has to wait for; null when nothing is in its way, and its tokens of rates that block are taken. */
+  #obstacle(plans: readonly Plan[], bytes: number, head: Topic | null): Obstacle | null {
+    const [first] = plans;
+    if (first === undefined) return null;
+    for (const { topic } of plans) {
+      const queued = topic === head ? undefined : this.#parking.queued(topic);
+      if (queued !== undefined) return queued;
+    }
+    const noSpace = this.#admission.noSpace(bytes);
+    if (noSpace !== null) return { topic: head ?? first.topic, why: noSpace };
+    return this.#admission.blocked(plans);
+  }
+
   // ---- One topic --------------------------------------------------------------------------------------------------
 
   #publishTo(namespace: string, topic: Topic, request: PublishRequest): Promise<PublishReceipt> {
-    const waiting = this.#parked.get(topic);
-    if (waiting === undefined) {
-      const receipt = this.#attempt(topic, request);
-      if (!(receipt instanceof RailheadError)) return receipt;
-      return this.#park(namespace, topic, request, receipt);
-    }
-    // For the same reason as those before it: making an error costs more than a publish.
-    const why = waiting.at(-1)?.why ?? full(topic, 'Publishes that came before wait for room');
-    return this.#park(namespace, topic, request, why);
+    const result = this.#parking.queued(topic) ?? this.#attempt(topic, request);
+    return result instanceof Promise ? result : this.#parking.park(namespace, request, result);
   }
 
   /** Stores it, or returns why it must wait. Throws what refuses it for good. */
-  #attempt(topic: Topic, request: PublishRequest): Promise<PublishReceipt> | RailheadError {
+  #attempt(topic: Topic, request: PublishRequest): Promise<PublishReceipt> | Obstacle {
     const { policy } = topic;
     const noSpace = this.#admission.noSpace(request.records.byteLength);
-    if (noSpace !== null) return noSpace;
+    if (noSpace !== null) return { topic, why: noSpace };
     const plan = this.#planner.plan(topic, request);
     this.#shard.beginCommand(entryBound(plan));
     const limited =
@@ -280,7 +250,7 @@ export class Publisher {
         ? this.#admission.refusal(plan)
         : (this.#admission.rateLimited(topic, plan.stored) ?? this.#admission.overLimit(plan));
     if (limited !== null) {
-      if (policy.overflow === 'block') return limited;
+      if (policy.overflow === 'block') return { topic, why: limited };
       if (policy.overflow === 'reject' || limited.code === 'RATE_LIMITED')
         return this.#refuseExcess(plan, request, limited);
     }
@@ -314,27 +284,6 @@ export class Publisher {
     receipt.refused = [{ index: room, count: request.count - room, code: why.code, message: why.message }];
     this.#shard.endCommand();
     return this.#shard.durable(receipt, topic.policy.durability);
-  }
-
-  #park(namespace: string, topic: Topic, request: PublishRequest, why: RailheadError): Promise<PublishReceipt> {
-    const waitMs = Math.min(request.waitMs ?? this.#shard.limits.parkMs, 3_600_000);
-    const bytes = request.records.byteLength;
-    if (waitMs <= 0 || this.#parkedBytes + bytes > this.#shard.limits.parkedBytes) throw why;
-    const until = this.#shard.clock.now() + waitMs;
-    return new Promise<PublishReceipt>((resolve, reject) => {
-      let queue = this.#parked.get(topic);
-      if (queue === undefined) this.#parked.set(topic, (queue = []));
-      queue.push({ namespace, request, topic, until, bytes, resolve, reject, why });
-      this.#parkedBytes += bytes;
-      this.#armParked(topic, until, request.count, why);
-      this.#shard.wake();
-    });
-  }
-
-  #unpark(queue: Parked[], parked: Parked): Parked {
-    queue.shift();
-    this.#parkedBytes -= parked.bytes;
-    return parked;
   }
 
   // ---- Do ---------------------------------------------------------------------------------------------------------
