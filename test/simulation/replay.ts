@@ -100,9 +100,9 @@ export function canonical(state: State): unknown {
         policy: topic.policy,
         timed: topic.timed,
         dedupe: [...topic.dedupe],
-        producers: [...topic.producers],
+        producers: [...topic.producers].map(([producer, seen]) => [producer, seen.encode()]),
         partitions: topic.partitions.map((partition) => {
-          const { start, end, bytes, cold } = partition.encode();
+          const { start, end, bytes, cold } = partition;
           return { start, end, bytes, cold, places: places(partition, start, end) };
         }),
         subscriptions: [...topic.subscriptions.values()].map(({ id, name, policy, paused, backlogs }) => ({
@@ -123,7 +123,7 @@ function places(partition: { place(offset: number): unknown }, start: number, en
 }
 
 function canonicalBacklog(backlog: Backlog): unknown {
-  const { keys, heads, fillFrom } = backlog.encode();
+  const { fillFrom } = backlog;
   return {
     pending: [...backlog.pending.runs()].map(({ from, to }) => [from, to]),
     leased: [...backlog.leased.runs()].map(({ from, to }) => [from, to]),
@@ -132,8 +132,8 @@ function canonicalBacklog(backlog: Backlog): unknown {
     dying: [...backlog.dying].sort(byNumber),
     troubles: [...backlog.troubles].sort(byNumber),
     leases: [...backlog.leases()].sort(byNumber),
-    keys: keys?.sort(byNumber) ?? null,
-    heads: heads?.sort((a, b) => a - b) ?? null,
+    keys: [...(backlog.keys() ?? [])].sort(byNumber),
+    heads: [...(backlog.heads() ?? [])].sort((a, b) => a - b),
     ready: backlog.ready,
     fillFrom,
   };

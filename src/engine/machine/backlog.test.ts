@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DEFAULT_SUBSCRIPTION, type SubscriptionPolicy } from '../../core/policy.ts';
+import { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { Backlog } from './backlog.ts';
 
 const LEASE = { token: 1, kind: 0, consumer: 1, deadline: 1000 };
@@ -17,7 +18,11 @@ function take(from: Backlog): number | undefined {
 }
 
 function reloaded(policy: Partial<SubscriptionPolicy>, from: Backlog): Backlog {
-  return Backlog.decode({ ...DEFAULT_SUBSCRIPTION, ...policy }, from.encode());
+  const writer = new PieceWriter();
+  const data = from.encode(writer);
+  const reader = new PieceReader();
+  for (const { part, piece } of writer.large()) reader.add(part, piece);
+  return Backlog.decode({ ...DEFAULT_SUBSCRIPTION, ...policy }, data, reader);
 }
 
 describe('a backlog with order by key', () => {

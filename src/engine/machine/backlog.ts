@@ -1,7 +1,10 @@
 import type { SubscriptionPolicy } from '../../core/policy.ts';
+import type { PieceReader, Pieces, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { TimerHeap } from '../structures/timer-heap.ts';
-import { FairLanes, join, KeyOrder, type Lanes, PriorityLanes } from './lanes.ts';
+import { type EncodedKeyTable, KeyOrder, KeyTable } from './keys.ts';
+import { FairLanes, type Lanes, PriorityLanes } from './lanes.ts';
+import { Priorities } from './priorities.ts';
 import { type EncodedRetained, Retained } from './retained.ts';
 import { type EncodedUnsettled, Unsettled } from './snapshot.ts';
 
@@ -34,8 +37,8 @@ export interface Columns {
   keys?: readonly (string | undefined)[] | undefined;
 }
 
-const STRICT_KEY = '';
-const PRIORITY_BLOCK = 4096;
+/** With strict order all messages have one key. */
+const STRICT_KEY = 0;
 
 /**
  * What one subscription still has to do in one partition. Every pending message is in exactly one of
@@ -63,9 +66,9 @@ export class Backlog {
   restoring: Unsettled | null = null;
   readonly #lanes: Lanes;
   readonly #keys: KeyOrder | null;
-  readonly #keyOf: Map<number, string> | null;
+  readonly #table: KeyTable | null;
   readonly #strict: boolean;
-  readonly #priorities: Map<number, Uint8Array> | null;
+  readonly #priorities: Priorities | null;
   readonly #leases = new Map<number, Lease>();
   readonly #delays = new TimerHeap();
   /** Due times of messages that came back or were moved: for those the heap may hold older times too. */
@@ -74,13 +77,13 @@ export class Backlog {
 
   constructor(policy: SubscriptionPolicy) {
     this.#strict = policy.order === 'strict';
-    this.#keyOf = policy.order === 'key' || policy.order === 'fair' ? new Map() : null;
+    this.#table = policy.order === 'key' || policy.order === 'fair' ? new KeyTable() : null;
     this.#keys = policy.order === 'key' || this.#strict ? new KeyOrder() : null;
     this.#lanes =
       policy.order === 'fair'
-        ? new FairLanes((offset) => this.#keyOf?.get(offset))
+        ? new FairLanes((offset) => this.#table?.textOf(offset))
         : new PriorityLanes(policy.priorities);
-    this.#priorities = policy.priorities > 1 ? new Map() : null;
+    this.#priorities = policy.priorities > 1 ? new Priorities() : null;
   }
 
   get ready(): number {
@@ -117,7 +120,7 @@ export class Backlog {
   }
 
   offer(base: number, count: number, columns: Columns, excluded: readonly number[] | undefined): void {
-    if (!excluded && !columns.due && !columns.expires && !columns.priorities && !this.#keyOf && !this.#keys) {
+    if (!excluded && !columns.due && !columns.expires && !columns.priorities && !this.#table && !this.#keys) {
       this.pending.addRange(base, base + count);
       this.#lanes.addRange(base, base + count);
       return;
@@ -131,9 +134,9 @@ export class Backlog {
       const offset = base + i;
       this.pending.add(offset);
       const key = columns.keys?.[i];
-      if (key !== undefined) this.#keyOf?.set(offset, key);
+      if (key !== undefined) this.#table?.set(offset, key);
       const priority = columns.priorities?.[i] ?? 0;
-      if (priority > 0) this.#notePriority(offset, priority);
+      if (priority > 0) this.#priorities?.note(offset, priority);
       const expires = columns.expires?.[i] ?? 0;
       if (expires > 0) this.#expiry.push(expires, offset);
       const due = columns.due?.[i] ?? 0;
@@ -181,11 +184,11 @@ export class Backlog {
     if (this.troubles.size > 0) for (let offset = from; offset < to; offset++) this.troubles.delete(offset);
     if (this.#rescheduled.size > 0) for (let offset = from; offset < to; offset++) this.#rescheduled.delete(offset);
     if (this.#overdue.size > 0) for (let offset = from; offset < to; offset++) this.#overdue.delete(offset);
-    if (this.#priorities !== null) this.#forgetPriorities();
-    if (this.#keys !== null || this.#keyOf !== null) {
+    this.#priorities?.forgetBefore(this.pending.first() ?? Infinity);
+    if (this.#keys !== null || this.#table !== null) {
       for (let offset = from; offset < to; offset++) {
         const next = this.#keys?.settle(offset, this.#orderKey(offset));
-        this.#keyOf?.delete(offset);
+        this.#table?.delete(offset);
         // The next of the key may be in the range that goes.
         if (next !== undefined && this.pending.has(next)) this.#arrive(next);
       }
@@ -306,7 +309,7 @@ export class Backlog {
     this.troubles.clear();
     this.#lanes.clear();
     this.#keys?.clear();
-    this.#keyOf?.clear();
+    this.#table?.clear();
     this.#leases.clear();
     this.#priorities?.clear();
     this.#rescheduled.clear();
@@ -315,38 +318,48 @@ export class Backlog {
     this.#expiry.clear();
   }
 
+  /** Of those with a key, for people and tests. */
+  keys(): IterableIterator<[number, string]> | undefined {
+    return this.#table?.entries();
+  }
+
+  /** With order by key: the message of each key that is out or next. */
+  heads(): IterableIterator<number> | undefined {
+    return this.#keys?.heads();
+  }
+
   /** For checkpoints: `decode(encode())` behaves as this does. */
-  encode(): EncodedBacklog {
+  encode(pieces: PieceWriter): EncodedBacklog {
     return {
-      lanes: this.#keys === null && this.#lanes instanceof PriorityLanes ? this.#lanes.encode() : null,
-      pending: join(this.pending.encode()),
-      leased: join(this.leased.encode()),
-      delayed: join(this.delayed.encode()),
-      suspects: join(this.suspects.encode()),
-      delays: this.#delays.encode(),
-      expiry: this.#expiry.encode(),
+      lanes: this.#lanes instanceof PriorityLanes ? this.#lanes.encode(pieces) : null,
+      pending: this.pending.pieces(pieces),
+      leased: this.leased.pieces(pieces),
+      delayed: this.delayed.pieces(pieces),
+      suspects: this.suspects.pieces(pieces),
+      delays: this.#delays.pieces(pieces),
+      expiry: this.#expiry.pieces(pieces),
       dying: [...this.dying],
       troubles: [...this.troubles],
       leases: encodeLeases(this.#leases),
       rescheduled: [...this.#rescheduled],
       overdue: [...this.#overdue],
-      keys: this.#keyOf === null ? null : [...this.#keyOf],
-      heads: this.#keys === null ? null : [...this.#keys.heads()],
-      priorities: this.#priorities === null ? null : [...this.#priorities],
+      keys: this.#table?.encode(pieces) ?? null,
+      heads: this.#keys?.encode(pieces) ?? null,
+      priorities: this.#priorities?.encode(pieces) ?? null,
       fillFrom: this.fillFrom,
       restoring: this.restoring?.encode() ?? null,
       retained: this.retained.encode(),
     };
   }
 
-  static decode(policy: SubscriptionPolicy, data: EncodedBacklog): Backlog {
+  static decode(policy: SubscriptionPolicy, data: EncodedBacklog, pieces: PieceReader): Backlog {
     const backlog = new Backlog(policy);
-    backlog.pending = OffsetSet.decode(data.pending);
-    backlog.leased = OffsetSet.decode(data.leased);
-    backlog.delayed = OffsetSet.decode(data.delayed);
-    backlog.suspects = OffsetSet.decode(data.suspects);
-    backlog.#delays.load(data.delays);
-    backlog.#expiry.load(data.expiry);
+    backlog.pending = OffsetSet.fromPieces(pieces.get(data.pending));
+    backlog.leased = OffsetSet.fromPieces(pieces.get(data.leased));
+    backlog.delayed = OffsetSet.fromPieces(pieces.get(data.delayed));
+    backlog.suspects = OffsetSet.fromPieces(pieces.get(data.suspects));
+    backlog.#delays.load(pieces.get(data.delays));
+    backlog.#expiry.load(pieces.get(data.expiry));
     for (const [offset, dying] of data.dying) backlog.dying.set(offset, dying);
     for (const [offset, trouble] of data.troubles) backlog.troubles.set(offset, trouble);
     for (const { lease, runs } of data.leases) {
@@ -354,30 +367,48 @@ export class Backlog {
     }
     for (const [offset, due] of data.rescheduled) backlog.#rescheduled.set(offset, due);
     for (const offset of data.overdue) backlog.#overdue.add(offset);
-    for (const [offset, key] of data.keys ?? []) backlog.#keyOf?.set(offset, key);
-    for (const [block, column] of data.priorities ?? []) backlog.#priorities?.set(block, new Uint8Array(column));
+    if (data.keys !== null) backlog.#table?.load(data.keys, pieces);
+    if (data.heads !== null) backlog.#keys?.load(data.heads, pieces);
+    if (data.priorities !== null) backlog.#priorities?.load(pieces.get(data.priorities));
     backlog.fillFrom = data.fillFrom;
     backlog.retained = Retained.decode(data.retained);
     backlog.restoring = data.restoring === null ? null : Unsettled.decode(data.restoring);
-    if (data.lanes !== null && backlog.#lanes instanceof PriorityLanes) backlog.#lanes.load(data.lanes);
-    else backlog.#rebuildKeyedLanes(data.heads ?? []);
+    if (data.lanes !== null && backlog.#lanes instanceof PriorityLanes) {
+      backlog.#lanes.load(data.lanes, pieces);
+      if (backlog.#keys !== null) backlog.#holdTheRest(backlog.#keys, backlog.#lanes);
+    } else backlog.#refillLanes();
     return backlog;
   }
 
-  /** Lanes by key follow from the heads: which of a key arrived first cannot be told from offsets, for some were delayed. */
-  #rebuildKeyedLanes(heads: readonly number[]): void {
-    for (const head of heads) this.#isHeadAfterArrival(head);
-    for (const { from, to } of this.pending.runs()) {
+  /** What is pending and nowhere else waits behind the head of its key. */
+  #holdTheRest(keys: KeyOrder, lanes: PriorityLanes): void {
+    const away = lanes.size + this.leased.size + this.delayed.size + this.suspects.size + this.dying.size;
+    if (this.pending.size === away) return;
+    const rest = this.pending.clone();
+    for (const runs of [lanes.runs(), this.leased.runs(), this.delayed.runs(), this.suspects.runs()])
+      for (const { from, to } of runs) rest.deleteRange(from, to);
+    for (const offset of this.dying.keys()) rest.delete(offset);
+    for (const { from, to } of rest.runs()) {
       for (let offset = from; offset < to; offset++) {
-        const away =
-          this.leased.has(offset) || this.delayed.has(offset) || this.suspects.has(offset) || this.dying.has(offset);
-        if (!away) this.#arrive(offset);
+        const key = this.#orderKey(offset);
+        if (key !== undefined) keys.hold(offset, key);
       }
     }
   }
 
-  #orderKey(offset: number): string | undefined {
-    return this.#strict ? STRICT_KEY : this.#keyOf?.get(offset);
+  /** Turns are not kept: whoever has messages gets one. */
+  #refillLanes(): void {
+    for (const { from, to } of this.pending.runs()) {
+      for (let offset = from; offset < to; offset++) {
+        const away =
+          this.leased.has(offset) || this.delayed.has(offset) || this.suspects.has(offset) || this.dying.has(offset);
+        if (!away) this.#lanes.add(offset, this.#priorities?.of(offset) ?? 0);
+      }
+    }
+  }
+
+  #orderKey(offset: number): number | undefined {
+    return this.#strict ? STRICT_KEY : this.#table?.numberOf(offset);
   }
 
   #isHeadAfterArrival(offset: number): boolean {
@@ -387,7 +418,7 @@ export class Backlog {
 
   /** To the lanes, unless it has to wait behind the head of its key. */
   #arrive(offset: number): void {
-    if (this.#isHeadAfterArrival(offset)) this.#lanes.add(offset, this.#priorityOf(offset));
+    if (this.#isHeadAfterArrival(offset)) this.#lanes.add(offset, this.#priorities?.of(offset) ?? 0);
   }
 
   #detach(offset: number): void {
@@ -405,47 +436,25 @@ export class Backlog {
     else trouble.crashes++;
     if (error !== undefined) trouble.error = error;
   }
-
-  #priorityOf(offset: number): number {
-    return this.#priorities?.get(Math.floor(offset / PRIORITY_BLOCK))?.[offset % PRIORITY_BLOCK] ?? 0;
-  }
-
-  #notePriority(offset: number, priority: number): void {
-    if (this.#priorities === null) return;
-    const block = Math.floor(offset / PRIORITY_BLOCK);
-    let column = this.#priorities.get(block);
-    if (column === undefined) this.#priorities.set(block, (column = new Uint8Array(PRIORITY_BLOCK)));
-    column[offset % PRIORITY_BLOCK] = priority;
-  }
-
-  /** Blocks below the oldest pending message are not asked for again. */
-  #forgetPriorities(): void {
-    const oldest = Math.floor((this.pending.first() ?? Infinity) / PRIORITY_BLOCK);
-    for (const block of this.#priorities?.keys() ?? []) {
-      if (block >= oldest) break;
-      this.#priorities?.delete(block);
-    }
-  }
 }
 
 export interface EncodedBacklog {
-  /** Only where they do not follow from the rest. */
-  lanes: Uint8Array[] | null;
-  pending: Uint8Array;
-  leased: Uint8Array;
-  delayed: Uint8Array;
-  suspects: Uint8Array;
-  delays: Uint8Array;
-  expiry: Uint8Array;
+  /** Null with fair sharing. */
+  lanes: Pieces[] | null;
+  pending: Pieces;
+  leased: Pieces;
+  delayed: Pieces;
+  suspects: Pieces;
+  delays: Pieces;
+  expiry: Pieces;
   dying: [number, Dying][];
   troubles: [number, Trouble][];
   leases: { lease: Lease; runs: [number, number][] }[];
   rescheduled: [number, number][];
   overdue: number[];
-  keys: [number, string][] | null;
-  /** With order by key: the message of each key that is out or next. */
-  heads: number[] | null;
-  priorities: [number, Uint8Array][] | null;
+  keys: EncodedKeyTable | null;
+  heads: Pieces | null;
+  priorities: Pieces | null;
   fillFrom: number | null;
   restoring: EncodedUnsettled | null;
   retained: EncodedRetained;

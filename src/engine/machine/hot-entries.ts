@@ -1,3 +1,5 @@
+import { cut, numbersOf, type Pieces, type PieceWriter } from '../structures/pieces.ts';
+
 const EMPTY = new Float64Array(0);
 const FIRST = 4;
 const WIDTH = 4;
@@ -88,14 +90,15 @@ export class HotEntries {
     return low;
   }
 
-  encode(): Uint8Array {
-    return new Uint8Array(this.#data.slice(this.#head, this.#end).buffer);
+  /** As they are now, without a copy: what has its position is never written again where it lies. */
+  encode(pieces: PieceWriter): Pieces {
+    const { buffer, byteOffset, byteLength } = this.#data.subarray(this.#head, this.#end);
+    return pieces.put(byteLength, () => cut(new Uint8Array(buffer, byteOffset, byteLength)));
   }
 
-  static decode(bytes: Uint8Array): HotEntries {
+  static decode(pieces: readonly Uint8Array[]): HotEntries {
     const entries = new HotEntries();
-    // A copy: the bytes may lie anywhere, and a view of a whole checkpoint would keep it.
-    entries.#data = new Float64Array(new Uint8Array(bytes).buffer);
+    entries.#data = numbersOf(pieces);
     entries.#end = entries.#data.length;
     return entries;
   }

@@ -1,3 +1,4 @@
+import type { PieceReader, Pieces, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 
 /** What a backlog may deliver now, in the order in which it is delivered. */
@@ -59,12 +60,17 @@ export class PriorityLanes implements Lanes {
     for (const lane of this.#lanes) lane.clear();
   }
 
-  encode(): Uint8Array[] {
-    return this.#lanes.map((lane) => join(lane.encode()));
+  /** Each contiguous run of each lane. */
+  *runs(): Generator<Readonly<{ from: number; to: number }>, void, void> {
+    for (const lane of this.#lanes) yield* lane.runs();
   }
 
-  load(lanes: Uint8Array[]): void {
-    lanes.forEach((lane, i) => (this.#lanes[i] = OffsetSet.decode(lane)));
+  encode(pieces: PieceWriter): Pieces[] {
+    return this.#lanes.map((lane) => lane.pieces(pieces));
+  }
+
+  load(lanes: readonly Pieces[], pieces: PieceReader): void {
+    lanes.forEach((lane, i) => (this.#lanes[i] = OffsetSet.fromPieces(pieces.get(lane))));
   }
 }
 
@@ -140,84 +146,6 @@ export class FairLanes implements Lanes {
 
   #next(): void {
     this.#turn = this.#turn + 1 >= this.#turns.length ? 0 : this.#turn + 1;
-  }
-}
-
-interface KeyLane {
-  readonly key: string;
-  /** The one message of this key that is ready, leased, waiting for its retry or dying. */
-  head: number;
-  /** The others, in order. */
-  readonly waiting: OffsetSet;
-}
-
-/**
- * Strict order by key: of each key only the head is let through to the lanes; the next becomes head when the head is
- * settled. A head that waits for its retry holds its key; other keys flow.
- */
-export class KeyOrder {
-  readonly #byKey = new Map<string, KeyLane>();
-  readonly #heads = new Map<number, KeyLane>();
-  #waiting = 0;
-
-  /** Messages held back behind their heads. */
-  get waiting(): number {
-    return this.#waiting;
-  }
-
-  /** True when `offset` may be delivered: it is the head of its key. Otherwise it is kept until its turn comes. */
-  arrive(offset: number, key: string): boolean {
-    const lane = this.#byKey.get(key);
-    if (lane === undefined) {
-      const created = { key, head: offset, waiting: new OffsetSet() };
-      this.#byKey.set(key, created);
-      this.#heads.set(offset, created);
-      return true;
-    }
-    if (lane.head === offset) return true;
-    if (lane.waiting.add(offset)) this.#waiting++;
-    return false;
-  }
-
-  isHead(offset: number): boolean {
-    return this.#heads.has(offset);
-  }
-
-  /** A message that waits behind its head will not follow it: it was delayed, or dies. A head keeps its key. */
-  withdraw(offset: number, key: string | undefined): void {
-    if (key === undefined || this.#heads.has(offset)) return;
-    if (this.#byKey.get(key)?.waiting.delete(offset)) this.#waiting--;
-  }
-
-  heads(): IterableIterator<number> {
-    return this.#heads.keys();
-  }
-
-  /** Forgets a settled message. Returns the offset that becomes head of its key, if any. */
-  settle(offset: number, key: string | undefined): number | undefined {
-    const lane = this.#heads.get(offset);
-    if (lane === undefined) {
-      const waiting = key === undefined ? undefined : this.#byKey.get(key)?.waiting;
-      if (waiting?.delete(offset)) this.#waiting--;
-      return undefined;
-    }
-    this.#heads.delete(offset);
-    const next = lane.waiting.first();
-    if (next === undefined) {
-      this.#byKey.delete(lane.key);
-      return undefined;
-    }
-    lane.waiting.delete(next);
-    this.#waiting--;
-    lane.head = next;
-    this.#heads.set(next, lane);
-    return next;
-  }
-
-  clear(): void {
-    this.#byKey.clear();
-    this.#heads.clear();
-    this.#waiting = 0;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { ColdBlockRef } from '../entries.ts';
+import type { PieceReader, Pieces, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { HotEntries } from './hot-entries.ts';
-import { join } from './lanes.ts';
 
 /** Where the entry lies that holds an offset. */
 export interface HotPlace {
@@ -27,8 +27,8 @@ export interface EncodedPartition {
   end: number;
   bytes: number;
   cold: ColdBlock[];
-  hot: Uint8Array;
-  removed: Uint8Array | null;
+  hot: Pieces;
+  removed: Pieces | null;
 }
 
 /**
@@ -229,28 +229,28 @@ export class Partition {
     return replaced;
   }
 
-  encode(): EncodedPartition {
+  encode(pieces: PieceWriter): EncodedPartition {
     return {
       start: this.start,
       end: this.end,
       bytes: this.bytes,
       cold: this.cold,
-      hot: this.#hot.encode(),
-      removed: this.removed === null ? null : join(this.removed.encode()),
+      hot: this.#hot.encode(pieces),
+      removed: this.removed?.pieces(pieces) ?? null,
     };
   }
 
-  static decode(data: EncodedPartition): Partition {
+  static decode(data: EncodedPartition, pieces: PieceReader): Partition {
     const partition = new Partition();
     partition.start = data.start;
     partition.end = data.end;
     partition.bytes = data.bytes;
-    partition.removed = data.removed === null ? null : OffsetSet.decode(data.removed);
+    partition.removed = data.removed === null ? null : OffsetSet.fromPieces(pieces.get(data.removed));
     // Not as arguments of one call: there may be more than the stack holds. Made anew, for what was decoded takes twice
     // as much.
     for (const { topicId, partition: index, from, to, at, bytes, messages, newestAt, blob } of data.cold)
       partition.cold.push({ topicId, partition: index, from, to, at, bytes, messages, newestAt, blob });
-    partition.#hot = HotEntries.decode(data.hot);
+    partition.#hot = HotEntries.decode(pieces.get(data.hot));
     return partition;
   }
 

@@ -1,5 +1,6 @@
 import { assert } from '../../core/errors.ts';
 import type { ColdBlockRef, Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
+import type { PieceReader } from '../structures/pieces.ts';
 import { Directory, type EncodedDirectory, scoped } from './directory.ts';
 import type { ColdBlock } from './partition.ts';
 import { noteProducer } from './producers.ts';
@@ -90,8 +91,8 @@ export class State {
     this.directory.load(data);
   }
 
-  loadTopic(data: EncodedTopic): Topic {
-    const topic = Topic.decode(data);
+  loadTopic(data: EncodedTopic, pieces: PieceReader): Topic {
+    const topic = Topic.decode(data, pieces);
     this.#addTopic(topic);
     for (const partition of topic.partitions) {
       // A name that was decoded is a slice of all text of its frame, and keeps that.

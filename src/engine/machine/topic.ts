@@ -1,4 +1,5 @@
 import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
+import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { Backlog, type EncodedBacklog } from './backlog.ts';
 import { type EncodedPartition, Partition } from './partition.ts';
 import { type EncodedSnapshot, Snapshot } from './snapshot.ts';
@@ -126,7 +127,7 @@ export class Topic {
     return messages === 0 ? 0 : Math.min(1, pending / messages);
   }
 
-  encode(): EncodedTopic {
+  encode(pieces: PieceWriter): EncodedTopic {
     return {
       id: this.id,
       namespace: this.namespace,
@@ -135,14 +136,14 @@ export class Topic {
       policy: this.policy,
       createdAt: this.createdAt,
       timed: this.timed,
-      partitions: this.partitions.map((partition) => partition.encode()),
+      partitions: this.partitions.map((partition) => partition.encode(pieces)),
       subscriptions: [...this.subscriptions.values()].map((subscription) => ({
         id: subscription.id,
         name: subscription.name,
         policy: subscription.policy,
         paused: subscription.paused,
         createdAt: subscription.createdAt,
-        backlogs: subscription.backlogs.map((backlog) => backlog.encode()),
+        backlogs: subscription.backlogs.map((backlog) => backlog.encode(pieces)),
       })),
       snapshots: [...this.snapshots.values()].map((snapshot) => snapshot.encode()),
       dedupe: [...this.dedupe],
@@ -150,17 +151,17 @@ export class Topic {
     };
   }
 
-  static decode(data: EncodedTopic): Topic {
+  static decode(data: EncodedTopic, pieces: PieceReader): Topic {
     const topic = new Topic(data);
     topic.timed = data.timed;
-    topic.partitions.splice(0, Infinity, ...data.partitions.map((partition) => Partition.decode(partition)));
+    topic.partitions.splice(0, Infinity, ...data.partitions.map((partition) => Partition.decode(partition, pieces)));
     for (const item of data.subscriptions) {
       const subscription = new Subscription(topic, item.id, item.name, item.policy, item.createdAt);
       subscription.paused = item.paused;
       subscription.backlogs.splice(
         0,
         Infinity,
-        ...item.backlogs.map((backlog) => Backlog.decode(item.policy, backlog)),
+        ...item.backlogs.map((backlog) => Backlog.decode(item.policy, backlog, pieces)),
       );
       topic.subscriptions.set(item.id, subscription);
     }

@@ -10,12 +10,14 @@ import type { BlobStore } from '../ports.ts';
  *
  * - first `{ kind: 'head', number, base, from }`: `base` is the checkpoint that this one completes, or null
  * - `{ kind: 'globals' | 'topic', reflects, data }`: one object as it was when the journal had `reflects` entries
+ * - `{ kind: 'piece', part, piece }`: before a topic with parts that are too large for its frame, a piece of one of them
  * - `{ kind: 'gone', ids }`: topics of the base that are no more
  * - last `{ kind: 'end' }`
  */
 export type Frame =
   | { kind: 'head'; number: number; base: number | null; from: number }
   | { kind: 'globals'; reflects: number; data: EncodedGlobals }
+  | { kind: 'piece'; part: number; piece: Uint8Array }
   | { kind: 'topic'; reflects: number; data: EncodedTopic }
   | { kind: 'gone'; ids: number[] }
   | { kind: 'end' };

@@ -1,13 +1,7 @@
 import type { State } from '../machine/state.ts';
+import { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import type { BlobStore } from '../ports.ts';
-import {
-  checkCheckpoint,
-  type CheckpointHead,
-  checkpointName,
-  encodeFrame,
-  type Frame,
-  readFrames,
-} from './checkpoint-frames.ts';
+import { checkCheckpoint, type CheckpointHead, checkpointName, encodeFrame, readFrames } from './checkpoint-frames.ts';
 import type { Shard } from './shard.ts';
 
 const NAME = /^checkpoint-(\d+)$/;
@@ -100,15 +94,22 @@ export class Checkpointer {
       slice = [];
       sliceBytes = 0;
     };
-    const add = (frame: Frame): void => {
-      const encoded = encodeFrame(frame);
+    const add = (encoded: Buffer): void => {
       slice.push(encoded);
       sliceBytes += encoded.byteLength;
     };
+    /** Whoever waits has a turn after each slice. */
+    const addSlice = async (encoded: Buffer): Promise<void> => {
+      add(encoded);
+      if (sliceBytes < limits.checkpointSliceBytes) return;
+      await flush();
+      await this.#shard.breathe();
+      if (this.#shard.failure !== null) throw this.#shard.failure;
+    };
     try {
-      add({ kind: 'head', number, base: base?.number ?? null, from });
+      add(encodeFrame({ kind: 'head', number, base: base?.number ?? null, from }));
       if (base === null || state.changed > base.from)
-        add({ kind: 'globals', reflects: this.#shard.sequence, data: state.encodeGlobals() });
+        add(encodeFrame({ kind: 'globals', reflects: this.#shard.sequence, data: state.encodeGlobals() }));
       const written = new Set<number>();
       for (const id of state.topics.keys()) {
         const topic = state.topics.get(id);
@@ -118,12 +119,15 @@ export class Checkpointer {
         // Positions of entries that still gather are not known: they are appended first.
         this.#shard.flush();
         if (this.#shard.failure !== null) throw this.#shard.failure;
-        add({ kind: 'topic', reflects: this.#shard.sequence, data: topic.encode() });
-        if (sliceBytes >= limits.checkpointSliceBytes) await flush();
+        // The topic as it is now; what is large of it is made by and by, while it goes on changing.
+        const pieces = new PieceWriter();
+        const frame = encodeFrame({ kind: 'topic', reflects: this.#shard.sequence, data: topic.encode(pieces) });
+        for (const { part, piece } of pieces.large()) await addSlice(encodeFrame({ kind: 'piece', part, piece }));
+        await addSlice(frame);
       }
       const gone = [...this.#topics].filter((id) => !state.topics.has(id));
-      if (base !== null && gone.length > 0) add({ kind: 'gone', ids: gone });
-      add({ kind: 'end' });
+      if (base !== null && gone.length > 0) add(encodeFrame({ kind: 'gone', ids: gone }));
+      add(encodeFrame({ kind: 'end' }));
       await flush();
       // What it reflects must be durable before it counts: a start must not know more than the journal.
       await this.#shard.durable(null);
@@ -168,15 +172,20 @@ async function loadChain(state: State, blobs: BlobStore, chain: readonly Checkpo
   let hasGlobals = false;
   for (const { number } of chain.toReversed()) {
     const gone: number[] = [];
+    let pieces = new PieceReader();
     for await (const frame of readFrames(blobs, number)) {
       if (frame.kind === 'gone') gone.push(...frame.ids);
       else if (frame.kind === 'globals' && !hasGlobals) {
         hasGlobals = true;
         state.loadGlobals(frame.data);
         state.reflects = frame.reflects;
-      } else if (frame.kind === 'topic' && !known.has(frame.data.id)) {
+      } else if (frame.kind === 'piece') pieces.add(frame.part, frame.piece);
+      else if (frame.kind === 'topic') {
+        const before = pieces;
+        pieces = new PieceReader();
+        if (known.has(frame.data.id)) continue;
         known.add(frame.data.id);
-        const topic = state.loadTopic(frame.data);
+        const topic = state.loadTopic(frame.data, before);
         topic.reflects = frame.reflects;
         topic.changed = frame.reflects;
       }

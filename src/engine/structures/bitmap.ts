@@ -9,6 +9,12 @@ function ones(word: number): number {
   return Math.imul((n + (n >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
+function onesOf(words: Int32Array): number {
+  let count = 0;
+  for (const word of words) count += ones(word);
+  return count;
+}
+
 /** Bits `low` to `high` (inclusive) of one word. */
 function mask(low: number, high: number): number {
   return (-1 << low) & (-1 >>> (31 - high));
@@ -18,13 +24,15 @@ function mask(low: number, high: number): number {
 export class Bitmap {
   readonly base: number;
   /** Signed, because the engine of Node keeps 32 signed bits in a register and boxes an unsigned word. */
-  readonly words: Int32Array;
-  count = 0;
+  words: Int32Array<ArrayBuffer>;
+  count: number;
+  /** Another one has the same words: they are copied before they change. */
+  #shared = false;
 
-  constructor(base: number, words = new Int32Array(WORDS)) {
+  constructor(base: number, words = new Int32Array(WORDS), count = onesOf(words)) {
     this.base = base;
     this.words = words;
-    for (let index = 0; index < WORDS; index++) this.count += ones(this.#word(index));
+    this.count = count;
   }
 
   /** The first offset after the block. */
@@ -43,6 +51,7 @@ export class Bitmap {
     const word = this.#word(bit >>> 5);
     const added = word | (1 << (bit & 31));
     if (word === added) return false;
+    this.#own();
     this.words[bit >>> 5] = added;
     this.count++;
     return true;
@@ -91,8 +100,17 @@ export class Bitmap {
     return runs;
   }
 
+  /** The same members; either may change by itself. Nothing is copied before that. */
   clone(): Bitmap {
-    return new Bitmap(this.base, this.words.slice());
+    const copy = new Bitmap(this.base, this.words, this.count);
+    copy.#shared = this.#shared = true;
+    return copy;
+  }
+
+  #own(): void {
+    if (!this.#shared) return;
+    this.words = this.words.slice();
+    this.#shared = false;
   }
 
   #word(index: number): number {
@@ -116,6 +134,7 @@ export class Bitmap {
     const firstWord = low >>> 5;
     const lastWord = high >>> 5;
     let changed = 0;
+    this.#own();
     for (let index = firstWord; index <= lastWord; index++) {
       const bits = mask(index === firstWord ? low & 31 : 0, index === lastWord ? high & 31 : 31);
       const word = this.#word(index);

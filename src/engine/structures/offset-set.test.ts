@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SeededRandom } from '../../core/random.ts';
 import { RailheadError } from '../../core/errors.ts';
+import { PieceWriter } from './pieces.ts';
 import { OffsetSet } from './offset-set.ts';
 
 function setOf(members: Iterable<number>): OffsetSet {
@@ -183,4 +184,24 @@ describe('OffsetSet', () => {
       }
     }
   });
+});
+
+it('a set is written as it was when that began, however it changes meanwhile', () => {
+  const set = new OffsetSet();
+  const model: number[] = [];
+  for (let offset = 0; offset < 6_000_000; offset += offset % 3 === 0 ? 1 : 2) {
+    if (offset % 4096 > 4000) continue;
+    set.add(offset);
+    model.push(offset);
+  }
+  const writer = new PieceWriter();
+  assert.equal(set.pieces(writer), 0);
+  const pieces: Uint8Array[] = [];
+  for (const { piece } of writer.large()) {
+    pieces.push(piece);
+    set.deleteRange(pieces.length * 1_000_000 - 500_000, pieces.length * 1_000_000);
+    for (let offset = 4_000_002; offset < 5_000_000; offset += 7) set.add(offset);
+  }
+  assert.ok(pieces.length > 2);
+  assert.deepEqual(membersOf(OffsetSet.fromPieces(pieces)), model);
 });

@@ -1,4 +1,5 @@
 import { Bitmap, BLOCK } from './bitmap.ts';
+import type { Pieces, PieceWriter } from './pieces.ts';
 import { decodeRuns, encodedBytes, encodeRuns } from './offset-set-codec.ts';
 
 /** Runs in one block above which they become a bitmap: about where both take the same memory. */
@@ -7,6 +8,11 @@ const MAX_RUNS_IN_BLOCK = 8;
 const MIN_IN_BITMAP = 4;
 /** Removed slots at the front of the container array that are kept before they are given back. */
 const SPARE_FRONT = 1024;
+
+/** In a piece of a column, and what each takes there at most. */
+const CONTAINERS_IN_PIECE = 512;
+const RUN_BYTES = 16;
+const BITMAP_BYTES = RUN_BYTES + BLOCK / 8;
 
 /** From `from` to `to`, `to` exclusive. */
 export interface OffsetRange {
@@ -235,20 +241,41 @@ export class OffsetSet {
     return encodeRuns(this.#live(), this.#size);
   }
 
+  /** As it is now, for a checkpoint that is written while it goes on changing: pieces that are each a set of their own. */
+  pieces(writer: PieceWriter): Pieces {
+    const containers = this.clone().#containers;
+    let bytes = 0;
+    for (const { bitmap } of containers) bytes += bitmap === null ? RUN_BYTES : BITMAP_BYTES;
+    return writer.put(bytes, function* () {
+      for (let first = 0; first < containers.length; first += CONTAINERS_IN_PIECE) {
+        const part = containers.slice(first, first + CONTAINERS_IN_PIECE);
+        let size = 0;
+        for (const container of part) size += container.size;
+        yield* encodeRuns(part, size);
+      }
+    });
+  }
+
   /** @throws JOURNAL_CORRUPT when the bytes are no set. */
   static decode(bytes: Uint8Array): OffsetSet {
+    return OffsetSet.fromPieces([bytes]);
+  }
+
+  /** What `column` gave. @throws JOURNAL_CORRUPT when a piece is no set. */
+  static fromPieces(pieces: readonly Uint8Array[]): OffsetSet {
     const set = new OffsetSet();
-    decodeRuns(bytes, {
-      run(from, to) {
-        set.addRange(from, to);
-      },
-      bitmap(bitmap) {
-        const container = new Container(bitmap.next(bitmap.base), bitmap.lastEnd(bitmap.end), bitmap);
-        set.#size += bitmap.count;
-        set.#containers.push(container);
-        set.#settle(container);
-      },
-    });
+    for (const piece of pieces)
+      decodeRuns(piece, {
+        run(from, to) {
+          set.addRange(from, to);
+        },
+        bitmap(bitmap) {
+          const container = new Container(bitmap.next(bitmap.base), bitmap.lastEnd(bitmap.end), bitmap);
+          set.#size += bitmap.count;
+          set.#containers.push(container);
+          set.#settle(container);
+        },
+      });
     return set;
   }
 

@@ -3,12 +3,20 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { RailheadError } from '../../core/errors.ts';
 import { SeededRandom } from '../../core/random.ts';
+import { PieceWriter } from './pieces.ts';
 import { TimerHeap } from './timer-heap.ts';
 
 type Entry = [time: number, offset: number];
 
 function byTime(a: Entry, b: Entry): number {
   return a[0] - b[0] || a[1] - b[1];
+}
+
+/** As a checkpoint has it. */
+function encoded(heap: TimerHeap): Buffer {
+  const writer = new PieceWriter();
+  const pieces = heap.pieces(writer);
+  return Buffer.concat(typeof pieces === 'number' ? [...writer.large()].map(({ piece }) => piece) : pieces);
 }
 
 function drain(heap: TimerHeap): Entry[] {
@@ -36,7 +44,7 @@ describe('TimerHeap', () => {
         );
         const decoded = new TimerHeap();
         decoded.push(1, 1);
-        decoded.load(Buffer.concat([Buffer.alloc(3), heap.encode()]).subarray(3));
+        decoded.load([Buffer.concat([Buffer.alloc(3), encoded(heap)]).subarray(3)]);
         for (const [time, offset] of later) decoded.push(time, offset);
         assert.equal(heap.byteLength, heap.size * 16);
         assert.deepEqual(drain(heap), [...single, ...bulk].sort(byTime));
@@ -90,7 +98,7 @@ describe('TimerHeap', () => {
     heap.push(0, 5);
     assert.equal(heap.popDue(0), 5);
     const copy = new TimerHeap();
-    copy.load(heap.encode());
+    copy.load([encoded(heap)]);
     assert.deepEqual(drain(heap), model);
     assert.deepEqual(drain(copy), model);
     heap.push(1, 1);
@@ -98,17 +106,39 @@ describe('TimerHeap', () => {
     assert.equal(heap.size, 0);
   });
 
+  it('is written as it was when that began, however it changes meanwhile', () => {
+    const random = new SeededRandom(5);
+    const heap = new TimerHeap();
+    const model: Entry[] = [];
+    for (let i = 0; i < 20_000; i++) {
+      const entry: Entry = [Math.floor(random.next() * 1e6), i];
+      model.push(entry);
+      heap.push(...entry);
+    }
+    const writer = new PieceWriter();
+    assert.equal(heap.pieces(writer), 0);
+    const pieces: Buffer[] = [];
+    for (const { piece } of writer.large()) {
+      pieces.push(Buffer.from(piece));
+      for (let i = 0; i < 2000; i++) heap.popDue(Infinity);
+      for (let i = 0; i < 1000; i++) heap.push(Math.floor(random.next() * 1e6), 1e6 + i);
+    }
+    const copy = new TimerHeap();
+    copy.load(pieces);
+    assert.deepEqual(drain(copy), model.sort(byTime));
+  });
+
   it('refuses bytes that are cut or are no numbers', () => {
     const heap = new TimerHeap();
     heap.push(1, 2);
-    const bytes = Buffer.from(heap.encode());
+    const bytes = encoded(heap);
     const endless = Buffer.from(bytes);
     endless.writeDoubleLE(NaN, 0);
     const broken = Buffer.from(bytes);
     broken.writeDoubleLE(1.5, 8);
     for (const input of [bytes.subarray(1), endless, broken]) {
       assert.throws(
-        () => heap.load(input),
+        () => heap.load([input]),
         (error) => RailheadError.is(error, 'JOURNAL_CORRUPT'),
       );
       assert.equal(heap.size, 0);

@@ -1,4 +1,5 @@
 import { RailheadError } from '../../core/errors.ts';
+import { numbersOf, type Pieces, type PieceWriter } from './pieces.ts';
 
 /** Children of a node: a flat heap has fewer cache misses on the way down than one of two. */
 const ARITY = 4;
@@ -18,6 +19,8 @@ const ENTRY_BYTES = 16;
 export class TimerHeap {
   /** Pages of `time, offset, time, offset …`. All hold 4096 entries but the first, which starts small. */
   readonly #pages: Float64Array[] = [];
+  /** Pages that a checkpoint has, which is being written: they are copied before they change. Null when there are none. */
+  #shared: Set<Float64Array> | null = null;
   #size = 0;
 
   get size(): number {
@@ -88,42 +91,50 @@ export class TimerHeap {
     return this.#size * ENTRY_BYTES;
   }
 
-  /** A copy for a checkpoint: f64 time, f64 offset, little endian, in any order. */
-  encode(): Uint8Array {
-    const bytes = new Uint8Array(this.byteLength);
-    for (let first = 0; first < this.#size; first += PAGE_ENTRIES) {
-      const page = this.#page(first);
-      const used = Math.min(PAGE_ENTRIES, this.#size - first) * ENTRY_BYTES;
-      bytes.set(new Uint8Array(page.buffer, page.byteOffset, used), first * ENTRY_BYTES);
-    }
-    return bytes;
+  /** As it is now, for a checkpoint that is written while it goes on changing: f64 time, f64 offset, in any order. */
+  pieces(writer: PieceWriter): Pieces {
+    const pages = this.#pages.slice(0, Math.ceil(this.#size / PAGE_ENTRIES));
+    const bytes = this.byteLength;
+    const shared = new Set(pages);
+    this.#shared = shared;
+    const done = (): void => {
+      if (this.#shared === shared) this.#shared = null;
+    };
+    return writer.put(bytes, function* () {
+      let left = bytes;
+      for (const page of pages) {
+        const used = Math.min(left, page.byteLength);
+        left -= used;
+        yield new Uint8Array(page.buffer, page.byteOffset, used);
+      }
+      done();
+    });
   }
 
   /**
-   * Replaces all entries by those that `encode` gave. O(n).
+   * Replaces all entries by those that `column` gave. O(n).
    * @throws JOURNAL_CORRUPT when the bytes are no entries; the heap is empty then.
    */
-  load(bytes: Uint8Array): void {
+  load(pieces: readonly Uint8Array[]): void {
     this.clear();
-    if (bytes.byteLength % ENTRY_BYTES !== 0)
-      throw damaged(`has ${bytes.byteLength} bytes, no multiple of ${ENTRY_BYTES}`);
-    // By way of a copy of one page: the bytes may lie at an address that numbers cannot be read from.
-    const page = new Float64Array(Math.min(PAGE_ENTRIES * 2, bytes.byteLength / 8));
-    const pageBytes = new Uint8Array(page.buffer);
-    for (let at = 0; at < bytes.byteLength; at += pageBytes.byteLength) {
-      const part = bytes.subarray(at, at + pageBytes.byteLength);
-      pageBytes.set(part);
-      for (let i = 0; i < part.byteLength / 8; i += 2) {
-        const time = page[i] ?? 0;
-        const offset = page[i + 1] ?? 0;
-        if (!Number.isFinite(time) || !Number.isSafeInteger(offset)) {
-          this.clear();
-          throw damaged(`has the impossible entry (${time}, ${offset})`);
-        }
+    for (const piece of pieces) {
+      if (piece.byteLength % ENTRY_BYTES !== 0)
+        throw this.#damaged(`has ${piece.byteLength} bytes, no multiple of ${ENTRY_BYTES}`);
+      const numbers = numbersOf([piece]);
+      for (let i = 0; i < numbers.length; i += 2) {
+        const time = numbers[i] ?? 0;
+        const offset = numbers[i + 1] ?? 0;
+        if (!Number.isFinite(time) || !Number.isSafeInteger(offset))
+          throw this.#damaged(`has the impossible entry (${time}, ${offset})`);
         this.#append(time, offset);
       }
     }
     this.#heapify();
+  }
+
+  #damaged(what: string): RailheadError {
+    this.clear();
+    return new RailheadError('JOURNAL_CORRUPT', `A list of timers in a checkpoint ${what}.`);
   }
 
   #page(index: number): Float64Array {
@@ -141,7 +152,11 @@ export class TimerHeap {
   }
 
   #set(index: number, time: number, offset: number): void {
-    const page = this.#page(index);
+    let page = this.#page(index);
+    if (this.#shared !== null && this.#shared.delete(page)) {
+      page = page.slice();
+      this.#pages[index >>> PAGE_SHIFT] = page;
+    }
     const at = (index & (PAGE_ENTRIES - 1)) * 2;
     page[at] = time;
     page[at + 1] = offset;
@@ -216,8 +231,4 @@ export class TimerHeap {
     }
     this.#set(index, time, offset);
   }
-}
-
-function damaged(what: string): RailheadError {
-  return new RailheadError('JOURNAL_CORRUPT', `A list of timers in a checkpoint ${what}.`);
 }
