@@ -4,7 +4,7 @@ import { RailheadError } from './errors.ts';
 export type Action =
   /** create, change and delete topics, queues, subscriptions, routers, bindings, schedules */
   | 'configure'
-  /** publish, also through a router, also by redrive */
+  /** publish, also through a router, also by redrive; claim a producer and its transactions */
   | 'publish'
   /** consume, settle, read by offset, commit cursors */
   | 'consume'
@@ -17,7 +17,7 @@ export type Action =
 
 export interface Resource {
   namespace: string;
-  kind: 'topic' | 'router' | 'schedule' | 'cursor' | 'broker';
+  kind: 'topic' | 'router' | 'schedule' | 'cursor' | 'producer' | 'broker';
   name: string;
 }
 

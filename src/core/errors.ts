@@ -20,6 +20,8 @@ export const ERRORS = {
   OUT_OF_ORDER: { ends: 'request', retryable: false },
   OFFSET_OUT_OF_RANGE: { ends: 'request', retryable: false },
   LEASE_LOST: { ends: 'request', retryable: false },
+  FENCED: { ends: 'request', retryable: false },
+  NO_TRANSACTION: { ends: 'request', retryable: false },
   SCHEMA: { ends: 'request', retryable: false },
   TIMEOUT: { ends: 'request', retryable: true },
   ABORTED: { ends: 'request', retryable: false },

@@ -1,3 +1,4 @@
+import type { AbortedRange, ProducerOperations, ProducerRef, TransactionMarker } from './open-transactions.ts';
 import type { Binding, Filter, RouterType, SubscriptionPolicy, TopicPolicy } from './policy.ts';
 import type { Envelope } from './records.ts';
 
@@ -67,6 +68,8 @@ export interface PublishRequest {
   atomic?: boolean;
   /** Idempotence over reconnects: `sequence` numbers the first record; a repeated one is not stored again. */
   producer?: { id: string; sequence: number };
+  /** Stored now, but handed to nobody before that producer's open transaction commits, and never if it aborts. */
+  transaction?: ProducerRef;
   /** How long `overflow: 'block'` may park this publish. Default 30,000. */
   waitMs?: number;
 }
@@ -284,7 +287,8 @@ export interface TopicStats {
   kind: 'queue' | 'topic';
   messages: number;
   bytes: number;
-  partitions: { start: number; end: number }[];
+  /** `stableEnd`: committed messages are read up to here; the first offset of the oldest open transaction, or `end`. */
+  partitions: { start: number; end: number; stableEnd: number }[];
   /** Since the broker started. */
   published: number;
   duplicates: number;
@@ -343,7 +347,7 @@ export interface BrokerInfo {
 }
 
 /** Name, arguments and result of every request. `authorize` has a line for each; a test compares the two lists. */
-export interface Operations {
+export interface Operations extends ProducerOperations {
   declareTopic: {
     args: {
       name: string;
@@ -415,7 +419,10 @@ export interface Operations {
   /** Of one topic, or of all. */
   listSnapshots: { args: { topic?: string }; result: { snapshots: SnapshotDefinition[] } };
   deleteSnapshot: { args: { topic: string; snapshot: string }; result: { deleted: boolean } };
-  /** By offset, nothing is settled. Waits up to `waitMs` for the first record. `next` continues. */
+  /**
+   * By offset, nothing is settled. Waits up to `waitMs` for the first record. `next` continues. Committed messages are
+   * read up to `stableEnd`, uncommitted ones up to `end`, with those that were aborted.
+   */
   read: {
     args: {
       topic: string;
@@ -424,8 +431,21 @@ export interface Operations {
       maxMessages?: number;
       maxBytes?: number;
       waitMs?: number;
+      /** Default `committed`. */
+      isolation?: 'committed' | 'uncommitted';
+      /** The log as it lies there: aborted messages too, with the lists that tell them from the others. */
+      verbatim?: boolean;
     };
-    result: { runs: DeliveryRun[]; next: number; end: number };
+    result: {
+      runs: DeliveryRun[];
+      next: number;
+      end: number;
+      stableEnd: number;
+      /** With `verbatim`: those that reach into what was read. */
+      aborted?: AbortedRange[];
+      /** With `verbatim`: those that lie in what was read. */
+      markers?: TransactionMarker[];
+    };
   };
   fetchCursors: {
     args: { cursor: string; topic: string };

@@ -27,6 +27,7 @@ import { Returns } from './shard/returns.ts';
 import { Settler } from './shard/settler.ts';
 import { Shard } from './shard/shard.ts';
 import { Snapshots } from './shard/snapshots.ts';
+import { Transactor } from './shard/transactor.ts';
 import { Undertaker } from './shard/undertaker.ts';
 
 export interface BrokerOptions {
@@ -54,6 +55,7 @@ export interface Parts {
   readonly settler: Settler;
   readonly definitions: Definitions;
   readonly cursors: Cursors;
+  readonly transactor: Transactor;
   readonly reader: Reader;
   readonly operator: Operator;
   readonly redriver: Redriver;
@@ -121,6 +123,7 @@ export class Broker {
     const undertaker = new Undertaker(shard, bodies, publisher, feeds);
     const reclaimer = new Reclaimer(shard, checkpointer);
     const compactor = new Compactor(shard, bodies, feeds);
+    const cursors = new Cursors(shard, definitions);
     const startedAt = clock.now();
     const parts: Parts = {
       shard,
@@ -129,7 +132,8 @@ export class Broker {
       publisher,
       settler,
       definitions,
-      cursors: new Cursors(shard, definitions),
+      cursors,
+      transactor: new Transactor(shard, definitions, feeds, settler, cursors),
       reader,
       operator: new Operator(shard, feeds, returns, publisher, settler),
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
@@ -154,6 +158,7 @@ export class Broker {
     dispatcher.arm();
     caretaker.arm();
     parts.snapshots.arm();
+    parts.transactor.arm();
     shard.wake();
     await shard.settled();
     if (shard.failure !== null) throw shard.failure;

@@ -1,4 +1,4 @@
-import type { BindingDefinition, MessageHistory } from '../core/session.ts';
+import type { BindingDefinition, MessageHistory, Settlement } from '../core/session.ts';
 import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
 
 /**
@@ -12,12 +12,16 @@ import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy
  *          [count × text key]      [count × text dedupe id]
  *          [text producer, f64 sequence]   [count × u32 index in the producer's batch]
  *          [u32 n, n bytes history]   [u32 n, n bytes excluded]
+ *          [f64 transaction]          [u8 how, f64 producer id, f64 epoch]
  *          records as they came
  * lease    u32 topic  u32 subscription  u8 kind  u32 consumer  f64 deadline  ranges
  * settle   u32 topic  u32 subscription  u8 how  u8 counted  f64 at  f64 due  text reason  text error  ranges
  * ranges   u16 n, n × { u16 partition  f64 offset  u32 count }
  * text     u16 n, n bytes utf-8 (n = 65535: none)
  * other    one MessagePack map
+ *
+ * A publish with `how` is a marker: the end of its transaction in one partition, where it takes an offset. It has no
+ * records.
  * ```
  *
  * To change one: never alter the layout of a type that was released. Add a type with a new number, keep reading the old
@@ -43,7 +47,17 @@ export const COLUMN = {
   history: 64,
   excluded: 128,
   indexes: 256,
+  transaction: 512,
+  ends: 1024,
 } as const;
+
+/** `expired`: aborted for having been open too long, and its producer fenced. */
+export const END = { committed: 0, aborted: 1, expired: 2 } as const;
+export type EndHow = keyof typeof END;
+export const END_NAMES = Object.keys(END) as EndHow[];
+
+/** Format of a marker: there is nothing in it to decode. */
+export const FORMAT_MARKER = 255;
 
 export interface Target {
   topicId: number;
@@ -69,6 +83,10 @@ export interface PublishEntry {
   history?: MessageHistory;
   /** Subscriptions whose filter refused records: topic, subscription and the indexes. */
   excluded?: { topicId: number; subscriptionId: number; indexes: number[] }[];
+  /** Part of this open transaction: nobody sees it before the commit. */
+  transaction?: number;
+  /** A marker: the end of `transaction` in this partition. */
+  ends?: { how: EndHow; producerId: number; epoch: number };
   records: Buffer;
 }
 
@@ -176,6 +194,28 @@ export type OtherEntry =
       metadata: string;
     }
   | { type: 'cursorGone'; namespace: string; cursor: string; topicId: number | null }
+  /** A named producer was claimed. */
+  | {
+      type: 'producer';
+      namespace: string;
+      name: string;
+      producerId: number;
+      epoch: number;
+      timeoutMs: number;
+      at: number;
+    }
+  | { type: 'producerGone'; namespace: string; name: string }
+  | { type: 'begun'; transaction: number; namespace: string; name: string; at: number; deadline: number }
+  /** The last entry of its batch, after the markers of all partitions and what the commit does. */
+  | { type: 'ended'; transaction: number; namespace: string; name: string; how: EndHow; at: number }
+  /** What takes effect with the commit: then it is recorded by itself, in the same batch as the end. */
+  | {
+      type: 'enlisted';
+      namespace: string;
+      name: string;
+      cursors: { cursor: string; topicId: number; partition: number; offset: number; metadata: string }[];
+      settlements: Settlement[];
+    }
   | {
       type: 'schedule';
       namespace: string;

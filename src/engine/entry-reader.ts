@@ -2,6 +2,7 @@ import { Unpackr } from 'msgpackr';
 import type { MessageHistory } from '../core/session.ts';
 import {
   COLUMN,
+  END_NAMES,
   ENTRY,
   type Entry,
   NO_TEXT,
@@ -121,6 +122,15 @@ function readPublish(b: Buffer, at: number, end: number): PublishEntry {
   }
   if (columns & COLUMN.history) entry.history = packed() as MessageHistory;
   if (columns & COLUMN.excluded) entry.excluded = packed() as NonNullable<PublishEntry['excluded']>;
+  if (columns & COLUMN.transaction) {
+    entry.transaction = b.readDoubleLE(at);
+    at += 8;
+  }
+  if (columns & COLUMN.ends) {
+    const [how, producerId, epoch] = [END_NAMES[b[at] ?? 0], b.readDoubleLE(at + 1), b.readDoubleLE(at + 9)];
+    entry.ends = { how: how ?? 'aborted', producerId, epoch };
+    at += 17;
+  }
   entry.records = b.subarray(at, end);
   return entry;
 }

@@ -1,6 +1,7 @@
 import { Packr } from 'msgpackr';
 import {
   COLUMN,
+  END,
   ENTRY,
   type Entry,
   type LeaseEntry,
@@ -89,6 +90,7 @@ export class EntryWriter {
     if (dedupeIds) bound += textBound(dedupeIds);
     if (producer) bound += producer.id.length * 3 + 10 + 4 * (producer.indexes?.length ?? 0);
     bound += (history?.byteLength ?? 0) + (excluded?.byteLength ?? 0) + 8;
+    if (entry.transaction !== undefined) bound += 25;
     const b = this.#begin(ENTRY.publish, bound);
     let at = this.#at;
     at = b.writeUInt16LE(entry.targets.length, at);
@@ -107,7 +109,9 @@ export class EntryWriter {
         (producer ? COLUMN.producer : 0) |
         (producer?.indexes ? COLUMN.indexes : 0) |
         (history ? COLUMN.history : 0) |
-        (excluded ? COLUMN.excluded : 0),
+        (excluded ? COLUMN.excluded : 0) |
+        (entry.transaction === undefined ? 0 : COLUMN.transaction) |
+        (entry.ends ? COLUMN.ends : 0),
       at,
     );
     at = b.writeUInt32LE(count, at);
@@ -130,6 +134,12 @@ export class EntryWriter {
       at = b.writeUInt32LE(packed.byteLength, at);
       b.set(packed, at);
       at += packed.byteLength;
+    }
+    if (entry.transaction !== undefined) at = b.writeDoubleLE(entry.transaction, at);
+    if (entry.ends) {
+      b[at++] = END[entry.ends.how];
+      at = b.writeDoubleLE(entry.ends.producerId, at);
+      at = b.writeDoubleLE(entry.ends.epoch, at);
     }
     b.set(entry.records, at);
     this.#at = at + entry.records.byteLength;

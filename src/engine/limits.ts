@@ -33,6 +33,19 @@ export interface Limits {
   maxSnapshotMs: number;
   /** Of one topic. */
   maxSnapshots: number;
+  /** How long a transaction may stay open: unless its producer says, and at most. */
+  transactionMs: number;
+  maxTransactionMs: number;
+  /** Partitions that one transaction may publish to: its end is one entry that names them all. */
+  maxTransactionPartitions: number;
+  /** What the cursors and settlements of one transaction take at its commit, which has to fit into one batch. */
+  maxTransactionBytes: number;
+  /** Named producers. The least recently used that has nothing open is forgotten first. */
+  maxProducers: number;
+  /** Named producers that were not used for so long are forgotten when another one comes. */
+  producerIdleMs: number;
+  /** After this epoch a producer gets a new number: protocols carry the epoch in two bytes. */
+  maxProducerEpoch: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -55,6 +68,13 @@ export const DEFAULT_LIMITS: Limits = {
   defaultSnapshotMs: 7 * 86_400_000,
   maxSnapshotMs: 31 * 86_400_000,
   maxSnapshots: 1000,
+  transactionMs: 60_000,
+  maxTransactionMs: 900_000,
+  maxTransactionPartitions: 10_000,
+  maxTransactionBytes: 4 << 20,
+  maxProducers: 10_000,
+  producerIdleMs: 7 * 86_400_000,
+  maxProducerEpoch: 32_766,
 };
 
 export function withDefaults(limits: Partial<Limits> = {}): Limits {
@@ -65,6 +85,8 @@ export function withDefaults(limits: Partial<Limits> = {}): Limits {
     'consumers must find room when publishers do not',
   );
   assert(all.defaultSnapshotMs <= all.maxSnapshotMs, 'a snapshot must be allowed to live as long as by default');
+  assert(all.transactionMs <= all.maxTransactionMs, 'a transaction must be allowed its usual time');
+  assert(all.maxTransactionPartitions < 0xffff, 'the targets of one entry are counted in two bytes');
   assert(all.coldBlockBytes <= all.coldCacheBytes, 'the cold cache must hold at least one block');
   return all;
 }

@@ -5,6 +5,8 @@ import type { Parts } from './broker.ts';
 interface Handler<O extends OperationName> {
   /** What the principal must be allowed to do. */
   action: Action;
+  /** What else, on which topics. */
+  also?: (args: Operations[O]['args']) => { action: Action; topic: string }[];
   run: (parts: Parts, namespace: string, args: Operations[O]['args']) => Promise<Operations[O]['result']>;
 }
 
@@ -145,6 +147,32 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     action: 'consume',
     run: ({ cursors, shard }, namespace, args) => shard.durable(cursors.delete(namespace, args)),
   },
+  claimProducer: {
+    action: 'publish',
+    run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.claim(namespace, args)),
+  },
+  beginTransaction: {
+    action: 'publish',
+    run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.begin(namespace, args)),
+  },
+  addToTransaction: {
+    action: 'publish',
+    also: ({ cursors = [], settlements = [] }) =>
+      [...cursors, ...settlements].map(({ topic }) => ({ action: 'consume', topic })),
+    run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.add(namespace, args)),
+  },
+  endTransaction: {
+    action: 'publish',
+    run: ({ transactor }, namespace, args) => transactor.end(namespace, args),
+  },
+  describeProducer: {
+    action: 'inspect',
+    run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.describe(namespace, args)),
+  },
+  listProducers: {
+    action: 'inspect',
+    run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.list(namespace, args)),
+  },
   putSchedule: {
     action: 'configure',
     run: ({ caretaker, shard }, namespace, args) => shard.durable(caretaker.putSchedule(namespace, args)),
@@ -183,6 +211,13 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
     case 'deleteCursor':
     case 'fetchCursors':
       return { kind: 'cursor', name: text('cursor') };
+    case 'claimProducer':
+    case 'beginTransaction':
+    case 'addToTransaction':
+    case 'endTransaction':
+    case 'describeProducer':
+    case 'listProducers':
+      return { kind: 'producer', name: text('producer') };
     case 'info':
     case 'redriveProgress':
       return { kind: 'broker', name: '' };

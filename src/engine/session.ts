@@ -89,7 +89,14 @@ export class ShardSession implements Session {
     const { settler, publisher, shard, cursors } = this.#parts;
     for (const settlement of transaction.settlements)
       this.#authorize('consume', { kind: 'topic', name: settlement.topic });
-    for (const request of transaction.publishes) this.#authorizePublish(request);
+    for (const request of transaction.publishes) {
+      this.#authorizePublish(request);
+      if (request.transaction !== undefined)
+        throw new RailheadError(
+          'INVALID',
+          'A publish of an open transaction cannot be part of another one; publish it.',
+        );
+    }
     for (const cursor of transaction.cursors) this.#authorize('consume', { kind: 'topic', name: cursor.topic });
     // First everything that can refuse, then everything at once: the entries lie in one batch.
     settler.assertHeld(this.#namespace, transaction.settlements);
@@ -112,6 +119,7 @@ export class ShardSession implements Session {
         `There is no operation ${JSON.stringify(operation)}. The client may be newer than this broker.`,
       );
     this.#authorize(handler.action, resourceOf(operation, args));
+    for (const { action, topic } of handler.also?.(args) ?? []) this.#authorize(action, { kind: 'topic', name: topic });
     return handler.run(this.#parts, this.#namespace, args);
   }
 
@@ -136,6 +144,8 @@ export class ShardSession implements Session {
   #authorizePublish(request: PublishRequest): void {
     if ('router' in request.to) this.#authorize('publish', { kind: 'router', name: request.to.router });
     else this.#authorize('publish', { kind: 'topic', name: request.to.topic });
+    if (request.transaction !== undefined)
+      this.#authorize('publish', { kind: 'producer', name: request.transaction.producer });
   }
 
   #authorize(action: Action, resource: Omit<Resource, 'namespace'>): void {

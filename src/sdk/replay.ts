@@ -55,14 +55,14 @@ class PartitionReader<T> {
   /** Reads on. After it there is something in the buffer, or it is done, or the broker had nothing yet. */
   async fill(): Promise<void> {
     const { client, topic } = this.#source;
-    const { runs, next, end } = await client.ask('read', {
+    const { runs, next, stableEnd } = await client.ask('read', {
       topic,
       partition: this.#partition,
       from: this.#from,
       maxBytes: MAX_READ_BYTES,
       waitMs: this.#follow ? FOLLOW_WAIT_MS : 0,
     });
-    this.#end ??= this.#follow ? Infinity : end;
+    this.#end ??= this.#follow ? Infinity : stableEnd;
     for (const run of runs) this.#add(run, this.#end);
     // A broker that stands still would keep us here for ever.
     const stuck =

@@ -65,6 +65,7 @@ const publishes: PublishRequest[] = [
     records: new Uint8Array(0),
     count: 0,
     producer: { id: 'p', sequence: 2 ** 53 - 1 },
+    transaction: { producer: 'tx', producerId: 7, epoch: 2 },
     waitMs: 30_000,
   },
 ];

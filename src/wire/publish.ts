@@ -16,6 +16,7 @@ import { list, object, text, whole } from './shape.ts';
  *          [u32 partition]                PARTITION
  *          [text producer, f64 sequence]  PRODUCER
  *          [u32 wait ms]                  WAIT
+ *          [text producer, f64 its number, f64 epoch]   TRANSACTION
  *          records                        to the end of the frame
  *
  * receipt  u8  flags
@@ -29,7 +30,8 @@ const ATOMIC = 2;
 const PARTITION = 4;
 const PRODUCER = 8;
 const WAIT = 16;
-const ALL_FLAGS = 31;
+const TRANSACTION = 32;
+const ALL_FLAGS = 63;
 const REFUSED = 1;
 
 const RUN_BYTES = 21;
@@ -37,11 +39,12 @@ const MAX_WAIT_MS = 0xffffffff;
 
 /** @throws TOO_LARGE, RangeError for a field that has no place in the frame; nothing was written then. */
 export function writePublish(out: Output, id: number, request: PublishRequest): void {
-  const { to, producer, partition, waitMs } = request;
+  const { to, producer, partition, waitMs, transaction } = request;
   const name = 'topic' in to ? to.topic : to.router;
   let bound = 40 + textBound(name);
   if ('router' in to) bound += textBound(to.key);
   if (producer !== undefined) bound += textBound(producer.id);
+  if (transaction !== undefined) bound += 16 + textBound(transaction.producer);
   out.begin(FRAME.PUBLISH, bound);
   try {
     out.u32(id);
@@ -50,7 +53,8 @@ export function writePublish(out: Output, id: number, request: PublishRequest): 
         (request.atomic === true ? ATOMIC : 0) |
         (partition === undefined ? 0 : PARTITION) |
         (producer === undefined ? 0 : PRODUCER) |
-        (waitMs === undefined ? 0 : WAIT),
+        (waitMs === undefined ? 0 : WAIT) |
+        (transaction === undefined ? 0 : TRANSACTION),
     );
     out.u16(request.format);
     out.u32(request.count);
@@ -62,6 +66,11 @@ export function writePublish(out: Output, id: number, request: PublishRequest): 
       out.whole(producer.sequence);
     }
     if (waitMs !== undefined) out.u32(Math.min(Math.max(0, Math.ceil(waitMs)), MAX_WAIT_MS));
+    if (transaction !== undefined) {
+      out.text(transaction.producer);
+      out.whole(transaction.producerId);
+      out.whole(transaction.epoch);
+    }
   } catch (error) {
     out.abandon();
     throw error;
@@ -88,6 +97,8 @@ export function readPublish(reader: ByteReader): PublishRequest {
   if (flags & PARTITION) request.partition = reader.u32();
   if (flags & PRODUCER) request.producer = { id: reader.text(), sequence: reader.whole() };
   if (flags & WAIT) request.waitMs = reader.u32();
+  if (flags & TRANSACTION)
+    request.transaction = { producer: reader.text(), producerId: reader.whole(), epoch: reader.whole() };
   request.records = reader.rest();
   return request;
 }

@@ -1,3 +1,4 @@
+import type { ProducerRef } from '../core/open-transactions.ts';
 import type {
   BindingDefinition,
   ConsumeRequest,
@@ -78,6 +79,44 @@ const binding = object<BindingDefinition>({
 });
 
 const nothing = object<Record<string, never>>({});
+
+const settled = {
+  ...subscriptionRef,
+  ranges: list(object<LeaseRange>({ partition: whole, offset: whole, count: whole, token: whole })),
+};
+const ack = object<Extract<Settlement, { action: 'ack' }>>({ ...settled, action: oneOf('ack') });
+const release = object<Extract<Settlement, { action: 'release' }>>({
+  ...settled,
+  action: oneOf('release'),
+  delayMs: maybe(whole),
+  countAttempt: flag,
+  error: maybe(text),
+});
+const reject = object<Extract<Settlement, { action: 'reject' }>>({ ...settled, action: oneOf('reject'), reason: text });
+const extend = object<Extract<Settlement, { action: 'extend' }>>({
+  ...settled,
+  action: oneOf('extend'),
+  leaseMs: whole,
+});
+
+const settlement: Check<Settlement> = (value, at) => {
+  const action = isMap(value) ? value['action'] : undefined;
+  if (action === 'release') return release(value, at);
+  if (action === 'reject') return reject(value, at);
+  if (action === 'extend') return extend(value, at);
+  return ack(value, at);
+};
+
+const cursorCommit = object<CursorCommit>({
+  cursor: text,
+  topic: text,
+  partition: whole,
+  offset: whole,
+  metadata: maybe(text),
+});
+
+const producerRef = { producer: text, producerId: whole, epoch: whole };
+const outcome = oneOf('committed', 'aborted');
 
 export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['args']> } = {
   declareTopic: object<Operations['declareTopic']['args']>({
@@ -161,9 +200,34 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     maxMessages: maybe(whole),
     maxBytes: maybe(whole),
     waitMs: maybe(whole),
+    isolation: maybe(oneOf('committed', 'uncommitted')),
+    verbatim: maybe(flag),
   }),
   fetchCursors: object<Operations['fetchCursors']['args']>({ cursor: text, topic: text }),
   deleteCursor: object<Operations['deleteCursor']['args']>({ cursor: text, topic: maybe(text) }),
+  claimProducer: object<Operations['claimProducer']['args']>({
+    producer: text,
+    timeoutMs: maybe(whole),
+    after: maybe(object<{ producerId: number; epoch: number }>({ producerId: whole, epoch: whole })),
+  }),
+  beginTransaction: object<Operations['beginTransaction']['args']>({ ...producerRef, timeoutMs: maybe(whole) }),
+  addToTransaction: object<Operations['addToTransaction']['args']>({
+    ...producerRef,
+    cursors: maybe(list(cursorCommit)),
+    settlements: maybe(list(settlement)),
+  }),
+  endTransaction: object<Operations['endTransaction']['args']>({
+    ...producerRef,
+    outcome,
+    transaction: maybe(whole),
+  }),
+  describeProducer: object<Operations['describeProducer']['args']>({ producer: text }),
+  listProducers: object<Operations['listProducers']['args']>({
+    prefix: maybe(text),
+    after: maybe(text),
+    limit: maybe(whole),
+    open: maybe(flag),
+  }),
   putSchedule: object<Operations['putSchedule']['args']>({
     name: text,
     cron: text,
@@ -195,6 +259,10 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'redriveProgress',
   'read',
   'fetchCursors',
+  'beginTransaction',
+  'endTransaction',
+  'describeProducer',
+  'listProducers',
   'listSchedules',
   'listSnapshots',
   'info',
@@ -227,42 +295,14 @@ const publishRequest = object<PublishRequest>({
   partition: maybe(whole),
   atomic: maybe(flag),
   producer: maybe(object<{ id: string; sequence: number }>({ id: text, sequence: whole })),
+  transaction: maybe(object<ProducerRef>(producerRef)),
   waitMs: maybe(whole),
 });
-
-const settled = {
-  ...subscriptionRef,
-  ranges: list(object<LeaseRange>({ partition: whole, offset: whole, count: whole, token: whole })),
-};
-const ack = object<Extract<Settlement, { action: 'ack' }>>({ ...settled, action: oneOf('ack') });
-const release = object<Extract<Settlement, { action: 'release' }>>({
-  ...settled,
-  action: oneOf('release'),
-  delayMs: maybe(whole),
-  countAttempt: flag,
-  error: maybe(text),
-});
-const reject = object<Extract<Settlement, { action: 'reject' }>>({ ...settled, action: oneOf('reject'), reason: text });
-const extend = object<Extract<Settlement, { action: 'extend' }>>({
-  ...settled,
-  action: oneOf('extend'),
-  leaseMs: whole,
-});
-
-const settlement: Check<Settlement> = (value, at) => {
-  const action = isMap(value) ? value['action'] : undefined;
-  if (action === 'release') return release(value, at);
-  if (action === 'reject') return reject(value, at);
-  if (action === 'extend') return extend(value, at);
-  return ack(value, at);
-};
 
 export const transaction = object<Transaction>({
   publishes: list(publishRequest),
   settlements: list(settlement),
-  cursors: list(
-    object<CursorCommit>({ cursor: text, topic: text, partition: whole, offset: whole, metadata: maybe(text) }),
-  ),
+  cursors: list(cursorCommit),
 });
 
 /** @throws NOT_SUPPORTED for an operation that only a newer broker has, INVALID for arguments of another form. */

@@ -2,6 +2,7 @@ import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import { ManualClock } from '../../src/core/clock.ts';
 import { SeededRandom } from '../../src/core/random.ts';
 import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
+import type { ProducerRef } from '../../src/core/open-transactions.ts';
 import type { DeliveryRun } from '../../src/core/session.ts';
 import { Broker } from '../../src/engine/broker.ts';
 import type { Journal } from '../../src/engine/ports.ts';
@@ -13,7 +14,12 @@ import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 
 /** How the golden directories were made. Changing it changes what `make.ts` writes, not what is committed. */
 export const GOLDEN_JOURNAL = { segmentBytes: 32 << 10, segments: 4, maxBatchBytes: 20 << 10 };
-const LIMITS: Partial<Limits> = { checkpointBytes: 16 << 10, coldBlockBytes: 2 << 10, recentBytes: 4 << 10 };
+const LIMITS: Partial<Limits> = {
+  checkpointBytes: 16 << 10,
+  coldBlockBytes: 2 << 10,
+  recentBytes: 4 << 10,
+  maxProducers: 3,
+};
 const START = Date.UTC(2026, 10, 21);
 /** When the content is read: nothing is due by then but what the checks expect. */
 const READ_AT = START + 12_000;
@@ -38,6 +44,8 @@ export function openGolden(
 export function connect(broker: Broker): ShardSession {
   return broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
 }
+
+const KEEP = { untilSettled: false, ageMs: null, bytes: null, compact: false };
 
 type Text = { text: string } & Omit<Envelope, 'body'>;
 
@@ -165,6 +173,19 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   }
   await quiet(broker);
 
+  // Open transactions: one that lasts too long, below; one that is committed, one aborted, one still open.
+  await session.request('declareTopic', { name: 'log', kind: 'topic', policy: { retain: KEEP } });
+  await session.request('declareSubscription', { topic: 'log', subscription: 'reader' });
+  const begin = async (producer: string): Promise<ProducerRef> => {
+    const ref = await session.request('claimProducer', { producer, timeoutMs: 10_000 });
+    await session.request('beginTransaction', ref);
+    return ref;
+  };
+  const within = (transaction: ProducerRef, ...messages: Text[]): Promise<unknown> =>
+    session.publish({ to: { topic: 'log' }, ...records(...messages), transaction });
+  await session.request('claimProducer', { producer: 'gone' });
+  await within(await begin('expired'), { text: 'expired' });
+
   // Retention by age.
   await session.request('declareTopic', {
     name: 'kept',
@@ -186,6 +207,19 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await broker.settled();
   await send('retained', { text: 'retained' });
   await session.request('purge', retained);
+
+  const committed = await begin('committed');
+  const aborted = await begin('aborted');
+  const cursors = [{ cursor: 'open', topic: 'log', partition: 0, offset: 1 }];
+  await within(committed, { text: 'committed' }, { text: 'and delayed', delayMs: 86_400_000 });
+  await within(aborted, { text: 'aborted', dedupeId: 'again' });
+  await session.request('addToTransaction', { ...committed, cursors });
+  await session.request('endTransaction', { ...committed, outcome: 'committed' });
+  await session.request('endTransaction', { ...aborted, outcome: 'aborted' });
+  const open = await begin('open');
+  await within(open, { text: 'open', dedupeId: 'again' });
+  const later = cursors.map((cursor) => ({ ...cursor, offset: 9 }));
+  await session.request('addToTransaction', { ...open, cursors: later });
 
   // Messages with everything that one can have, and every way to settle one.
   await send(
@@ -307,6 +341,9 @@ export async function readContent(disk: Disk): Promise<unknown> {
     schedules: (await session.request('listSchedules', {})).schedules,
     cursors: await session.request('fetchCursors', { cursor: 'group', topic: 'topic' }),
     gone: await session.request('fetchCursors', { cursor: 'gone', topic: 'topic' }),
+    producers: (await session.request('listProducers', {})).producers,
+    open: await session.request('fetchCursors', { cursor: 'open', topic: 'log' }),
+    log: await session.request('read', { topic: 'log', from: 'start', isolation: 'uncommitted', verbatim: true }),
     coldSegments: broker.state.liveBlocks.size,
   };
   await broker.close();

@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { entryBytes, readEntry } from '../../src/engine/entry-reader.ts';
-import { type Entry, FORMAT_VERSION, SETTLE } from '../../src/engine/entries.ts';
+import { END, type Entry, FORMAT_VERSION, SETTLE } from '../../src/engine/entries.ts';
 import type { RecoveredBatch } from '../../src/engine/ports.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
 import { assertSameState, History, replay, stateOnDisk } from '../simulation/replay.ts';
@@ -35,6 +35,11 @@ const TYPES: Record<Entry['type'], true> = {
   unbind: true,
   cursor: true,
   cursorGone: true,
+  producer: true,
+  producerGone: true,
+  begun: true,
+  enlisted: true,
+  ended: true,
   schedule: true,
   scheduleGone: true,
   trim: true,
@@ -47,6 +52,7 @@ const TYPES: Record<Entry['type'], true> = {
 const KINDS = [
   ...Object.keys(TYPES).filter((type) => type !== 'settle'),
   ...Object.keys(SETTLE).map((how) => `settle ${how}`),
+  ...Object.keys(END).map((how) => `end ${how}`),
 ];
 
 const formats = globSync('format-*.json', { cwd: import.meta.dirname })
@@ -62,6 +68,7 @@ function missingKinds(batches: readonly RecoveredBatch[]): string[] {
   for (const { body, count } of batches) {
     for (let i = 0, at = 0; i < count; i++, at += entryBytes(body, at)) {
       const entry = readEntry(body, at);
+      if (entry.type === 'publish' && entry.ends !== undefined) kinds.add(`end ${entry.ends.how}`);
       kinds.add(entry.type === 'settle' ? `settle ${entry.how}` : entry.type);
     }
   }

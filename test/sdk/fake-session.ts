@@ -305,7 +305,7 @@ export class FakeSession implements Session {
         kind: topic.definition.kind,
         messages: topic.log.length,
         bytes: 0,
-        partitions: [{ start: 0, end: topic.log.length }],
+        partitions: [{ start: 0, end: topic.log.length, stableEnd: topic.log.length }],
         published: topic.log.length,
         duplicates: 0,
         refused: 0,
@@ -388,7 +388,8 @@ export class FakeSession implements Session {
           format: this.format,
           records: entry.record,
         }));
-        return { runs, next: offset + entries.length, end: topic.log.length };
+        const end = topic.log.length;
+        return { runs, next: offset + entries.length, end, stableEnd: end };
       };
       if (waitMs === 0 || offset < topic.log.length) return answer();
       return new Promise((resolve) => {

@@ -15,11 +15,11 @@ interface Found {
 
 /** What must hold of the counts of a backlog at any time between two commands. */
 export function checkBacklog(name: string, backlog: Backlog, fail: (problem: string) => void): void {
-  const { pending, leased, delayed, dying } = backlog;
-  const sum = backlog.ready + leased.size + delayed.size + dying.size;
+  const { pending, leased, delayed, dying, withheld } = backlog;
+  const sum = backlog.ready + leased.size + delayed.size + dying.size + withheld.size;
   if (sum !== pending.size)
     fail(
-      `${name}: ${backlog.ready} ready + ${leased.size} leased + ${delayed.size} delayed + ${dying.size} dying are not the ${pending.size} pending`,
+      `${name}: ${backlog.ready} ready + ${leased.size} leased + ${delayed.size} delayed + ${dying.size} dying + ${withheld.size} withheld are not the ${pending.size} pending`,
     );
 }
 
@@ -86,6 +86,7 @@ async function readAll(session: Session, topic: string, partitions: number): Pro
         partition,
         from,
         maxMessages: 10_000,
+        isolation: 'uncommitted',
         maxBytes: 1 << 30,
       });
       for (const run of runs) {

@@ -8,6 +8,7 @@ import { State } from '../../src/engine/machine/state.ts';
 import type { Journal, Position, RecoveredBatch } from '../../src/engine/ports.ts';
 import { Checkpointer } from '../../src/engine/shard/checkpointer.ts';
 import { Shard } from '../../src/engine/shard/shard.ts';
+import { PieceWriter } from '../../src/engine/structures/pieces.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
 import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 import type { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
@@ -83,8 +84,15 @@ export async function stateOnDisk(disk: MemoryDisk, sizes = TINY_JOURNAL): Promi
 
 /** All that decides how a state behaves, in one order, without what is volatile or only a hint. */
 export function canonical(state: State): unknown {
-  const { nextTopicId, nextSubscriptionId, formatVersion, routers, cursors, schedules } = state.encodeGlobals();
+  const { nextTopicId, nextSubscriptionId, formatVersion, routers, cursors, schedules, transactions } =
+    state.encodeGlobals();
   return {
+    transactions: {
+      ...transactions,
+      parts: transactions.producers.map(
+        ({ open }) => open && sorted([...state.transactions.partsOf(open.transaction)]),
+      ),
+    },
     nextTopicId,
     nextSubscriptionId,
     formatVersion,
@@ -101,9 +109,17 @@ export function canonical(state: State): unknown {
         timed: topic.timed,
         dedupe: [...topic.dedupe],
         producers: [...topic.producers].map(([producer, seen]) => [producer, seen.encode()]),
+        undecidedIds: [...topic.undecidedIds].map(([transaction, ids]) => [transaction, [...ids]]),
         partitions: topic.partitions.map((partition) => {
-          const { start, end, bytes, cold } = partition;
-          return { start, end, bytes, cold, places: places(partition, start, end) };
+          const { start, end, bytes, cold, transactions: own } = partition;
+          return {
+            start,
+            end,
+            bytes,
+            cold,
+            transactions: own?.encode(new PieceWriter()),
+            places: places(partition, start, end),
+          };
         }),
         subscriptions: [...topic.subscriptions.values()].map(({ id, name, policy, paused, backlogs }) => ({
           id,
@@ -130,6 +146,8 @@ function canonicalBacklog(backlog: Backlog): unknown {
     suspects: [...backlog.suspects.runs()].map(({ from, to }) => [from, to]),
     delayed: offsets(backlog.delayed).map((offset) => [offset, backlog.dueOf(offset)]),
     dying: [...backlog.dying].sort(byNumber),
+    withheld: [...backlog.withheld.runs()].map(({ from, to }) => [from, to]),
+    withheldDue: backlog.encode(new PieceWriter()).withheldDue.sort(byNumber),
     troubles: [...backlog.troubles].sort(byNumber),
     leases: [...backlog.leases()].sort(byNumber),
     keys: [...(backlog.keys() ?? [])].sort(byNumber),

@@ -1,33 +1,13 @@
 import type { SubscriptionPolicy } from '../../core/policy.ts';
-import type { PieceReader, Pieces, PieceWriter } from '../structures/pieces.ts';
+import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { TimerHeap } from '../structures/timer-heap.ts';
-import { type EncodedKeyTable, KeyOrder, KeyTable } from './keys.ts';
+import { type Dying, type EncodedBacklog, encodeLeases, type Lease, type Trouble } from './encoded-backlog.ts';
+import { KeyOrder, KeyTable } from './keys.ts';
 import { FairLanes, type Lanes, PriorityLanes } from './lanes.ts';
 import { Priorities } from './priorities.ts';
-import { type EncodedRetained, Retained } from './retained.ts';
-import { type EncodedUnsettled, Unsettled } from './snapshot.ts';
-
-/** A delivery that was not settled yet. One object for all messages of one lease entry that share a fate. */
-export interface Lease {
-  /** Sequence of the lease entry: names the delivery, also after a restart. */
-  readonly token: number;
-  readonly kind: number;
-  readonly consumer: number;
-  readonly deadline: number;
-}
-
-/** Kept only for messages that failed, crashed or came back. */
-export interface Trouble {
-  attempts: number;
-  crashes: number;
-  error: string | undefined;
-}
-
-export interface Dying {
-  reason: string;
-  error: string | undefined;
-}
+import { Retained } from './retained.ts';
+import { Unsettled } from './snapshot.ts';
 
 /** What a publish says about its messages, beside their bodies. Absent columns: nothing special. */
 export interface Columns {
@@ -47,6 +27,7 @@ const STRICT_KEY = 0;
  * - delayed   until a time: a delay of the publisher or the pause before a retry
  * - leased    delivered, not settled
  * - dying     on its way to the dead-letter queue: out of reach of consumers, gone when it is stored there
+ * - withheld  published in a transaction that is still open: takes its place when that commits, goes when it aborts
  *
  * and in `pending`. What is in none of them is settled. Memory: a few bits a message for `pending` and `lanes`; a map
  * entry only for the leased, the troubled and the keyed; 16 bytes in a heap for those with a time.
@@ -56,6 +37,7 @@ export class Backlog {
   leased = new OffsetSet();
   delayed = new OffsetSet();
   suspects = new OffsetSet();
+  withheld = new OffsetSet();
   readonly dying = new Map<number, Dying>();
   readonly troubles = new Map<number, Trouble>();
   /** Settled, and kept for a while all the same. */
@@ -74,6 +56,8 @@ export class Backlog {
   /** Due times of messages that came back or were moved: for those the heap may hold older times too. */
   readonly #rescheduled = new Map<number, number>();
   readonly #expiry = new TimerHeap();
+  /** Due times of withheld messages that are delayed. */
+  readonly #withheldDue = new Map<number, number>();
 
   constructor(policy: SubscriptionPolicy) {
     this.#strict = policy.order === 'strict';
@@ -119,10 +103,17 @@ export class Backlog {
     return trouble === undefined ? 1 : 1 + trouble.attempts + trouble.crashes;
   }
 
-  offer(base: number, count: number, columns: Columns, excluded: readonly number[] | undefined): void {
+  offer(
+    base: number,
+    count: number,
+    columns: Columns,
+    excluded: readonly number[] | undefined,
+    how: 'now' | 'withheld' = 'now',
+  ): void {
     if (!excluded && !columns.due && !columns.expires && !columns.priorities && !this.#table && !this.#keys) {
       this.pending.addRange(base, base + count);
-      this.#lanes.addRange(base, base + count);
+      if (how === 'withheld') this.withheld.addRange(base, base + count);
+      else this.#lanes.addRange(base, base + count);
       return;
     }
     let skip = 0;
@@ -140,11 +131,33 @@ export class Backlog {
       const expires = columns.expires?.[i] ?? 0;
       if (expires > 0) this.#expiry.push(expires, offset);
       const due = columns.due?.[i] ?? 0;
-      if (due > 0) {
-        this.delayed.add(offset);
-        this.#delays.push(due, offset);
-      } else this.#arrive(offset);
+      if (how === 'withheld') {
+        this.withheld.add(offset);
+        if (due > 0) this.#withheldDue.set(offset, due);
+      } else this.#enter(offset, due);
     }
+  }
+
+  /** What is withheld of [from, to) takes its place: its transaction has committed. */
+  admit(from: number, to: number): void {
+    const plain =
+      this.#keys === null && this.#priorities === null && this.#withheldDue.size === 0 && this.#overdue.size === 0;
+    for (let run = this.withheld.firstRun(to - from, from); run !== undefined && run.from < to;) {
+      const [first, end] = [run.from, Math.min(run.to, to)];
+      this.withheld.deleteRange(first, end);
+      if (plain) this.#lanes.addRange(first, end);
+      else for (let offset = first; offset < end; offset++) this.#enter(offset, this.#withheldDue.get(offset) ?? 0);
+      for (let offset = first; this.#withheldDue.size > 0 && offset < end; offset++) this.#withheldDue.delete(offset);
+      run = end < to ? this.withheld.firstRun(to - end, end) : undefined;
+    }
+  }
+
+  #enter(offset: number, due: number): void {
+    if (this.#overdue.delete(offset)) this.#expiry.push(0, offset);
+    if (due > 0) {
+      this.delayed.add(offset);
+      this.#delays.push(due, offset);
+    } else this.#arrive(offset);
   }
 
   lease(from: number, count: number, lease: Lease): void {
@@ -180,6 +193,7 @@ export class Backlog {
     }
     if (this.delayed.size > 0) this.delayed.deleteRange(from, to);
     if (this.suspects.size > 0) this.suspects.deleteRange(from, to);
+    if (this.withheld.size > 0) this.#forgetWithheld(from, to);
     if (this.dying.size > 0) for (let offset = from; offset < to; offset++) this.dying.delete(offset);
     if (this.troubles.size > 0) for (let offset = from; offset < to; offset++) this.troubles.delete(offset);
     if (this.#rescheduled.size > 0) for (let offset = from; offset < to; offset++) this.#rescheduled.delete(offset);
@@ -194,6 +208,11 @@ export class Backlog {
       }
     }
     return removed;
+  }
+
+  #forgetWithheld(from: number, to: number): void {
+    this.withheld.deleteRange(from, to);
+    for (let offset = from; this.#withheldDue.size > 0 && offset < to; offset++) this.#withheldDue.delete(offset);
   }
 
   /** Back to its place. A message whose consumer died becomes a suspect: delivered alone until it is settled. */
@@ -274,14 +293,14 @@ export class Backlog {
     return due.sort((a, b) => a - b).filter((offset, i) => offset !== due[i - 1]);
   }
 
-  /** Leased messages are left to their consumers; they expire when they come back. */
+  /** Leased messages are left to their consumers, and withheld ones to their transactions: they expire when they come back. */
   takeExpired(now: number, max: number): number[] {
     const expired: number[] = [];
     while (expired.length < max) {
       const offset = this.#expiry.popDue(now);
       if (offset === undefined) break;
       if (!this.pending.has(offset) || this.dying.has(offset)) continue;
-      if (this.leased.has(offset)) this.#overdue.add(offset);
+      if (this.leased.has(offset) || this.withheld.has(offset)) this.#overdue.add(offset);
       else expired.push(offset);
     }
     return expired.sort((a, b) => a - b);
@@ -305,6 +324,8 @@ export class Backlog {
     this.leased.clear();
     this.delayed.clear();
     this.suspects.clear();
+    this.withheld.clear();
+    this.#withheldDue.clear();
     this.dying.clear();
     this.troubles.clear();
     this.#lanes.clear();
@@ -336,6 +357,8 @@ export class Backlog {
       leased: this.leased.pieces(pieces),
       delayed: this.delayed.pieces(pieces),
       suspects: this.suspects.pieces(pieces),
+      withheld: this.withheld.pieces(pieces),
+      withheldDue: [...this.#withheldDue],
       delays: this.#delays.pieces(pieces),
       expiry: this.#expiry.pieces(pieces),
       dying: [...this.dying],
@@ -358,6 +381,8 @@ export class Backlog {
     backlog.leased = OffsetSet.fromPieces(pieces.get(data.leased));
     backlog.delayed = OffsetSet.fromPieces(pieces.get(data.delayed));
     backlog.suspects = OffsetSet.fromPieces(pieces.get(data.suspects));
+    backlog.withheld = OffsetSet.fromPieces(pieces.get(data.withheld));
+    for (const [offset, due] of data.withheldDue) backlog.#withheldDue.set(offset, due);
     backlog.#delays.load(pieces.get(data.delays));
     backlog.#expiry.load(pieces.get(data.expiry));
     for (const [offset, dying] of data.dying) backlog.dying.set(offset, dying);
@@ -382,10 +407,11 @@ export class Backlog {
 
   /** What is pending and nowhere else waits behind the head of its key. */
   #holdTheRest(keys: KeyOrder, lanes: PriorityLanes): void {
-    const away = lanes.size + this.leased.size + this.delayed.size + this.suspects.size + this.dying.size;
+    const elsewhere = [this.leased, this.delayed, this.suspects, this.withheld];
+    const away = elsewhere.reduce((sum, { size }) => sum + size, lanes.size + this.dying.size);
     if (this.pending.size === away) return;
     const rest = this.pending.clone();
-    for (const runs of [lanes.runs(), this.leased.runs(), this.delayed.runs(), this.suspects.runs()])
+    for (const runs of [lanes.runs(), ...elsewhere.map((set) => set.runs())])
       for (const { from, to } of runs) rest.deleteRange(from, to);
     for (const offset of this.dying.keys()) rest.delete(offset);
     for (const { from, to } of rest.runs()) {
@@ -400,8 +426,8 @@ export class Backlog {
   #refillLanes(): void {
     for (const { from, to } of this.pending.runs()) {
       for (let offset = from; offset < to; offset++) {
-        const away =
-          this.leased.has(offset) || this.delayed.has(offset) || this.suspects.has(offset) || this.dying.has(offset);
+        const held = this.leased.has(offset) || this.suspects.has(offset) || this.dying.has(offset);
+        const away = held || this.delayed.has(offset) || this.withheld.has(offset);
         if (!away) this.#lanes.add(offset, this.#priorities?.of(offset) ?? 0);
       }
     }
@@ -436,38 +462,4 @@ export class Backlog {
     else trouble.crashes++;
     if (error !== undefined) trouble.error = error;
   }
-}
-
-export interface EncodedBacklog {
-  /** Null with fair sharing. */
-  lanes: Pieces[] | null;
-  pending: Pieces;
-  leased: Pieces;
-  delayed: Pieces;
-  suspects: Pieces;
-  delays: Pieces;
-  expiry: Pieces;
-  dying: [number, Dying][];
-  troubles: [number, Trouble][];
-  leases: { lease: Lease; runs: [number, number][] }[];
-  rescheduled: [number, number][];
-  overdue: number[];
-  keys: EncodedKeyTable | null;
-  heads: Pieces | null;
-  priorities: Pieces | null;
-  fillFrom: number | null;
-  restoring: EncodedUnsettled | null;
-  retained: EncodedRetained;
-}
-
-function encodeLeases(leases: Map<number, Lease>): { lease: Lease; runs: [number, number][] }[] {
-  const byLease = new Map<Lease, [number, number][]>();
-  for (const [offset, lease] of leases) {
-    let runs = byLease.get(lease);
-    if (runs === undefined) byLease.set(lease, (runs = []));
-    const last = runs.at(-1);
-    if (last !== undefined && last[1] === offset) last[1]++;
-    else runs.push([offset, offset + 1]);
-  }
-  return [...byLease].map(([lease, runs]) => ({ lease, runs }));
 }

@@ -2,6 +2,7 @@ import type { ColdBlockRef } from '../entries.ts';
 import type { PieceReader, Pieces, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { HotEntries } from './hot-entries.ts';
+import { type EncodedPartitionTransactions, PartitionTransactions } from './partition-transactions.ts';
 
 /** Where the entry lies that holds an offset. */
 export interface HotPlace {
@@ -29,6 +30,7 @@ export interface EncodedPartition {
   cold: ColdBlock[];
   hot: Pieces;
   removed: Pieces | null;
+  transactions: EncodedPartitionTransactions | null;
 }
 
 /**
@@ -47,10 +49,30 @@ export class Partition {
   readonly cold: ColdBlock[] = [];
   /** Compacted away. Null where nothing ever was. */
   removed: OffsetSet | null = null;
+  /** Null where nothing was ever published in an open transaction. */
+  transactions: PartitionTransactions | null = null;
+  /** Sequence of the newest end of a transaction here. Not kept: after a start, all that was read is durable. */
+  decidedAt = 0;
   #hot = new HotEntries();
 
+  /** Aborted ones and markers are not counted. */
   get messages(): number {
-    return this.end - this.start;
+    return this.end - this.start - (this.transactions?.hidden ?? 0);
+  }
+
+  /** What lies below it is decided: the first offset of the oldest open transaction, or the end. */
+  get stableEnd(): number {
+    return Math.max(this.transactions?.firstOpen ?? this.end, this.start);
+  }
+
+  /** An aborted message or a marker: no reader of messages gets it. */
+  isHidden(offset: number): boolean {
+    return this.transactions?.isHidden(offset) ?? false;
+  }
+
+  /** Published in a transaction that may commit or abort. */
+  isUndecided(offset: number): boolean {
+    return this.transactions?.isOpen(offset) ?? false;
   }
 
   get hotEntries(): number {
@@ -71,6 +93,24 @@ export class Partition {
     this.#hot.push(base, position, bytes, publishedAt);
     this.end = base + count;
     this.bytes += bytes;
+  }
+
+  /** Notes that the messages [from, to), just appended, are part of an open transaction. */
+  withhold(transaction: number, from: number, to: number): void {
+    this.transactions ??= new PartitionTransactions();
+    this.transactions.append(transaction, from, to);
+  }
+
+  /** A transaction ends with the marker that was just appended. Returns what it had published here. */
+  endTransaction(
+    transaction: number,
+    marker: number,
+    ends: { how: string; producerId: number; epoch: number },
+    sequence: number,
+  ): OffsetSet | undefined {
+    this.transactions ??= new PartitionTransactions();
+    this.decidedAt = sequence;
+    return this.transactions.end(transaction, marker, ends);
   }
 
   /** Gives the pending entries, all at the end of the columns, their place in the journal. */
@@ -158,6 +198,7 @@ export class Partition {
     if (start <= this.start) return [];
     this.start = Math.min(start, this.end);
     this.removed?.deleteRange(0, this.start);
+    this.transactions?.trim(this.start);
     let gone = 0;
     while (gone < this.cold.length && (this.cold[gone]?.to ?? 0) <= this.start) {
       this.bytes -= this.cold[gone]?.bytes ?? 0;
@@ -170,11 +211,11 @@ export class Partition {
   }
 
   /**
-   * True when messages are missing between `from` and the end: they were settled by all, or compacted away, while older
-   * ones stayed.
+   * True when messages are missing between `from` and the end: they were settled by all, compacted away or aborted,
+   * while older ones stayed; or when it is not decided yet whether they are.
    */
   hasHoles(from: number): boolean {
-    if (this.removed?.next(from) !== undefined) return true;
+    if (this.removed?.next(from) !== undefined || this.transactions?.reachesBeyond(from)) return true;
     let next = Math.max(from, this.start);
     for (const block of this.cold) {
       if (block.to <= next) continue;
@@ -237,6 +278,7 @@ export class Partition {
       cold: this.cold,
       hot: this.#hot.encode(pieces),
       removed: this.removed?.pieces(pieces) ?? null,
+      transactions: this.transactions?.encode(pieces) ?? null,
     };
   }
 
@@ -246,6 +288,7 @@ export class Partition {
     partition.end = data.end;
     partition.bytes = data.bytes;
     partition.removed = data.removed === null ? null : OffsetSet.fromPieces(pieces.get(data.removed));
+    if (data.transactions !== null) partition.transactions = PartitionTransactions.decode(data.transactions, pieces);
     // Not as arguments of one call: there may be more than the stack holds. Made anew, for what was decoded takes twice
     // as much.
     for (const { topicId, partition: index, from, to, at, bytes, messages, newestAt, blob } of data.cold)

@@ -1,11 +1,13 @@
 import { assert } from '../../core/errors.ts';
 import type { ColdBlockRef, Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
 import type { PieceReader } from '../structures/pieces.ts';
+import { noteDedupe } from './dedupe.ts';
 import { Directory, type EncodedDirectory, scoped } from './directory.ts';
 import type { ColdBlock } from './partition.ts';
 import { noteProducer } from './producers.ts';
 import { Snapshot } from './snapshot.ts';
 import { type EncodedTopic, Subscription, Topic } from './topic.ts';
+import { endInPartition, type EncodedTransactions, Transactions } from './transactions.ts';
 
 const COUNTED_NAMES = ['none', 'attempt', 'crash'] as const;
 
@@ -17,6 +19,7 @@ export class State {
   readonly topics = new Map<number, Topic>();
   readonly topicsByName = new Map<string, Topic>();
   readonly directory = new Directory();
+  readonly transactions = new Transactions();
   /** Blocks with something alive in them, for each cold segment. */
   readonly liveBlocks = new Map<string, number>();
   /** While checkpoints are read. */
@@ -80,7 +83,8 @@ export class State {
 
   encodeGlobals(): EncodedGlobals {
     const { nextTopicId, nextSubscriptionId, formatVersion, epoch } = this;
-    return { nextTopicId, nextSubscriptionId, formatVersion, epoch, ...this.directory.encode() };
+    const transactions = this.transactions.encode();
+    return { nextTopicId, nextSubscriptionId, formatVersion, epoch, ...this.directory.encode(), transactions };
   }
 
   loadGlobals(data: EncodedGlobals): void {
@@ -89,11 +93,13 @@ export class State {
     this.formatVersion = data.formatVersion;
     this.epoch = data.epoch;
     this.directory.load(data);
+    this.transactions.load(data.transactions);
   }
 
   loadTopic(data: EncodedTopic, pieces: PieceReader): Topic {
     const topic = Topic.decode(data, pieces);
     this.#addTopic(topic);
+    this.transactions.noteParts(topic);
     for (const partition of topic.partitions) {
       // A name that was decoded is a slice of all text of its frame, and keeps that.
       for (const block of partition.cold) block.blob = this.#blobName(block.blob);
@@ -147,29 +153,27 @@ export class State {
         `offset ${target.offset} published to ${topic.name}, which ends at ${partition.end}`,
       );
       partition.append(target.offset, entry.count, position, bytes, entry.publishedAt);
+      if (entry.ends !== undefined) {
+        endInPartition(topic, target, entry, sequence);
+        this.#trimSettled(topic, target.partition);
+        continue;
+      }
+      const { transaction } = entry;
+      if (transaction !== undefined) {
+        partition.withhold(transaction, target.offset, target.offset + entry.count);
+        this.transactions.notePart(transaction, topic.id, target.partition);
+      }
       if (entry.due !== undefined || entry.expires !== undefined) topic.timed = true;
-      if (entry.dedupeIds !== undefined) this.#noteDedupe(topic, target.partition, target.offset, entry);
+      if (entry.dedupeIds !== undefined) noteDedupe(topic, target.partition, target.offset, entry);
       if (entry.producer !== undefined)
         noteProducer(topic, target.partition, target.offset, entry.producer, entry.count);
       for (const subscription of topic.subscriptions.values()) {
         const backlog = subscription.backlogs[target.partition];
         if (backlog === undefined || backlog.fillFrom !== null) continue;
         const excluded = entry.excluded?.find((x) => x.subscriptionId === subscription.id)?.indexes;
-        backlog.offer(target.offset, entry.count, entry, excluded);
+        backlog.offer(target.offset, entry.count, entry, excluded, transaction === undefined ? 'now' : 'withheld');
       }
       if (topic.subscriptions.size === 0 || entry.excluded !== undefined) this.#trimSettled(topic, target.partition);
-    }
-  }
-
-  #noteDedupe(topic: Topic, partition: number, offset: number, entry: PublishEntry): void {
-    entry.dedupeIds?.forEach((id, i) => {
-      if (id !== undefined) topic.dedupe.set(id, { partition, offset: offset + i, at: entry.publishedAt });
-    });
-    const window = topic.policy.dedupeWindowMs;
-    // Ids are in the order of their times, so that forgetting stops at the first that is still inside the window.
-    for (const [id, seen] of topic.dedupe) {
-      if (seen.at > entry.publishedAt - (window ?? DEFAULT_DEDUPE_WINDOW_MS)) break;
-      topic.dedupe.delete(id);
     }
   }
 
@@ -306,8 +310,9 @@ export class State {
         return;
       }
       case 'offer': {
-        const backlog = this.#subscription(entry.topicId, entry.subscriptionId, sequence)?.backlogs[entry.partition];
-        if (backlog === undefined) return;
+        const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
+        const backlog = subscription?.backlogs[entry.partition];
+        if (subscription === undefined || backlog === undefined) return;
         const { count, priorities, due, expires, keys, excluded } = entry;
         if (count > 0) {
           const columns = {
@@ -316,7 +321,8 @@ export class State {
             expires: expires === undefined ? undefined : Float64Array.from(expires),
             keys: keys?.map((key) => key ?? undefined),
           };
-          backlog.offer(entry.from, count, columns, excluded);
+          const undecided = subscription.topic.partition(entry.partition).isUndecided(entry.from);
+          backlog.offer(entry.from, count, columns, excluded, undecided ? 'withheld' : 'now');
         }
         backlog.fillFrom = entry.next;
         if (entry.next === null) backlog.restoring = null;
@@ -367,7 +373,18 @@ export class State {
         this.epoch = entry.epoch;
         this.changed = sequence;
         for (const topic of this.topics.values())
-          if (sequence > topic.reflects) capLeases(topic, entry.leaseCapAt, sequence);
+          if (sequence > topic.reflects && topic.capLeases(entry.leaseCapAt)) topic.changed = sequence;
+        return;
+      case 'producer':
+      case 'producerGone':
+      case 'begun':
+      case 'enlisted':
+      case 'ended':
+        // Also where a checkpoint reflects the end: where it has published is gathered anew at each start.
+        if (entry.type === 'ended') this.transactions.forgetParts(entry.transaction);
+        if (sequence <= this.reflects) return;
+        this.changed = sequence;
+        this.transactions.apply(entry);
         return;
       default:
         if (sequence <= this.reflects) return;
@@ -464,24 +481,10 @@ function blocksByPartition(blob: string, refs: readonly ColdBlockRef[]): Map<str
   return byPartition;
 }
 
-export const DEFAULT_DEDUPE_WINDOW_MS = 300_000;
-
-/** The sessions of a former owner are gone: their leases end soon, unless the client comes back and extends them. */
-function capLeases(topic: Topic, leaseCapAt: number, sequence: number): void {
-  for (const subscription of topic.subscriptions.values()) {
-    for (const backlog of subscription.backlogs) {
-      if (backlog.leased.size === 0) continue;
-      topic.changed = sequence;
-      for (const [offset, lease] of backlog.leases()) {
-        if (lease.kind === 0 && lease.deadline > leaseCapAt) backlog.extend(offset, 1, leaseCapAt);
-      }
-    }
-  }
-}
-
 export interface EncodedGlobals extends EncodedDirectory {
   nextTopicId: number;
   nextSubscriptionId: number;
   formatVersion: number;
   epoch: number;
+  transactions: EncodedTransactions;
 }

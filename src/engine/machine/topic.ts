@@ -1,6 +1,9 @@
 import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
+import { LEASE_KIND } from '../entries.ts';
 import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
-import { Backlog, type EncodedBacklog } from './backlog.ts';
+import { Backlog } from './backlog.ts';
+import type { DedupeSeen } from './dedupe.ts';
+import type { EncodedBacklog } from './encoded-backlog.ts';
 import { type EncodedPartition, Partition } from './partition.ts';
 import { type EncodedSnapshot, Snapshot } from './snapshot.ts';
 import { type EncodedProducer, ProducerSeen } from './producers.ts';
@@ -24,17 +27,19 @@ export class Subscription {
     for (let i = 0; i < topic.policy.partitions; i++) this.backlogs.push(new Backlog(policy));
   }
 
+  /** Everything that is to be settled, also what an open transaction may yet commit. */
   get depth(): number {
     let depth = 0;
     for (const backlog of this.backlogs) depth += backlog.pending.size;
     return depth;
   }
-}
 
-interface DedupeSeen {
-  partition: number;
-  offset: number;
-  at: number;
+  /** What of the depth waits for the commit of a transaction. */
+  get withheld(): number {
+    let withheld = 0;
+    for (const backlog of this.backlogs) withheld += backlog.withheld.size;
+    return withheld;
+  }
 }
 
 /** A named log in partitions, with its subscriptions. The unit of a checkpoint: it is written and read as a whole. */
@@ -50,6 +55,8 @@ export class Topic {
   readonly snapshots = new Map<string, Snapshot>();
   /** Dedupe ids of the window, oldest first. */
   readonly dedupe = new Map<string, DedupeSeen>();
+  /** Ids of what open transactions have published: they count for all others only once that is committed. */
+  readonly undecidedIds = new Map<number, Map<string, DedupeSeen>>();
   /** Newest sequence of each producer, and where its last batches went; least recently used first. */
   readonly producers = new Map<string, ProducerSeen>();
   /** True once a message with a due or expiry time was published. */
@@ -95,6 +102,20 @@ export class Topic {
     let messages = 0;
     for (const partition of this.partitions) messages += partition.messages;
     return messages;
+  }
+
+  /** The sessions of a former owner are gone: their leases end soon, unless the client comes back and extends them. */
+  capLeases(until: number): boolean {
+    let capped = false;
+    for (const subscription of this.subscriptions.values()) {
+      for (const backlog of subscription.backlogs) {
+        if (backlog.leased.size === 0) continue;
+        capped = true;
+        for (const [offset, lease] of backlog.leases())
+          if (lease.kind === LEASE_KIND.session && lease.deadline > until) backlog.extend(offset, 1, until);
+      }
+    }
+    return capped;
   }
 
   /**
@@ -147,6 +168,7 @@ export class Topic {
       })),
       snapshots: [...this.snapshots.values()].map((snapshot) => snapshot.encode()),
       dedupe: [...this.dedupe],
+      undecidedIds: [...this.undecidedIds].map(([transaction, ids]) => [transaction, [...ids]]),
       producers: [...this.producers].map(([id, seen]) => [id, seen.encode()]),
     };
   }
@@ -167,6 +189,7 @@ export class Topic {
     }
     for (const snapshot of data.snapshots) topic.snapshots.set(snapshot.name, Snapshot.decode(snapshot));
     for (const [id, seen] of data.dedupe) topic.dedupe.set(id, seen);
+    for (const [transaction, ids] of data.undecidedIds) topic.undecidedIds.set(transaction, new Map(ids));
     for (const [id, seen] of data.producers) topic.producers.set(id, ProducerSeen.decode(seen));
     return topic;
   }
@@ -191,5 +214,6 @@ export interface EncodedTopic {
   }[];
   snapshots: EncodedSnapshot[];
   dedupe: [string, DedupeSeen][];
+  undecidedIds: [number, [string, DedupeSeen][]][];
   producers: [string, EncodedProducer][];
 }

@@ -106,7 +106,9 @@ export class Caretaker {
     });
   }
 
-  #trim(topic: Topic, partition: number, start: number): void {
+  /** Not beyond what is decided: a transaction that commits must not find its messages gone. */
+  #trim(topic: Topic, partition: number, wanted: number): void {
+    const start = Math.min(wanted, topic.partition(partition).stableEnd);
     if (start <= topic.partition(partition).start) return;
     this.#shard.record({ type: 'trim', topicId: topic.id, partition, start });
     for (const subscription of topic.subscriptions.values()) this.#feeds.recount(subscription);
@@ -174,6 +176,12 @@ export class Caretaker {
     const end = topic.partition(partition).end;
     const restoring = subscription.backlogs[partition]?.restoring ?? null;
     for (const body of bodies) {
+      if (topic.partition(partition).isHidden(body.offset)) {
+        at = body.offset + body.count;
+        this.#shard.record({ type: 'offer', ...ids, from: body.offset, count: 0, next: at >= end ? null : at });
+        this.#shard.endCommand();
+        continue;
+      }
       const envelopes = this.#shard.formats.get(body.format).envelopes(body.records, body.count);
       const examined = examine(topic, envelopes, body.publishedAt, true);
       const expired =

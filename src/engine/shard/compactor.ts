@@ -56,11 +56,12 @@ export class Compactor {
   #isDue(topic: Topic, index: number): boolean {
     const partition = topic.partition(index);
     const done = this.#compactedTo.get(topic)?.[index] ?? partition.start;
-    return partition.end - done >= Math.max(MIN_NEW_MESSAGES, partition.messages * NEW_SHARE);
+    return partition.stableEnd - done >= Math.max(MIN_NEW_MESSAGES, partition.messages * NEW_SHARE);
   }
 
   async #compact(topic: Topic, index: number): Promise<void> {
-    const { end, messages } = topic.partition(index);
+    // What is not decided yet supersedes nothing.
+    const { stableEnd: end, messages } = topic.partition(index);
     const passes = Math.ceil(messages / KEYS_PER_PASS);
     for (let pass = 0; pass < passes; pass++) {
       const superseded = await this.#pass(topic, index, end, (key) => passes === 1 || hashKey(key) % passes === pass);
@@ -84,11 +85,20 @@ export class Compactor {
   async #pass(topic: Topic, index: number, end: number, isMine: (key: string) => boolean): Promise<number[]> {
     const newest = new Map<string, number>();
     const superseded: number[] = [];
-    let at = topic.partition(index).start;
+    // Aborted messages and markers go with what is superseded; not the last ones, so that the log ends where it does.
+    const hidden: number[] = [];
+    const partition = topic.partition(index);
+    let at = partition.start;
     while (at < end) {
       const bodies = await this.#bodies.load(topic, index, at, end, READ_BYTES);
       if (this.#shard.stopped()) return [];
-      for (const body of bodies) this.#note(body, isMine, newest, superseded);
+      for (const body of bodies) {
+        if (partition.isHidden(body.offset)) for (let i = 0; i < body.count; i++) hidden.push(body.offset + i);
+        else {
+          for (const offset of hidden.splice(0)) superseded.push(offset);
+          this.#note(body, isMine, newest, superseded);
+        }
+      }
       const last = bodies.at(-1);
       if (last === undefined) break;
       at = last.offset + last.count;

@@ -423,7 +423,10 @@ export class Dispatcher {
   }
 
   #isSynced(topic: Topic, range: OffsetRange): boolean {
-    const place = topic.partition(range.partition).place(range.offset + range.count - 1);
+    const partition = topic.partition(range.partition);
+    // What was published long ago may have been committed only now.
+    if (partition.decidedAt > this.#shard.gate.synced) return false;
+    const place = partition.place(range.offset + range.count - 1);
     return (
       place === undefined ||
       place.kind === 'cold' ||

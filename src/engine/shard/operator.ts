@@ -44,9 +44,9 @@ export class Operator {
     return {
       name: topic.name,
       kind: topic.kind,
-      messages: topic.kind === 'queue' ? topic.depth : messages,
+      messages: topic.kind === 'queue' ? topic.depth - withheldOf(topic) : messages,
       bytes,
-      partitions: topic.partitions.map(({ start, end }) => ({ start, end })),
+      partitions: topic.partitions.map(({ start, end, stableEnd }) => ({ start, end, stableEnd })),
       ...counters,
       subscriptions: [...topic.subscriptions.values()].map((subscription) => this.subscriptionStats(subscription)),
     };
@@ -59,7 +59,7 @@ export class Operator {
       ready: 0,
       delayed: 0,
       leased: 0,
-      depth: subscription.depth,
+      depth: subscription.depth - subscription.withheld,
       consumers: this.#feeds.consumersOf(subscription).length,
       paused: subscription.paused,
       oldestAt: null,
@@ -69,7 +69,8 @@ export class Operator {
       stats.ready += backlog.ready;
       stats.delayed += backlog.delayed.size;
       stats.leased += backlog.leased.size + backlog.dying.size;
-      const first = backlog.pending.first();
+      let first = backlog.pending.first();
+      while (first !== undefined && backlog.withheld.has(first)) first = backlog.pending.next(first + 1);
       const at = first === undefined ? undefined : subscription.topic.partition(i).timeOf(first);
       if (at !== undefined) stats.oldestAt = Math.min(stats.oldestAt ?? Infinity, at);
     });
@@ -96,12 +97,12 @@ export class Operator {
         const run = backlog.pending.firstRun(PURGE_PIECE, at);
         if (run === undefined) break;
         const { from, to } = run;
-        if (backlog.leased.size === 0 && backlog.dying.size === 0) {
+        if (backlog.leased.size === 0 && backlog.dying.size === 0 && backlog.withheld.size === 0) {
           this.#gone(subscription, partition, from, to - from);
           purged += to - from;
         } else {
           for (let offset = from; offset < to; offset++) {
-            if (backlog.leased.has(offset) || backlog.dying.has(offset)) continue;
+            if (backlog.leased.has(offset) || backlog.dying.has(offset) || backlog.withheld.has(offset)) continue;
             this.#gone(subscription, partition, offset, 1);
             purged++;
           }
@@ -174,6 +175,12 @@ export class Operator {
       );
     return { subscription, ...id };
   }
+}
+
+function withheldOf(topic: Topic): number {
+  let withheld = 0;
+  for (const subscription of topic.subscriptions.values()) withheld += subscription.withheld;
+  return withheld;
 }
 
 function inUse(id: string, what: string): RailheadError {

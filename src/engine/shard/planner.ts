@@ -1,9 +1,10 @@
 import { RailheadError } from '../../core/errors.ts';
 import { asBuffer, type Envelope } from '../../core/records.ts';
 import type { PublishRequest } from '../../core/session.ts';
-import { DEFAULT_DEDUPE_WINDOW_MS } from '../machine/state.ts';
+import { DEFAULT_DEDUPE_WINDOW_MS, seenBefore } from '../machine/dedupe.ts';
 import type { Topic } from '../machine/topic.ts';
 import { assertKeys, type Examined, examine, isPlainTopic } from './columns.ts';
+import { assertParts, openTransaction } from './fencing.ts';
 import type { Shard } from './shard.ts';
 
 /** What will be written for one topic, worked out without changing anything. */
@@ -16,6 +17,8 @@ export interface Plan {
   stored: number;
   bytes: number;
   producer: PublishRequest['producer'];
+  /** The open transaction that they are part of. */
+  transaction: number | undefined;
 }
 
 export type Part =
@@ -40,8 +43,23 @@ export class Planner {
     this.#shard = shard;
   }
 
-  /** Works out what a publish would store. @throws what refuses it for good: INVALID, TOO_LARGE, OUT_OF_ORDER, NOT_SUPPORTED. */
+  /**
+   * Works out what a publish would store.
+   *
+   * @throws what refuses it for good: INVALID, TOO_LARGE, OUT_OF_ORDER, NOT_SUPPORTED, FENCED, NO_TRANSACTION
+   */
   plan(topic: Topic, request: PublishRequest): Plan {
+    if (request.transaction === undefined) return this.#plan(topic, request, undefined);
+    const { transaction } = openTransaction(this.#shard.state, topic.namespace, request.transaction);
+    const plan = this.#plan(topic, request, transaction);
+    const isNew = (part: Part): boolean =>
+      part.kind === 'store' && topic.partition(part.partition).transactions?.firstOf(transaction) === undefined;
+    const more = plan.parts.filter(isNew).length;
+    if (more > 0) assertParts(this.#shard, transaction, more);
+    return plan;
+  }
+
+  #plan(topic: Topic, request: PublishRequest, transaction: number | undefined): Plan {
     const { count } = request;
     const { limits } = this.#shard;
     if (!Number.isInteger(count) || count < 1 || count > limits.maxRecordsPerPublish) {
@@ -62,8 +80,9 @@ export class Planner {
       stored: count,
       bytes: records.byteLength,
       producer: request.producer,
+      transaction,
     };
-    const repeated = this.#repeated(topic, request, records);
+    const repeated = this.#repeated(topic, request, records, transaction);
     if (repeated !== null) return { ...plan, parts: repeated, stored: 0, bytes: 0, producer: undefined };
     if (request.partition !== undefined && topic.partitions[request.partition] === undefined) {
       throw new RailheadError(
@@ -86,7 +105,7 @@ export class Planner {
     const now = this.#shard.clock.now();
     const envelopes = format.envelopes(records, count);
     assertKeys(topic, envelopes);
-    const fates = this.#fates(topic, envelopes, request, now);
+    const fates = this.#fates(plan, envelopes, request, now);
     if (fates === null) {
       const partition = request.partition ?? this.partitionFor(topic, envelopes[0]?.key);
       plan.parts.push({
@@ -106,7 +125,7 @@ export class Planner {
 
   /** For each record its partition (≥ 0) or where its first copy is; null when all are new and go to one partition. */
   #fates(
-    topic: Topic,
+    { topic, transaction }: Plan,
     envelopes: readonly Envelope[],
     request: PublishRequest,
     now: number,
@@ -117,7 +136,7 @@ export class Planner {
     const oldest = now - (topic.policy.dedupeWindowMs ?? DEFAULT_DEDUPE_WINDOW_MS);
     const fates = envelopes.map((envelope, i) => {
       if (envelope.dedupeId !== undefined) {
-        const seen = topic.dedupe.get(envelope.dedupeId);
+        const seen = seenBefore(topic, envelope.dedupeId, transaction);
         if (seen !== undefined && seen.at > oldest) {
           return { partition: seen.partition, offset: seen.offset };
         }
@@ -179,7 +198,7 @@ export class Planner {
   }
 
   /** A batch that a producer sends again after a reconnect: answered with where it went the first time. */
-  #repeated(topic: Topic, request: PublishRequest, records: Buffer): Part[] | null {
+  #repeated(topic: Topic, request: PublishRequest, records: Buffer, transaction: number | undefined): Part[] | null {
     const { producer, count } = request;
     if (producer === undefined) return null;
     const seen = topic.producers.get(producer.id);
@@ -191,11 +210,14 @@ export class Planner {
     );
     if (places.length === 0) throw error;
     // Records with a dedupe id may have been stored under another sequence.
-    const envelopes = topic.dedupe.size > 0 ? this.#shard.formats.get(request.format).envelopes(records, count) : [];
+    const envelopes =
+      topic.dedupe.size + topic.undecidedIds.size > 0
+        ? this.#shard.formats.get(request.format).envelopes(records, count)
+        : [];
     const parts: Part[] = [];
     for (let first = 0; first < count; first++) {
       const id = envelopes[first]?.dedupeId;
-      const place = places[first] ?? (id === undefined ? undefined : topic.dedupe.get(id));
+      const place = places[first] ?? (id === undefined ? undefined : seenBefore(topic, id, transaction));
       const last = parts.at(-1);
       if (place === undefined) parts.push({ kind: 'refused', count: 1, first, error });
       else if (

@@ -90,6 +90,7 @@ export class Publisher {
         stored: 1,
         bytes: record.byteLength,
         producer: undefined,
+        transaction: undefined,
       };
     });
     this.#execute(plans, topics[0]?.id ?? 0, history);
@@ -293,16 +294,11 @@ export class Publisher {
     const runs: NumberedRun[] = [];
     const refused: NonNullable<PublishReceipt['refused']> = [];
     const shared = mergeable(plans);
-    if (shared !== null)
-      this.#store(
-        plans.map((plan) => plan.topic),
-        shared,
-        plans[0]?.format ?? 0,
-        now,
-        plans[0]?.producer,
-        history,
-        runs,
-      );
+    const [first] = plans;
+    if (shared !== null && first !== undefined) {
+      const topics = plans.map((plan) => plan.topic);
+      this.#store(topics, shared, first, now, history, runs);
+    }
     for (const plan of plans) {
       for (const part of plan.parts) {
         if (part.kind === 'duplicate') {
@@ -315,7 +311,7 @@ export class Publisher {
             first: part.first,
           });
         } else if (part.kind === 'store' && shared === null) {
-          this.#store([plan.topic], part, plan.format, now, plan.producer, history, runs);
+          this.#store([plan.topic], part, plan, now, history, runs);
         } else if (part.kind === 'refused') {
           const { code, message } = part.error;
           refused.push({ index: part.first, count: part.count, code, message });
@@ -330,9 +326,8 @@ export class Publisher {
   #store(
     topics: readonly Topic[],
     part: Part & { kind: 'store' },
-    format: number,
+    { format, producer, transaction }: Pick<Plan, 'format' | 'producer' | 'transaction'>,
     now: number,
-    producer: PublishRequest['producer'],
     history: MessageHistory | undefined,
     runs: NumberedRun[],
   ): void {
@@ -358,6 +353,7 @@ export class Publisher {
     if (excluded) entry.excluded = excluded;
     if (producer) entry.producer = part.indexes === null ? producer : { ...producer, indexes: part.indexes };
     if (history) entry.history = history;
+    if (transaction !== undefined) entry.transaction = transaction;
     this.#shard.record(entry);
     targets.forEach((target, i) => {
       if (part.indexes === null) runs.push({ ...target, count: part.count, first: part.first });

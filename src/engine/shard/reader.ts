@@ -1,11 +1,23 @@
+import type { TransactionMarker } from '../../core/open-transactions.ts';
 import type { DeliveryRun, MessageState, Operations, PeekedMessage } from '../../core/session.ts';
 import { messageId, parseMessageId } from '../../core/session.ts';
 import type { Backlog } from '../machine/backlog.ts';
+import type { Partition } from '../machine/partition.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
 import type { Definitions } from './definitions.ts';
 import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
+
+interface Waiting {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly at: number;
+  readonly isolation: Isolation;
+  wake(): void;
+}
+
+type Isolation = NonNullable<Operations['read']['args']['isolation']>;
 
 /** Reads without leasing or settling anything: by offset, for replay; and peeks, for people. */
 export class Reader {
@@ -14,7 +26,7 @@ export class Reader {
   readonly #definitions: Definitions;
   readonly #settler: Settler;
   /** Readers that wait at the end of a topic. */
-  readonly #waiting = new Set<{ topic: Topic; partition: number; at: number; wake: () => void }>();
+  readonly #waiting = new Set<Waiting>();
 
   constructor(shard: Shard, bodies: Bodies, definitions: Definitions, settler: Settler) {
     this.#shard = shard;
@@ -25,24 +37,41 @@ export class Reader {
 
   async read(namespace: string, args: Operations['read']['args']): Promise<Operations['read']['result']> {
     const topic = this.#definitions.topic(namespace, args.topic);
-    const index = args.partition ?? 0;
+    const { partition: index = 0, isolation = 'committed', waitMs = 0 } = args;
     const partition = topic.partition(index);
     let from = this.#definitions.startOffsets(topic, args.from)[index] ?? partition.end;
-    if (from >= partition.end && (args.waitMs ?? 0) > 0) await this.#wait(topic, index, from, args.waitMs ?? 0);
+    if (from >= endFor(partition, isolation) && waitMs > 0) await this.#wait(topic, index, from, isolation, waitMs);
     this.#shard.assertOpen();
     from = Math.max(from, partition.start);
-    const end = Math.min(partition.end, from + Math.max(1, Math.min(args.maxMessages ?? 1000, 100_000)));
-    const bodies = await this.#bodies.load(topic, index, from, end, args.maxBytes ?? 1 << 20);
-    const runs = bodies.map((body) => replayRun(topic, index, body));
+    const max = Math.max(1, Math.min(args.maxMessages ?? 1000, 100_000));
+    const to = Math.max(from, Math.min(endFor(partition, isolation), from + max));
+    const bodies = await this.#bodies.load(topic, index, from, to, args.maxBytes ?? 1 << 20);
+    // What is aborted is so as a whole: a publish lies in one transaction.
+    const all = isolation === 'uncommitted' || args.verbatim === true;
+    const messages = bodies.filter(
+      ({ offset, entry }) => entry.ends === undefined && (all || !partition.isHidden(offset)),
+    );
     const last = bodies.at(-1);
-    const next = last === undefined ? end : last.offset + last.count;
-    return this.#shard.durable({ runs, next, end: partition.end }, topic.policy.durability);
+    const next = last === undefined ? to : last.offset + last.count;
+    const { end, stableEnd } = partition;
+    const result: Operations['read']['result'] = {
+      runs: messages.map((body) => replayRun(topic, index, body)),
+      next,
+      end,
+      stableEnd,
+    };
+    if (args.verbatim === true) {
+      result.aborted = partition.transactions?.abortedIn(from, next) ?? [];
+      result.markers = bodies.flatMap(markerOf);
+    }
+    return this.#shard.durable(result, topic.policy.durability);
   }
 
   /** Called in each turn: wakes those for whom something came. */
   notify(): void {
     for (const waiting of this.#waiting) {
-      if (waiting.topic.partition(waiting.partition).end > waiting.at) waiting.wake();
+      const { topic, partition, at, isolation } = waiting;
+      if (endFor(topic.partition(partition), isolation) > at) waiting.wake();
     }
   }
 
@@ -50,7 +79,7 @@ export class Reader {
     for (const waiting of this.#waiting) waiting.wake();
   }
 
-  #wait(topic: Topic, partition: number, at: number, waitMs: number): Promise<void> {
+  #wait(topic: Topic, partition: number, at: number, isolation: Isolation, waitMs: number): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.#shard.clock.timer(this.#shard.clock.now() + Math.min(waitMs, 3_600_000), () =>
         waiting.wake(),
@@ -59,6 +88,7 @@ export class Reader {
         topic,
         partition,
         at,
+        isolation,
         wake: () => {
           cancel();
           this.#waiting.delete(waiting);
@@ -130,8 +160,19 @@ export class Reader {
   }
 }
 
+function endFor(partition: Partition, isolation: Isolation): number {
+  return isolation === 'committed' ? partition.stableEnd : partition.end;
+}
+
+function markerOf({ offset, entry: { ends } }: BodyRun): TransactionMarker[] {
+  if (ends === undefined) return [];
+  const { how, producerId, epoch } = ends;
+  return [{ offset, producerId, epoch, outcome: how === 'committed' ? 'committed' : 'aborted' }];
+}
+
+/** What an open transaction has published is as good as not there: nobody may look at it or touch it. */
 export function stateOf(backlog: Backlog, offset: number): MessageState {
-  if (!backlog.pending.has(offset)) return 'settled';
+  if (!backlog.pending.has(offset) || backlog.withheld.has(offset)) return 'settled';
   if (backlog.leased.has(offset) || backlog.dying.has(offset)) return 'leased';
   return backlog.delayed.has(offset) ? 'delayed' : 'ready';
 }
@@ -143,7 +184,8 @@ function pendingOffsets(backlog: Backlog, from: number, limit: number, wanted: M
     at !== undefined && offsets.length < limit;
     at = backlog.pending.next(at + 1)
   ) {
-    if (wanted === undefined || stateOf(backlog, at) === wanted) offsets.push(at);
+    const state = stateOf(backlog, at);
+    if (state !== 'settled' && (wanted === undefined || state === wanted)) offsets.push(at);
   }
   return offsets;
 }
@@ -152,7 +194,7 @@ function settledOffsets(topic: Topic, index: number, backlog: Backlog, from: num
   const partition = topic.partition(index);
   const offsets: number[] = [];
   for (let at = Math.max(from, partition.start); at < partition.end && offsets.length < limit; at++) {
-    if (!backlog.pending.has(at)) offsets.push(at);
+    if (!backlog.pending.has(at) && !partition.isHidden(at) && !partition.isUndecided(at)) offsets.push(at);
   }
   return offsets;
 }

@@ -227,7 +227,6 @@ export class Redriver {
 
 function isWaiting(source: Subscription, partition: number, offset: number): boolean {
   const backlog = source.backlogs[partition];
-  return (
-    backlog !== undefined && backlog.pending.has(offset) && !backlog.leased.has(offset) && !backlog.dying.has(offset)
-  );
+  if (backlog === undefined || !backlog.pending.has(offset)) return false;
+  return !backlog.leased.has(offset) && !backlog.dying.has(offset) && !backlog.withheld.has(offset);
 }

@@ -137,7 +137,7 @@ export class Returns {
           at !== undefined && oldest.length < left;
           at = backlog.pending.next(at + 1)
         ) {
-          if (!backlog.leased.has(at) && !backlog.dying.has(at)) oldest.push(at);
+          if (!backlog.leased.has(at) && !backlog.dying.has(at) && !backlog.withheld.has(at)) oldest.push(at);
         }
         left -= oldest.length;
         if (oldest.length === 0) continue;

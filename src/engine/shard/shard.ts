@@ -194,11 +194,16 @@ export class Shard {
     if (need > this.#maxBatchBytes) {
       throw new RailheadError(
         'TOO_LARGE',
-        `${bytes} bytes at once; this broker stores up to ${this.#maxBatchBytes - COMMAND_OVERHEAD_BYTES} in one step. Send smaller batches or messages.`,
+        `${bytes} bytes at once; this broker stores up to ${this.commandBytes} in one step. Send smaller batches or messages.`,
         { outcome: 'not-stored' },
       );
     }
     if (this.#writer.byteLength + need > this.#maxBatchBytes) this.#append();
+  }
+
+  /** What the entries of one command may take. */
+  get commandBytes(): number {
+    return this.#maxBatchBytes - COMMAND_OVERHEAD_BYTES;
   }
 
   /** A turn now, if anything gathers: afterwards the positions of all entries are known. */

@@ -1,6 +1,6 @@
 import type { LeaseRange } from '../../core/session.ts';
 import { LEASE_KIND } from '../entries.ts';
-import type { Lease } from '../machine/backlog.ts';
+import type { Lease } from '../machine/encoded-backlog.ts';
 import type { Feed, Feeds } from './feeds.ts';
 import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';

@@ -170,6 +170,7 @@ test('publish, settle and commit reach the session of the broker and come back a
 });
 
 const ref = { topic: 't', subscription: 's' };
+const owner = { producer: 'p', producerId: 2, epoch: 3 };
 const filter = { plan: ['pro', { prefix: 'p' }] } as const;
 const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   declareTopic: {
@@ -227,9 +228,28 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   createSnapshot: { ...ref, snapshot: 'x', expiresAfterMs: 1000 },
   listSnapshots: { topic: 't' },
   deleteSnapshot: { topic: 't', snapshot: 'x' },
-  read: { topic: 't', partition: 1, from: { offset: 5 }, maxMessages: 1, maxBytes: 2, waitMs: 3 },
+  read: {
+    topic: 't',
+    partition: 1,
+    from: { offset: 5 },
+    maxMessages: 1,
+    maxBytes: 2,
+    waitMs: 3,
+    isolation: 'uncommitted',
+    verbatim: true,
+  },
   fetchCursors: { cursor: 'c', topic: 't' },
   deleteCursor: { cursor: 'c' },
+  claimProducer: { producer: 'p', timeoutMs: 5000, after: { producerId: 2, epoch: 3 } },
+  beginTransaction: { ...owner, timeoutMs: 1000 },
+  addToTransaction: {
+    ...owner,
+    cursors: [{ cursor: 'c', topic: 't', partition: 1, offset: 5, metadata: 'm' }],
+    settlements: [{ ...ref, action: 'ack', ranges: [{ partition: 0, offset: 1, count: 2, token: 3 }] }],
+  },
+  endTransaction: { ...owner, outcome: 'committed', transaction: 7 },
+  describeProducer: { producer: 'p' },
+  listProducers: { prefix: 'a', after: 'b', limit: 10, open: true },
   putSchedule: { name: 's', cron: '* * * * *', timezone: 'Europe/Berlin', topic: 't', record: Buffer.from('r') },
   deleteSchedule: { name: 's' },
   listSchedules: {},

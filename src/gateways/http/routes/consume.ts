@@ -149,7 +149,7 @@ export const consumeRoutes: Route[] = [
       }),
       result: z.object({ messages: z.array(readSchema), next: z.int(), end: z.int() }),
       handle: async ({ session, params: { topic }, query }) => {
-        const { runs, next, end } = await session.request('read', {
+        const { runs, next, stableEnd } = await session.request('read', {
           topic,
           from: query.from,
           maxMessages: query.max ?? 100,
@@ -157,7 +157,7 @@ export const consumeRoutes: Route[] = [
           ...(query.partition !== undefined && { partition: query.partition }),
           ...(query.wait !== undefined && { waitMs: query.wait }),
         });
-        return messages(showRead(runs), `,"next":${next},"end":${end}`);
+        return messages(showRead(runs), `,"next":${next},"end":${stableEnd}`);
       },
     }),
   ),
