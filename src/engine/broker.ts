@@ -266,6 +266,7 @@ function infoOf(
       journalOldestGeneration: oldestGeneration,
       journalCurrentGeneration: currentGeneration,
       coldSegments: shard.state.liveBlocks.size,
+      ...shard.ledger.counters(),
     },
   };
 }

@@ -4,6 +4,8 @@ import { assert } from '../core/errors.ts';
 export interface Limits {
   /** A batch is written when it has gathered so much, at the latest at the end of the turn. */
   batchBytes: number;
+  /** Of messages that are held in memory, for whatever reason. Above it publishers wait; see `ByteLedger`. */
+  memoryBytes: number;
   /** Bytes of the newest batches that are kept in memory to serve consumers. */
   recentBytes: number;
   /** Bytes of cold blocks that are kept in memory. */
@@ -50,6 +52,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = {
   batchBytes: 1 << 20,
+  memoryBytes: 256 << 20,
   recentBytes: 32 << 20,
   coldCacheBytes: 16 << 20,
   reservedShare: 1 / 8,
@@ -87,6 +90,10 @@ export function withDefaults(limits: Partial<Limits> = {}): Limits {
   assert(all.defaultSnapshotMs <= all.maxSnapshotMs, 'a snapshot must be allowed to live as long as by default');
   assert(all.transactionMs <= all.maxTransactionMs, 'a transaction must be allowed its usual time');
   assert(all.maxTransactionPartitions < 0xffff, 'the targets of one entry are counted in two bytes');
+  assert(
+    all.memoryBytes >= all.recentBytes + all.coldCacheBytes + all.parkedBytes + 16 * all.batchBytes,
+    'caches and parked publishes must leave memory for what is under way',
+  );
   assert(all.coldBlockBytes <= all.coldCacheBytes, 'the cold cache must hold at least one block');
   return all;
 }

@@ -173,6 +173,15 @@ export const settingsSchema = z.strictObject({
         allowed: 'a whole number from 1 to 1000000',
         placeholder: 'COUNT',
       }),
+      memory: size('limits.memory')
+        .pipe(z.int().min(160 << 20))
+        .default(256 << 20)
+        .register(settingDocs, {
+          summary:
+            'Messages that the broker holds in memory: caches, what waits for a sync or for consumers, publishers that wait. Above it publishers wait or are refused, and consumers go on.',
+          allowed: "a size from '160MiB'",
+          placeholder: 'SIZE',
+        }),
       httpBody: size('limits.httpBody')
         .pipe(
           z

@@ -16,8 +16,9 @@ export class Admission {
     this.#shard = shard;
   }
 
-  /** Whether the commit log takes `bytes` from a publisher now. */
+  /** Whether memory and the commit log take `bytes` from a publisher now. */
   hasSpace(bytes: number): boolean {
+    if (!this.#shard.ledger.hasRoom(bytes)) return false;
     const { usedBytes, freeBytes } = this.#shard.journal.status();
     // A part of what is there by now: a new journal begins with one segment and makes the others in the background.
     return freeBytes - bytes - 4096 >= (usedBytes + freeBytes) * this.#shard.limits.reservedShare;
@@ -25,6 +26,7 @@ export class Admission {
 
   noSpace(bytes: number): RailheadError | null {
     if (this.hasSpace(bytes)) return null;
+    if (!this.#shard.ledger.hasRoom(bytes)) return this.#shard.ledger.refusal();
     const { freeBytes } = this.#shard.journal.status();
     return new RailheadError(
       'OUT_OF_SPACE',

@@ -150,13 +150,18 @@ export class Bodies {
     const bytes = await this.#readCold(block);
     const index = indexBlock(bytes, block);
     this.#cold.set(blockName(block), index);
-    this.#coldBytes += bytes.byteLength;
+    this.#countCold(bytes.byteLength);
     for (const [name, old] of this.#cold) {
       if (this.#coldBytes <= this.#shard.limits.coldCacheBytes) break;
       this.#cold.delete(name);
-      this.#coldBytes -= old.block.byteLength;
+      this.#countCold(-old.block.byteLength);
     }
     return index;
+  }
+
+  #countCold(bytes: number): void {
+    this.#coldBytes += bytes;
+    this.#shard.ledger.add('cold', bytes);
   }
 
   async #readCold(block: ColdBlock): Promise<Buffer> {

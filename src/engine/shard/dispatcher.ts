@@ -53,7 +53,7 @@ export class Dispatcher {
   // ---- Consumers --------------------------------------------------------------------------------------------------
 
   addConsumer(subscription: Subscription, request: ConsumeRequest, sink: DeliverySink): ConsumerState {
-    const consumer = new ConsumerState(this.#nextConsumer++, subscription, request, sink);
+    const consumer = new ConsumerState(this.#nextConsumer++, subscription, request, sink, this.#shard.ledger);
     this.#feeds.addConsumer(consumer);
     const feed = this.#feeds.of(subscription);
     feed.consumers.push(consumer);
@@ -356,7 +356,7 @@ export class Dispatcher {
       // Settled only now that it can be delivered: what is settled may be gone before it is read.
       if (autoAck && !this.#ackAll(consumer, token, ranges)) runs.length = 0;
       if (autoAck) this.#openAt(consumer, outgoing, this.#shard.sequence);
-      outgoing.runs = runs;
+      consumer.outbox.fill(outgoing, runs);
       this.#drain(consumer);
     };
     // A first delivery of what is safe already need not wait for its lease: if that is lost, it is delivered once more.

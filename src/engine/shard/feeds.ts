@@ -1,6 +1,7 @@
 import type { ConsumeRequest, DeliverySink } from '../../core/session.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { RateLimiter } from '../structures/rate-limiter.ts';
+import type { ByteLedger } from './ledger.ts';
 import { Outbox } from './outbox.ts';
 import type { Shard } from './shard.ts';
 
@@ -19,12 +20,12 @@ export class ConsumerState {
   /** Its last delivery leaves the gate with this sequence; a later one must not overtake it. */
   heldUntil = 0;
 
-  constructor(id: number, subscription: Subscription, request: ConsumeRequest, sink: DeliverySink) {
+  constructor(id: number, subscription: Subscription, request: ConsumeRequest, sink: DeliverySink, ledger: ByteLedger) {
     this.id = id;
     this.subscription = subscription;
     this.request = request;
     this.sink = sink;
-    this.outbox = new Outbox(sink);
+    this.outbox = new Outbox(sink, ledger);
   }
 }
 

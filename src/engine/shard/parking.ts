@@ -4,7 +4,7 @@ import type { Topic } from '../machine/topic.ts';
 import type { Admission } from './admission.ts';
 import type { Shard } from './shard.ts';
 
-/** How soon a publish that waits for room in the commit log looks again. */
+/** How soon a publish that waits for room in the commit log or in memory looks again. */
 const SPACE_RETRY_MS = 20;
 
 /** Why a publish cannot be stored now, and the topic that it waits for. */
@@ -39,7 +39,6 @@ export class Parking {
   readonly #shard: Shard;
   readonly #admission: Admission;
   readonly #queues = new Map<Topic, Queue>();
-  #bytes = 0;
 
   constructor(shard: Shard, admission: Admission) {
     this.#shard = shard;
@@ -55,13 +54,12 @@ export class Parking {
 
   /** @throws `why` when it may not wait, or too much waits already */
   park(namespace: string, request: PublishRequest, { topic, why }: Obstacle): Promise<PublishReceipt> {
-    const { parkMs, parkedBytes } = this.#shard.limits;
-    const waitMs = Math.min(request.waitMs ?? parkMs, 3_600_000);
+    const waitMs = Math.min(request.waitMs ?? this.#shard.limits.parkMs, 3_600_000);
     const bytes = request.records.byteLength;
-    if (waitMs <= 0 || this.#bytes + bytes > parkedBytes) throw why;
+    if (waitMs <= 0 || !this.#shard.ledger.mayPark(bytes)) throw why;
     const until = this.#shard.clock.now() + waitMs;
     return new Promise<PublishReceipt>((resolve, reject) => {
-      this.#bytes += bytes;
+      this.#shard.ledger.add('parked', bytes);
       this.#enqueue({ namespace, request, topic, until, bytes, resolve, reject, why });
       this.#shard.wake();
     });
@@ -87,7 +85,7 @@ export class Parking {
   rejectAll(error: RailheadError): void {
     for (const { waiting } of this.#queues.values()) for (const parked of waiting) parked.reject(error);
     this.#queues.clear();
-    this.#bytes = 0;
+    this.#shard.ledger.add('parked', -this.#shard.ledger.held('parked'));
   }
 
   /** False when the head of the queue has to stay. What refuses it for good is its answer: nobody calls. */
@@ -122,7 +120,7 @@ export class Parking {
         queue.waiting.push(parked);
         queue.nextUntil = Math.min(queue.nextUntil, parked.until);
       } else {
-        this.#bytes -= parked.bytes;
+        this.#shard.ledger.add('parked', -parked.bytes);
         parked.reject(parked.why);
       }
     }
@@ -130,7 +128,7 @@ export class Parking {
 
   #leave(queue: Parked[], parked: Parked): Parked {
     queue.shift();
-    this.#bytes -= parked.bytes;
+    this.#shard.ledger.add('parked', -parked.bytes);
     return parked;
   }
 

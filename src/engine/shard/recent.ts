@@ -1,21 +1,26 @@
+import type { ByteLedger } from './ledger.ts';
+
 /**
  * The bytes that were appended last, so that a message just published is served without the disk. Batches come in the
  * order of their positions; the oldest go first. The views are those of the journal's own buffers: nothing is copied.
  */
 export class RecentBytes {
   readonly #limit: number;
+  readonly #ledger: ByteLedger;
   #positions: number[] = [];
   #bodies: (Buffer | undefined)[] = [];
   #head = 0;
   #bytes = 0;
 
-  constructor(limitBytes: number) {
+  constructor(limitBytes: number, ledger: ByteLedger) {
     this.#limit = limitBytes;
+    this.#ledger = ledger;
   }
 
   add(position: number, body: Buffer): void {
     this.#positions.push(position);
     this.#bodies.push(body);
+    const before = this.#bytes;
     this.#bytes += body.byteLength;
     while (this.#bytes > this.#limit && this.#head < this.#bodies.length - 1) {
       this.#bytes -= this.#bodies[this.#head]?.byteLength ?? 0;
@@ -23,6 +28,7 @@ export class RecentBytes {
       this.#bodies[this.#head] = undefined;
       this.#head++;
     }
+    this.#ledger.add('recent', this.#bytes - before);
     if (this.#head > 1024 && this.#head * 2 > this.#bodies.length) {
       this.#positions = this.#positions.slice(this.#head);
       this.#bodies = this.#bodies.slice(this.#head);

@@ -12,6 +12,7 @@ import { State } from '../machine/state.ts';
 import type { BlobStore, Journal, RecoveryReport } from '../ports.ts';
 import { Agenda } from './agenda.ts';
 import { Gate } from './gate.ts';
+import { ByteLedger } from './ledger.ts';
 import { RecentBytes } from './recent.ts';
 
 export interface ShardOptions {
@@ -43,6 +44,7 @@ export class Shard {
   readonly agenda = new Agenda();
   readonly gate = new Gate();
   readonly formats = new RecordFormats();
+  readonly ledger: ByteLedger;
   readonly recent: RecentBytes;
   readonly clock: Clock;
   readonly random: Random;
@@ -81,7 +83,8 @@ export class Shard {
     this.clock = options.clock;
     this.random = options.random;
     this.limits = options.limits;
-    this.recent = new RecentBytes(options.limits.recentBytes);
+    this.ledger = new ByteLedger(options.limits.memoryBytes, options.limits.parkedBytes);
+    this.recent = new RecentBytes(options.limits.recentBytes, this.ledger);
     this.#batchBytes = options.limits.batchBytes;
     this.#writer = new EntryWriter(options.limits.batchBytes);
     this.#defer = options.defer;
@@ -302,6 +305,7 @@ export class Shard {
         const { body, count } = this.#writer.take();
         const position = this.journal.append([body], body.byteLength, first, count);
         this.recent.add(position, body);
+        this.ledger.add('unsynced', body.byteLength);
         for (const partition of this.#pending) partition.settlePositions(position);
         this.#pending.clear();
         this.#appendedSequence += count;
@@ -328,11 +332,13 @@ export class Shard {
     // What is appended from here on is not covered by this sync.
     const sequence = this.#appendedSequence;
     const position = this.#appendedPosition;
+    const bytes = this.ledger.held('unsynced');
     this.journal.sync().then(
       () => {
         this.#syncing = false;
         this.counters.syncs++;
         this.syncedPosition = position;
+        this.ledger.add('unsynced', -bytes);
         this.gate.synchronised(sequence);
         this.#sync();
       },

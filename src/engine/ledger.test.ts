@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LOCAL_PRINCIPAL } from '../core/auth.ts';
+import { ManualClock } from '../core/clock.ts';
+import { RailheadError } from '../core/errors.ts';
+import { SeededRandom } from '../core/random.ts';
+import { nextTurn } from '../core/real-time.ts';
+import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
+import type { DeliveryRun, PublishRequest } from '../core/session.ts';
+import { FileBlobs } from '../storage/blobs.ts';
+import { FileJournal } from '../storage/journal/file-journal.ts';
+import { MemoryDisk } from '../storage/memory/memory-disk.ts';
+import { Broker } from './broker.ts';
+
+const KIB = 1024;
+const LIMITS = {
+  memoryBytes: 512 * KIB,
+  recentBytes: 64 * KIB,
+  coldCacheBytes: 64 * KIB,
+  coldBlockBytes: 16 * KIB,
+  parkedBytes: 128 * KIB,
+  batchBytes: 16 * KIB,
+};
+
+/** Syncs wait until they are let go. */
+class StuckJournal extends FileJournal {
+  stuck = false;
+  #release: () => void = () => {};
+
+  override async sync(): Promise<void> {
+    if (this.stuck) await new Promise<void>((resolve) => (this.#release = resolve));
+    await super.sync();
+  }
+
+  letGo(): void {
+    this.stuck = false;
+    this.#release();
+  }
+}
+
+async function open() {
+  const disk = new MemoryDisk();
+  const journal = new StuckJournal(disk, { segmentBytes: 8 << 20, segments: 4 });
+  const clock = new ManualClock();
+  const broker = await Broker.open({
+    journal,
+    blobs: await FileBlobs.open(disk),
+    clock,
+    random: new SeededRandom(1),
+    limits: LIMITS,
+  });
+  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  await session.request('declareTopic', { name: 'q', kind: 'queue' });
+  return { broker, journal, clock, session, counter: (name: string) => broker.info().counters[name] ?? NaN };
+}
+
+function publishOf(bytes: number, waitMs: number): PublishRequest {
+  const writer = new RecordBatchWriter();
+  writer.append({}, Buffer.alloc(bytes, 120));
+  const { bytes: records, count } = writer.take();
+  return { to: { topic: 'q' }, format: FORMAT_NATIVE, records, count, waitMs };
+}
+
+test('publishers that bring more than memory holds wait for the disk, and are refused when they may not wait', async () => {
+  const { broker, journal, clock, session, counter } = await open();
+  journal.stuck = true;
+  const published: Promise<unknown>[] = [];
+  for (let i = 0; i < 50; i++) {
+    published.push(session.publish(publishOf(8 * KIB, 60_000)));
+    await nextTurn();
+  }
+  const limit = LIMITS.memoryBytes - LIMITS.parkedBytes;
+  const held = (): number => counter('memoryUnsyncedBytes') + counter('memoryRecentBytes');
+  assert.ok(held() <= limit + LIMITS.batchBytes && held() > limit / 2, `${held()} bytes of ${limit} are held`);
+  assert.ok(counter('memoryParkedBytes') > 0);
+  await assert.rejects(session.publish(publishOf(8 * KIB, 0)), (error) => RailheadError.is(error, 'OUT_OF_SPACE'));
+  journal.letGo();
+  const all = Promise.all(published).then(() => 'stored' as const);
+  while ((await Promise.race([all, nextTurn()])) !== 'stored') clock.advance(20);
+  await broker.settled();
+  assert.equal(counter('memoryParkedBytes'), 0);
+  assert.equal(counter('memoryUnsyncedBytes'), 0);
+  assert.ok(counter('memoryRecentBytes') > 0);
+});
+
+test('consumers get what is there while publishers wait for memory', async () => {
+  const { broker, journal, session, counter } = await open();
+  await session.publish(publishOf(KIB, 0));
+  await broker.settled();
+  journal.stuck = true;
+  const published: Promise<unknown>[] = [];
+  for (let i = 0; i < 50; i++) {
+    published.push(session.publish(publishOf(8 * KIB, 60_000)));
+    await nextTurn();
+  }
+  assert.ok(counter('memoryParkedBytes') > 0);
+  const held: DeliveryRun[] = [];
+  const sink = { deliver: (runs: DeliveryRun[]) => void held.push(...runs), ended: () => {} };
+  const consuming = session.consume({ topic: 'q', subscription: 'q', lease: 'timed' }, sink);
+  await nextTurn();
+  journal.letGo();
+  (await consuming).credit(5);
+  await broker.settled();
+  assert.ok(held.length > 0);
+  assert.equal(counter('memoryOutgoingBytes'), 0);
+  await broker.close();
+  await Promise.allSettled(published);
+});
