@@ -1,17 +1,22 @@
 /** A broker that is filled from another process with messages that nobody takes, or started with those that wait. */
 import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import { Rail } from '../../src/index.ts';
+import { boundYoungGeneration } from '../../src/server/young-generation.ts';
 import { listen, openBroker } from '../harness/broker.ts';
 import { bodyOf, inParallel } from '../harness/messages.ts';
 
 export interface WaitingOptions {
   dir: string;
   syncMs?: number;
+  /** A process that is nothing but a broker. */
+  server?: boolean;
 }
 
 const IN_FLIGHT = 64;
 
 export async function start(options: WaitingOptions) {
+  // As `railhead serve` does.
+  if (options.server === true) boundYoungGeneration();
   const begin = performance.now();
   const { broker } = await openBroker(options);
   const openMs = performance.now() - begin;

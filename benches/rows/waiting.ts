@@ -46,7 +46,7 @@ const label = ({ shape, messages }: Case): string => {
  */
 async function measure(one: Case, log: Context['log']): Promise<{ figures: Figure[]; note: string }> {
   return inTempDir(async (dir) => {
-    const broker = await Child.start<WaitingRole>('waiting', { dir }, ['--expose-gc']);
+    const broker = await Child.start<WaitingRole>('waiting', { dir, server: true }, ['--expose-gc']);
     const filler = await Child.start<FillerRole>('filler', { url: await broker.call('url') });
     const empty = residentBytes(broker.pid);
     const begin = performance.now();
@@ -64,7 +64,7 @@ async function measure(one: Case, log: Context['log']): Promise<{ figures: Figur
     let processMs = 0;
     for (let run = 0; run < 3; run++) {
       const spawned = performance.now();
-      const child = await Child.start<WaitingRole>('waiting', { dir });
+      const child = await Child.start<WaitingRole>('waiting', { dir, server: true });
       processMs = performance.now() - spawned;
       starts.push((await child.call('openMs')) / 1000);
       memory.push((residentBytes(child.pid) - empty) / MIB);
