@@ -98,9 +98,12 @@ async function settleEverySecond(rail: Rail, messages: number): Promise<void> {
   for (let done = 0; done < messages; done += STRETCH) {
     const count = Math.min(STRETCH, messages - done);
     await send(rail, definition, count, (i) => ({ priority: i % 2 }));
-    const odd = await queue.fetch({ max: count / 2 });
-    if (odd.length !== count / 2 || odd.at(-1)?.priority !== 1)
-      throw new Error(`${odd.length} messages of priority ${odd.at(-1)?.priority} came, not ${count / 2} of 1.`);
-    await Promise.all(odd.map((message) => message.ack()));
+    // A fetch gives what came within a second; on a busy machine that is not all of it.
+    for (let left = count / 2; left > 0;) {
+      const odd = await queue.fetch({ max: left });
+      if (odd.some(({ priority }) => priority !== 1)) throw new Error('A message came that was to stay.');
+      await Promise.all(odd.map((message) => message.ack()));
+      left -= odd.length;
+    }
   }
 }
