@@ -3,6 +3,8 @@ import { cut, numbersOf, type Pieces, type PieceWriter } from '../structures/pie
 const EMPTY = new Float64Array(0);
 const FIRST = 4;
 const WIDTH = 4;
+/** Dropped entries that are kept before the rest is copied. Small: a thousand queues have so many each. */
+const SPARE = 64;
 
 /**
  * The entries of one partition that lie in the commit log, oldest first, four numbers each:
@@ -61,7 +63,7 @@ export class HotEntries {
     if (this.#head >= this.#end) {
       this.#head = this.#end = 0;
       this.#data = EMPTY;
-    } else if (this.#head >= 1024 * WIDTH && this.#head * 2 > this.#end) this.#resize(this.#end - this.#head);
+    } else if (this.#head >= SPARE * WIDTH && this.#head * 2 > this.#end) this.#resize(this.#end - this.#head);
   }
 
   /** Index of the entry that holds `offset`, which is one of theirs. */
