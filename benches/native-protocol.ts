@@ -38,6 +38,10 @@ class NothingStored implements Session {
     return Promise.resolve({ topicId: 1, runs: [{ topicId: 1, partition: 0, offset, count: request.count }] });
   }
 
+  body(): Promise<never> {
+    throw new Error('Small messages only.');
+  }
+
   consume(_request: unknown, sink: DeliverySink): Promise<Consumer> {
     const records = batchOf(256);
     let credit = 0;

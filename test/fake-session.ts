@@ -47,6 +47,10 @@ export class FakeSession implements Session {
     return { topicId: 7, runs: [{ topicId: 7, partition: 0, offset, count: request.count }] };
   }
 
+  body(): Promise<never> {
+    throw new Error('This fake takes whole messages only.');
+  }
+
   async consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer> {
     this.calls.push({ operation: 'consume', args: request });
     this.consumers++;

@@ -14,6 +14,8 @@ export interface ShownMessage {
   headers?: unknown;
   body?: unknown;
   base64?: string;
+  /** Of a large one, which is not shown with its body. */
+  bodyBytes?: number;
   attempt?: number;
   attempts?: number;
   state?: string;
@@ -56,6 +58,7 @@ export function showPeeked(message: PeekedMessage): ShownMessage {
     ...showEnvelope(message.id, message.publishedAt, message.envelope),
     state: message.state,
     attempts: message.attempts,
+    ...(message.bodyBytes !== undefined && { bodyBytes: message.bodyBytes }),
     ...(message.dueAt !== null && { dueAt: new Date(message.dueAt).toISOString() }),
     ...(message.history !== undefined && { history: message.history }),
   };
@@ -86,6 +89,7 @@ export function messageLine(message: ShownMessage): string {
     message.attempt !== undefined && message.attempt > 1 ? `attempt=${message.attempt}` : undefined,
     message.attempts !== undefined && message.attempts > 0 ? `attempts=${message.attempts}` : undefined,
     message.dueAt === undefined ? undefined : `due=${message.dueAt}`,
+    message.bodyBytes === undefined ? undefined : `${message.bodyBytes} bytes`,
     message.history === undefined
       ? undefined
       : `${message.history.reason}: ${safe(message.history.error ?? '')}`.trim(),

@@ -204,6 +204,32 @@ export function checkRecords(batch: Buffer, count: number): number {
   return flags;
 }
 
+/** How many bytes of the record at `start` come before its body. */
+export function recordHeadBytes(batch: Buffer, start: number): number {
+  return bodyStart(batch, start) - start;
+}
+
+/** The beginning of a record whose body of `bodyBytes` is handed over apart. */
+export function recordHead(envelope: Omit<Envelope, 'body'>, bodyBytes: number): Buffer {
+  const writer = new RecordBatchWriter(256);
+  writer.append(envelope, '');
+  const { bytes } = writer.take();
+  bytes.writeUInt32LE(bytes.byteLength - 4 + bodyBytes, 0);
+  return bytes;
+}
+
+/**
+ * Checks that `head` is one record up to its body, and that the body has `bodyBytes`. Trusts nothing, as `checkRecords`.
+ *
+ * @throws INVALID
+ */
+export function checkRecordHead(head: Buffer, bodyBytes: number): void {
+  if (head.byteLength < 5) throw damaged(0, 'is cut off');
+  if (head.readUInt32LE(0) !== head.byteLength - 4 + bodyBytes)
+    throw damaged(0, `has a size that does not fit its body of ${bodyBytes} bytes`);
+  if (bodyStart(head, 0) !== head.byteLength) throw damaged(0, 'does not end where its body begins');
+}
+
 function damaged(index: number, what: string): RailheadError {
   return new RailheadError(
     'INVALID',

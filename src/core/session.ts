@@ -12,6 +12,14 @@ import type { Envelope } from './records.ts';
 export interface Session {
   /** Resolves when what was published is as durable as its topic's level says. */
   publish(request: PublishRequest): Promise<PublishReceipt>;
+  /**
+   * Takes the body of one large message piece by piece, before the publish that names it, so that nobody holds all of
+   * it. Waits while too much of others is unfinished. A body that is not published is given up when its session ends,
+   * and a minute after the last sign of it.
+   *
+   * @throws TOO_LARGE before anything is sent, when `to` does not take messages of so many bytes
+   */
+  body(to: PublishRequest['to'], bytes: number): Promise<BodyWriter>;
   /** Starts a consumer. Nothing is delivered before the first `credit`. */
   consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer>;
   /** Settles deliveries of any consumer of this principal. Resolves when the settlement is durable. */
@@ -62,6 +70,11 @@ export interface PublishRequest {
   /** `count` records in that format. Kept until the promise settles; do not reuse the buffer. */
   records: Uint8Array;
   count: number;
+  /**
+   * Id of a body that was written to the end (`Session.body`). `records` is then the beginning of one record, up to
+   * where its body begins. Good for one publish.
+   */
+  body?: number;
   /** Chosen by key when left out. */
   partition?: number;
   /** All records or none. Otherwise each stands alone and the receipt lists the refused ones. */
@@ -72,6 +85,18 @@ export interface PublishRequest {
   transaction?: ProducerRef;
   /** How long `overflow: 'block'` may park this publish. Default 30,000. */
   waitMs?: number;
+}
+
+/** A large body on its way in. */
+export interface BodyWriter {
+  /** Names it in a publish of the same session, once `end` has resolved. */
+  readonly id: number;
+  /** Resolves when the next may come; the bytes are the caller's again then. @throws INVALID for more than was announced */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Resolves when all of it is stored durably. @throws INVALID for less than was announced */
+  end(): Promise<void>;
+  /** Gives it up, unless it was published. Idempotent. */
+  abort(): Promise<void>;
 }
 
 export interface PublishReceipt {
@@ -105,6 +130,8 @@ export interface ConsumeRequest extends SubscriptionRef {
   name?: string;
   /** At most this many bytes of one delivery call, soft. Default 256 KiB. */
   maxBytes?: number;
+  /** `apart`: large bodies are not delivered with their records; `readBody` gives them in pieces. Default `whole`. */
+  bodies?: 'whole' | 'apart';
 }
 
 /** A run of records that lie side by side in one partition, delivered together. */
@@ -124,6 +151,8 @@ export interface DeliveryRun {
   format: number;
   /** `count` records in that format. A view: read it before returning, or keep it; it is never overwritten. */
   records: Uint8Array;
+  /** Only with bodies `apart`: `records` is one record up to its body, and so many bytes follow (`readBody`). */
+  bodyBytes?: number;
   /** Only on dead letters and redriven messages: what happened to it before. */
   history?: MessageHistory;
 }
@@ -307,8 +336,9 @@ export interface PeekedMessage {
   /** When a delayed message becomes ready, or a lease ends; else null. */
   dueAt: number | null;
   expiresAt: number | null;
-  /** With the body as it was sent. */
+  /** With the body as it was sent, unless `bodyBytes` says that it is large: then with none, and `readBody` gives it. */
   envelope: Envelope;
+  bodyBytes?: number;
   format: number;
   history?: MessageHistory;
 }
@@ -435,6 +465,7 @@ export interface Operations extends ProducerOperations {
       isolation?: 'committed' | 'uncommitted';
       /** The log as it lies there: aborted messages too, with the lists that tell them from the others. */
       verbatim?: boolean;
+      bodies?: 'whole' | 'apart';
     };
     result: {
       runs: DeliveryRun[];
@@ -446,6 +477,11 @@ export interface Operations extends ProducerOperations {
       /** With `verbatim`: those that lie in what was read. */
       markers?: TransactionMarker[];
     };
+  };
+  /** A piece of a large body, from byte `from` on; at most 1 MiB at once. @throws NOT_FOUND when the message is gone */
+  readBody: {
+    args: { topic: string; partition: number; offset: number; from: number; maxBytes: number };
+    result: { bytes: Uint8Array; total: number };
   };
   fetchCursors: {
     args: { cursor: string; topic: string };

@@ -18,6 +18,7 @@ import { Cursors } from './shard/cursors.ts';
 import { Definitions } from './shard/definitions.ts';
 import { Dispatcher } from './shard/dispatcher.ts';
 import { Feeds } from './shard/feeds.ts';
+import { LargeBodies } from './shard/large-bodies.ts';
 import { Operator } from './shard/operator.ts';
 import { Publisher } from './shard/publisher.ts';
 import { Reader } from './shard/reader.ts';
@@ -27,6 +28,7 @@ import { Returns } from './shard/returns.ts';
 import { Settler } from './shard/settler.ts';
 import { Shard } from './shard/shard.ts';
 import { Snapshots } from './shard/snapshots.ts';
+import { Stager } from './shard/staging.ts';
 import { Transactor } from './shard/transactor.ts';
 import { Undertaker } from './shard/undertaker.ts';
 
@@ -52,6 +54,8 @@ export interface Parts {
   readonly dispatcher: Dispatcher;
   readonly feeds: Feeds;
   readonly publisher: Publisher;
+  readonly largeBodies: LargeBodies;
+  readonly stager: Stager;
   readonly settler: Settler;
   readonly definitions: Definitions;
   readonly cursors: Cursors;
@@ -124,12 +128,15 @@ export class Broker {
     const reclaimer = new Reclaimer(shard, checkpointer);
     const compactor = new Compactor(shard, bodies, feeds);
     const cursors = new Cursors(shard, definitions);
+    const largeBodies = new LargeBodies(shard);
     const startedAt = clock.now();
     const parts: Parts = {
       shard,
       dispatcher,
       feeds,
       publisher,
+      largeBodies,
+      stager: new Stager(shard, largeBodies),
       settler,
       definitions,
       cursors,
@@ -139,9 +146,10 @@ export class Broker {
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
       caretaker,
       snapshots: new Snapshots(shard, feeds, settler, definitions),
-      info: () => infoOf(shard, report, startedAt, notices, reclaimer),
+      info: () => infoOf(shard, report, startedAt, notices, reclaimer, largeBodies),
     };
     const broker = new Broker(parts, undertaker, reclaimer, blobs);
+    publisher.onGrown = (topic) => caretaker.checkBytes(topic);
     returns.onDying = (subscription, partition, offset) => undertaker.add(subscription, partition, offset);
     shard.beforeAppend = () => {
       publisher.retryParked();
@@ -225,10 +233,10 @@ export class Broker {
     this.#state = 'closed';
   }
 
-  /** Cold segments that a crash left without their `moved` entry. */
+  /** Cold segments that a crash left without their `moved` entry, and large bodies without a publish. */
   async #removeOrphans(): Promise<void> {
     for (const { name } of await this.#blobs.list()) {
-      if (name.startsWith('cold-') && !this.#parts.shard.state.liveBlocks.has(name)) await this.#blobs.remove(name);
+      if (/^(cold|body)-/.test(name) && !this.#parts.shard.state.liveBlocks.has(name)) await this.#blobs.remove(name);
     }
   }
 }
@@ -248,6 +256,7 @@ function infoOf(
   startedAt: number,
   notices: string[],
   reclaimer: Reclaimer,
+  largeBodies: LargeBodies,
 ): BrokerInfo {
   const { usedBytes, freeBytes, capacityBytes, oldestGeneration, currentGeneration } = shard.journal.status();
   return {
@@ -265,7 +274,8 @@ function infoOf(
       journalCapacityBytes: capacityBytes,
       journalOldestGeneration: oldestGeneration,
       journalCurrentGeneration: currentGeneration,
-      coldSegments: shard.state.liveBlocks.size,
+      coldSegments: [...shard.state.liveBlocks.keys()].filter((name) => name.startsWith('cold-')).length,
+      unfinishedBodyBytes: largeBodies.unfinishedBytes,
       ...shard.ledger.counters(),
     },
   };

@@ -13,7 +13,8 @@ import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy
  *          [text producer, f64 sequence]   [count × u32 index in the producer's batch]
  *          [u32 n, n bytes history]   [u32 n, n bytes excluded]
  *          [f64 transaction]          [u8 how, f64 producer id, f64 epoch]
- *          records as they came
+ *          [text blob, f64 bytes of the body in it]                        count is 1 then
+ *          records as they came; with a blob, one record up to its body
  * lease    u32 topic  u32 subscription  u8 kind  u32 consumer  f64 deadline  ranges
  * settle   u32 topic  u32 subscription  u8 how  u8 counted  f64 at  f64 due  text reason  text error  ranges
  * ranges   u16 n, n × { u16 partition  f64 offset  u32 count }
@@ -49,6 +50,7 @@ export const COLUMN = {
   indexes: 256,
   transaction: 512,
   ends: 1024,
+  body: 2048,
 } as const;
 
 /** `expired`: aborted for having been open too long, and its producer fenced. */
@@ -63,6 +65,12 @@ export interface Target {
   topicId: number;
   partition: number;
   offset: number;
+}
+
+/** The body of a large message: a blob of its own (`body-blob.ts`), durable before an entry names it. */
+export interface LargeBody {
+  blob: string;
+  bytes: number;
 }
 
 export interface PublishEntry {
@@ -87,6 +95,8 @@ export interface PublishEntry {
   transaction?: number;
   /** A marker: the end of `transaction` in this partition. */
   ends?: { how: EndHow; producerId: number; epoch: number };
+  /** Of one large message. Several entries may name the same blob: it goes with the last message that does. */
+  body?: LargeBody;
   records: Buffer;
 }
 

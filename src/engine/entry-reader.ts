@@ -131,6 +131,11 @@ function readPublish(b: Buffer, at: number, end: number): PublishEntry {
     entry.ends = { how: how ?? 'aborted', producerId, epoch };
     at += 17;
   }
+  if (columns & COLUMN.body) {
+    const { text, next } = readText(b, at);
+    entry.body = { blob: text ?? '', bytes: b.readDoubleLE(next) };
+    at = next + 8;
+  }
   entry.records = b.subarray(at, end);
   return entry;
 }

@@ -91,6 +91,7 @@ export class EntryWriter {
     if (producer) bound += producer.id.length * 3 + 10 + 4 * (producer.indexes?.length ?? 0);
     bound += (history?.byteLength ?? 0) + (excluded?.byteLength ?? 0) + 8;
     if (entry.transaction !== undefined) bound += 25;
+    if (entry.body) bound += entry.body.blob.length * 3 + 10;
     const b = this.#begin(ENTRY.publish, bound);
     let at = this.#at;
     at = b.writeUInt16LE(entry.targets.length, at);
@@ -111,7 +112,8 @@ export class EntryWriter {
         (history ? COLUMN.history : 0) |
         (excluded ? COLUMN.excluded : 0) |
         (entry.transaction === undefined ? 0 : COLUMN.transaction) |
-        (entry.ends ? COLUMN.ends : 0),
+        (entry.ends ? COLUMN.ends : 0) |
+        (entry.body ? COLUMN.body : 0),
       at,
     );
     at = b.writeUInt32LE(count, at);
@@ -140,6 +142,10 @@ export class EntryWriter {
       b[at++] = END[entry.ends.how];
       at = b.writeDoubleLE(entry.ends.producerId, at);
       at = b.writeDoubleLE(entry.ends.epoch, at);
+    }
+    if (entry.body) {
+      at = writeText(b, entry.body.blob, at);
+      at = b.writeDoubleLE(entry.body.bytes, at);
     }
     b.set(entry.records, at);
     this.#at = at + entry.records.byteLength;

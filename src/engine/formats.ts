@@ -1,5 +1,13 @@
 import { RailheadError } from '../core/errors.ts';
-import { checkRecords, type Envelope, FORMAT_NATIVE, readRecord, recordEnd } from '../core/records.ts';
+import {
+  checkRecordHead,
+  checkRecords,
+  type Envelope,
+  FORMAT_NATIVE,
+  readRecord,
+  recordEnd,
+  recordHeadBytes,
+} from '../core/records.ts';
 
 /**
  * How the engine understands records that it stores as they came. A gateway registers the format of its protocol;
@@ -20,6 +28,14 @@ export interface RecordFormat {
   bounds(records: Buffer, count: number): Uint32Array | null;
   /** Every record of a checked batch, decoded. */
   envelopes(records: Buffer, count: number): Envelope[];
+  /** How many bytes of one checked record come before its body: what stays in the journal of a large message. */
+  headBytes(record: Buffer): number;
+  /**
+   * The envelope, without its body, of one record of which `head` is all before a body of `bodyBytes`. Trusts nothing.
+   *
+   * @throws INVALID
+   */
+  head(head: Buffer, bodyBytes: number): Envelope;
 }
 
 const native: RecordFormat = {
@@ -35,6 +51,11 @@ const native: RecordFormat = {
     const envelopes: Envelope[] = [];
     for (let i = 0, at = 0; i < count; i++, at = recordEnd(records, at)) envelopes.push(readRecord(records, at));
     return envelopes;
+  },
+  headBytes: (record) => recordHeadBytes(record, 0),
+  head(head, bodyBytes) {
+    checkRecordHead(head, bodyBytes);
+    return readRecord(head, 0);
   },
 };
 

@@ -25,6 +25,16 @@ export interface Limits {
   parkMs: number;
   /** After a start, leases of former sessions last so long, so that clients that come back can keep theirs. */
   takeOverGraceMs: number;
+  /** A message with a larger body has it in a blob of its own, and only its head in the journal. Less for small batches. */
+  largeBodyBytes: number;
+  /** What a topic may allow at most as `maxMessageBytes`. */
+  maxMessageBytes: number;
+  /** Large bodies that were announced and are not published yet, for the whole shard; the next one waits. */
+  unfinishedBodyBytes: number;
+  /** The same for one session, in number; more are refused. */
+  unfinishedBodies: number;
+  /** Such a body is given up so long after the last sign of it. */
+  unfinishedBodyMs: number;
   maxRecordsPerPublish: number;
   maxPartitions: number;
   maxNameBytes: number;
@@ -63,6 +73,11 @@ export const DEFAULT_LIMITS: Limits = {
   parkedBytes: 64 << 20,
   parkMs: 30_000,
   takeOverGraceMs: 10_000,
+  largeBodyBytes: 1 << 20,
+  maxMessageBytes: 512 << 20,
+  unfinishedBodyBytes: 1 << 30,
+  unfinishedBodies: 64,
+  unfinishedBodyMs: 60_000,
   maxRecordsPerPublish: 100_000,
   maxPartitions: 1024,
   maxNameBytes: 255,
@@ -94,6 +109,7 @@ export function withDefaults(limits: Partial<Limits> = {}): Limits {
     all.memoryBytes >= all.recentBytes + all.coldCacheBytes + all.parkedBytes + 16 * all.batchBytes,
     'caches and parked publishes must leave memory for what is under way',
   );
+  assert(all.maxMessageBytes <= all.unfinishedBodyBytes, 'the largest message must fit into what may be unfinished');
   assert(all.coldBlockBytes <= all.coldCacheBytes, 'the cold cache must hold at least one block');
   return all;
 }

@@ -139,6 +139,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     run: ({ shard, snapshots }, namespace, args) => shard.durable(snapshots.delete(namespace, args)),
   },
   read: { action: 'consume', run: ({ reader }, namespace, args) => reader.read(namespace, args) },
+  readBody: { action: 'consume', run: ({ reader }, namespace, args) => reader.readBody(namespace, args) },
   fetchCursors: {
     action: 'consume',
     run: ({ cursors, shard }, namespace, args) => shard.durable(cursors.fetch(namespace, args)),

@@ -1,6 +1,8 @@
 import { type Action, authorize, type Principal, type Resource } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
+import { InOrder } from '../core/in-order.ts';
 import type {
+  BodyWriter,
   Consumer,
   ConsumeRequest,
   DeliverySink,
@@ -16,6 +18,9 @@ import type {
 import type { Parts } from './broker.ts';
 import { operations, resourceOf } from './operations.ts';
 import type { ConsumerState } from './shard/feeds.ts';
+import { BodyOwner } from './shard/large-bodies.ts';
+import { assertSize } from './shard/planner.ts';
+import type { StagedPublish } from './shard/staging.ts';
 
 /** What a settlement takes in the journal: each, and for each of its ranges. */
 const SETTLE_BYTES = 64;
@@ -27,6 +32,9 @@ export class ShardSession implements Session {
   readonly #principal: Principal;
   readonly #namespace: string;
   readonly #consumers = new Set<ConsumerState>();
+  readonly #bodies = new BodyOwner();
+  /** Publishes and transactions, when one with large bodies is under way. */
+  readonly #order = new InOrder();
   readonly #onClose: (session: ShardSession) => void;
   #closed = false;
 
@@ -40,7 +48,20 @@ export class ShardSession implements Session {
   async publish(request: PublishRequest): Promise<PublishReceipt> {
     this.#assertOpen();
     this.#authorizePublish(request);
-    return this.#parts.publisher.publish(this.#namespace, request);
+    const { publisher, stager } = this.#parts;
+    if (this.#order.idle && !stager.concerns(request)) return publisher.publish(this.#namespace, request);
+    return this.#staged([request], async ([staged]) => publisher.publish(this.#namespace, staged ?? request));
+  }
+
+  async body(to: PublishRequest['to'], bytes: number): Promise<BodyWriter> {
+    this.#assertOpen();
+    this.#authorizePublish({ to });
+    const { definitions, largeBodies } = this.#parts;
+    if ('topic' in to) assertSize(definitions.topic(this.#namespace, to.topic), bytes);
+    const incoming = await largeBodies.open(this.#bodies, bytes);
+    if (!this.#closed) return incoming;
+    await incoming.abort();
+    throw closed();
   }
 
   async consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer> {
@@ -86,7 +107,6 @@ export class ShardSession implements Session {
 
   async commit(transaction: Transaction): Promise<PublishReceipt[]> {
     this.#assertOpen();
-    const { settler, publisher, shard, cursors } = this.#parts;
     for (const settlement of transaction.settlements)
       this.#authorize('consume', { kind: 'topic', name: settlement.topic });
     for (const request of transaction.publishes) {
@@ -98,9 +118,17 @@ export class ShardSession implements Session {
         );
     }
     for (const cursor of transaction.cursors) this.#authorize('consume', { kind: 'topic', name: cursor.topic });
+    const { publishes } = transaction;
+    if (this.#order.idle && !publishes.some((request) => this.#parts.stager.concerns(request)))
+      return this.#commit(transaction, publishes);
+    return this.#staged(publishes, (staged) => this.#commit(transaction, staged));
+  }
+
+  async #commit(transaction: Transaction, staged: readonly StagedPublish[]): Promise<PublishReceipt[]> {
+    const { settler, publisher, shard, cursors } = this.#parts;
     // First everything that can refuse, then everything at once: the entries lie in one batch.
     settler.assertHeld(this.#namespace, transaction.settlements);
-    const publishes = publisher.prepare(this.#namespace, transaction.publishes);
+    const publishes = publisher.prepare(this.#namespace, staged);
     const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
     shard.beginCommand(publishes.bytes + rangeCount(transaction.settlements) * RANGE_BYTES);
     const receipts = publishes.publish();
@@ -134,14 +162,41 @@ export class ShardSession implements Session {
       this.#parts.dispatcher.removeConsumer(consumer, how === 'lost' ? 'crashed' : 'release');
     this.#consumers.clear();
     this.#onClose(this);
+    await this.#parts.largeBodies.closeOwner(this.#bodies);
+  }
+
+  /** Puts large bodies apart, then does it, in the order in which it was asked for. */
+  #staged<T>(requests: readonly PublishRequest[], decide: (staged: StagedPublish[]) => Promise<T>): Promise<T> {
+    const { stager } = this.#parts;
+    const all = Promise.allSettled(
+      requests.map(async (request) => (stager.concerns(request) ? stager.stage(this.#bodies, request) : request)),
+    );
+    const done = (staged: readonly PromiseSettledResult<StagedPublish>[]): void => {
+      for (const [i, request] of requests.entries()) {
+        const outcome = staged[i];
+        if (outcome?.status === 'fulfilled') stager.done(request, outcome.value);
+      }
+    };
+    return this.#order.run(all, async (outcomes) => {
+      try {
+        const staged = outcomes.map((outcome) => {
+          if (outcome.status === 'rejected') throw outcome.reason;
+          return outcome.value;
+        });
+        this.#assertOpen();
+        return await decide(staged);
+      } finally {
+        done(outcomes);
+      }
+    });
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new RailheadError('CLOSED', 'This session is closed. Open a new one.');
+    if (this.#closed) throw closed();
     this.#parts.shard.assertOpen();
   }
 
-  #authorizePublish(request: PublishRequest): void {
+  #authorizePublish(request: Pick<PublishRequest, 'to' | 'transaction'>): void {
     if ('router' in request.to) this.#authorize('publish', { kind: 'router', name: request.to.router });
     else this.#authorize('publish', { kind: 'topic', name: request.to.topic });
     if (request.transaction !== undefined)
@@ -151,6 +206,10 @@ export class ShardSession implements Session {
   #authorize(action: Action, resource: Omit<Resource, 'namespace'>): void {
     authorize(this.#principal, action, { namespace: this.#namespace, ...resource });
   }
+}
+
+function closed(): RailheadError {
+  return new RailheadError('CLOSED', 'This session is closed. Open a new one.');
 }
 
 function rangeCount(settlements: readonly Settlement[]): number {

@@ -1,4 +1,5 @@
 import { RailheadError } from '../core/errors.ts';
+import { withLargeBodies } from '../core/large-body.ts';
 import type {
   MessageHistory,
   MessageId,
@@ -146,10 +147,14 @@ export class Subscription<Out> implements AsyncDisposable {
     return new Date(dueAt);
   }
 
-  /** Looks at messages without taking them: the ready ones in the order of their delivery. */
+  /**
+   * Looks at messages without taking them: the ready ones in the order of their delivery. All of them are in memory with
+   * their bodies: ask for few where they are large.
+   */
   async peek(options: PeekOptions = {}): Promise<Peeked[]> {
     const { messages } = await this.ask('peek', { ...this.ref, ...options });
-    return messages.map((message) => this.#peeked(message));
+    const whole = await withLargeBodies(this.ref.topic, messages, (args) => this.ask('readBody', args));
+    return whole.map((message) => this.#peeked(message));
   }
 
   /** Removes everything that waits. Resolves to how many that were. */

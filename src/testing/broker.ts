@@ -1,5 +1,6 @@
 import { SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
+import { withLargeBodies } from '../core/large-body.ts';
 import { deadLetterQueue } from '../core/policy.ts';
 import { nextTurn, realTime } from '../core/real-time.ts';
 import { SeededRandom } from '../core/random.ts';
@@ -433,7 +434,8 @@ async function peekAll<T>(session: Session, place: Place, state: MessageState): 
   for (;;) {
     const last = found.at(-1);
     const page = { topic, subscription, state, limit: PAGE, ...(last !== undefined && { after: last.id }) };
-    const { messages } = await session.request('peek', page);
+    const peeked = await session.request('peek', page);
+    const messages = await withLargeBodies(topic, peeked.messages, (args) => session.request('readBody', args));
     for (const message of messages) found.push(waiting<T>(message, place));
     if (messages.length < PAGE) return found;
   }

@@ -2,6 +2,7 @@ import type { Principal } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
 import { soon } from '../core/real-time.ts';
 import type {
+  BodyWriter,
   Consumer,
   ConsumeRequest,
   DeliveryRun,
@@ -67,6 +68,10 @@ export class TestSession implements Session {
   publish(request: PublishRequest): Promise<PublishReceipt> {
     const name = 'topic' in request.to ? request.to.topic : request.to.router;
     return this.#restoring([name], (session) => session.publish(request));
+  }
+
+  body(to: PublishRequest['to'], bytes: number): Promise<BodyWriter> {
+    return this.#restoring(['topic' in to ? to.topic : to.router], (session) => session.body(to, bytes));
   }
 
   async consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer> {

@@ -12,11 +12,12 @@ import { list, object, maybe, oneOf, text, whole } from './shape.ts';
  *          u32 topic id, u32 partition, f64 offset, u32 count
  *          f64 token, u32 attempt, f64 published at ms, f64 deadline ms
  *          u16 format, u32 bytes of records, u32 bytes of history (0: none)
+ *          u32 bytes of the body that lies apart (0: none; only for consumers that want it so)
  *          [data history]
  *          records
  * ```
  */
-const RUN_BYTES = 58;
+const RUN_BYTES = 62;
 const FRAME_BYTES = FRAME_HEADER_BYTES + 6;
 const MAX_RUNS = 0xffff;
 
@@ -63,23 +64,45 @@ function writeFrame(
   out.end(bytes - FRAME_BYTES);
   for (let i = from; i < to; i++) {
     const run = runs[i];
-    if (run === undefined) break;
-    const history = run.history === undefined ? undefined : historyBytes(run.history);
-    out.reserve(RUN_BYTES);
-    out.u32(run.topicId);
-    out.u32(run.partition);
-    out.f64(run.offset);
-    out.u32(run.count);
-    out.f64(run.token);
-    out.u32(run.attempt);
-    out.f64(run.publishedAt);
-    out.f64(run.deadline);
-    out.u16(run.format);
-    out.u32(run.records.byteLength);
-    out.u32(history?.byteLength ?? 0);
-    if (history !== undefined) out.bytes(history);
-    out.bytes(run.records);
+    if (run !== undefined) writeRun(out, run, run.history === undefined ? undefined : historyBytes(run.history));
   }
+}
+
+/** One run whose `records` are only the beginning: `more` bytes follow by `writeMore`. */
+export function writeLargeDeliver(out: Output, consumer: number, run: DeliveryRun, more: number): void {
+  const history = run.history === undefined ? undefined : historyBytes(run.history);
+  out.begin(FRAME.DELIVER_LARGE, 10);
+  out.u32(consumer);
+  out.u32(more);
+  out.u16(1);
+  out.end(RUN_BYTES + run.records.byteLength + (history?.byteLength ?? 0));
+  writeRun(out, run, history);
+}
+
+/** Nothing says that the rest will not come: the message is gone. */
+export function writeMore(out: Output, consumer: number, bytes: Uint8Array): void {
+  out.begin(FRAME.MORE, 4);
+  out.u32(consumer);
+  out.end(bytes.byteLength);
+  out.bytes(bytes);
+}
+
+function writeRun(out: Output, run: DeliveryRun, history: Buffer | undefined): void {
+  out.reserve(RUN_BYTES);
+  out.u32(run.topicId);
+  out.u32(run.partition);
+  out.f64(run.offset);
+  out.u32(run.count);
+  out.f64(run.token);
+  out.u32(run.attempt);
+  out.f64(run.publishedAt);
+  out.f64(run.deadline);
+  out.u16(run.format);
+  out.u32(run.records.byteLength);
+  out.u32(history?.byteLength ?? 0);
+  out.u32(run.bodyBytes ?? 0);
+  if (history !== undefined) out.bytes(history);
+  out.bytes(run.records);
 }
 
 /** Packed twice, to know the size and to write: only dead letters carry one. */
@@ -106,6 +129,8 @@ export function readDeliver(reader: ByteReader): DeliveryRun[] {
     };
     const recordBytes = reader.u32();
     const history = reader.u32();
+    const bodyBytes = reader.u32();
+    if (bodyBytes > 0) run.bodyBytes = bodyBytes;
     if (history > 0) {
       const inner = new ByteReader();
       const view = reader.view(history);

@@ -27,14 +27,21 @@
  * 0x1a DONE               broker  u32 id
  * 0x1b FAILED             broker  u32 id, data WireError
  *
+ * 0x30 BODY               client  u32 id, u32 body, data { to, bytes }                   DONE or FAILED
+ * 0x31 BODY_PIECE         client  u32 id, u32 body, bytes                                DONE or FAILED
+ * 0x32 BODY_END           client  u32 id, u32 body, u8 whole (1) or given up (0)         DONE or FAILED
+ *
  * 0x20 CREDIT             client  u32 consumer, u32 messages
  * 0x21 DELIVER            broker  u32 consumer, runs (deliver.ts)
+ * 0x24 DELIVER_LARGE      broker  u32 consumer, u32 bytes to come, one run (deliver.ts)
+ * 0x25 MORE               broker  u32 consumer, bytes of it; none: it will not come
  * 0x22 LOST               broker  u32 consumer, ranges (settle.ts)
  * 0x23 ENDED              broker  u32 consumer, data reason
  * ```
  *
- * Ids of requests and consumers are chosen by the client and are unique among those it has open. Answers come in any
- * order; deliveries of one consumer come in the order of the broker.
+ * Ids of requests, consumers and bodies are chosen by the client and are unique among those it has open. Answers come in any
+ * order; deliveries of one consumer come in the order of the broker. Between a
+ * DELIVER_LARGE and the last MORE of it there is no other delivery to that consumer, but anything to others.
  *
  * To change: a new frame type or a changed body needs a new protocol version (`handshake.ts`). A field that a reader of
  * `data` does not know is refused in arguments (an accepted option must be enforced) and ignored in the handshake.
@@ -60,6 +67,11 @@ export const FRAME = {
   DELIVER: 0x21,
   LOST: 0x22,
   ENDED: 0x23,
+  DELIVER_LARGE: 0x24,
+  MORE: 0x25,
+  BODY: 0x30,
+  BODY_PIECE: 0x31,
+  BODY_END: 0x32,
 } as const;
 
 /** Size field and type. */
@@ -71,7 +83,11 @@ export const MAX_HELLO_BYTES = 8 * 1024;
 /** Room around the largest record of a frame: names, envelope, run headers. */
 export const FRAME_OVERHEAD_BYTES = 128 * 1024;
 
-/** Largest frame after login unless the broker names another: one message of 16 MiB and what is around it. */
+/** A message with more is sent in pieces, both ways, so that others have their turn between them. */
+export const LARGE_MESSAGE_BYTES = 1024 * 1024;
+export const PIECE_BYTES = 256 * 1024;
+
+/** Largest frame after login unless the broker names another: a batch of 16 MiB and what is around it. */
 export const DEFAULT_MAX_FRAME_BYTES = 16 * 1024 * 1024 + FRAME_OVERHEAD_BYTES;
 
 export const DEFAULT_HEARTBEAT_MS = 10_000;

@@ -17,6 +17,7 @@ import { list, object, text, whole } from './shape.ts';
  *          [text producer, f64 sequence]  PRODUCER
  *          [u32 wait ms]                  WAIT
  *          [text producer, f64 its number, f64 epoch]   TRANSACTION
+ *          [u32 body]                     BODY     one that was sent before; the record ends where its body begins
  *          records                        to the end of the frame
  *
  * receipt  u8  flags
@@ -31,7 +32,8 @@ const PARTITION = 4;
 const PRODUCER = 8;
 const WAIT = 16;
 const TRANSACTION = 32;
-const ALL_FLAGS = 63;
+const BODY = 64;
+const ALL_FLAGS = 127;
 const REFUSED = 1;
 
 const RUN_BYTES = 21;
@@ -39,9 +41,9 @@ const MAX_WAIT_MS = 0xffffffff;
 
 /** @throws TOO_LARGE, RangeError for a field that has no place in the frame; nothing was written then. */
 export function writePublish(out: Output, id: number, request: PublishRequest): void {
-  const { to, producer, partition, waitMs, transaction } = request;
+  const { to, producer, partition, waitMs, transaction, body } = request;
   const name = 'topic' in to ? to.topic : to.router;
-  let bound = 40 + textBound(name);
+  let bound = 44 + textBound(name);
   if ('router' in to) bound += textBound(to.key);
   if (producer !== undefined) bound += textBound(producer.id);
   if (transaction !== undefined) bound += 16 + textBound(transaction.producer);
@@ -54,7 +56,8 @@ export function writePublish(out: Output, id: number, request: PublishRequest): 
         (partition === undefined ? 0 : PARTITION) |
         (producer === undefined ? 0 : PRODUCER) |
         (waitMs === undefined ? 0 : WAIT) |
-        (transaction === undefined ? 0 : TRANSACTION),
+        (transaction === undefined ? 0 : TRANSACTION) |
+        (body === undefined ? 0 : BODY),
     );
     out.u16(request.format);
     out.u32(request.count);
@@ -71,6 +74,7 @@ export function writePublish(out: Output, id: number, request: PublishRequest): 
       out.whole(transaction.producerId);
       out.whole(transaction.epoch);
     }
+    if (body !== undefined) out.u32(body);
   } catch (error) {
     out.abandon();
     throw error;
@@ -99,6 +103,7 @@ export function readPublish(reader: ByteReader): PublishRequest {
   if (flags & WAIT) request.waitMs = reader.u32();
   if (flags & TRANSACTION)
     request.transaction = { producer: reader.text(), producerId: reader.whole(), epoch: reader.whole() };
+  if (flags & BODY) request.body = reader.u32();
   request.records = reader.rest();
   return request;
 }

@@ -202,6 +202,14 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     waitMs: maybe(whole),
     isolation: maybe(oneOf('committed', 'uncommitted')),
     verbatim: maybe(flag),
+    bodies: maybe(oneOf('whole', 'apart')),
+  }),
+  readBody: object<Operations['readBody']['args']>({
+    topic: text,
+    partition: whole,
+    offset: whole,
+    from: whole,
+    maxBytes: whole,
   }),
   fetchCursors: object<Operations['fetchCursors']['args']>({ cursor: text, topic: text }),
   deleteCursor: object<Operations['deleteCursor']['args']>({ cursor: text, topic: maybe(text) }),
@@ -258,6 +266,7 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'peek',
   'redriveProgress',
   'read',
+  'readBody',
   'fetchCursors',
   'beginTransaction',
   'endTransaction',
@@ -281,17 +290,23 @@ export const consumeRequest = object<ConsumeRequest>({
   autoAck: maybe(flag),
   name: maybe(text),
   maxBytes: maybe(whole),
+  bodies: maybe(oneOf('whole', 'apart')),
 });
 
+const publishTarget = either(
+  object<{ topic: string }>({ topic: text }),
+  object<{ router: string; key: string }>({ router: text, key: text }),
+  '{ topic } or { router, key }',
+);
+
+export const bodyRequest = object<{ to: PublishRequest['to']; bytes: number }>({ to: publishTarget, bytes: whole });
+
 const publishRequest = object<PublishRequest>({
-  to: either(
-    object<{ topic: string }>({ topic: text }),
-    object<{ router: string; key: string }>({ router: text, key: text }),
-    '{ topic } or { router, key }',
-  ),
+  to: publishTarget,
   format: whole,
   records: bytes,
   count: whole,
+  body: maybe(whole),
   partition: maybe(whole),
   atomic: maybe(flag),
   producer: maybe(object<{ id: string; sequence: number }>({ id: text, sequence: whole })),

@@ -3,7 +3,7 @@ import { ManualClock } from '../../src/core/clock.ts';
 import { SeededRandom } from '../../src/core/random.ts';
 import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
 import type { ProducerRef } from '../../src/core/open-transactions.ts';
-import type { DeliveryRun } from '../../src/core/session.ts';
+import { type DeliveryRun, parseMessageId } from '../../src/core/session.ts';
 import { Broker } from '../../src/engine/broker.ts';
 import type { Journal } from '../../src/engine/ports.ts';
 import type { Limits } from '../../src/engine/limits.ts';
@@ -140,6 +140,17 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await session.request('putSchedule', { name: 'nightly', ...tick });
   await session.request('putSchedule', { name: 'gone', ...tick });
   await session.request('deleteSchedule', { name: 'gone' });
+
+  // Large messages: one that stays, one that becomes a dead letter, one that is settled before an older one.
+  await session.request('declareTopic', { name: 'large', kind: 'queue' });
+  for (const name of ['stays', 'dies', 'done'])
+    await send('large', { text: `${name} ${'.'.repeat(300_000)}`, headers: { name } });
+  const large = { topic: 'large', subscription: 'large' };
+  for (const one of await take('large', 'large', 3, 'timed')) {
+    const ranges = [one];
+    if (one.offset === 1) await session.settle([{ ...large, ranges, action: 'reject', reason: 'no good' }]);
+    if (one.offset === 2) await session.settle([{ ...large, ranges, action: 'ack' }]);
+  }
 
   // Much, so that segments roll, a checkpoint is written and the oldest moves to a cold segment.
   for (let i = 0; i < 24; i++)
@@ -318,17 +329,25 @@ export async function readContent(disk: Disk): Promise<unknown> {
         topic: name,
         subscription,
       });
+      const bodies: Uint8Array[] = [];
+      for (const { id, envelope, bodyBytes } of messages) {
+        const { partition = 0, offset = 0 } = parseMessageId(id) ?? {};
+        const args = { topic: name, partition, offset, from: 0, maxBytes: 1 << 20 };
+        bodies.push(bodyBytes === undefined ? envelope.body : (await session.request('readBody', args)).bytes);
+      }
       subscriptions.push({
         subscription,
         ready,
         delayed,
         leased,
         depth,
-        messages: messages.map(({ envelope: { body, ...envelope }, ...message }) => ({
+        messages: messages.map(({ envelope, ...message }, i) => ({
           ...message,
-          envelope,
+          envelope: { ...envelope, body: undefined },
           // The bodies of the large ones are told from each other by their first words.
-          body: Buffer.from(body).toString().split(' .')[0],
+          body: Buffer.from(bodies[i] ?? [])
+            .toString()
+            .split(' .')[0],
         })),
       });
     }

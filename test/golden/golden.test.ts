@@ -52,6 +52,7 @@ const TYPES: Record<Entry['type'], true> = {
 const KINDS = [
   ...Object.keys(TYPES).filter((type) => type !== 'settle'),
   ...Object.keys(SETTLE).map((how) => `settle ${how}`),
+  'publish of a large message',
   ...Object.keys(END).map((how) => `end ${how}`),
 ];
 
@@ -70,6 +71,7 @@ function missingKinds(batches: readonly RecoveredBatch[]): string[] {
       const entry = readEntry(body, at);
       if (entry.type === 'publish' && entry.ends !== undefined) kinds.add(`end ${entry.ends.how}`);
       kinds.add(entry.type === 'settle' ? `settle ${entry.how}` : entry.type);
+      if (entry.type === 'publish' && entry.body !== undefined) kinds.add('publish of a large message');
     }
   }
   return KINDS.filter((kind) => !kinds.has(kind));
@@ -77,7 +79,7 @@ function missingKinds(batches: readonly RecoveredBatch[]): string[] {
 
 async function assertHasAllFiles(disk: MemoryDisk): Promise<void> {
   const names = (await disk.list()).map(({ name }) => name);
-  for (const prefix of ['checkpoint-', 'cold-'])
+  for (const prefix of ['checkpoint-', 'cold-', 'body-'])
     assert.ok(
       names.some((name) => name.startsWith(prefix)),
       names.join(),
@@ -85,7 +87,7 @@ async function assertHasAllFiles(disk: MemoryDisk): Promise<void> {
 }
 
 describe('golden directories', () => {
-  test(`there is one of the current format, ${FORMAT_VERSION}, with every kind of entry, a checkpoint and a cold segment`, async () => {
+  test(`there is one of the current format, ${FORMAT_VERSION}, with every kind of entry, a checkpoint, a cold segment and a large body`, async () => {
     const name = `format-${FORMAT_VERSION}`;
     assert.ok(existsSync(join(import.meta.dirname, `${name}.gz`)));
     assert.deepEqual(missingKinds(unpackBatches(archive(`${name}.entries.gz`))), []);

@@ -1,4 +1,5 @@
 import type {
+  BodyWriter,
   Consumer,
   ConsumeRequest,
   DeliveryRun,
@@ -49,9 +50,45 @@ export function run(offset: number, over: Partial<DeliveryRun> = {}): DeliveryRu
   };
 }
 
+/** A large body that came: its pieces, and what became of it. */
+export class ScriptedBody implements BodyWriter {
+  readonly id: number;
+  readonly to: PublishRequest['to'];
+  readonly bytes: number;
+  readonly pieces: Buffer[] = [];
+  state: 'open' | 'ended' | 'aborted' = 'open';
+  /** Each write waits for it. */
+  taken: Promise<void> = Promise.resolve();
+  readonly #onChange: () => void;
+
+  constructor(id: number, to: PublishRequest['to'], bytes: number, onChange: () => void) {
+    this.id = id;
+    this.to = to;
+    this.bytes = bytes;
+    this.#onChange = onChange;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.pieces.push(Buffer.from(bytes));
+    this.#onChange();
+    await this.taken;
+  }
+
+  async end(): Promise<void> {
+    this.state = 'ended';
+    this.#onChange();
+  }
+
+  async abort(): Promise<void> {
+    this.state = 'aborted';
+    this.#onChange();
+  }
+}
+
 /** A session in the hands of a test: remembers what it was asked, answers as told, delivers on command. */
 export class ScriptedSession implements Session {
   readonly published: PublishRequest[] = [];
+  readonly bodies: ScriptedBody[] = [];
   readonly settled: Settlement[][] = [];
   readonly requested: { operation: OperationName; args: unknown }[] = [];
   readonly consumers: ScriptedConsumer[] = [];
@@ -69,6 +106,13 @@ export class ScriptedSession implements Session {
     this.published.push({ ...request, records: Buffer.from(request.records) });
     this.#change();
     return this.answers.publish(request);
+  }
+
+  async body(to: PublishRequest['to'], bytes: number): Promise<ScriptedBody> {
+    const body = new ScriptedBody(this.bodies.length + 1, to, bytes, () => this.#change());
+    this.bodies.push(body);
+    this.#change();
+    return body;
   }
 
   async settle(settlements: Settlement[]): Promise<SettleReceipt> {

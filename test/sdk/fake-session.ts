@@ -89,6 +89,10 @@ export class FakeSession implements Session {
     return { topicId: run.topicId, runs: runs.some((each) => each.duplicate) ? runs : [run] };
   }
 
+  body(): Promise<never> {
+    throw new Error('This fake takes whole messages only.');
+  }
+
   async consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer> {
     const subscription = this.subscription(request);
     const consumer: FakeConsumer = {

@@ -1,7 +1,8 @@
-import type { ColdBlockRef } from '../entries.ts';
+import type { ColdBlockRef, LargeBody } from '../entries.ts';
 import type { PieceReader, Pieces, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { HotEntries } from './hot-entries.ts';
+import { LargeBodyRefs } from './large-body-refs.ts';
 import { type EncodedPartitionTransactions, PartitionTransactions } from './partition-transactions.ts';
 
 /** Where the entry lies that holds an offset. */
@@ -31,6 +32,7 @@ export interface EncodedPartition {
   hot: Pieces;
   removed: Pieces | null;
   transactions: EncodedPartitionTransactions | null;
+  bodies: [number, string, number][];
 }
 
 /**
@@ -38,6 +40,7 @@ export interface EncodedPartition {
  *
  * - hot: entries in the commit log, four numbers each
  * - cold: blocks in cold segments, one object for some hundred messages
+ * - the bodies of large messages: blobs of their own, whether their entries are hot or cold
  *
  * Offsets only grow. `start` is the first that may be read; what lies before it is gone for everybody.
  */
@@ -53,6 +56,7 @@ export class Partition {
   transactions: PartitionTransactions | null = null;
   /** Sequence of the newest end of a transaction here. Not kept: after a start, all that was read is durable. */
   decidedAt = 0;
+  readonly bodies = new LargeBodyRefs();
   #hot = new HotEntries();
 
   /** Aborted ones and markers are not counted. */
@@ -88,11 +92,15 @@ export class Partition {
    * Notes an entry with `count` messages at the end. While its batch gathers its position is not known: `position` is
    * then negative and `settlePosition` corrects it.
    */
-  append(base: number, count: number, position: number, bytes: number, publishedAt: number): void {
+  append(base: number, count: number, position: number, bytes: number, publishedAt: number, body?: LargeBody): void {
     if (this.#hot.length === 0 && this.cold.length === 0 && this.start === this.end) this.start = base;
     this.#hot.push(base, position, bytes, publishedAt);
     this.end = base + count;
     this.bytes += bytes;
+    if (body !== undefined) {
+      this.bodies.add(base, body);
+      this.bytes += body.bytes;
+    }
   }
 
   /** Notes that the messages [from, to), just appended, are part of an open transaction. */
@@ -122,10 +130,11 @@ export class Partition {
     }
   }
 
-  /** The messages [from, to) are gone, though what lies around them stays. */
-  remove(from: number, to: number): void {
+  /** The messages [from, to) are gone, though what lies around them stays. Returns their large bodies. */
+  remove(from: number, to: number): LargeBody[] {
     this.removed ??= new OffsetSet();
     this.removed.addRange(Math.max(from, this.start), Math.min(to, this.end));
+    return this.#dropBodies(from, to);
   }
 
   /** The first run of [from, to) that was not compacted away; empty at `to` when all of it was. */
@@ -183,18 +192,19 @@ export class Partition {
     let start = this.start;
     for (const block of this.cold) {
       if (excess <= 0) return start;
-      excess -= block.bytes;
+      excess -= block.bytes + this.bodies.bytesIn(block.from, block.to);
       start = Math.max(start, block.to);
     }
     for (let i = 0; i < this.#hot.length && excess > 0; i++) {
-      excess -= this.#hot.bytes(i);
+      const base = this.#hot.base(i) ?? 0;
+      excess -= this.#hot.bytes(i) + this.bodies.bytesIn(base, base + 1);
       start = this.#hot.base(i + 1) ?? this.end;
     }
     return start;
   }
 
-  /** Forgets everything before `start`. Returns the cold blocks that hold nothing any more. */
-  trim(start: number): ColdBlock[] {
+  /** Forgets everything before `start`. Returns the cold blocks and large bodies that are needed no more. */
+  trim(start: number): { blob: string }[] {
     if (start <= this.start) return [];
     this.start = Math.min(start, this.end);
     this.removed?.deleteRange(0, this.start);
@@ -207,7 +217,13 @@ export class Partition {
     let settled = 0;
     while (settled < this.#hot.length && (this.#hot.base(settled + 1) ?? this.end) <= this.start) settled++;
     this.#dropHot(settled);
-    return gone === 0 ? [] : this.cold.splice(0, gone);
+    const bodies = this.#dropBodies(0, this.start);
+    return gone === 0 ? bodies : [...bodies, ...this.cold.splice(0, gone)];
+  }
+
+  /** Forgets what lies in blobs, and returns that: the topic is gone. */
+  clear(): { blob: string }[] {
+    return [...this.cold.splice(0), ...this.#dropBodies(0, this.end)];
   }
 
   /**
@@ -279,6 +295,7 @@ export class Partition {
       hot: this.#hot.encode(pieces),
       removed: this.removed?.pieces(pieces) ?? null,
       transactions: this.transactions?.encode(pieces) ?? null,
+      bodies: this.bodies.encode(),
     };
   }
 
@@ -294,6 +311,7 @@ export class Partition {
     for (const { topicId, partition: index, from, to, at, bytes, messages, newestAt, blob } of data.cold)
       partition.cold.push({ topicId, partition: index, from, to, at, bytes, messages, newestAt, blob });
     partition.#hot = HotEntries.decode(pieces.get(data.hot));
+    for (const [offset, blob, bytes] of data.bodies) partition.bodies.add(offset, { blob, bytes });
     return partition;
   }
 
@@ -309,8 +327,26 @@ export class Partition {
     return block !== undefined && offset >= block.from && offset < block.to ? block : undefined;
   }
 
+  #dropBodies(from: number, to: number): LargeBody[] {
+    const dropped = this.bodies.drop(from, to);
+    for (const { bytes } of dropped) this.bytes -= bytes;
+    return dropped;
+  }
+
   #dropHot(count: number): void {
     for (let i = 0; i < count; i++) this.bytes -= this.#hot.bytes(i);
     this.#hot.drop(count);
   }
+}
+
+/** The blocks of a cold segment, by `topic/partition`. */
+export function blocksByPartition(blob: string, refs: readonly ColdBlockRef[]): Map<string, ColdBlock[]> {
+  const byPartition = new Map<string, ColdBlock[]>();
+  for (const ref of refs) {
+    const at = `${ref.topicId}/${ref.partition}`;
+    const blocks = byPartition.get(at);
+    if (blocks === undefined) byPartition.set(at, [{ ...ref, blob }]);
+    else blocks.push({ ...ref, blob });
+  }
+  return byPartition;
 }

@@ -1,9 +1,9 @@
 import { assert } from '../../core/errors.ts';
-import type { ColdBlockRef, Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
+import type { Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
 import type { PieceReader } from '../structures/pieces.ts';
 import { noteDedupe } from './dedupe.ts';
 import { Directory, type EncodedDirectory, scoped } from './directory.ts';
-import type { ColdBlock } from './partition.ts';
+import { blocksByPartition } from './partition.ts';
 import { noteProducer } from './producers.ts';
 import { Snapshot } from './snapshot.ts';
 import { type EncodedTopic, Subscription, Topic } from './topic.ts';
@@ -20,11 +20,11 @@ export class State {
   readonly topicsByName = new Map<string, Topic>();
   readonly directory = new Directory();
   readonly transactions = new Transactions();
-  /** Blocks with something alive in them, for each cold segment. */
+  /** Blocks with something alive in them, for each cold segment; messages, for each blob of a large body. */
   readonly liveBlocks = new Map<string, number>();
   /** While checkpoints are read. */
   readonly #blobNames = new Map<string, string>();
-  /** Cold segments that hold nothing any more. The shard removes them once that is durable. */
+  /** Blobs that hold nothing any more. The shard removes them once that is durable. */
   readonly emptyBlobs: string[] = [];
   nextTopicId = 1;
   nextSubscriptionId = 1;
@@ -103,7 +103,8 @@ export class State {
     for (const partition of topic.partitions) {
       // A name that was decoded is a slice of all text of its frame, and keeps that.
       for (const block of partition.cold) block.blob = this.#blobName(block.blob);
-      this.#countBlocks(partition.cold, 1);
+      this.#countBlobs(partition.cold, 1);
+      this.#countBlobs(partition.bodies.values(), 1);
     }
     return topic;
   }
@@ -152,10 +153,11 @@ export class State {
         target.offset === partition.end,
         `offset ${target.offset} published to ${topic.name}, which ends at ${partition.end}`,
       );
-      partition.append(target.offset, entry.count, position, bytes, entry.publishedAt);
+      partition.append(target.offset, entry.count, position, bytes, entry.publishedAt, entry.body);
+      if (entry.body !== undefined) this.#countBlobs([entry.body], 1);
       if (entry.ends !== undefined) {
         endInPartition(topic, target, entry, sequence);
-        this.#trimSettled(topic, target.partition);
+        this.#forgetSettled(topic, target.partition);
         continue;
       }
       const { transaction } = entry;
@@ -173,7 +175,10 @@ export class State {
         const excluded = entry.excluded?.find((x) => x.subscriptionId === subscription.id)?.indexes;
         backlog.offer(target.offset, entry.count, entry, excluded, transaction === undefined ? 'now' : 'withheld');
       }
-      if (topic.subscriptions.size === 0 || entry.excluded !== undefined) this.#trimSettled(topic, target.partition);
+      if (topic.subscriptions.size === 0 || entry.excluded !== undefined) {
+        this.#dropSettledBodies(topic, target.partition, target.offset, partition.end);
+        this.#trimSettled(topic, target.partition);
+      }
     }
   }
 
@@ -194,6 +199,7 @@ export class State {
           trimmed = partition;
           backlog.remove(offset, count);
           if (keepMs > 0) backlog.retained.add(offset, offset + count, entry.at, keepMs);
+          this.#dropSettledBodies(subscription.topic, partition, offset, offset + count);
           break;
         case 'ready':
           backlog.giveBack(offset, count, counted, entry.error);
@@ -214,17 +220,30 @@ export class State {
 
   /** Where nothing but settling keeps messages, they go as soon as the last subscription has settled them. */
   #trimSettled(topic: Topic, partition: number): void {
-    const { retain } = topic.policy;
-    if (!retain.untilSettled || retain.ageMs !== null || retain.bytes !== null) return;
-    this.#trim(topic, partition, topic.floor(partition));
+    if (topic.forgetsSettled) this.#trim(topic, partition, topic.floor(partition));
+  }
+
+  /** The same after something that kept settled messages is gone, wherever they lie. */
+  #forgetSettled(topic: Topic, index: number): void {
+    this.#dropSettledBodies(topic, index, topic.partition(index).start, topic.partition(index).end);
+    this.#trimSettled(topic, index);
+  }
+
+  /** A large body does not wait until all that is older is settled: its message leaves a hole. */
+  #dropSettledBodies(topic: Topic, index: number, from: number, to: number): void {
+    const partition = topic.partition(index);
+    if (partition.bodies.size === 0 || !topic.forgetsSettled) return;
+    for (const offset of partition.bodies.offsetsIn(from, to)) {
+      if (!topic.needs(index, offset, offset + 1)) this.#countBlobs(partition.remove(offset, offset + 1), -1);
+    }
   }
 
   #trim(topic: Topic, partition: number, start: number): void {
-    this.#countBlocks(topic.partition(partition).trim(start), -1);
+    this.#countBlobs(topic.partition(partition).trim(start), -1);
   }
 
-  #countBlocks(blocks: readonly ColdBlock[], step: 1 | -1): void {
-    for (const { blob } of blocks) {
+  #countBlobs(places: Iterable<{ blob: string }>, step: 1 | -1): void {
+    for (const { blob } of places) {
       const live = (this.liveBlocks.get(blob) ?? 0) + step;
       if (live > 0) this.liveBlocks.set(blob, live);
       else {
@@ -256,7 +275,7 @@ export class State {
         this.topics.delete(topic.id);
         const name = scoped(topic.namespace, topic.name);
         if (this.topicsByName.get(name) === topic) this.topicsByName.delete(name);
-        for (const partition of topic.partitions) this.#countBlocks(partition.cold.splice(0), -1);
+        for (const partition of topic.partitions) this.#countBlobs(partition.clear(), -1);
         return;
       }
       case 'subscription': {
@@ -277,7 +296,7 @@ export class State {
       case 'subscriptionGone': {
         const topic = this.#topic(entry.topicId, sequence);
         if (topic === undefined || !topic.subscriptions.delete(entry.subscriptionId)) return;
-        topic.partitions.forEach((_, i) => this.#trimSettled(topic, i));
+        topic.partitions.forEach((_, i) => this.#forgetSettled(topic, i));
         return;
       }
       case 'paused': {
@@ -300,7 +319,7 @@ export class State {
       case 'snapshotGone': {
         const topic = this.#topic(entry.topicId, sequence);
         if (topic === undefined || !topic.snapshots.delete(entry.name)) return;
-        topic.partitions.forEach((_, i) => this.#trimSettled(topic, i));
+        topic.partitions.forEach((_, i) => this.#forgetSettled(topic, i));
         return;
       }
       case 'restored': {
@@ -332,7 +351,7 @@ export class State {
         const subscription = this.#subscription(entry.topicId, entry.subscriptionId, sequence);
         subscription?.backlogs.forEach((backlog, partition) => {
           backlog.retained.forget(entry.before);
-          this.#trimSettled(subscription.topic, partition);
+          this.#forgetSettled(subscription.topic, partition);
         });
         return;
       }
@@ -356,7 +375,7 @@ export class State {
         const topic = this.#topic(entry.topicId, sequence);
         if (topic === undefined) return;
         for (const [from, count] of entry.ranges) {
-          topic.partition(entry.partition).remove(from, from + count);
+          this.#countBlobs(topic.partition(entry.partition).remove(from, from + count), -1);
           for (const { backlogs } of topic.subscriptions.values()) backlogs[entry.partition]?.remove(from, count);
           for (const { partitions } of topic.snapshots.values())
             partitions[entry.partition]?.remove(from, from + count);
@@ -441,8 +460,8 @@ export class State {
         const replaced = partition.rewritten(entry.old, blocks);
         if (replaced.length === 0 && blocks.length === 0) return;
         topic.changed = sequence;
-        this.#countBlocks(replaced, -1);
-        this.#countBlocks(blocks, 1);
+        this.#countBlobs(replaced, -1);
+        this.#countBlobs(blocks, 1);
       });
     }
     if (!this.liveBlocks.has(entry.blob)) this.emptyBlobs.push(entry.blob);
@@ -457,7 +476,7 @@ export class State {
         if (blocks.length === 0 && partition.hotEntries === 0) return;
         topic.changed = sequence;
         partition.moved(entry.before, blocks);
-        this.#countBlocks(blocks, 1);
+        this.#countBlobs(blocks, 1);
       });
     }
     // Everything in it may have been settled while it was written.
@@ -468,17 +487,6 @@ export class State {
 /** Its messages can be offered unseen: nothing about them depends on what they say. */
 function isPlain({ policy, topic }: Subscription): boolean {
   return policy.filter === null && policy.order === 'fifo' && policy.priorities === 1 && !topic.timed;
-}
-
-function blocksByPartition(blob: string, refs: readonly ColdBlockRef[]): Map<string, ColdBlock[]> {
-  const byPartition = new Map<string, ColdBlock[]>();
-  for (const ref of refs) {
-    const at = `${ref.topicId}/${ref.partition}`;
-    const blocks = byPartition.get(at);
-    if (blocks === undefined) byPartition.set(at, [{ ...ref, blob }]);
-    else blocks.push({ ...ref, blob });
-  }
-  return byPartition;
 }
 
 export interface EncodedGlobals extends EncodedDirectory {

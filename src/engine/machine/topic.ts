@@ -118,6 +118,24 @@ export class Topic {
     return capped;
   }
 
+  /** True where nothing but settling, and snapshots, keep messages. */
+  get forgetsSettled(): boolean {
+    const { retain } = this.policy;
+    return retain.untilSettled && retain.ageMs === null && retain.bytes === null;
+  }
+
+  /** Whether some subscription or snapshot needs one of the messages [from, to), or keeps it for a while. */
+  needs(index: number, from: number, to: number): boolean {
+    for (const { backlogs } of this.subscriptions.values()) {
+      const backlog = backlogs[index];
+      if (backlog === undefined) continue;
+      const { fillFrom, pending, retained } = backlog;
+      if (Math.min(fillFrom ?? to, pending.next(from) ?? to, retained.next(from) ?? to) < to) return true;
+    }
+    for (const { partitions } of this.snapshots.values()) if ((partitions[index]?.next(from) ?? to) < to) return true;
+    return false;
+  }
+
   /**
    * Oldest offset of a partition that some subscription or snapshot still needs, or that is kept for a while after it was
    * settled; `end` when there is none.

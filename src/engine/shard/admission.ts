@@ -5,7 +5,7 @@ import type { Plan } from './planner.ts';
 import type { Shard } from './shard.ts';
 
 /** What a topic gets. */
-type Load = Pick<Plan, 'topic' | 'stored' | 'bytes'>;
+type Load = Pick<Plan, 'topic' | 'stored' | 'bytes' | 'apartBytes'>;
 
 /** Whether there is room: in the commit log, within the limits of a topic, and within its rate. Publishers only; consumers always find room. */
 export class Admission {
@@ -50,7 +50,7 @@ export class Admission {
     }
     if (maxBytes !== null) {
       const bytes = bytesOf(topic);
-      if (bytes + plan.bytes > maxBytes)
+      if (bytes + plan.bytes + plan.apartBytes > maxBytes)
         return full(topic, `It holds ${bytes} bytes of at most ${maxBytes} (maxBytes)`);
     }
     return null;
@@ -119,9 +119,14 @@ export function bytesOf(topic: Topic): number {
 /** What each topic gets of some plans, together. */
 function loadsOf(plans: readonly Plan[]): Load[] {
   const loads = new Map<Topic, Load>();
-  for (const { topic, stored, bytes } of plans) {
-    const load = loads.get(topic) ?? { topic, stored: 0, bytes: 0 };
-    loads.set(topic, { topic, stored: load.stored + stored, bytes: load.bytes + bytes });
+  for (const { topic, stored, bytes, apartBytes } of plans) {
+    const load = loads.get(topic) ?? { topic, stored: 0, bytes: 0, apartBytes: 0 };
+    loads.set(topic, {
+      topic,
+      stored: load.stored + stored,
+      bytes: load.bytes + bytes,
+      apartBytes: load.apartBytes + apartBytes,
+    });
   }
   return [...loads.values()];
 }

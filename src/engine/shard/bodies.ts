@@ -1,9 +1,11 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { MessageHistory } from '../../core/session.ts';
-import { type PublishEntry } from '../entries.ts';
+import type { Envelope } from '../../core/records.ts';
+import type { LargeBody, PublishEntry } from '../entries.ts';
 import { entryBytes, readEntry } from '../entry-reader.ts';
 import type { ColdBlock, ColdPlace, HotPlace, Partition } from '../machine/partition.ts';
 import type { Topic } from '../machine/topic.ts';
+import { readBodyInto } from './body-blob.ts';
 import { checkBlock } from './cold-segment.ts';
 import type { Shard } from './shard.ts';
 
@@ -13,6 +15,8 @@ export interface BodyRun {
   count: number;
   format: number;
   records: Buffer;
+  /** Of one large message, whose record in `records` ends where its body begins. */
+  body: LargeBody | undefined;
   publishedAt: number;
   history: MessageHistory | undefined;
   entry: PublishEntry;
@@ -51,6 +55,81 @@ export class Bodies {
     const runs: BodyRun[] = [];
     const next = this.#loadCached(topic, partition, from, to, runs, maxBytes);
     return next === null ? runs : this.#loadRest(topic, partition, next, to, runs, maxBytes);
+  }
+
+  /** As `load`, with large bodies read and put where they belong: as they were published. */
+  loadWhole(topic: Topic, partition: number, from: number, to: number): BodyRun[] | Promise<BodyRun[]> {
+    const runs = this.load(topic, partition, from, to);
+    if (runs instanceof Promise) return runs.then((loaded) => this.#wholeRuns(topic, partition, loaded));
+    return runs.some((run) => run.body !== undefined) ? this.#wholeRuns(topic, partition, runs) : runs;
+  }
+
+  /**
+   * A run with its large body, if it has one. Undefined when the message went while it was read.
+   *
+   * @throws JOURNAL_CORRUPT, STORAGE_FAILED
+   */
+  async whole(topic: Topic, partition: number, run: BodyRun): Promise<BodyRun | undefined> {
+    const { body, records: head } = run;
+    if (body === undefined) return run;
+    const records = Buffer.allocUnsafeSlow(head.byteLength + body.bytes);
+    records.set(head);
+    const found = await this.#readBody(topic, partition, run.offset, body, 0, records.subarray(head.byteLength));
+    return found ? { ...run, records, body: undefined } : undefined;
+  }
+
+  /** The messages of a run, decoded; a large one without its body. */
+  envelopes(run: BodyRun): Envelope[] {
+    const format = this.#shard.formats.get(run.format);
+    return run.body === undefined
+      ? format.envelopes(run.records, run.count)
+      : [format.head(run.records, run.body.bytes)];
+  }
+
+  /**
+   * The bytes [from, from + length) of a large body, or what there is of them. Undefined when the message is gone.
+   *
+   * @throws JOURNAL_CORRUPT, STORAGE_FAILED
+   */
+  async piece(
+    topic: Topic,
+    partition: number,
+    offset: number,
+    from: number,
+    length: number,
+  ): Promise<{ bytes: Buffer; total: number } | undefined> {
+    const body = topic.partition(partition).bodies.get(offset);
+    if (body === undefined) return undefined;
+    const bytes = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, body.bytes - from)));
+    const found = await this.#readBody(topic, partition, offset, body, from, bytes);
+    return found ? { bytes, total: body.bytes } : undefined;
+  }
+
+  async #wholeRuns(topic: Topic, partition: number, runs: readonly BodyRun[]): Promise<BodyRun[]> {
+    const whole: BodyRun[] = [];
+    for (const run of runs) {
+      const loaded = await this.whole(topic, partition, run);
+      if (loaded !== undefined) whole.push(loaded);
+    }
+    return whole;
+  }
+
+  /** False when the message went while its body was read. */
+  async #readBody(
+    topic: Topic,
+    partition: number,
+    offset: number,
+    body: LargeBody,
+    from: number,
+    target: Buffer,
+  ): Promise<boolean> {
+    try {
+      await readBodyInto(this.#shard.blobs, body, from, target);
+      return true;
+    } catch (error) {
+      if (topic.partition(partition).bodies.get(offset)?.blob === body.blob) throw error;
+      return false;
+    }
   }
 
   /** Loads what is in memory. Returns where the disk is needed, or null when done. */
@@ -210,6 +289,7 @@ export class Bodies {
       count: last - first,
       format: entry.format,
       records,
+      body: entry.body,
       publishedAt: entry.publishedAt,
       history: entry.history,
       entry,

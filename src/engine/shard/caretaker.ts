@@ -182,7 +182,7 @@ export class Caretaker {
         this.#shard.endCommand();
         continue;
       }
-      const envelopes = this.#shard.formats.get(body.format).envelopes(body.records, body.count);
+      const envelopes = this.#bodies.envelopes(body);
       const examined = examine(topic, envelopes, body.publishedAt, true);
       const expired =
         examined.expires === undefined
@@ -223,6 +223,7 @@ export class Caretaker {
     this.#definitions.topic(namespace, topic);
     const record = asBuffer(args.record);
     this.#shard.formats.get(FORMAT_NATIVE).check(record, 1);
+    this.#shard.assertKept(record, 'The message of a schedule');
     const nextAt = nextRun(cron, timezone, this.#shard.clock.now());
     const before = this.#shard.state.directory.schedules.get(scoped(namespace, name));
     const same =

@@ -107,7 +107,7 @@ export class Compactor {
   }
 
   #note(body: BodyRun, isMine: (key: string) => boolean, newest: Map<string, number>, superseded: number[]): void {
-    const envelopes = this.#shard.formats.get(body.format).envelopes(body.records, body.count);
+    const envelopes = this.#bodies.envelopes(body);
     for (const [i, { key }] of envelopes.entries()) {
       if (key === undefined || !isMine(key)) continue;
       const older = newest.get(key);

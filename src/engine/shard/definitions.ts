@@ -9,6 +9,7 @@ import type {
   SubscriptionRef,
   TopicDefinition,
 } from '../../core/session.ts';
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter } from '../routing/filter.ts';
 import type { Router } from '../routing/router.ts';
@@ -62,7 +63,7 @@ export class Definitions {
     }
     const existing = this.#shard.state.topicNamed(namespace, name);
     if (existing !== undefined) return this.#redeclare(existing, args);
-    const policy = topicPolicy(this.#baseTopic(kind), args.policy, this.#shard.limits.maxPartitions);
+    const policy = topicPolicy(this.#baseTopic(kind), args.policy, this.#shard.limits);
     const subscription = kind === 'queue' ? subscriptionPolicy(DEFAULT_SUBSCRIPTION, args.subscription) : undefined;
     const { state } = this.#shard;
     const at = this.#shard.clock.now();
@@ -96,9 +97,7 @@ export class Definitions {
       );
     }
     const wanted =
-      args.policy === undefined
-        ? topic.policy
-        : topicPolicy(topic.policy, args.policy, this.#shard.limits.maxPartitions);
+      args.policy === undefined ? topic.policy : topicPolicy(topic.policy, args.policy, this.#shard.limits);
     let updated = this.#change(name, topic.policy, wanted, STRUCTURAL_TOPIC, ifDifferent, () =>
       this.#shard.record({ type: 'topicPolicy', topicId: topic.id, policy: wanted }),
     );
@@ -438,11 +437,15 @@ function rate(name: string, value: { count: number; perMs: number } | null): voi
   if (value !== null && !(value.count > 0 && value.perMs > 0)) refuse(name, value, 'count and perMs must be above 0');
 }
 
-export function topicPolicy(base: TopicPolicy, partial: Partial<TopicPolicy> = {}, maxPartitions = 1024): TopicPolicy {
+export function topicPolicy(
+  base: TopicPolicy,
+  partial: Partial<TopicPolicy> = {},
+  limits: Pick<Limits, 'maxPartitions' | 'maxMessageBytes'> = DEFAULT_LIMITS,
+): TopicPolicy {
   onlyKnown(partial, base, 'topic');
   const policy: TopicPolicy = { ...base, ...partial, retain: { ...base.retain, ...partial.retain } };
   onlyKnown(policy.retain, base.retain, 'retain');
-  whole('partitions', policy.partitions, 1, maxPartitions);
+  whole('partitions', policy.partitions, 1, limits.maxPartitions);
   wholeOrNull('retain.ageMs', policy.retain.ageMs, 1);
   wholeOrNull('retain.bytes', policy.retain.bytes, 1);
   if (!['fsync', 'write', 'memory'].includes(policy.durability))
@@ -455,7 +458,7 @@ export function topicPolicy(base: TopicPolicy, partial: Partial<TopicPolicy> = {
   wholeOrNull('ttlMs', policy.ttlMs, 1);
   wholeOrNull('expireUnusedMs', policy.expireUnusedMs, 1);
   wholeOrNull('dedupeWindowMs', policy.dedupeWindowMs, 1);
-  whole('maxMessageBytes', policy.maxMessageBytes, 1, 2 ** 28);
+  whole('maxMessageBytes', policy.maxMessageBytes, 1, limits.maxMessageBytes);
   return policy;
 }
 

@@ -342,8 +342,12 @@ export class Dispatcher {
   #send({ consumer, topic, token, deadline, sequence, ranges }: Planned): void {
     const outgoing = consumer.outbox.push(token, ranges, consumer.request.autoAck === true ? Infinity : deadline);
     const autoAck = consumer.request.autoAck === true;
-    const loads = ranges.map((range) =>
-      this.#bodies.load(topic, range.partition, range.offset, range.offset + range.count),
+    // Where the message is settled by its delivery, its body may be gone before somebody asks for it.
+    const apart = consumer.request.bodies === 'apart' && !autoAck;
+    const loads = ranges.map(({ partition, offset, count }) =>
+      apart
+        ? this.#bodies.load(topic, partition, offset, offset + count)
+        : this.#bodies.loadWhole(topic, partition, offset, offset + count),
     );
     const finish = (loaded: BodyRun[][]): void => {
       const runs: DeliveryRun[] = [];
@@ -462,5 +466,6 @@ function deliveryRun(
     records: body.records,
   };
   if (body.history !== undefined) run.history = body.history;
+  if (body.body !== undefined) run.bodyBytes = body.body.bytes;
   return run;
 }

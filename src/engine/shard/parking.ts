@@ -1,8 +1,9 @@
 import type { RailheadError } from '../../core/errors.ts';
-import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
+import type { PublishReceipt } from '../../core/session.ts';
 import type { Topic } from '../machine/topic.ts';
 import type { Admission } from './admission.ts';
 import type { Shard } from './shard.ts';
+import type { StagedPublish } from './staging.ts';
 
 /** How soon a publish that waits for room in the commit log or in memory looks again. */
 const SPACE_RETRY_MS = 20;
@@ -15,7 +16,7 @@ export interface Obstacle {
 
 interface Parked extends Obstacle {
   namespace: string;
-  request: PublishRequest;
+  request: StagedPublish;
   until: number;
   bytes: number;
   resolve: (receipt: Promise<PublishReceipt>) => void;
@@ -29,7 +30,7 @@ interface Queue {
 }
 
 /** Tries a publish that has come to the head of the queue of `topic`. Throws what refuses it for good. */
-type Attempt = (namespace: string, request: PublishRequest, topic: Topic) => Promise<PublishReceipt> | Obstacle;
+type Attempt = (namespace: string, request: StagedPublish, topic: Topic) => Promise<PublishReceipt> | Obstacle;
 
 /**
  * Publishes that wait for room, in the order in which they came: behind the topic that has none. One for several topics
@@ -53,7 +54,7 @@ export class Parking {
   }
 
   /** @throws `why` when it may not wait, or too much waits already */
-  park(namespace: string, request: PublishRequest, { topic, why }: Obstacle): Promise<PublishReceipt> {
+  park(namespace: string, request: StagedPublish, { topic, why }: Obstacle): Promise<PublishReceipt> {
     const waitMs = Math.min(request.waitMs ?? this.#shard.limits.parkMs, 3_600_000);
     const bytes = request.records.byteLength;
     if (waitMs <= 0 || !this.#shard.ledger.mayPark(bytes)) throw why;

@@ -5,7 +5,9 @@ import { DEFAULT_DEDUPE_WINDOW_MS, seenBefore } from '../machine/dedupe.ts';
 import type { Topic } from '../machine/topic.ts';
 import { assertKeys, type Examined, examine, isPlainTopic } from './columns.ts';
 import { assertParts, openTransaction } from './fencing.ts';
+import type { Incoming } from './large-bodies.ts';
 import type { Shard } from './shard.ts';
+import type { StagedPublish } from './staging.ts';
 
 /** What will be written for one topic, worked out without changing anything. */
 export interface Plan {
@@ -16,6 +18,8 @@ export interface Plan {
   /** Stored messages and bytes, for limits. */
   stored: number;
   bytes: number;
+  /** In blobs of their own, beside `bytes`. */
+  apartBytes: number;
   producer: PublishRequest['producer'];
   /** The open transaction that they are part of. */
   transaction: number | undefined;
@@ -30,6 +34,8 @@ export type Part =
       examined: Examined;
       indexes: number[] | null;
       first: number;
+      /** Of the one record, when it is large. */
+      body?: Pick<Incoming, 'body' | 'published'> | undefined;
     }
   | { kind: 'duplicate'; partition: number; offset: number; count: number; first: number }
   | { kind: 'refused'; count: number; first: number; error: RailheadError };
@@ -48,7 +54,7 @@ export class Planner {
    *
    * @throws what refuses it for good: INVALID, TOO_LARGE, OUT_OF_ORDER, NOT_SUPPORTED, FENCED, NO_TRANSACTION
    */
-  plan(topic: Topic, request: PublishRequest): Plan {
+  plan(topic: Topic, request: StagedPublish): Plan {
     if (request.transaction === undefined) return this.#plan(topic, request, undefined);
     const { transaction } = openTransaction(this.#shard.state, topic.namespace, request.transaction);
     const plan = this.#plan(topic, request, transaction);
@@ -59,8 +65,8 @@ export class Planner {
     return plan;
   }
 
-  #plan(topic: Topic, request: PublishRequest, transaction: number | undefined): Plan {
-    const { count } = request;
+  #plan(topic: Topic, request: StagedPublish, transaction: number | undefined): Plan {
+    const { count, apart } = request;
     const { limits } = this.#shard;
     if (!Number.isInteger(count) || count < 1 || count > limits.maxRecordsPerPublish) {
       throw new RailheadError(
@@ -70,20 +76,22 @@ export class Planner {
     }
     const format = this.#shard.formats.get(request.format);
     const records = asBuffer(request.records);
-    const plain = format.check(records, count);
-    if (records.byteLength > topic.policy.maxMessageBytes)
-      this.#assertSizes(topic, format.bounds(records, count), records.byteLength);
+    const plain = apart === undefined && format.check(records, count);
+    const bounds = (): Uint32Array | null => apart?.bounds ?? format.bounds(records, count);
+    const apartBytes = apart === undefined ? 0 : sumOf([...apart.bodies.keys()], request);
+    if (records.byteLength + apartBytes > topic.policy.maxMessageBytes) this.#assertSizes(topic, bounds(), request);
     const plan: Plan = {
       topic,
       format: request.format,
       parts: [],
       stored: count,
       bytes: records.byteLength,
+      apartBytes,
       producer: request.producer,
       transaction,
     };
     const repeated = this.#repeated(topic, request, records, transaction);
-    if (repeated !== null) return { ...plan, parts: repeated, stored: 0, bytes: 0, producer: undefined };
+    if (repeated !== null) return { ...plan, parts: repeated, stored: 0, bytes: 0, apartBytes: 0, producer: undefined };
     if (request.partition !== undefined && topic.partitions[request.partition] === undefined) {
       throw new RailheadError(
         'INVALID',
@@ -103,7 +111,7 @@ export class Planner {
       return plan;
     }
     const now = this.#shard.clock.now();
-    const envelopes = format.envelopes(records, count);
+    const envelopes = apart?.envelopes ?? format.envelopes(records, count);
     assertKeys(topic, envelopes);
     const fates = this.#fates(plan, envelopes, request, now);
     if (fates === null) {
@@ -116,18 +124,22 @@ export class Planner {
         examined: examine(topic, envelopes, now, true),
         indexes: null,
         first: 0,
+        body: apart?.bodies.get(0),
       });
       return plan;
     }
-    this.#split(plan, records, envelopes, fates, now);
+    this.#split(plan, request, bounds(), envelopes, fates, now);
     return plan;
   }
 
-  /** For each record its partition (≥ 0) or where its first copy is; null when all are new and go to one partition. */
+  /**
+   * For each record its partition (≥ 0) or where its first copy is; null when all are new and go to one partition in
+   * one entry.
+   */
   #fates(
     { topic, transaction }: Plan,
     envelopes: readonly Envelope[],
-    request: PublishRequest,
+    request: StagedPublish,
     now: number,
   ): (number | { partition: number; offset: number })[] | null {
     let partitionOfAll: number | undefined;
@@ -151,35 +163,48 @@ export class Planner {
       partitionOfAll ??= partition;
       return partition;
     });
-    return fates.every((fate) => fate === partitionOfAll) ? null : fates;
+    const together = request.apart === undefined || request.count === 1;
+    return together && fates.every((fate) => fate === partitionOfAll) ? null : fates;
   }
 
   #split(
     plan: Plan,
-    records: Buffer,
+    request: StagedPublish,
+    bounds: Uint32Array | null,
     envelopes: readonly Envelope[],
     fates: readonly (number | { partition: number; offset: number })[],
     now: number,
   ): void {
-    const bounds = this.#shard.formats.get(plan.format).bounds(records, envelopes.length);
+    const records = asBuffer(request.records);
     if (bounds === null)
       throw new RailheadError(
         'NOT_SUPPORTED',
         'A compressed batch cannot be split over partitions or deduplicated; send its records one by one.',
       );
-    const byPartition = new Map<number, number[]>();
+    const groups: { partition: number; indexes: number[] }[] = [];
+    const newest = new Map<number, { partition: number; indexes: number[] }>();
+    // A large one has an entry of its own, between those of what came before and after it in its partition.
+    const isLarge = (i: number | undefined): boolean => i !== undefined && request.apart?.bodies.has(i) === true;
     const duplicates = new Map<number, { partition: number; offset: number }>();
     fates.forEach((fate, i) => {
       if (typeof fate !== 'number') duplicates.set(i, fate);
       else {
-        const indexes = byPartition.get(fate);
-        if (indexes === undefined) byPartition.set(fate, [i]);
-        else indexes.push(i);
+        const last = newest.get(fate);
+        if (last !== undefined && !isLarge(i) && !isLarge(last.indexes[0])) last.indexes.push(i);
+        else {
+          const group = { partition: fate, indexes: [i] };
+          newest.set(fate, group);
+          groups.push(group);
+        }
       }
     });
     plan.stored = envelopes.length - duplicates.size;
     plan.bytes = 0;
-    for (const [partition, indexes] of byPartition) {
+    plan.apartBytes = sumOf(
+      groups.map(({ indexes }) => indexes[0] ?? 0),
+      request,
+    );
+    for (const { partition, indexes } of groups) {
       const bytes = Buffer.concat(indexes.map((i) => records.subarray(bounds[i] ?? 0, bounds[i + 1] ?? 0)));
       const chosen = indexes.flatMap((i) => envelopes[i] ?? []);
       plan.bytes += bytes.byteLength;
@@ -191,6 +216,7 @@ export class Planner {
         examined: examine(plan.topic, chosen, now, true),
         indexes,
         first: indexes[0] ?? 0,
+        body: request.apart?.bodies.get(indexes[0] ?? 0),
       });
     }
     for (const [i, { partition, offset }] of duplicates)
@@ -198,7 +224,7 @@ export class Planner {
   }
 
   /** A batch that a producer sends again after a reconnect: answered with where it went the first time. */
-  #repeated(topic: Topic, request: PublishRequest, records: Buffer, transaction: number | undefined): Part[] | null {
+  #repeated(topic: Topic, request: StagedPublish, records: Buffer, transaction: number | undefined): Part[] | null {
     const { producer, count } = request;
     if (producer === undefined) return null;
     const seen = topic.producers.get(producer.id);
@@ -210,10 +236,9 @@ export class Planner {
     );
     if (places.length === 0) throw error;
     // Records with a dedupe id may have been stored under another sequence.
-    const envelopes =
-      topic.dedupe.size + topic.undecidedIds.size > 0
-        ? this.#shard.formats.get(request.format).envelopes(records, count)
-        : [];
+    const decode = (): readonly Envelope[] =>
+      request.apart?.envelopes ?? this.#shard.formats.get(request.format).envelopes(records, count);
+    const envelopes = topic.dedupe.size + topic.undecidedIds.size > 0 ? decode() : [];
     const parts: Part[] = [];
     for (let first = 0; first < count; first++) {
       const id = envelopes[first]?.dedupeId;
@@ -231,16 +256,11 @@ export class Planner {
     return parts;
   }
 
-  #assertSizes(topic: Topic, bounds: Uint32Array | null, bytes: number): void {
-    const limit = topic.policy.maxMessageBytes;
-    const sizes = bounds === null ? [bytes] : [...bounds.subarray(1)].map((end, i) => end - (bounds[i] ?? 0));
-    const largest = Math.max(...sizes);
-    if (largest > limit) {
-      throw new RailheadError(
-        'TOO_LARGE',
-        `A message of ${largest} bytes; ${JSON.stringify(topic.name)} takes up to ${limit} (maxMessageBytes).`,
-      );
-    }
+  #assertSizes(topic: Topic, bounds: Uint32Array | null, request: StagedPublish): void {
+    let largest = bounds === null ? request.records.byteLength : 0;
+    for (let i = 0; bounds !== null && i < request.count; i++)
+      largest = Math.max(largest, (bounds[i + 1] ?? 0) - (bounds[i] ?? 0) + sumOf([i], request));
+    assertSize(topic, largest);
   }
 
   /** By key, so that one key stays in one partition; without a key in turn. */
@@ -254,12 +274,30 @@ export class Planner {
   }
 }
 
+/** @throws TOO_LARGE for a message that the topic does not take */
+export function assertSize(topic: Topic, bytes: number): void {
+  const limit = topic.policy.maxMessageBytes;
+  if (bytes <= limit) return;
+  throw new RailheadError(
+    'TOO_LARGE',
+    `A message of ${bytes} bytes; ${JSON.stringify(topic.name)} takes up to ${limit} (maxMessageBytes).`,
+    { outcome: 'not-stored' },
+  );
+}
+
+/** Bytes of the large bodies of some records. */
+function sumOf(indexes: readonly number[], { apart }: StagedPublish): number {
+  let bytes = 0;
+  for (const i of indexes) bytes += apart?.bodies.get(i)?.body.bytes ?? 0;
+  return bytes;
+}
+
 /** What the entries of a plan take at most: columns and ids of each message beside its record. */
 export function entryBound(plan: Plan): number {
   const texts = plan.parts.some(
     (part) => part.kind === 'store' && (part.examined.keys ?? part.examined.dedupeIds) !== undefined,
   );
-  return plan.bytes * (texts ? 2 : 1) + plan.stored * 24 + 256;
+  return plan.bytes * (texts ? 2 : 1) + plan.stored * (plan.apartBytes > 0 ? 256 : 24) + 256;
 }
 
 /** FNV-1a over UTF-16 units: quick, spreads well enough, and the same in every version, since keys must stay in their partition. */

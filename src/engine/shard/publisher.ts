@@ -1,7 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import { type Durability, safer } from '../../core/policy.ts';
 import { asBuffer, type Envelope } from '../../core/records.ts';
-import type { MessageHistory, PublishReceipt, PublishRequest } from '../../core/session.ts';
+import type { MessageHistory, PublishReceipt } from '../../core/session.ts';
 import type { PublishEntry, Target } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
 import { routeThrough } from '../routing/router.ts';
@@ -11,6 +11,8 @@ import type { Feeds } from './feeds.ts';
 import { type Obstacle, Parking } from './parking.ts';
 import type { Returns } from './returns.ts';
 import { entryBound, type Part, type Plan, Planner } from './planner.ts';
+import type { LargeBody } from '../entries.ts';
+import { sliceOf, type StagedPublish } from './staging.ts';
 import { mergeable, withoutFirst, resolveTwin, pushRuns, type NumberedRun } from './runs.ts';
 import type { Shard } from './shard.ts';
 
@@ -27,6 +29,8 @@ export class Publisher {
   readonly #parking: Parking;
   readonly #planner: Planner;
   readonly #admission: Admission;
+  /** Called when a topic that keeps only so many bytes has more. */
+  onGrown: (topic: Topic) => void = () => {};
   /** Of topics, since the start, for people. */
   readonly counters = new WeakMap<Topic, { published: number; duplicates: number; refused: number }>();
 
@@ -39,7 +43,7 @@ export class Publisher {
     this.#parking = new Parking(shard, this.#admission);
   }
 
-  publish(namespace: string, request: PublishRequest): Promise<PublishReceipt> {
+  publish(namespace: string, request: StagedPublish): Promise<PublishReceipt> {
     const topics = this.#targets(namespace, request);
     if (topics !== null && topics.length === 1 && topics[0] !== undefined)
       return this.#publishTo(namespace, topics[0], request);
@@ -50,7 +54,7 @@ export class Publisher {
    * Checks the publishes of a transaction, all together. Throws what would refuse one of them; `publish` does them all.
    * `bytes` is what their entries take at most.
    */
-  prepare(namespace: string, requests: readonly PublishRequest[]): { bytes: number; publish: () => PublishReceipt[] } {
+  prepare(namespace: string, requests: readonly StagedPublish[]): { bytes: number; publish: () => PublishReceipt[] } {
     const prepared = requests.map((request) => {
       const whole = { ...request, atomic: true };
       const topics = this.#targets(namespace, whole) ?? this.#routedTopics(namespace, whole);
@@ -73,12 +77,13 @@ export class Publisher {
   /** Stores a message that was published before (dead letter, redrive) in each of them, whatever the limits say. */
   republish(
     topics: readonly Topic[],
-    format: number,
-    record: Buffer,
+    { format, record, body }: Republished,
     envelope: Envelope,
     history: MessageHistory | undefined,
   ): void {
     this.#shard.beginCommand(record.byteLength * 2 * topics.length);
+    // The state has a large body already: it is only named once more.
+    const named = body === undefined ? undefined : { body, published: () => {} };
     const plans = topics.map((topic): Plan => {
       const examined = examine(topic, [envelope], this.#shard.clock.now(), false);
       delete examined.dedupeIds;
@@ -86,9 +91,12 @@ export class Publisher {
       return {
         topic,
         format,
-        parts: [{ kind: 'store', partition, records: record, count: 1, examined, indexes: null, first: 0 }],
+        parts: [
+          { kind: 'store', partition, records: record, count: 1, examined, indexes: null, first: 0, body: named },
+        ],
         stored: 1,
         bytes: record.byteLength,
+        apartBytes: body?.bytes ?? 0,
         producer: undefined,
         transaction: undefined,
       };
@@ -113,14 +121,14 @@ export class Publisher {
   // ---- Where to ---------------------------------------------------------------------------------------------------
 
   /** The one topic of the request, or null for a router. */
-  #targets(namespace: string, request: PublishRequest): Topic[] | null {
+  #targets(namespace: string, request: StagedPublish): Topic[] | null {
     if ('router' in request.to) return null;
     const topic = this.#shard.state.topicNamed(namespace, request.to.topic);
     if (topic === undefined) throw notFound(request.to.topic);
     return [topic];
   }
 
-  #routedTopics(namespace: string, request: PublishRequest): Topic[] {
+  #routedTopics(namespace: string, request: StagedPublish): Topic[] {
     const sets = this.#routeEach(namespace, request);
     const first = sets[0] ?? [];
     if (sets.some((set) => set.length !== first.length || set.some((topic, i) => topic !== first[i]))) {
@@ -132,7 +140,7 @@ export class Publisher {
     return first;
   }
 
-  #routeEach(namespace: string, request: PublishRequest): Topic[][] {
+  #routeEach(namespace: string, request: StagedPublish): Topic[][] {
     const { to } = request;
     if (!('router' in to)) return [];
     const routers = this.#shard.state.directory.routersOf(namespace);
@@ -142,7 +150,9 @@ export class Publisher {
         `There is no router ${JSON.stringify(to.router)}. Declare it, or check the name.`,
       );
     }
-    const envelopes = this.#shard.formats.get(request.format).envelopes(asBuffer(request.records), request.count);
+    const envelopes =
+      request.apart?.envelopes ??
+      this.#shard.formats.get(request.format).envelopes(asBuffer(request.records), request.count);
     return envelopes.map((envelope) => {
       const names = routeThrough(routers, to.router, to.key, envelope);
       const topics: Topic[] = [];
@@ -154,7 +164,7 @@ export class Publisher {
     });
   }
 
-  async #publishRouted(namespace: string, request: PublishRequest): Promise<PublishReceipt> {
+  async #publishRouted(namespace: string, request: StagedPublish): Promise<PublishReceipt> {
     const result = this.#attemptRouted(namespace, request, null);
     return result instanceof Promise ? result : this.#parking.park(namespace, request, result);
   }
@@ -165,11 +175,11 @@ export class Publisher {
    *
    * @param head the topic whose turn it is, for one that waited
    */
-  #attemptRouted(namespace: string, request: PublishRequest, head: Topic | null): Promise<PublishReceipt> | Obstacle {
+  #attemptRouted(namespace: string, request: StagedPublish, head: Topic | null): Promise<PublishReceipt> | Obstacle {
     const { count } = request;
     const records = asBuffer(request.records);
     const format = this.#shard.formats.get(request.format);
-    format.check(records, count);
+    if (request.apart === undefined) format.check(records, count);
     const sets = this.#routeEach(namespace, request);
     const groups: { topics: Topic[]; from: number; to: number }[] = [];
     sets.forEach((topics, i) => {
@@ -182,16 +192,11 @@ export class Publisher {
         last.to = i + 1;
       else groups.push({ topics, from: i, to: i + 1 });
     });
-    const bounds = groups.length > 1 ? format.bounds(records, count) : null;
+    const bounds = groups.length > 1 ? (request.apart?.bounds ?? format.bounds(records, count)) : null;
     const receipt: PublishReceipt = { topicId: groups[0]?.topics[0]?.id ?? 0, runs: [] };
     let level: Durability = 'memory';
     const planGroup = ({ topics, from, to }: (typeof groups)[number]): Plan[] => {
-      const part: PublishRequest = {
-        ...request,
-        count: to - from,
-        records: bounds === null ? records : records.subarray(bounds[from] ?? 0, bounds[to] ?? 0),
-      };
-      if (request.producer) part.producer = { ...request.producer, sequence: request.producer.sequence + from };
+      const part = sliceOf(request, bounds, from, to);
       return topics.map((topic) => this.#planner.plan(topic, part));
     };
     // First everything that can refuse: what is refused must not be stored in part.
@@ -234,13 +239,13 @@ export class Publisher {
 
   // ---- One topic --------------------------------------------------------------------------------------------------
 
-  #publishTo(namespace: string, topic: Topic, request: PublishRequest): Promise<PublishReceipt> {
+  #publishTo(namespace: string, topic: Topic, request: StagedPublish): Promise<PublishReceipt> {
     const result = this.#parking.queued(topic) ?? this.#attempt(topic, request);
     return result instanceof Promise ? result : this.#parking.park(namespace, request, result);
   }
 
   /** Stores it, or returns why it must wait. Throws what refuses it for good. */
-  #attempt(topic: Topic, request: PublishRequest): Promise<PublishReceipt> | Obstacle {
+  #attempt(topic: Topic, request: StagedPublish): Promise<PublishReceipt> | Obstacle {
     const { policy } = topic;
     const noSpace = this.#admission.noSpace(request.records.byteLength);
     if (noSpace !== null) return { topic, why: noSpace };
@@ -261,13 +266,14 @@ export class Publisher {
   }
 
   /** Without `atomic`, the records that fit are stored and the others refused. */
-  #refuseExcess(plan: Plan, request: PublishRequest, why: RailheadError): Promise<PublishReceipt> {
+  #refuseExcess(plan: Plan, request: StagedPublish, why: RailheadError): Promise<PublishReceipt> {
     const { topic } = plan;
     const counter = this.#counter(topic);
     const room =
       topic.policy.maxMessages === null || why.code === 'RATE_LIMITED' ? 0 : topic.policy.maxMessages - topic.depth;
     if (
       request.atomic === true ||
+      request.apart !== undefined ||
       room <= 0 ||
       plan.parts.some((part) => part.kind !== 'store') ||
       plan.parts.length !== 1
@@ -318,6 +324,7 @@ export class Publisher {
         }
       }
       this.#makeRoom(plan);
+      if (plan.topic.policy.retain.bytes !== null && plan.stored > 0) this.onGrown(plan.topic);
     }
     runs.sort((a, b) => a.first - b.first);
     return { topicId, runs: runs.map(withoutFirst), ...(refused.length > 0 && { refused }) };
@@ -354,7 +361,9 @@ export class Publisher {
     if (producer) entry.producer = part.indexes === null ? producer : { ...producer, indexes: part.indexes };
     if (history) entry.history = history;
     if (transaction !== undefined) entry.transaction = transaction;
+    if (part.body) entry.body = part.body.body;
     this.#shard.record(entry);
+    part.body?.published();
     targets.forEach((target, i) => {
       if (part.indexes === null) runs.push({ ...target, count: part.count, first: part.first });
       else pushRuns(runs, target, part.indexes);
@@ -383,6 +392,13 @@ export class Publisher {
     if (counter === undefined) this.counters.set(topic, (counter = { published: 0, duplicates: 0, refused: 0 }));
     return counter;
   }
+}
+
+/** A message as it was stored. */
+interface Republished {
+  format: number;
+  record: Buffer;
+  body?: LargeBody | undefined;
 }
 
 function notFound(name: string): RailheadError {

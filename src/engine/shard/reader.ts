@@ -1,3 +1,4 @@
+import { RailheadError } from '../../core/errors.ts';
 import type { TransactionMarker } from '../../core/open-transactions.ts';
 import type { DeliveryRun, MessageState, Operations, PeekedMessage } from '../../core/session.ts';
 import { messageId, parseMessageId } from '../../core/session.ts';
@@ -8,6 +9,9 @@ import type { Bodies, BodyRun } from './bodies.ts';
 import type { Definitions } from './definitions.ts';
 import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
+
+/** Read at once, unless less is asked for. */
+const READ_BYTES = 1 << 20;
 
 interface Waiting {
   readonly topic: Topic;
@@ -45,26 +49,56 @@ export class Reader {
     from = Math.max(from, partition.start);
     const max = Math.max(1, Math.min(args.maxMessages ?? 1000, 100_000));
     const to = Math.max(from, Math.min(endFor(partition, isolation), from + max));
-    const bodies = await this.#bodies.load(topic, index, from, to, args.maxBytes ?? 1 << 20);
-    // What is aborted is so as a whole: a publish lies in one transaction.
-    const all = isolation === 'uncommitted' || args.verbatim === true;
-    const messages = bodies.filter(
-      ({ offset, entry }) => entry.ends === undefined && (all || !partition.isHidden(offset)),
-    );
-    const last = bodies.at(-1);
-    const next = last === undefined ? to : last.offset + last.count;
+    const bodies = await this.#bodies.load(topic, index, from, to, args.maxBytes ?? READ_BYTES);
+    const { runs, next } = await this.#show(topic, index, bodies, to, args);
     const { end, stableEnd } = partition;
-    const result: Operations['read']['result'] = {
-      runs: messages.map((body) => replayRun(topic, index, body)),
-      next,
-      end,
-      stableEnd,
-    };
+    const result: Operations['read']['result'] = { runs, next, end, stableEnd };
     if (args.verbatim === true) {
       result.aborted = partition.transactions?.abortedIn(from, next) ?? [];
-      result.markers = bodies.flatMap(markerOf);
+      result.markers = bodies.filter(({ offset }) => offset < next).flatMap(markerOf);
     }
     return this.#shard.durable(result, topic.policy.durability);
+  }
+
+  /** Of what was found, what the reader gets, up to about the bytes that it asked for, and where to go on. */
+  async #show(
+    topic: Topic,
+    index: number,
+    found: readonly BodyRun[],
+    to: number,
+    args: Operations['read']['args'],
+  ): Promise<{ runs: DeliveryRun[]; next: number }> {
+    const { maxBytes = READ_BYTES, isolation = 'committed', verbatim = false, bodies = 'whole' } = args;
+    const runs: DeliveryRun[] = [];
+    let next = found[0]?.offset ?? to;
+    let bytes = 0;
+    for (const body of found) {
+      if (runs.length > 0 && bytes >= maxBytes) break;
+      next = body.offset + body.count;
+      // What is aborted is so as a whole: a publish lies in one transaction.
+      const hidden = isolation === 'committed' && !verbatim && topic.partition(index).isHidden(body.offset);
+      if (body.entry.ends !== undefined || hidden) continue;
+      const run = bodies === 'apart' ? body : await this.#bodies.whole(topic, index, body);
+      if (run === undefined) continue;
+      bytes += run.records.byteLength;
+      runs.push(replayRun(topic, index, run));
+    }
+    return { runs, next };
+  }
+
+  async readBody(namespace: string, args: Operations['readBody']['args']): Promise<Operations['readBody']['result']> {
+    const { offset, from, maxBytes } = args;
+    const topic = this.#definitions.topic(namespace, args.topic);
+    const length = Math.min(maxBytes, READ_BYTES);
+    const exists = topic.partitions[args.partition] !== undefined && from >= 0;
+    const piece = exists ? await this.#bodies.piece(topic, args.partition, offset, from, length) : undefined;
+    if (piece === undefined) {
+      throw new RailheadError(
+        'NOT_FOUND',
+        `Message ${offset} of partition ${args.partition} of ${JSON.stringify(args.topic)} has no large body, or is settled and gone.`,
+      );
+    }
+    return this.#shard.durable(piece, topic.policy.durability);
   }
 
   /** Called in each turn: wakes those for whom something came. */
@@ -139,7 +173,7 @@ export class Reader {
   }
 
   #peeked(topic: Topic, partition: number, backlog: Backlog, body: BodyRun): PeekedMessage | undefined {
-    const [envelope] = this.#shard.formats.get(body.format).envelopes(body.records, 1);
+    const [envelope] = this.#bodies.envelopes(body);
     if (envelope === undefined) return undefined;
     const { offset } = body;
     const trouble = backlog.troubles.get(offset);
@@ -156,6 +190,7 @@ export class Reader {
       format: body.format,
     };
     if (body.history !== undefined) message.history = body.history;
+    if (body.body !== undefined) message.bodyBytes = body.body.bytes;
     return message;
   }
 }
@@ -213,5 +248,6 @@ function replayRun(topic: Topic, partition: number, body: BodyRun): DeliveryRun 
     records: body.records,
   };
   if (body.history !== undefined) run.history = body.history;
+  if (body.body !== undefined) run.bodyBytes = body.body.bytes;
   return run;
 }

@@ -247,14 +247,5 @@ export class Reclaimer {
 function isAlive(topic: Topic, index: number, from: number, to: number): boolean {
   const kept = topic.partition(index).keptRun(Math.max(from, topic.partition(index).start), to);
   if (kept.from >= kept.to) return false;
-  if (!topic.policy.retain.untilSettled || topic.policy.retain.ageMs !== null || topic.policy.retain.bytes !== null)
-    return true;
-  for (const subscription of topic.subscriptions.values()) {
-    const backlog = subscription.backlogs[index];
-    if (backlog === undefined) continue;
-    const { fillFrom, pending, retained } = backlog;
-    if (Math.min(fillFrom ?? to, pending.next(from) ?? to, retained.next(from) ?? to) < to) return true;
-  }
-  for (const { partitions } of topic.snapshots.values()) if ((partitions[index]?.next(from) ?? to) < to) return true;
-  return false;
+  return !topic.forgetsSettled || topic.needs(index, from, to);
 }

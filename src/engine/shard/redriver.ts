@@ -44,7 +44,10 @@ export class Redriver {
   async redrive(namespace: string, args: Operations['redrive']['args']): Promise<RedriveProgress> {
     const source = this.#settler.find(namespace, args);
     const edits = new Map((args.edits ?? []).map((edit) => [edit.id as string, asBuffer(edit.record)]));
-    for (const record of edits.values()) this.#shard.formats.get(FORMAT_NATIVE).check(record, 1);
+    for (const record of edits.values()) {
+      this.#shard.formats.get(FORMAT_NATIVE).check(record, 1);
+      this.#shard.assertKept(record, 'An edited message');
+    }
     const job: Job = {
       progress: { id: `redrive-${this.#nextJob++}`, state: 'running', moved: 0, matched: 0 },
       cancelled: false,
@@ -133,11 +136,14 @@ export class Redriver {
     const target = this.#target(namespace, source, body, to);
     const id = messageId(source.topic.id, partition, body.offset);
     const edited = edits.get(id);
-    const format = edited === undefined ? body.format : FORMAT_NATIVE;
-    const record = edited ?? body.records;
-    const [envelope] = this.#shard.formats.get(format).envelopes(record, 1);
+    const [envelope] =
+      edited === undefined ? this.#bodies.envelopes(body) : this.#shard.formats.get(FORMAT_NATIVE).envelopes(edited, 1);
     if (envelope === undefined) return;
-    this.#publisher.republish([target], format, record, envelope, body.history);
+    const message =
+      edited === undefined
+        ? { format: body.format, record: body.records, body: body.body }
+        : { format: FORMAT_NATIVE, record: edited };
+    this.#publisher.republish([target], message, envelope, body.history);
     this.#shard.record({
       type: 'settle',
       topicId: source.topic.id,
@@ -212,7 +218,7 @@ export class Redriver {
   }
 
   #matches(match: ReturnType<typeof compileFilter>, body: BodyRun): boolean {
-    const [envelope] = this.#shard.formats.get(body.format).envelopes(body.records, 1);
+    const [envelope] = this.#bodies.envelopes(body);
     return envelope !== undefined && match(envelope);
   }
 

@@ -96,6 +96,11 @@ export class Shard {
     return this.#sequence;
   }
 
+  /** A message with a larger body has it apart: of four that are not, one batch always takes one. */
+  get largeBodyBytes(): number {
+    return Math.min(this.limits.largeBodyBytes, Math.floor(this.#maxBatchBytes / 4));
+  }
+
   get failure(): RailheadError | null {
     return this.#failure;
   }
@@ -207,6 +212,16 @@ export class Shard {
   /** What the entries of one command may take. */
   get commandBytes(): number {
     return this.#maxBatchBytes - COMMAND_OVERHEAD_BYTES;
+  }
+
+  /** A message that is kept in memory beside the journal must not be large. @throws TOO_LARGE */
+  assertKept(record: Uint8Array, what: string): void {
+    const { largeBodyBytes } = this;
+    if (record.byteLength <= largeBodyBytes) return;
+    throw new RailheadError(
+      'TOO_LARGE',
+      `${what} takes ${record.byteLength} bytes; at most ${largeBodyBytes} are allowed.`,
+    );
   }
 
   /** A turn now, if anything gathers: afterwards the positions of all entries are known. */

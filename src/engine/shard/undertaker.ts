@@ -95,10 +95,11 @@ export class Undertaker {
       if (deaths !== undefined) history.deaths = deaths;
       const error = dying.error ?? trouble?.error;
       if (error !== undefined) history.error = error;
-      const [envelope] = this.#shard.formats.get(body.format).envelopes(body.records, 1);
+      const [envelope] = this.#bodies.envelopes(body);
       if (envelope !== undefined) {
         const graves = this.#gravesOf(subscription, envelope, history);
-        if (graves.length > 0) this.#publisher.republish(graves, body.format, body.records, envelope, history);
+        const { format, records: record, body: large } = body;
+        if (graves.length > 0) this.#publisher.republish(graves, { format, record, body: large }, envelope, history);
       }
     }
     this.#feeds.countersOf(subscription).deadLettered++;

@@ -160,6 +160,7 @@ export const peekedSchema = z.object({
   state: z.enum(['ready', 'delayed', 'leased', 'settled']),
   attempts: z.int(),
   crashes: z.int(),
+  bodyBytes: z.int().optional().meta({ description: 'Of a message over 1 MiB, which is shown without its body.' }),
   dueAt: z.iso.datetime().nullable(),
   expiresAt: z.iso.datetime().nullable(),
 });
@@ -205,6 +206,7 @@ export function showPeeked(message: PeekedMessage): string {
     state: message.state,
     attempts: message.attempts,
     crashes: message.crashes,
+    ...(message.bodyBytes !== undefined && { bodyBytes: message.bodyBytes }),
     publishedAt: isoTime(message.publishedAt),
     dueAt: message.dueAt === null ? null : isoTime(message.dueAt),
     expiresAt: message.expiresAt === null ? null : isoTime(message.expiresAt),

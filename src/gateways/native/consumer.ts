@@ -1,9 +1,10 @@
 import { RailheadError } from '../../core/errors.ts';
-import type { Consumer, DeliveryRun, DeliverySink, LeaseRange } from '../../core/session.ts';
+import type { Consumer, ConsumeRequest, DeliveryRun, DeliverySink, LeaseRange, Session } from '../../core/session.ts';
 import { writeIdData } from '../../wire/data.ts';
 import { writeDeliver } from '../../wire/deliver.ts';
-import { FRAME } from '../../wire/frames.ts';
+import { FRAME, LARGE_MESSAGE_BYTES } from '../../wire/frames.ts';
 import type { Output } from '../../wire/output.ts';
+import { DeliveryStream, type Room } from './delivery-stream.ts';
 import { writeLost } from '../../wire/settle.ts';
 
 /** Messages that the engine may be asked for at once before it is known how large they are: 4 of 16 MiB are 64 MiB. */
@@ -25,6 +26,7 @@ export class NativeConsumer implements DeliverySink {
   readonly #id: number;
   readonly #out: Output;
   readonly #limits: DeliveryLimits;
+  readonly #stream: DeliveryStream;
   /** Has credit that was not passed on: `pump` it when the connection has sent something. */
   readonly #waiting: Set<NativeConsumer>;
   readonly #onEnded: () => void;
@@ -37,18 +39,34 @@ export class NativeConsumer implements DeliverySink {
   #window = FIRST_WINDOW;
   #ended = false;
 
-  constructor(id: number, out: Output, limits: DeliveryLimits, waiting: Set<NativeConsumer>, onEnded: () => void) {
+  constructor(
+    id: number,
+    out: Output,
+    limits: DeliveryLimits,
+    waiting: Set<NativeConsumer>,
+    room: Room,
+    onEnded: () => void,
+  ) {
     this.#id = id;
     this.#out = out;
     this.#limits = limits;
     this.#waiting = waiting;
     this.#onEnded = onEnded;
+    this.#stream = new DeliveryStream(
+      id,
+      out,
+      room,
+      (runs) => this.#write(runs),
+      () => this.pump(),
+    );
   }
 
-  async start(starting: Promise<Consumer>): Promise<void> {
-    this.#starting = starting;
+  /** Large bodies stay where they are until they are sent, unless the client reads them itself. */
+  async start(session: Session, request: ConsumeRequest): Promise<void> {
+    if (request.bodies !== 'apart') this.#stream.readFrom(session, request.topic);
+    this.#starting = session.consume({ ...request, bodies: 'apart' }, this);
     try {
-      this.#consumer = await starting;
+      this.#consumer = await this.#starting;
     } catch (error) {
       this.#ended = true;
       this.#waiting.delete(this);
@@ -68,7 +86,7 @@ export class NativeConsumer implements DeliverySink {
       this.#waiting.delete(this);
       return;
     }
-    const give = Math.min(this.#held, this.#window - this.#given);
+    const give = this.#stream.busy ? 0 : Math.min(this.#held, this.#window - this.#given);
     if (this.#consumer !== undefined && give > 0 && this.#out.waitingBytes < this.#limits.highWaterBytes) {
       this.#held -= give;
       this.#given += give;
@@ -84,13 +102,19 @@ export class NativeConsumer implements DeliverySink {
     let bytes = 0;
     for (const run of runs) {
       messages += run.count;
-      bytes += run.records.byteLength;
+      bytes += run.records.byteLength + (run.bodyBytes ?? 0);
     }
     this.#given -= messages;
     this.#window = Math.max(
       1,
       Math.min(MAX_WINDOW, Math.floor((this.#limits.highWaterBytes * messages) / Math.max(1, bytes))),
     );
+    const large = bytes > LARGE_MESSAGE_BYTES;
+    if (large || this.#stream.busy) this.#stream.send(runs);
+    else this.#write(runs);
+  }
+
+  #write(runs: readonly DeliveryRun[]): void {
     try {
       writeDeliver(this.#out, this.#id, runs, this.#limits.maxFrameBytes);
     } catch (error) {
@@ -103,6 +127,7 @@ export class NativeConsumer implements DeliverySink {
   ended(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#stream.stop();
     this.#waiting.delete(this);
     writeIdData(this.#out, FRAME.ENDED, this.#id, reason);
     this.#onEnded();
@@ -122,5 +147,13 @@ export class NativeConsumer implements DeliverySink {
     const consumer = await this.#starting?.catch(() => undefined);
     await consumer?.close({ release });
     this.#ended = true;
+    if (release) this.#stream.stop();
+    else await this.#stream.idle;
+  }
+
+  /** The connection is gone. */
+  drop(): void {
+    this.#ended = true;
+    this.#stream.stop();
   }
 }

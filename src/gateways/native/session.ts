@@ -15,7 +15,9 @@ import { checkArguments, consumeRequest, isOperation, transaction, unknownOperat
 import { readSettle, writeSettled } from '../../wire/settle.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
+import { BodyTable } from './bodies.ts';
 import { NativeConsumer } from './consumer.ts';
+import { Room } from './delivery-stream.ts';
 import type { NativeLimits } from './limits.ts';
 
 /** How long the last words of a connection may take to leave. */
@@ -65,6 +67,8 @@ export class NativeConnection implements GatewayConnection {
   readonly #peer: Peer;
   readonly #context: NativeContext;
   readonly #out: Output;
+  readonly #room: Room;
+  readonly #bodies = new BodyTable();
   readonly #frames: FrameReader;
   readonly #fields = new ByteReader();
   readonly #consumers = new Map<number, NativeConsumer>();
@@ -88,6 +92,7 @@ export class NativeConnection implements GatewayConnection {
     this.#out = new Output(socket, {
       maxBytes: context.limits.maxOutputBytes,
       onFlushed: () => {
+        this.#room.look();
         for (const consumer of this.#waiting) consumer.pump();
       },
       onOverflow: () =>
@@ -98,6 +103,7 @@ export class NativeConnection implements GatewayConnection {
           ),
         ),
     });
+    this.#room = new Room(this.#out);
     this.#frames = new FrameReader(
       (type, buffer, start, end) => this.#onFrame(type, buffer, start, end),
       MAX_HELLO_BYTES,
@@ -188,6 +194,9 @@ export class NativeConnection implements GatewayConnection {
       case FRAME.REQUEST:
       case FRAME.CONSUME:
       case FRAME.CLOSE_CONSUMER:
+      case FRAME.BODY:
+      case FRAME.BODY_PIECE:
+      case FRAME.BODY_END:
         break;
       default:
         throw new RailheadError('PROTOCOL', `${frameName(type)} is not a frame that a client sends in this version.`);
@@ -205,13 +214,17 @@ export class NativeConnection implements GatewayConnection {
   #onRequest(type: number, id: number, fields: ByteReader, session: Session): void {
     switch (type) {
       case FRAME.PUBLISH:
-        this.#answer(id, session.publish(readPublish(fields)), writeReceipt);
+        this.#answer(id, this.#bodies.publish(session, readPublish(fields)), writeReceipt);
         return;
       case FRAME.SETTLE:
         this.#answer(id, session.settle(readSettle(fields)), writeSettled);
         return;
       case FRAME.COMMIT:
-        this.#answerData(FRAME.COMMITTED, id, session.commit(transaction(readData(fields), 'transaction')));
+        this.#answerData(
+          FRAME.COMMITTED,
+          id,
+          this.#bodies.commit(session, transaction(readData(fields), 'transaction')),
+        );
         return;
       case FRAME.REQUEST: {
         const operation = fields.text();
@@ -222,6 +235,15 @@ export class NativeConnection implements GatewayConnection {
       }
       case FRAME.CONSUME:
         this.#consume(id, fields, session);
+        return;
+      case FRAME.BODY:
+        this.#answer(id, this.#bodies.open(session, fields), writeDone);
+        return;
+      case FRAME.BODY_PIECE:
+        this.#answer(id, this.#bodies.write(fields), writeDone);
+        return;
+      case FRAME.BODY_END:
+        this.#answer(id, this.#bodies.end(fields), writeDone);
         return;
       default:
         this.#closeConsumer(id, fields);
@@ -240,9 +262,11 @@ export class NativeConnection implements GatewayConnection {
         `This connection has ${limits.maxConsumers} consumers, the most allowed. Close some or open another connection.`,
       );
     }
-    const consumer = new NativeConsumer(name, this.#out, limits, this.#waiting, () => this.#consumers.delete(name));
+    const consumer = new NativeConsumer(name, this.#out, limits, this.#waiting, this.#room, () =>
+      this.#consumers.delete(name),
+    );
     this.#consumers.set(name, consumer);
-    this.#answer(id, consumer.start(session.consume(request, consumer)), writeDone);
+    this.#answer(id, consumer.start(session, request), writeDone);
   }
 
   #closeConsumer(id: number, fields: ByteReader): void {
@@ -387,6 +411,8 @@ export class NativeConnection implements GatewayConnection {
     this.#heartbeat?.stop();
     this.#out.close();
     this.#peer.gone();
+    for (const consumer of this.#consumers.values()) consumer.drop();
+    this.#room.look();
     this.#consumers.clear();
     this.#waiting.clear();
     void this.#released.then(() => this.#context.gone(this));

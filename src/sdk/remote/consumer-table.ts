@@ -1,4 +1,5 @@
-import type { ConsumeRequest, DeliverySink, LeaseRange, Settlement } from '../../core/session.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { ConsumeRequest, DeliveryRun, DeliverySink, LeaseRange, Settlement } from '../../core/session.ts';
 import type { ByteReader } from '../../wire/byte-reader.ts';
 import { readData } from '../../wire/data.ts';
 import { readDeliver } from '../../wire/deliver.ts';
@@ -113,6 +114,46 @@ export class ConsumerTable {
     const consumer = this.#consumers.get(id);
     if (consumer === undefined) return;
     const runs = readDeliver(fields);
+    this.#note(consumer, runs);
+    consumer.sink.deliver(runs);
+  }
+
+  /** The beginning of a large message. It is handed on when all of it is here. */
+  onDeliverLarge(id: number, fields: ByteReader): void {
+    const consumer = this.#consumers.get(id);
+    if (consumer === undefined) return;
+    const more = fields.u32();
+    const [run] = readDeliver(fields);
+    if (run === undefined || consumer.partial !== undefined || more === 0) throw outOfPlace();
+    this.#note(consumer, [run]);
+    const head = run.records.byteLength;
+    const records = Buffer.allocUnsafeSlow(head + more);
+    records.set(run.records);
+    consumer.partial = { run, records, filled: head };
+  }
+
+  onMore(id: number, fields: ByteReader): void {
+    const consumer = this.#consumers.get(id);
+    if (consumer === undefined) return;
+    const { partial } = consumer;
+    const bytes = fields.rest();
+    if (partial === undefined || partial.filled + bytes.byteLength > partial.records.byteLength) throw outOfPlace();
+    if (bytes.byteLength === 0) {
+      // It went while it was sent: another one may come in its place.
+      consumer.partial = undefined;
+      const { count, token } = partial.run;
+      this.#leases.delete(token);
+      consumer.credit(count);
+      return;
+    }
+    partial.records.set(bytes, partial.filled);
+    partial.filled += bytes.byteLength;
+    if (partial.filled < partial.records.byteLength) return;
+    consumer.partial = undefined;
+    consumer.sink.deliver([{ ...partial.run, records: partial.records }]);
+  }
+
+  #note(consumer: RemoteConsumer, runs: readonly DeliveryRun[]): void {
     const held = consumer.request.lease === 'session' && consumer.request.autoAck !== true;
     let messages = 0;
     for (const run of runs) {
@@ -122,7 +163,6 @@ export class ConsumerTable {
       this.#leases.set(token, { consumer, range: { partition, offset, count, token }, remaining: count });
     }
     this.#setOutstanding(consumer, Math.max(0, consumer.outstanding - messages));
-    consumer.sink.deliver(runs);
   }
 
   onLost(id: number, fields: ByteReader): void {
@@ -158,6 +198,7 @@ export class ConsumerTable {
     }
     this.#leases.clear();
     this.#credited.clear();
+    for (const consumer of this.#consumers.values()) this.#loseParts(consumer);
     const releases: Settlement[] = [];
     for (const [consumer, ranges] of lost) {
       const { topic, subscription } = consumer.request;
@@ -171,10 +212,22 @@ export class ConsumerTable {
     for (const [token, lease] of this.#leases) if (lease.consumer === consumer) this.#leases.delete(token);
   }
 
+  /** It comes again from its beginning; the credit for it is still ours. */
+  #loseParts(consumer: RemoteConsumer): void {
+    const { partial } = consumer;
+    consumer.partial = undefined;
+    if (partial !== undefined && !consumer.closed)
+      this.#setOutstanding(consumer, consumer.outstanding + partial.run.count);
+  }
+
   #drop(range: LeaseRange): void {
     const lease = this.#leases.get(range.token);
     if (lease === undefined) return;
     lease.remaining -= range.count;
     if (lease.remaining <= 0) this.#leases.delete(range.token);
   }
+}
+
+function outOfPlace(): RailheadError {
+  return new RailheadError('PROTOCOL', 'The broker sent a part of a large message that does not fit what came before.');
 }

@@ -66,12 +66,39 @@ export interface PendingClose extends Common {
   resolve(): void;
 }
 
+/** A step of a large body on its way: it is begun, goes on, and ends. */
+export interface PendingBody extends Common {
+  kind: 'body';
+  body: number;
+  step:
+    | { name: 'begin'; to: PublishRequest['to']; bytes: number }
+    | { name: 'piece'; bytes: Uint8Array }
+    | { name: 'end' }
+    | { name: 'give up' };
+  resolve(): void;
+}
+
 /** A request without its answer. */
-export type Pending = PendingPublish | PendingSettle | PendingCommit | PendingRequest | PendingConsume | PendingClose;
+export type Pending =
+  | PendingPublish
+  | PendingSettle
+  | PendingCommit
+  | PendingRequest
+  | PendingConsume
+  | PendingClose
+  | PendingBody;
 
 /** Bytes that count against what may be under way. */
 export function costOf(pending: Pending): number {
+  if (pending.kind === 'body' && pending.step.name === 'piece') return pending.step.bytes.byteLength + 256;
   return pending.kind === 'publish' ? pending.request.records.byteLength + 256 : 0;
+}
+
+/** Whether it means something on the connection alone that it was made for: the broker forgets bodies with it. */
+export function isBound(pending: Pending): boolean {
+  if (pending.kind === 'body') return true;
+  if (pending.kind === 'publish') return pending.request.body !== undefined;
+  return pending.kind === 'commit' && pending.transaction.publishes.some(({ body }) => body !== undefined);
 }
 
 /** @throws TOO_LARGE, INVALID for what no frame can carry; nothing was written then. */
@@ -143,7 +170,21 @@ function write(out: Output, pending: Pending, maxFrameBytes: number): void {
       out.u32(pending.consumer);
       out.u8(pending.release ? 1 : 0);
       out.end();
+      return;
+    case 'body':
+      writeBody(out, pending);
   }
+}
+
+function writeBody(out: Output, { id, body, step }: PendingBody): void {
+  const tail =
+    step.name === 'begin' ? packData({ to: step.to, bytes: step.bytes }) : step.name === 'piece' ? step.bytes : null;
+  out.begin(step.name === 'begin' ? FRAME.BODY : step.name === 'piece' ? FRAME.BODY_PIECE : FRAME.BODY_END, 9);
+  out.u32(id);
+  out.u32(body);
+  if (tail === null) out.u8(step.name === 'end' ? 1 : 0);
+  out.end(tail?.byteLength);
+  if (tail !== null) out.bytes(tail);
 }
 
 /**
@@ -151,7 +192,10 @@ function write(out: Output, pending: Pending, maxFrameBytes: number): void {
  * broker did it already.
  */
 export function isRepeatable(pending: Pending): boolean {
+  if (isBound(pending)) return false;
   switch (pending.kind) {
+    case 'body':
+      return false;
     case 'publish':
       return pending.request.producer !== undefined;
     case 'commit':
@@ -195,6 +239,7 @@ export function answer(pending: Pending, type: number, fields: ByteReader): bool
       return true;
     case 'consume':
     case 'close':
+    case 'body':
       if (type !== FRAME.DONE) return false;
       pending.resolve();
       return true;

@@ -1,4 +1,4 @@
-import type { Consumer, ConsumeRequest, DeliverySink } from '../../core/session.ts';
+import type { Consumer, ConsumeRequest, DeliveryRun, DeliverySink } from '../../core/session.ts';
 
 /** What a consumer asks of its session. */
 export interface ConsumerHost {
@@ -18,6 +18,8 @@ export class RemoteConsumer implements Consumer {
   /** The broker has confirmed it once. From then on it is started again on each new connection. */
   started = false;
   closed = false;
+  /** A large message of which a part came. */
+  partial: { run: DeliveryRun; records: Buffer; filled: number } | undefined;
   readonly #host: ConsumerHost;
 
   constructor(id: number, request: ConsumeRequest, sink: DeliverySink, host: ConsumerHost) {

@@ -237,7 +237,9 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
     waitMs: 3,
     isolation: 'uncommitted',
     verbatim: true,
+    bodies: 'apart',
   },
+  readBody: { topic: 't', partition: 0, offset: 7, from: 3, maxBytes: 9 },
   fetchCursors: { cursor: 'c', topic: 't' },
   deleteCursor: { cursor: 'c' },
   claimProducer: { producer: 'p', timeoutMs: 5000, after: { producerId: 2, epoch: 3 } },
@@ -284,7 +286,7 @@ test('a consumer gets what it has credit for, hears of lost leases, and ends', a
   const consumer = await session.consume({ ...consume, leaseMs: 5000, name: 'worker', exclusive: true }, sink);
   const there = world.session.consumers[0];
   assert.ok(there !== undefined);
-  assert.deepEqual(there.request, { ...consume, leaseMs: 5000, name: 'worker', exclusive: true });
+  assert.deepEqual(there.request, { ...consume, leaseMs: 5000, name: 'worker', exclusive: true, bodies: 'apart' });
   assert.equal(there.credit, 0);
   consumer.credit(1);
   consumer.credit(2);
@@ -440,7 +442,7 @@ test('after a break, consumers start again with the credit they had left, and th
   await world.session.until(() => world.session.consumers.length === 1);
   const again = world.session.consumers[0];
   assert.ok(again !== undefined);
-  assert.deepEqual(again.request, consume);
+  assert.deepEqual(again.request, { ...consume, bodies: 'apart' });
   await world.session.until(() => again.credit === 4);
   again.sink.deliver([run(7, { count: 4 })]);
   await sink.until(() => sink.runs.length === 2);

@@ -1,7 +1,9 @@
 import { SystemClock, type Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
+import { InOrder } from '../../core/in-order.ts';
 import { systemRandom } from '../../core/random.ts';
 import type {
+  BodyWriter,
   Consumer,
   ConsumeRequest,
   DeliverySink,
@@ -17,6 +19,7 @@ import type {
 import type { ByteReader } from '../../wire/byte-reader.ts';
 import { FRAME, frameName } from '../../wire/frames.ts';
 import type { Welcome } from '../../wire/handshake.ts';
+import { assembled, RemoteBody, splitRequest, upload } from './remote-body.ts';
 import { RECONNECT } from './backoff.ts';
 import type { Connection } from './connection.ts';
 import { asLost, Connector, type Line } from './connector.ts';
@@ -24,9 +27,11 @@ import { ConsumerTable } from './consumer-table.ts';
 import { dial } from './endpoint.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { endpointOf, helloOf, type RemoteOptions, type RemoteState } from './options.ts';
-import { answer, type Pending } from './pending.ts';
+import { answer, type Pending, type PendingBody } from './pending.ts';
 import type { ConsumerHost, RemoteConsumer } from './remote-consumer.ts';
 import { RequestTable, RESUBSCRIPTION } from './request-table.ts';
+
+type Step = PendingBody['step'];
 
 export type { RemoteOptions, RemoteState } from './options.ts';
 
@@ -70,6 +75,9 @@ export class RemoteSession implements Session, ConsumerHost {
   readonly #requests: RequestTable;
   readonly #consumers: ConsumerTable;
   readonly #keepAlive = new KeepAlive();
+  /** Publishes and transactions, while one with a large message is on its way. */
+  readonly #order = new InOrder();
+  #lastBody = 0;
 
   #state: RemoteState = 'connecting';
   #line: Line | undefined;
@@ -131,9 +139,35 @@ export class RemoteSession implements Session, ConsumerHost {
   // ---- Session ----------------------------------------------------------------------------------------------------
 
   publish(request: PublishRequest): Promise<PublishReceipt> {
+    if (this.#order.idle && splitRequest(request) === null) return this.#publish(request);
+    return this.#order.run(this.#prepared(request), (ready) => this.#publish(ready));
+  }
+
+  #publish(request: PublishRequest): Promise<PublishReceipt> {
     return new Promise((resolve, reject) => {
       this.#ask({ kind: 'publish', id: 0, sent: false, since: 0, request, resolve, reject });
     });
+  }
+
+  async body(to: PublishRequest['to'], bytes: number): Promise<BodyWriter> {
+    const body = (this.#lastBody = this.#lastBody === 0xffffffff ? 1 : this.#lastBody + 1);
+    const step = (name: Step): Promise<void> =>
+      new Promise((resolve, reject) => {
+        this.#ask({ kind: 'body', id: 0, sent: false, since: 0, body, step: name, resolve, reject });
+      });
+    await step({ name: 'begin', to, bytes });
+    const line = this.#line;
+    return new RemoteBody(body, step, () => line !== undefined && line === this.#line);
+  }
+
+  /** Large messages are sent ahead, in pieces. */
+  async #prepared(request: PublishRequest): Promise<PublishRequest> {
+    const split = splitRequest(request);
+    if (split === null) return request;
+    const { head, body } = split;
+    const writer = await this.body(request.to, body.byteLength);
+    await upload(writer, body);
+    return { ...request, records: head, body: writer.id };
   }
 
   settle(settlements: Settlement[]): Promise<SettleReceipt> {
@@ -143,12 +177,29 @@ export class RemoteSession implements Session, ConsumerHost {
   }
 
   commit(transaction: Transaction): Promise<PublishReceipt[]> {
+    const { publishes } = transaction;
+    if (this.#order.idle && publishes.every((request) => splitRequest(request) === null))
+      return this.#commit(transaction);
+    const prepared = Promise.all(publishes.map((request) => this.#prepared(request)));
+    return this.#order.run(prepared, (ready) => this.#commit({ ...transaction, publishes: ready }));
+  }
+
+  #commit(transaction: Transaction): Promise<PublishReceipt[]> {
     return new Promise((resolve, reject) => {
       this.#ask({ kind: 'commit', id: 0, sent: false, since: 0, transaction, resolve, reject });
     });
   }
 
-  request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']> {
+  async request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']> {
+    if (operation !== 'read') return this.#request(operation, args);
+    // The operation says which arguments and result these are.
+    const read = args as Operations['read']['args'];
+    const result = await this.#request('read', { ...read, bodies: 'apart' });
+    if (read.bodies === 'apart') return result;
+    return assembled(result, read.topic, (piece) => this.#request('readBody', piece));
+  }
+
+  #request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']> {
     return new Promise((resolve, reject) => {
       // The broker's answer to this operation has the type of its result.
       const done = (result: unknown): void => resolve(result as Operations[O]['result']);
@@ -225,6 +276,12 @@ export class RemoteSession implements Session, ConsumerHost {
     switch (type) {
       case FRAME.DELIVER:
         this.#consumers.onDeliver(id, fields);
+        return;
+      case FRAME.DELIVER_LARGE:
+        this.#consumers.onDeliverLarge(id, fields);
+        return;
+      case FRAME.MORE:
+        this.#consumers.onMore(id, fields);
         return;
       case FRAME.LOST:
         this.#consumers.onLost(id, fields);

@@ -1,7 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { Settlement, SettleReceipt } from '../../core/session.ts';
 import type { Line } from './connector.ts';
-import { costOf, isRepeatable, writePending, type Pending } from './pending.ts';
+import { costOf, isBound, isRepeatable, writePending, type Pending } from './pending.ts';
 
 /** `since` of a consumer that is started again: it waits for the broker as long as it takes. */
 export const RESUBSCRIPTION = Infinity;
@@ -71,8 +71,17 @@ export class RequestTable {
   /** What was sent and must not be done twice fails; the rest waits for the next line. */
   disconnected(reason: RailheadError, now: number): void {
     this.#line = undefined;
+    const bound = this.#waiting.filter(isBound);
+    this.#waiting = this.#waiting.filter((pending) => !isBound(pending));
+    for (const pending of bound) pending.reject(brokeBefore(reason));
     for (const pending of this.#pending.values()) {
-      if (!pending.sent) continue;
+      if (!pending.sent) {
+        if (isBound(pending)) {
+          this.take(pending.id);
+          pending.reject(brokeBefore(reason));
+        }
+        continue;
+      }
       if (pending.since === RESUBSCRIPTION) {
         // Made anew for the next line.
         this.take(pending.id);
@@ -167,6 +176,13 @@ function failed(pending: Pending, reason: RailheadError): RailheadError {
   return new RailheadError(reason.code, reason.message, {
     cause: reason,
     outcome: pending.sent ? 'unknown' : 'not-stored',
+  });
+}
+
+function brokeBefore(reason: RailheadError): RailheadError {
+  return new RailheadError('CONNECTION_LOST', `The connection broke before it was sent: ${reason.message}`, {
+    cause: reason,
+    outcome: 'not-stored',
   });
 }
 
