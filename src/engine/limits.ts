@@ -20,6 +20,8 @@ export interface Limits {
   checkpointSliceBytes: number;
   /** Size of a cold block, about. */
   coldBlockBytes: number;
+  /** A topic is compacted when so many messages came since the last time, or half of what it holds if that is more. */
+  compactAfterMessages: number;
   /** Publishes parked by `overflow: 'block'` or for want of space, for the whole shard. */
   parkedBytes: number;
   parkMs: number;
@@ -70,6 +72,7 @@ export const DEFAULT_LIMITS: Limits = {
   checkpointBytes: 48 << 20,
   checkpointSliceBytes: 128 << 10,
   coldBlockBytes: 128 << 10,
+  compactAfterMessages: 1000,
   parkedBytes: 64 << 20,
   parkMs: 30_000,
   takeOverGraceMs: 10_000,

@@ -4,8 +4,7 @@ import type { Feeds } from './feeds.ts';
 import { hashKey } from './planner.ts';
 import type { Shard } from './shard.ts';
 
-/** A topic is compacted when so many messages came since the last pass, or this part of what it holds if that is more. */
-const MIN_NEW_MESSAGES = 1000;
+/** Of what a topic holds: so much must be new before it is compacted again. */
 const NEW_SHARE = 0.5;
 /** Keys that a pass keeps in memory; more are done in several passes, each over a part of the keys. */
 const KEYS_PER_PASS = 500_000;
@@ -56,7 +55,8 @@ export class Compactor {
   #isDue(topic: Topic, index: number): boolean {
     const partition = topic.partition(index);
     const done = this.#compactedTo.get(topic)?.[index] ?? partition.start;
-    return partition.stableEnd - done >= Math.max(MIN_NEW_MESSAGES, partition.messages * NEW_SHARE);
+    const due = Math.max(this.#shard.limits.compactAfterMessages, partition.messages * NEW_SHARE);
+    return partition.stableEnd - done >= due;
   }
 
   async #compact(topic: Topic, index: number): Promise<void> {
@@ -69,13 +69,10 @@ export class Compactor {
       this.#record(
         topic,
         index,
-        superseded.sort((a, b) => a - b),
+        superseded.filter((offset) => !isOut(topic, index, offset)).sort((a, b) => a - b),
       );
-      // Some of it was with consumers, or held back others of its key.
-      for (const subscription of topic.subscriptions.values()) {
-        this.#feeds.recount(subscription);
-        this.#feeds.touch(subscription);
-      }
+      // Some of it held back others of its key.
+      for (const subscription of topic.subscriptions.values()) this.#feeds.touch(subscription);
     }
     const done = this.#compactedTo.get(topic) ?? [];
     done[index] = end;
@@ -132,4 +129,13 @@ export class Compactor {
     }
     if (ranges.length > 0) this.#shard.record({ type: 'compacted', topicId: topic.id, partition, ranges });
   }
+}
+
+/** What a consumer has, or what is on its way to a dead-letter queue, is left for the next time. */
+function isOut(topic: Topic, partition: number, offset: number): boolean {
+  for (const { backlogs } of topic.subscriptions.values()) {
+    const backlog = backlogs[partition];
+    if (backlog?.leased.has(offset) === true || backlog?.dying.has(offset) === true) return true;
+  }
+  return false;
 }

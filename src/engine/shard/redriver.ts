@@ -84,8 +84,11 @@ export class Redriver {
     const source = this.#settler.find(namespace, args);
     let dropped = 0;
     for await (const { partition, bodies } of this.#pieces(source, args)) {
-      const offsets = bodies.map((body) => body.offset).slice(0, (args.limit ?? Infinity) - dropped);
-      if (offsets.length === 0) break;
+      // Looked at again: something else may have taken it since, and an id may be named twice.
+      const waiting = new Set(bodies.map(({ offset }) => offset).filter((at) => isWaiting(source, partition, at)));
+      const offsets = [...waiting].slice(0, (args.limit ?? Infinity) - dropped);
+      if (dropped >= (args.limit ?? Infinity)) break;
+      if (offsets.length === 0) continue;
       this.#returns.discard(source, partition, offsets, 'dropped');
       dropped += offsets.length;
       this.#shard.endCommand();
