@@ -2,7 +2,7 @@ import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
 import type { DeliveryRun, Session } from '../../src/core/session.ts';
 import type { Broker } from '../../src/engine/broker.ts';
 import type { Backlog } from '../../src/engine/machine/backlog.ts';
-import type { CopySnapshot, Snapshot } from './ledger.ts';
+import { type CopySnapshot, type End, type Snapshot, survives } from './ledger.ts';
 import type { TopicPlan } from './topology.ts';
 
 /** Where a text was found, and how often. */
@@ -103,8 +103,8 @@ async function readAll(session: Session, topic: string, partitions: number): Pro
 }
 
 export interface CheckOptions {
-  /** Confirms of level `write` may be lost. */
-  powerCut: boolean;
+  /** How the life before this start ended. */
+  end: End;
   /** Groups of copies that were asked for together; all or none. */
   ties: readonly {
     acked: readonly { subscription: string; text: string }[];
@@ -128,6 +128,11 @@ export async function checkRecovered(
   await broker.settled();
   for (const name of snapshot.topics)
     if (broker.state.topicNamed('default', name) === undefined) fail(`lost: the confirmed declaration of ${name}`);
+  for (const [key, offset] of snapshot.cursors) {
+    const [topic = '', cursor = ''] = key.split('/');
+    const { partitions } = await session.request('fetchCursors', { cursor, topic });
+    if ((partitions[0]?.offset ?? -1) < offset) fail(`lost: ${key} was committed at ${offset}`);
+  }
   const found = await find(broker, session, plans, fail);
   const groups = new Map<number, Map<'present' | 'absent', string>>();
   for (const copy of snapshot.copies) {
@@ -158,12 +163,12 @@ function checkCopy(
   copy: CopySnapshot,
   found: Found | undefined,
   now: number,
-  { powerCut }: CheckOptions,
+  { end }: CheckOptions,
   fail: (problem: string) => void,
 ): void {
   const { text, subscription, sent } = copy;
   const name = `${text} of ${subscription}`;
-  const binding = !(powerCut && copy.level === 'write');
+  const binding = survives(copy.level, end);
   if (found === undefined) {
     if (sent === 'sure' && binding && !copy.mayBeGone && copy.lastsUntil > now)
       fail(`lost: ${name} (confirmed at ${copy.partition}/${copy.offset})`);

@@ -1,6 +1,9 @@
 import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
 import type { Consumer, DeliveryRun, LeaseRange } from '../../src/core/session.ts';
+import { RailheadError } from '../../src/core/errors.ts';
 import type { ShardSession } from '../../src/engine/session.ts';
+import type { AuditedConsumer } from './audited.ts';
+import type { Auditor } from './auditor.ts';
 import type { Copy, Ledger } from './ledger.ts';
 import type { Feed } from './topology.ts';
 import type { World } from './world.ts';
@@ -18,7 +21,7 @@ export interface Held {
 
 interface Connection {
   readonly session: ShardSession;
-  readonly consumers: Consumer[];
+  readonly consumers: { readonly consumer: Consumer; readonly audited: AuditedConsumer }[];
 }
 
 /** Consumers that come, take, forget and die; and what must hold of every delivery they get. */
@@ -30,9 +33,12 @@ export class Consumers {
   #held: Held[] = [];
   delivered = 0;
 
-  constructor(world: World, ledger: Ledger, fail: (problem: string) => void) {
+  readonly #auditor: Auditor;
+
+  constructor(world: World, ledger: Ledger, auditor: Auditor, fail: (problem: string) => void) {
     this.#world = world;
     this.#ledger = ledger;
+    this.#auditor = auditor;
     this.#fail = fail;
   }
 
@@ -45,9 +51,12 @@ export class Consumers {
     }
     const owner = connection;
     const lease = random.chance(0.8) ? 'session' : 'timed';
+    const priority = random.below(2);
+    const exclusive = random.chance(0.08);
+    const autoAck = feed.atMostOnce && random.chance(0.7);
     owner.session
       .consume(
-        { topic: feed.topic, subscription: feed.subscription, lease, priority: random.below(2) },
+        { topic: feed.topic, subscription: feed.subscription, lease, priority, exclusive, autoAck },
         {
           deliver: (runs) => this.#deliver(feed, owner, runs),
           ended: () => {},
@@ -56,17 +65,32 @@ export class Consumers {
       )
       .then(
         (consumer) => {
-          owner.consumers.push(consumer);
-          consumer.credit(1 + random.below(8));
+          const { id } = consumer;
+          const audited = { id, subscription: feed.subscription, priority, exclusive, credit: 0 };
+          const one = { consumer, audited };
+          // Its connection may be gone by now, and the consumer with it.
+          if (!this.#connections.includes(owner)) return;
+          owner.consumers.push(one);
+          this.#auditor.consumers.set(id, audited);
+          this.#give(one);
         },
-        () => {},
+        (error: unknown) => {
+          const expected = RailheadError.is(error) && /^(IN_USE|NOT_FOUND|STORAGE_FAILED|CLOSED)$/.test(error.code);
+          if (!expected) this.#fail(`consume: ${String(error)}`);
+        },
       );
   }
 
   credit(): void {
     const { random } = this.#world;
     const all = this.#connections.flatMap(({ consumers }) => consumers);
-    if (all.length > 0) random.pick(all).credit(1 + random.below(8));
+    if (all.length > 0) this.#give(random.pick(all));
+  }
+
+  #give({ consumer, audited }: Connection['consumers'][number]): void {
+    const credit = 1 + this.#world.random.below(8);
+    audited.credit += credit;
+    consumer.credit(credit);
   }
 
   /** Each lease may end at any time from now on, long before anybody is told. */
@@ -90,6 +114,7 @@ export class Consumers {
     this.#connections = this.#connections.filter((one) => one !== connection);
     for (const { owner, copy } of this.#held) if (owner === connection && how === 'lost') this.#ledger.mayDie(copy);
     this.#held = this.#held.filter(({ owner }) => owner !== connection);
+    for (const { audited } of connection.consumers) this.#auditor.consumers.delete(audited.id);
     void connection.session.close(how);
   }
 
@@ -141,15 +166,21 @@ export class Consumers {
     // One that came back starts anew, while a delivery of before may still be on its way.
     if (run.attempt < copy.attempt && !copy.mayReturn)
       this.#fail(`attempt ${run.attempt} after attempt ${copy.attempt}: ${where}`);
-    const leasedAt = run.deadline - (feed.policy.leaseMs ?? 0);
+    const leasedAt = run.deadline === 0 ? this.#world.clock.now() : run.deadline - (feed.policy.leaseMs ?? 0);
     if (leasedAt < copy.due && !copy.mayReturn) this.#fail(`delivered ${copy.due - leasedAt} ms too early: ${where}`);
-    if (leasedAt >= copy.expiresAt) this.#fail(`delivered ${leasedAt - copy.expiresAt} ms after it expired: ${where}`);
+    if (leasedAt >= copy.expiresAt && run.deadline > 0)
+      this.#fail(`delivered ${leasedAt - copy.expiresAt} ms after it expired: ${where}`);
     const known = copy.sent === 'sure' && copy.offset !== undefined && !copy.mayReturn && !copy.mayBeDead;
     if (known && (copy.offset !== offset || copy.partition !== run.partition))
       this.#fail(`confirmed at ${copy.partition}/${copy.offset}: ${where}`);
     this.#order(feed, copy, run, offset, where);
     this.delivered++;
     this.#ledger.delivered(copy, run.attempt);
+    if (run.deadline === 0) {
+      // Settled before it left: whatever happens, it is never seen again.
+      copy.gone = copy.mayBeGone = true;
+      return;
+    }
     this.#held = this.#held.filter((held) => held.copy !== copy);
     this.#held.push({ feed, copy, partition: run.partition, offset, token: run.token, deadline: run.deadline, owner });
   }

@@ -3,8 +3,11 @@ import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import { SeededRandom } from '../../src/core/random.ts';
 import type { Journal } from '../../src/engine/ports.ts';
 import { type DiskCall, MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { checkAtRest } from './at-rest.ts';
+import { Auditor } from './auditor.ts';
 import { checkBacklogs, checkRecovered } from './check.ts';
-import { Ledger, type Snapshot } from './ledger.ts';
+import { type End, Ledger, type Snapshot } from './ledger.ts';
+import { History } from './replay.ts';
 import { topology, type TopicPlan } from './topology.ts';
 import { freshMemory, type Tie, Workload } from './workload.ts';
 import { reopen, World } from './world.ts';
@@ -49,10 +52,10 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashRepor
     if (problems.length > 0) break;
     if (part < 1 && !random.chance(part)) continue;
     // A killed process leaves what the kernel has; a power cut leaves less.
-    states += await examine(point.disk.clone(), point, plans, false, random, fail);
+    states += await examine(point.disk.clone(), point, plans, 'kill', random, fail);
     if (point.disk.unsyncedChanges === 0) continue;
     for (let i = 0; i < variants && problems.length === 0; i++)
-      states += await examine(point.disk.crash(random), point, plans, true, random, fail);
+      states += await examine(point.disk.crash(random), point, plans, 'cut', random, fail);
   }
   return { states, problems, trace };
 }
@@ -62,7 +65,7 @@ async function examine(
   disk: MemoryDisk,
   point: CrashPoint,
   plans: readonly TopicPlan[],
-  powerCut: boolean,
+  end: End,
   random: SeededRandom,
   fail: (problem: string) => void,
 ): Promise<number> {
@@ -80,11 +83,11 @@ async function examine(
     );
     disk.onCall = undefined;
     const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
-    await checkRecovered(broker, session, plans, snapshot, { powerCut, ties }, fail);
+    await checkRecovered(broker, session, plans, snapshot, { end, ties }, fail);
   } catch (error) {
     fail(`the broker does not start: ${error instanceof Error ? error.stack : String(error)}`);
   }
-  return again === undefined ? 1 : 1 + (await examine(again, point, plans, true, random, fail));
+  return again === undefined ? 1 : 1 + (await examine(again, point, plans, 'cut', random, fail));
 }
 
 async function script(
@@ -98,12 +101,19 @@ async function script(
   const memory = freshMemory();
   const plans = topology(random);
   const points: CrashPoint[] = [];
+  const auditor = new Auditor(clock, fail);
+  const history = new History(auditor);
   disk.onCall = (call) => {
     if (CHANGES.has(call))
       points.push({ disk: disk.clone(), snapshot: ledger.snapshot(clock.now()), ties: [...memory.ties] });
   };
-  const world = await World.open({ disk, clock, random, ...(wrapJournal && { wrapJournal }) });
-  const workload = new Workload(world, ledger, plans, memory, fail);
+  const world = await World.open({
+    disk,
+    clock,
+    random,
+    wrapJournal: (journal) => history.wrap(wrapJournal?.(journal) ?? journal),
+  });
+  const workload = new Workload(world, ledger, plans, memory, auditor, fail);
   workload.start();
   await world.scheduler.rest();
   for (let step = 0; step < steps && world.failure === undefined; step++) {
@@ -113,6 +123,7 @@ async function script(
   }
   await world.scheduler.rest();
   if (world.failure !== undefined) fail(`the broker stopped: ${world.failure.stack}`);
+  else checkAtRest(world.broker, auditor, clock, fail);
   world.kill();
   return { points, plans, trace: world.scheduler.trace.join() };
 }

@@ -1,3 +1,5 @@
+import type { Durability } from '../../src/core/policy.ts';
+
 /**
  * What the clients of a simulation know: what they asked for and what they were told. From this follows what a broker
  * must hold, may hold and must not hold, whatever happened to it. The total-queue checker, one copy at a time.
@@ -22,8 +24,10 @@ export interface Copy {
   expiresAt: number;
   /** Copies of one atomic publish or transaction share it: all of them or none. */
   readonly group: number;
-  /** Confirms of `write` level do not survive a power cut. */
-  readonly level: 'fsync' | 'write';
+  /** Confirms of `write` level do not survive a power cut, those of `memory` no crash at all. */
+  readonly level: Durability;
+  /** It may go at any time: delivered at most once, in a log that is bounded by bytes, or superseded by its key. */
+  fleeting: boolean;
   sent: Fate;
   /** Where it was said to be. */
   partition: number | undefined;
@@ -40,6 +44,15 @@ export interface Copy {
   /** Times it was delivered, and the highest attempt number seen. */
   deliveries: number;
   attempt: number;
+}
+
+/** How a life of the broker ended. */
+export type End = 'cut' | 'kill' | 'rest' | 'close';
+
+/** Whether what was confirmed at this level must be there after such an end. */
+export function survives(level: Durability, end: End): boolean {
+  if (end === 'cut') return level === 'fsync';
+  return end !== 'kill' || level !== 'memory';
 }
 
 export type CopySnapshot = Readonly<Copy>;
@@ -59,7 +72,7 @@ export function mayRemove(copy: Copy): () => void {
   const removal = ++copy.removals;
   copy.mayBeGone = true;
   return () => {
-    if (copy.removals === removal) copy.mayBeGone = before;
+    if (copy.removals === removal) copy.mayBeGone = before || copy.fleeting;
   };
 }
 
@@ -113,15 +126,17 @@ export class Ledger {
   }
 
   attempt(
-    init: Pick<Copy, 'text' | 'topic' | 'subscription' | 'key' | 'due' | 'lastsUntil' | 'group' | 'level'>,
+    init: Pick<
+      Copy,
+      'text' | 'topic' | 'subscription' | 'key' | 'due' | 'lastsUntil' | 'expiresAt' | 'group' | 'level' | 'fleeting'
+    >,
   ): Copy {
     const copy: Copy = {
       ...init,
-      expiresAt: init.lastsUntil,
       sent: 'trying',
       partition: undefined,
       offset: undefined,
-      mayBeGone: false,
+      mayBeGone: init.fleeting,
       removals: 0,
       gone: false,
       mayBeDead: false,

@@ -5,8 +5,10 @@ import { SeededRandom } from '../../src/core/random.ts';
 import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
 import type { Journal } from '../../src/engine/ports.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { checkAtRest } from './at-rest.ts';
+import { Auditor } from './auditor.ts';
 import { checkBacklogs, checkRecovered } from './check.ts';
-import { Ledger } from './ledger.ts';
+import { type End, Ledger, survives } from './ledger.ts';
 import { assertSameState, History, stateOnDisk } from './replay.ts';
 import { topology, type TopicPlan } from './topology.ts';
 import { freshMemory, Workload } from './workload.ts';
@@ -42,7 +44,8 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
   const clock = new ManualClock();
   const ledger = new Ledger();
   const memory = freshMemory();
-  const history = new History();
+  const auditor = new Auditor(clock, (problem) => fail(problem));
+  const history = new History(auditor);
   const plans = topology(random);
   const report: LivesReport = {
     problems: [],
@@ -67,13 +70,14 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
     if (world === undefined) break;
     if (fault)
       disk.failAt(random.pick(['sync', 'write', 'syncDir', 'create', 'rename'] as const), 1 + random.below(60));
-    const workload = new Workload(world, ledger, plans, memory, fail);
+    const workload = new Workload(world, ledger, plans, memory, auditor, fail);
     workload.start();
     for (let i = 0; i < 80; i++) await world.scheduler.step();
     for (let step = 0; step < steps && world.failure === undefined && healthy(); step++) {
       workload.act();
       for (let i = random.below(6); i > 0; i--) await world.scheduler.step();
       if (step % 8 === 0) checkBacklogs(world.broker, fail);
+      if (step % 50 === 49) await rest(world, auditor, fail);
     }
     report.delivered += workload.consumers.delivered;
     report.coldSegments = Math.max(report.coldSegments, world.broker.state.liveBlocks.size);
@@ -85,7 +89,7 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
         : random.pick(['cut', 'kill'] as const);
     if (end === 'rest' || end === 'close') {
       if (end === 'close') await world.close().catch((error: unknown) => !fault && fail(`close: ${String(error)}`));
-      else await world.scheduler.rest();
+      else await rest(world, auditor, fail);
       if (world.failure === undefined && healthy()) {
         assertSameState(world.broker.state, history.replay(), 'what lives and what its entries give');
         assertSameState(
@@ -99,11 +103,16 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
     report.trace.push(...world.scheduler.trace, end);
     disk = end === 'cut' ? disk.crash(random) : disk.clone();
     report.crashes++;
-    if (healthy()) await settle(disk.clone(), clock, random, plans, ledger, memory, end === 'cut', fail);
+    if (healthy()) await settle(disk.clone(), clock, random, plans, ledger, memory, end, fail);
   }
   report.published = [...ledger.all()].filter(({ sent }) => sent === 'sure').length;
   if (healthy()) report.drained = await drain(disk, clock, random, plans, ledger, fail);
   return report;
+}
+
+async function rest(world: World, auditor: Auditor, fail: (problem: string) => void): Promise<void> {
+  await world.scheduler.rest();
+  if (world.failure === undefined) checkAtRest(world.broker, auditor, world.clock, fail);
 }
 
 /** Looks at what is there after a crash; what was unknown is known from here on. */
@@ -114,7 +123,7 @@ async function settle(
   plans: readonly TopicPlan[],
   ledger: Ledger,
   memory: ReturnType<typeof freshMemory>,
-  powerCut: boolean,
+  end: End,
   fail: (problem: string) => void,
 ): Promise<void> {
   const broker = await reopen(disk, clock, random).catch((error: unknown) => {
@@ -128,12 +137,12 @@ async function settle(
     session,
     plans,
     ledger.snapshot(clock.now()),
-    { powerCut, ties: memory.ties },
+    { end, ties: memory.ties },
     fail,
   );
   for (const copy of ledger.all()) {
     const there = found.get(copy.subscription)?.get(copy.text);
-    const lossy = powerCut && copy.level === 'write';
+    const lossy = !survives(copy.level, end);
     if (lossy) copy.attempt = 0;
     if (there === undefined) {
       if (copy.sent === 'trying' && !copy.mayBeGone) copy.sent = lossy ? 'never' : copy.sent;
@@ -146,7 +155,7 @@ async function settle(
     // Somebody else may have it in a lease that we know nothing of, so that it can still die of that.
     if (there.dead > 0) copy.mayBeDead = true;
     else {
-      copy.mayBeGone = false;
+      copy.mayBeGone = copy.fleeting;
       copy.partition = there.partition;
       copy.offset = there.offset;
     }
@@ -180,7 +189,8 @@ async function drain(
       { topic: feed.dead, subscription: feed.dead, of: feed.subscription },
     ]),
   );
-  for (let round = 0; round < 40; round++) {
+  const left = (): boolean => feeds.some(({ topic, subscription }) => depthOf(world, topic, subscription) > 0);
+  for (let round = 0; round < 40 || (round < 400 && left()); round++) {
     for (const { topic, subscription, of } of feeds) {
       await world.scheduler.until(session.request('resume', { topic, subscription })).catch(() => {});
       const consumer = await world.scheduler
@@ -220,9 +230,13 @@ async function drain(
   for (const [subscription, texts] of expected)
     if (texts.size > 0) fail(`never came: ${[...texts].join()} of ${subscription}`);
   for (const { topic, subscription } of feeds) {
-    const left = world.broker.state.topicNamed('default', topic)?.subscriptionNamed(subscription)?.depth ?? 0;
-    if (left > 0) fail(`${left} messages stay in ${subscription} for ever`);
+    const depth = depthOf(world, topic, subscription);
+    if (depth > 0) fail(`${depth} messages stay in ${subscription} for ever`);
   }
   world.kill();
   return taken;
+}
+
+function depthOf(world: World, topic: string, subscription: string): number {
+  return world.broker.state.topicNamed('default', topic)?.subscriptionNamed(subscription)?.depth ?? 0;
 }

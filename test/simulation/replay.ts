@@ -12,11 +12,17 @@ import { PieceWriter } from '../../src/engine/structures/pieces.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
 import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 import type { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import type { Auditor } from './auditor.ts';
 import { TINY_JOURNAL, TINY_LIMITS } from './world.ts';
 
 /** Everything that was ever appended, over all lives, as long as it survived. */
 export class History {
   readonly batches: RecoveredBatch[] = [];
+  readonly #auditor: Auditor | undefined;
+
+  constructor(auditor?: Auditor) {
+    this.#auditor = auditor;
+  }
 
   /** Notes what is appended, and forgets what a crash took. */
   wrap(journal: Journal): Journal {
@@ -27,11 +33,14 @@ export class History {
           if (last.firstSequence + last.count - 1 <= report.lastSequence) break;
           this.batches.pop();
         }
+        this.#auditor?.restart(this.batches);
         return report;
       },
       append: (body, bytes, firstSequence, count): Position => {
         const position = journal.append(body, bytes, firstSequence, count);
-        this.batches.push({ firstSequence, count, body: Buffer.concat(body), position });
+        const batch = { firstSequence, count, body: Buffer.concat(body), position };
+        this.batches.push(batch);
+        this.#auditor?.note(batch);
         return position;
       },
       sync: () => journal.sync(),

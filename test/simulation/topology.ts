@@ -1,4 +1,4 @@
-import type { SubscriptionPolicy, TopicPolicy } from '../../src/core/policy.ts';
+import type { Retention, SubscriptionPolicy, TopicPolicy } from '../../src/core/policy.ts';
 import type { SeededRandom } from '../../src/core/random.ts';
 import type { Session } from '../../src/core/session.ts';
 
@@ -10,6 +10,8 @@ export interface Feed {
   readonly dead: string;
   /** What of the topic's messages it gets. */
   readonly filter: 'all' | 'even';
+  /** Some of its consumers settle by receiving: what is on its way when the broker dies is gone. */
+  readonly atMostOnce: boolean;
 }
 
 export interface TopicPlan {
@@ -21,6 +23,8 @@ export interface TopicPlan {
   /** Delays are left out where the checker promises order. */
   readonly delays: boolean;
   readonly priorities: number;
+  /** What else may take a message, beside being settled: the age, the bytes or a newer message of its key. */
+  readonly retention: 'none' | 'age' | 'bytes' | 'key';
 }
 
 const NO_WAIT = { type: 'none', minMs: 0, maxMs: 0, jitter: false } as const;
@@ -33,8 +37,25 @@ function queue(
   policy: Partial<TopicPolicy> = {},
   more: Partial<TopicPlan> = {},
 ): TopicPlan {
-  const feed: Feed = { topic: name, subscription: name, policy: subscription, dead: `${name}.dead`, filter: 'all' };
-  return { name, kind: 'queue', policy, feeds: [feed], keys: [], delays: true, priorities: 1, ...more };
+  const feed: Feed = {
+    topic: name,
+    subscription: name,
+    policy: subscription,
+    dead: `${name}.dead`,
+    filter: 'all',
+    atMostOnce: name === 'fleeting',
+  };
+  return {
+    name,
+    kind: 'queue',
+    policy,
+    feeds: [feed],
+    keys: [],
+    delays: true,
+    priorities: 1,
+    retention: 'none',
+    ...more,
+  };
 }
 
 const keys = ['a', 'b', 'c'];
@@ -54,15 +75,55 @@ export function topology(random: SeededRandom): TopicPlan[] {
     queue('bounded', { maxAttempts: 2, backoff: NO_WAIT, leaseMs: 5000 }, { maxMessages: 8, overflow }),
     queue('careful', { maxCrashes: 2, maxInFlight: 3, maxAttempts: 0, leaseMs: 5000, backoff: JITTER }),
     queue('spread', { maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }, { partitions: 3 }, { keys }),
+    queue('volatile', { maxAttempts: 2, backoff: NO_WAIT, leaseMs: 5000 }, { durability: 'memory' }),
+    queue('single', { singleActive: true, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }),
+    queue('fleeting', { maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }),
+    queue(
+      'slow',
+      { consumeRate: { count: 4, perMs: 1000 }, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 },
+      { publishRate: { count: 6, perMs: 1000 }, overflow: random.pick(['reject', 'block'] as const) },
+    ),
+    log('aged', 'age', { ageMs: 5000 }),
+    log('sized', 'bytes', { bytes: 2000 }),
+    log('newest', 'key', { compact: true }),
+    log('newest', 'key', { compact: true }, random.pick(['key', 'strict', 'fair'] as const)),
     events(random),
   ];
   const wanted = 3 + random.below(3);
   const chosen: TopicPlan[] = [];
   while (chosen.length < wanted) {
     const [plan] = all.splice(random.below(all.length), 1);
-    if (plan !== undefined) chosen.push(plan);
+    if (plan !== undefined && chosen.every(({ name }) => name !== plan.name)) chosen.push(plan);
   }
   return chosen;
+}
+
+/** A topic that drops by itself, with one subscription. */
+function log(
+  name: string,
+  retention: TopicPlan['retention'],
+  retain: Partial<Retention>,
+  order: SubscriptionPolicy['order'] = 'fifo',
+): TopicPlan {
+  const subscription = `${name}-reader`;
+  const feed: Feed = {
+    topic: name,
+    subscription,
+    policy: { order, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 },
+    dead: `${name}.${subscription}.dead`,
+    filter: 'all',
+    atMostOnce: false,
+  };
+  return {
+    name,
+    kind: 'topic',
+    policy: { retain: { untilSettled: false, ageMs: null, bytes: null, compact: false, ...retain } },
+    feeds: [feed],
+    keys: retention === 'key' ? keys : [],
+    delays: false,
+    priorities: 1,
+    retention,
+  };
 }
 
 function events(random: SeededRandom): TopicPlan {
@@ -75,6 +136,7 @@ function events(random: SeededRandom): TopicPlan {
     policy: filter === 'even' ? { ...policy, filter: { half: ['even'] } } : policy,
     dead: `events.${subscription}.dead`,
     filter,
+    atMostOnce: false,
   });
   return {
     name: 'events',
@@ -87,6 +149,7 @@ function events(random: SeededRandom): TopicPlan {
     keys: random.chance(0.5) ? keys : [],
     delays: true,
     priorities: 1,
+    retention: 'none',
   };
 }
 

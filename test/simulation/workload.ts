@@ -1,10 +1,13 @@
 import { RailheadError } from '../../src/core/errors.ts';
 import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
-import { messageId, type PublishReceipt, type PublishRequest, type Settlement } from '../../src/core/session.ts';
+import { type PublishReceipt, type PublishRequest, type Settlement } from '../../src/core/session.ts';
 import type { ShardSession } from '../../src/engine/session.ts';
+import type { Auditor } from './auditor.ts';
 import { Consumers, type Held } from './consumers.ts';
 import { type Copy, type Ledger, mayRemove } from './ledger.ts';
-import { declare, type Feed, type TopicPlan } from './topology.ts';
+import { Operations } from './operations.ts';
+import { Routes } from './routes.ts';
+import { declare, type TopicPlan } from './topology.ts';
 import type { World } from './world.ts';
 
 interface Draft {
@@ -41,8 +44,10 @@ export class Workload {
   readonly #fail: (problem: string) => void;
   readonly ties: Tie[];
   readonly #numbered: Map<string, { next: number; last: Numbered | undefined; open: boolean }>;
-  readonly #commits: { cursor: string; offset: number }[] = [];
+  readonly #operations: Operations;
+  readonly #memory: Memory;
   readonly #ready: TopicPlan[] = [];
+  readonly #routes: Routes;
   readonly #actions: { weight: number; act: () => void }[];
 
   constructor(
@@ -50,22 +55,34 @@ export class Workload {
     ledger: Ledger,
     plans: readonly TopicPlan[],
     memory: Memory,
+    auditor: Auditor,
     fail: (problem: string) => void,
   ) {
     this.#world = world;
     this.#ledger = ledger;
     this.#plans = plans;
+    this.#memory = memory;
     this.ties = memory.ties;
     this.#numbered = memory.numbered;
     for (const line of this.#numbered.values()) line.open = false;
     this.#session = world.connect();
     this.#fail = fail;
-    this.consumers = new Consumers(world, ledger, fail);
+    this.consumers = new Consumers(world, ledger, auditor, fail);
+    const operations = new Operations({
+      world,
+      ledger,
+      session: this.#session,
+      consumers: this.consumers,
+      evicts: (plan) => this.#evicts(plan),
+      expected: (error, ...codes) => this.#expected(error, ...codes),
+    });
+    this.#operations = operations;
+    this.#routes = new Routes(world, this.#session, plans, (error, ...codes) => this.#expected(error, ...codes));
     this.#actions = [
       { weight: 10, act: () => this.#publish() },
       { weight: 3, act: () => this.#publishNumbered() },
       { weight: 2, act: () => this.#publishRouted() },
-      { weight: 4, act: () => this.#onFeed((feed) => this.consumers.open(feed)) },
+      { weight: 4, act: () => this.consumers.open(this.random.pick(this.random.pick(this.#ready).feeds)) },
       { weight: 6, act: () => this.consumers.credit() },
       { weight: 12, act: () => this.#settle('ack') },
       { weight: 5, act: () => this.#settle('release') },
@@ -74,16 +91,7 @@ export class Workload {
       { weight: 3, act: () => this.#transaction() },
       { weight: 1, act: () => this.consumers.lose() },
       { weight: 1, act: () => this.consumers.leave() },
-      { weight: 6, act: () => this.#advance() },
-      { weight: 1, act: () => this.#checkpoint() },
-      { weight: 1, act: () => this.#onFeed((feed) => this.#purge(feed)) },
-      { weight: 2, act: () => this.#onFeed((feed) => this.#cancel(feed)) },
-      { weight: 2, act: () => this.#onFeed((feed) => this.#reschedule(feed)) },
-      { weight: 1, act: () => this.#onFeed((feed) => this.#pause(feed)) },
-      { weight: 1, act: () => this.#onFeed((feed) => this.#seek(feed)) },
-      { weight: 2, act: () => this.#onFeed((feed) => this.#redrive(feed)) },
-      { weight: 1, act: () => this.#temporary() },
-      { weight: 1, act: () => this.#look() },
+      ...operations.actions(() => this.#ready),
     ];
   }
 
@@ -102,16 +110,8 @@ export class Workload {
         (error: unknown) => this.#expected(error, 'STORAGE_FAILED', 'CLOSED', 'OUT_OF_SPACE'),
       );
     }
-    const session = this.#session;
-    void (async () => {
-      await session.request('declareRouter', { name: 'route', type: 'fanout' });
-      for (const plan of this.#plans.slice(0, 2)) {
-        await session.request('bind', {
-          router: 'route',
-          binding: { key: '', match: null, filter: null, to: { topic: plan.name } },
-        });
-      }
-    })().catch((error: unknown) => this.#expected(error, 'STORAGE_FAILED', 'CLOSED', 'OUT_OF_SPACE', 'NOT_FOUND'));
+    this.#routes.declare();
+    this.#operations.start();
   }
 
   /** One thing that some client does. */
@@ -161,19 +161,24 @@ export class Workload {
     void this.#send(batch.request, batch.drafts, plan).finally(() => (current.open = false));
   }
 
+  /** Through a fanout router to two topics, or through a direct one to the first, or by its alternate to the second. */
   #publishRouted(): void {
-    const plans = this.#plans.slice(0, 2).filter((plan) => this.#ready.includes(plan));
-    if (plans.length < 2 || plans.some(({ policy }) => policy.maxMessages !== undefined)) return;
+    const way = this.#routes.pick();
+    if (way === undefined || way.plans.some((plan) => !this.#ready.includes(plan))) return;
     const text = this.#ledger.nextText();
     const group = this.#ledger.nextGroup();
-    const drafts = plans.map((plan) => this.#draft(plan, text, {}, group, true));
+    const drafts = way.plans.map((plan) => this.#draft(plan, text, {}, group, true));
     const [first] = drafts;
     if (first === undefined) return;
-    this.#session.publish({ to: { router: 'route', key: '' }, ...encode([first]) }).then(
+    this.#session.publish({ to: { router: way.router, key: way.key }, ...encode([first]) }).then(
       (receipt) => {
-        // Bound to both, to one, or (after a crash in the middle of binding) to none.
-        for (const draft of drafts) {
-          const mine = receipt.runs.some(({ topicId }) => topicId === this.#topicId(draft.plan.name));
+        const wanted = drafts.map(({ plan }) => this.#operations.topicId(plan.name));
+        const stray = receipt.runs.find(({ topicId }) => !wanted.includes(topicId));
+        if (stray !== undefined) this.#fail(`${text} by ${way.router} with ${way.key} went to topic ${stray.topicId}`);
+        for (const [i, draft] of drafts.entries()) {
+          const mine = receipt.runs.some(({ topicId }) => topicId === wanted[i]);
+          // A queue that limits its rate refuses; the others get it all the same.
+          if (!mine && receipt.refused === undefined) this.#fail(`${text} by ${way.router} missed ${draft.plan.name}`);
           for (const copy of draft.copies) copy.sent = mine ? 'sure' : 'never';
         }
       },
@@ -184,12 +189,13 @@ export class Workload {
   #drafts(plan: TopicPlan, count: number, atomic: boolean): Draft[] {
     const group = this.#ledger.nextGroup();
     const withIds = this.random.chance(0.15);
+    const keyed = plan.retention === 'key' ? 1 : 0.8;
     const delayed = plan.delays && this.random.chance(0.2);
     return Array.from({ length: count }, () => {
       const text = this.#ledger.nextText();
       const envelope: Omit<Envelope, 'body'> = {
         ...(withIds && { dedupeId: `id-${text}` }),
-        ...(plan.keys.length > 0 && this.random.chance(0.8) && { key: this.random.pick(plan.keys) }),
+        ...(plan.keys.length > 0 && this.random.chance(keyed) && { key: this.random.pick(plan.keys) }),
         ...(plan.priorities > 1 && { priority: this.random.below(plan.priorities) }),
         ...(delayed && { delayMs: this.random.below(4000) }),
         ...(plan.kind === 'topic' && { headers: { half: this.random.chance(0.5) ? 'even' : 'odd' } }),
@@ -202,6 +208,12 @@ export class Workload {
   #draft(plan: TopicPlan, text: string, envelope: Omit<Envelope, 'body'>, group: number, atomic: boolean): Draft {
     const now = this.#world.clock.now();
     const due = now + (envelope.delayMs ?? 0);
+    const { ttlMs, retain, durability } = plan.policy;
+    const expiresAt = due + (ttlMs ?? Infinity);
+    // Of a key, only the newest is sure to stay.
+    if (plan.retention === 'key')
+      for (const copy of this.#ledger.of(plan.feeds[0]?.subscription ?? ''))
+        if (copy.key === envelope.key) copy.fleeting = copy.mayBeGone = true;
     const copies = plan.feeds
       .filter(({ filter }) => filter === 'all' || envelope.headers?.['half'] === 'even')
       .map((feed) =>
@@ -211,9 +223,11 @@ export class Workload {
           subscription: feed.subscription,
           key: envelope.key,
           due,
-          lastsUntil: due + (plan.policy.ttlMs ?? Infinity),
+          lastsUntil: Math.min(expiresAt, now + (retain?.ageMs ?? Infinity)),
+          expiresAt,
           group: atomic ? group : 0,
-          level: plan.policy.durability === 'write' ? 'write' : 'fsync',
+          level: durability ?? 'fsync',
+          fleeting: feed.atMostOnce || plan.retention === 'bytes',
         }),
       );
     return { plan, text, envelope, copies, tries: { open: 0 } };
@@ -233,7 +247,8 @@ export class Workload {
 
   /** With these overflows any older message may go when a new one comes. */
   #evicts(plan: TopicPlan): void {
-    const { overflow } = plan.policy;
+    const { overflow, maxMessages } = plan.policy;
+    if (maxMessages === undefined) return;
     if (overflow !== 'drop-oldest' && overflow !== 'dead-letter-oldest') return;
     for (const copy of this.#ledger.of(plan.name)) {
       if (overflow === 'drop-oldest') mayRemove(copy);
@@ -340,8 +355,8 @@ export class Workload {
     const plan = this.random.pick(this.#ready);
     const other = this.random.pick(this.#ready);
     const drafts = [this.#drafts(plan, 1 + this.random.below(2), true), this.#drafts(other, 1, true)];
-    const offset = this.random.below(100);
     const cursor = `cursor-${this.random.below(3)}`;
+    const offset = ++this.#memory.cursor;
     const tie: Tie = { acked: held.map(({ copy }) => copy), sent: drafts.flat().flatMap(({ copies }) => copies) };
     this.ties.push(tie);
     const undo = held.map(({ copy }) => mayRemove(copy));
@@ -351,12 +366,13 @@ export class Workload {
       .commit({
         settlements: held.map((one) => this.#settlement(one, 'ack')),
         publishes: drafts.map((some) => ({ to: { topic: some[0]?.plan.name ?? '' }, ...encode(some) })),
-        cursors: [{ cursor, topic: plan.name, partition: 0, offset: this.#commits.push({ cursor, offset }) }],
+        cursors: [{ cursor, topic: plan.name, partition: 0, offset }],
       })
       .then(
         (receipts) => {
           receipts.forEach((receipt, i) => this.#confirmed(receipt, drafts[i] ?? []));
           for (const { copy } of held) copy.gone = true;
+          this.#ledger.cursors.set(`${plan.name}/${cursor}`, offset);
         },
         (error: unknown) => {
           this.#refused(error, drafts.flat());
@@ -366,151 +382,22 @@ export class Workload {
       );
   }
 
-  // ---- Everything else --------------------------------------------------------------------------------------------
-
-  #onFeed(act: (feed: Feed) => void): void {
-    act(this.random.pick(this.random.pick(this.#ready).feeds));
-  }
-
-  #advance(): void {
-    const { clock } = this.#world;
-    const next = clock.nextTimer();
-    if (next !== undefined && this.random.chance(0.5)) clock.moveTo(Math.min(next, clock.now() + 5000));
-    else clock.advance(this.random.below(2000));
-  }
-
-  #checkpoint(): void {
-    this.#world.broker
-      .checkpoint()
-      .catch((error: unknown) => this.#expected(error, 'STORAGE_FAILED', 'OUT_OF_SPACE', 'CLOSED'));
-  }
-
-  #purge(feed: Feed): void {
-    for (const copy of this.#ledger.of(feed.subscription)) mayRemove(copy);
-    this.#request(this.#session.request('purge', feed));
-  }
-
-  #cancel(feed: Feed): void {
-    const copy = this.#waiting(feed);
-    if (copy?.offset === undefined) return;
-    const undo = mayRemove(copy);
-    const id = messageId(this.#topicId(feed.topic), copy.partition ?? 0, copy.offset);
-    this.#session.request('cancel', { topic: feed.topic, subscription: feed.subscription, id }).then(
-      ({ cancelled }) => {
-        if (cancelled) copy.gone = true;
-      },
-      (error: unknown) => {
-        this.#expected(error, 'STORAGE_FAILED', 'CLOSED', 'IN_USE');
-        if (RailheadError.is(error, 'IN_USE')) undo();
-      },
-    );
-  }
-
-  #reschedule(feed: Feed): void {
-    const plan = this.#ready.find(({ name }) => name === feed.topic);
-    const copy = this.#waiting(feed);
-    if (copy?.offset === undefined || plan?.delays !== true) return;
-    const id = messageId(this.#topicId(feed.topic), copy.partition ?? 0, copy.offset);
-    const delayMs = this.random.below(5000);
-    copy.due = Math.min(copy.due, this.#world.clock.now() + delayMs);
-    this.#request(
-      this.#session.request('reschedule', { topic: feed.topic, subscription: feed.subscription, id, delayMs }),
-    );
-  }
-
-  #waiting(feed: Feed): Copy | undefined {
-    const known = [...this.#ledger.of(feed.subscription)].filter(
-      ({ sent, gone, mayReturn, mayBeDead, offset }) =>
-        sent === 'sure' && !gone && !mayReturn && !mayBeDead && offset !== undefined,
-    );
-    return known.length === 0 ? undefined : this.random.pick(known);
-  }
-
-  #pause(feed: Feed): void {
-    this.#request(this.#session.request('pause', feed).then(() => this.#session.request('resume', feed)));
-  }
-
-  #seek(feed: Feed): void {
-    if (feed.topic !== 'events') return;
-    for (const copy of this.#ledger.of(feed.subscription)) {
-      mayRemove(copy);
-      copy.mayReturn = true;
-      copy.gone = false;
-      copy.attempt = 0;
-    }
-    this.consumers.forget(feed);
-    const to = this.random.pick(['start', 'end', { offset: this.random.below(20) }] as const);
-    this.#request(this.#session.request('seek', { topic: feed.topic, subscription: feed.subscription, to }));
-  }
-
-  #redrive(feed: Feed): void {
-    if (feed.topic === 'events') return;
-    this.consumers.mayEnd(feed);
-    const done = this.#ledger.redrive(feed.subscription);
-    const plan = this.#ready.find(({ name }) => name === feed.topic);
-    if (plan !== undefined) this.#evicts(plan);
-    const limit = 1 + this.random.below(5);
-    const redrive = this.#session.request('redrive', { topic: feed.dead, subscription: feed.dead, limit });
-    this.#request(redrive.finally(() => done()));
-  }
-
-  /** A queue that comes and goes, with something in it. */
-  #temporary(): void {
-    const name = `temporary-${this.random.below(3)}`;
-    const session = this.#session;
-    if (this.random.chance(0.5)) this.#request(session.request('deleteTopic', { name }));
-    else {
-      const writer = new RecordBatchWriter();
-      writer.append({}, 'temporary');
-      const { bytes, count } = writer.take();
-      const declared = session.request('declareTopic', { name, kind: 'queue' });
-      this.#request(
-        declared.then(() => session.publish({ to: { topic: name }, format: FORMAT_NATIVE, records: bytes, count })),
-      );
-    }
-  }
-
-  #look(): void {
-    this.#request(this.#session.request('allStats', {}));
-    const plan = this.random.pick(this.#ready);
-    this.#request(this.#session.request('read', { topic: plan.name, from: 'start' }));
-    for (const feed of plan.feeds)
-      this.#request(this.#session.request('peek', { topic: feed.topic, subscription: feed.subscription, limit: 5 }));
-  }
-
-  #request(done: Promise<unknown>): void {
-    done.catch((error: unknown) =>
-      this.#expected(
-        error,
-        'STORAGE_FAILED',
-        'CLOSED',
-        'NOT_FOUND',
-        'IN_USE',
-        'OUT_OF_SPACE',
-        'QUEUE_FULL',
-        'TOO_LARGE',
-      ),
-    );
-  }
-
   #expected(error: unknown, ...codes: string[]): void {
     if (RailheadError.is(error) && codes.includes(error.code)) return;
     this.#fail(`unexpected ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-  }
-
-  #topicId(name: string): number {
-    return this.#world.broker.state.topicNamed('default', name)?.id ?? -1;
   }
 }
 
 /** What clients remember from one life of the broker to the next. */
 export interface Memory {
   readonly ties: Tie[];
+  /** The highest position that was ever committed, of all cursors. */
+  cursor: number;
   readonly numbered: Map<string, { next: number; last: Numbered | undefined; open: boolean }>;
 }
 
 export function freshMemory(): Memory {
-  return { ties: [], numbered: new Map() };
+  return { ties: [], cursor: 0, numbered: new Map() };
 }
 
 function encode(drafts: readonly Draft[]): { format: number; records: Uint8Array; count: number } {

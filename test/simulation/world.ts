@@ -22,6 +22,7 @@ export const TINY_LIMITS: Partial<Limits> = {
   coldBlockBytes: 2 << 10,
   checkpointBytes: 12 << 10,
   checkpointSliceBytes: 512,
+  compactAfterMessages: 12,
 };
 
 export interface WorldOptions {

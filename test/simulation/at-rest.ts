@@ -1,0 +1,82 @@
+import type { Clock } from '../../src/core/clock.ts';
+import type { Broker } from '../../src/engine/broker.ts';
+import type { AuditedSubscription } from './audited.ts';
+import type { Auditor } from './auditor.ts';
+
+/** Some room in the commit log: below this consumers have to wait as well. */
+const ENOUGH_ROOM = 1 / 8;
+
+/**
+ * Nothing is under way, and time stands still: what the broker counts is what its entries say, and nothing that could
+ * be delivered waits beside somebody who would take it.
+ */
+export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail: (problem: string) => void): void {
+  const { journalFreeBytes = 0, journalCapacityBytes = 0 } = broker.info().counters;
+  const roomy = journalFreeBytes > journalCapacityBytes * ENOUGH_ROOM;
+  for (const topic of auditor.topics.values()) {
+    const found = broker.state.topicNamed('default', topic.name);
+    if (found === undefined) {
+      fail(`at rest: ${topic.name} is not there`);
+      continue;
+    }
+    for (const subscription of topic.subscriptions.values()) {
+      const own = found.subscriptionNamed(subscription.name);
+      if (own === undefined) {
+        fail(`at rest: ${subscription.name} is not there`);
+        continue;
+      }
+      if (own.paused !== subscription.paused)
+        fail(`at rest: ${subscription.name} is ${own.paused ? '' : 'not '}paused`);
+      checkCounts(subscription, own.backlogs, fail);
+      const { consumeRate } = own.policy;
+      const deliverable = own.backlogs.some((backlog) => backlog.deliverable && backlog.suspects.size === 0);
+      if (deliverable && roomy && !own.paused && consumeRate === null) checkFlow(subscription, auditor, fail);
+      for (const backlog of own.backlogs) {
+        if (backlog.nextDue() <= clock.now()) fail(`at rest: ${subscription.name} has a delay that is over`);
+        if (backlog.nextExpiry() <= clock.now()) fail(`at rest: ${subscription.name} holds what has expired`);
+        for (const [offset, { deadline }] of backlog.leases())
+          if (deadline <= clock.now()) fail(`at rest: the lease of ${subscription.name} ${offset} is over`);
+        if (backlog.dying.size > 0) fail(`at rest: ${backlog.dying.size} are dying in ${subscription.name}`);
+      }
+    }
+  }
+  auditor.checkSchedules();
+}
+
+function checkCounts(
+  subscription: AuditedSubscription,
+  backlogs: readonly {
+    ready: number;
+    delayed: { size: number };
+    leased: { size: number };
+    dying: { size: number };
+    pending: { size: number };
+  }[],
+  fail: (problem: string) => void,
+): void {
+  const has = { ready: 0, delayed: 0, leased: 0, depth: 0 };
+  for (const { ready, delayed, leased, dying, pending } of backlogs) {
+    has.ready += ready;
+    has.delayed += delayed.size;
+    has.leased += leased.size + dying.size;
+    has.depth += pending.size;
+  }
+  const { counts } = subscription;
+  if (!subscription.exact) return;
+  if (JSON.stringify(has) !== JSON.stringify(counts))
+    fail(`at rest: ${subscription.name} has ${JSON.stringify(has)}, its entries give ${JSON.stringify(counts)}`);
+}
+
+/** Something can be delivered: then everybody who could take it has no credit left. */
+function checkFlow(subscription: AuditedSubscription, auditor: Auditor, fail: (problem: string) => void): void {
+  const { maxInFlight, singleActive } = subscription.policy;
+  if (subscription.suspected) return;
+  if (maxInFlight !== null && subscription.leased.size >= maxInFlight) return;
+  const consumers = [...auditor.consumers.values()]
+    .filter((one) => one.subscription === subscription.name)
+    .sort((a, b) => b.priority - a.priority || a.id - b.id);
+  const able = singleActive ? consumers.slice(0, 1) : consumers;
+  const idle = able.find(({ credit }) => credit > 0);
+  if (idle !== undefined)
+    fail(`at rest: ${subscription.name} stands still, consumer ${idle.id} has credit ${idle.credit}`);
+}

@@ -1,0 +1,166 @@
+import type { RateLimit } from '../../src/core/units.ts';
+import type { SubscriptionPolicy, TopicPolicy } from '../../src/core/policy.ts';
+
+export interface Message {
+  readonly text: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string | undefined;
+  readonly publishedAt: number;
+  readonly expires: number;
+}
+
+type WaitState = 'ready' | 'delayed' | 'leased' | 'dying';
+
+/** A message that a subscription has not settled. */
+interface Waiting {
+  readonly message: Message;
+  state: WaitState;
+  consumer: number;
+}
+
+/** A consumer that is open, as its client knows it: credit that was given and not used. */
+export interface AuditedConsumer {
+  readonly id: number;
+  readonly subscription: string;
+  readonly priority: number;
+  readonly exclusive: boolean;
+  credit: number;
+}
+
+export class AuditedTopic {
+  readonly name: string;
+  readonly policy: TopicPolicy;
+  readonly kind: 'queue' | 'topic';
+  readonly ends: number[] = [];
+  readonly messages = new Map<string, Message>();
+  readonly subscriptions = new Map<number, AuditedSubscription>();
+  readonly dedupe = new Map<string, number>();
+  tokens: Tokens | undefined;
+
+  constructor({ name, policy, kind }: { name: string; policy: TopicPolicy; kind: 'queue' | 'topic' }) {
+    this.name = name;
+    this.policy = policy;
+    this.kind = kind;
+  }
+
+  static at(partition: number, offset: number): string {
+    return `${partition}/${offset}`;
+  }
+
+  get depth(): number {
+    const [own] = this.subscriptions.values();
+    return own?.waiting.size ?? 0;
+  }
+
+  add(message: Message): void {
+    this.messages.set(AuditedTopic.at(message.partition, message.offset), message);
+  }
+
+  /** Gone for everybody. */
+  drop(message: Message): void {
+    const at = AuditedTopic.at(message.partition, message.offset);
+    this.messages.delete(at);
+    for (const subscription of this.subscriptions.values()) {
+      const waiting = subscription.waiting.get(at);
+      if (waiting !== undefined) subscription.remove(waiting);
+    }
+  }
+}
+
+export class AuditedSubscription {
+  readonly topic: AuditedTopic;
+  readonly id: number;
+  readonly name: string;
+  readonly policy: SubscriptionPolicy;
+  readonly waiting = new Map<string, Waiting>();
+  readonly leased = new Set<Waiting>();
+  /** Where old messages are still looked through, by partition: from there on nobody knows yet which it gets. */
+  readonly fills: (number | undefined)[] = [];
+  /** False once it started somewhere in the past: a filter decides then, and nobody but the engine knows how. */
+  exact = true;
+  paused = false;
+  /** A consumer died with a message of it: such a message goes to whoever holds nothing. */
+  suspected = false;
+  tokens: Tokens | undefined;
+
+  constructor(topic: AuditedTopic, id: number, name: string, policy: SubscriptionPolicy) {
+    this.topic = topic;
+    this.id = id;
+    this.name = name;
+    this.policy = policy;
+  }
+
+  offer(message: Message, due: number): void {
+    const at = AuditedTopic.at(message.partition, message.offset);
+    this.waiting.set(at, { message, state: due > 0 ? 'delayed' : 'ready', consumer: 0 });
+  }
+
+  /** Everything from there on waits, as far as it is known. */
+  seek(start: readonly number[]): void {
+    this.waiting.clear();
+    this.leased.clear();
+    this.fills.length = 0;
+    for (const message of this.topic.messages.values()) {
+      if (message.offset < (start[message.partition] ?? 0)) continue;
+      this.exact = false;
+      this.offer(message, 0);
+    }
+  }
+
+  find(partition: number, offset: number): Waiting | undefined {
+    const waiting = this.waiting.get(AuditedTopic.at(partition, offset));
+    // After a seek it may be delayed anew, which only the engine works out.
+    if (waiting !== undefined && !this.exact && waiting.state === 'delayed') waiting.state = 'ready';
+    return waiting;
+  }
+
+  setState(waiting: Waiting, state: WaitState): void {
+    waiting.state = state;
+    if (state === 'leased') this.leased.add(waiting);
+    else this.leased.delete(waiting);
+  }
+
+  remove(waiting: Waiting): void {
+    this.waiting.delete(AuditedTopic.at(waiting.message.partition, waiting.message.offset));
+    this.leased.delete(waiting);
+  }
+
+  get counts(): { ready: number; delayed: number; leased: number; depth: number } {
+    const counts = { ready: 0, delayed: 0, leased: 0, depth: this.waiting.size };
+    for (const { state } of this.waiting.values()) counts[state === 'dying' ? 'leased' : state]++;
+    return counts;
+  }
+}
+
+/** What a rate allows at most: 50 ms' worth at once, at least one, then as it comes. */
+export class Tokens {
+  readonly #perMs: number;
+  readonly #burst: number;
+  #level: number;
+  #at: number;
+  #taken = -1;
+
+  constructor({ count, perMs }: RateLimit, now: number) {
+    this.#perMs = count / perMs;
+    this.#burst = Math.max(1, (count * Math.min(50, perMs)) / perMs);
+    this.#level = this.#burst;
+    this.#at = now;
+  }
+
+  take(
+    count: number,
+    now: number,
+    debt: 'never more than there are' | 'a large batch may go when the bucket is full',
+  ): boolean {
+    // The publishes of one transaction are one large batch, though each is an entry.
+    const together = debt !== 'never more than there are' && this.#taken === now;
+    this.#taken = now;
+    this.#level = Math.min(this.#burst, this.#level + (now - this.#at) * this.#perMs);
+    this.#at = now;
+    const needed = debt === 'never more than there are' ? count : Math.min(count, this.#burst);
+    const enough = together || this.#level >= needed - 1e-6;
+    this.#level -= count;
+    return enough;
+  }
+}

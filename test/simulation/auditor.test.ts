@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ManualClock } from '../../src/core/clock.ts';
+import {
+  DEFAULT_SUBSCRIPTION,
+  DEFAULT_TOPIC,
+  type Retention,
+  type SubscriptionPolicy,
+  type TopicPolicy,
+} from '../../src/core/policy.ts';
+import { FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
+import { type Entry, LEASE_KIND, type SettleEntry, type SettleHow } from '../../src/engine/entries.ts';
+import { EntryWriter } from '../../src/engine/entry-writer.ts';
+import { Auditor } from './auditor.ts';
+
+const NOW = 1_000_000;
+const IDS = { topicId: 1, subscriptionId: 1 };
+
+function records(texts: readonly string[], key?: string): Buffer {
+  const writer = new RecordBatchWriter();
+  for (const text of texts) writer.append(key === undefined ? {} : { key }, text);
+  return Buffer.from(writer.take().bytes);
+}
+
+function publish(offset: number, texts: readonly string[], more: Partial<Entry & { type: 'publish' }> = {}): Entry {
+  const targets = [{ topicId: 1, partition: 0, offset }];
+  const body = { format: FORMAT_NATIVE, count: texts.length, publishedAt: NOW, records: records(texts) };
+  return { type: 'publish', targets, ...body, ...more };
+}
+
+function lease(offset: number, consumer = 7, count = 1): Entry {
+  const ranges = [{ partition: 0, offset, count }];
+  return { type: 'lease', ...IDS, kind: LEASE_KIND.session, consumer, deadline: NOW + 5000, ranges };
+}
+
+function settle(how: SettleHow, offset: number, more: Partial<SettleEntry> = {}): Entry {
+  const ranges = [{ partition: 0, offset, count: 1 }];
+  return { type: 'settle', ...IDS, how, counted: 0, at: NOW, due: NOW + 1000, ranges, ...more };
+}
+
+function retain(retention: Partial<Retention>): Partial<TopicPolicy> {
+  return { retain: { untilSettled: false, ageMs: null, bytes: null, compact: false, ...retention } };
+}
+
+interface Lie {
+  readonly entries: readonly Entry[];
+  readonly found: RegExp;
+  readonly topic?: Partial<TopicPolicy>;
+  readonly subscription?: Partial<SubscriptionPolicy>;
+  /** Beside consumer 7, which has priority 0 and credit for one hundred. */
+  readonly other?: { priority?: number; exclusive?: boolean };
+}
+
+const [a, b] = [publish(0, ['a']), publish(1, ['b'])];
+const schedule = { namespace: 'default', name: 's', cron: '* * * * *', timezone: 'UTC', topic: 't' };
+const tick: Entry = { type: 'schedule', ...schedule, record: records(['tick']), nextAt: NOW + 1, lastAt: null };
+
+/** What the engine must never write, each once: an auditor that takes it without a word looks at nothing. */
+const LIES: Readonly<Record<string, Lie>> = {
+  'a lease while paused': {
+    entries: [a, { type: 'paused', ...IDS, paused: true }, lease(0)],
+    found: /while it is paused/,
+  },
+  'a second lease for one message': { entries: [a, lease(0), lease(0)], found: /which is leased/ },
+  'a lease of what was acked': { entries: [a, lease(0), settle('ack', 0), lease(0)], found: /where nothing waits/ },
+  'a lease of what is delayed': { entries: [a, settle('delayed', 0), lease(0)], found: /which is delayed/ },
+  'a lease of what has expired': {
+    entries: [publish(0, ['a'], { expires: Float64Array.of(NOW) }), lease(0)],
+    found: /which has expired/,
+  },
+  'two of one key': {
+    entries: [publish(0, ['a', 'b'], { records: records(['a', 'b'], 'k') }), lease(0), lease(1)],
+    subscription: { order: 'key' },
+    found: /same key/,
+  },
+  'two at once in strict order': {
+    entries: [a, b, lease(0), lease(1)],
+    subscription: { order: 'strict' },
+    found: /same key/,
+  },
+  'more in flight than allowed': {
+    entries: [a, b, lease(0), lease(1)],
+    subscription: { maxInFlight: 1 },
+    found: /2 in flight of 1/,
+  },
+  'more than the consume rate': {
+    entries: [publish(0, ['a', 'b', 'c']), lease(0, 7, 3)],
+    subscription: { consumeRate: { count: 2, perMs: 1000 } },
+    found: /consumeRate/,
+  },
+  'more than the publish rate': {
+    entries: [publish(0, ['a'], { publishedAt: NOW - 1 }), b],
+    topic: { publishRate: { count: 1, perMs: 1000 } },
+    found: /publishRate/,
+  },
+  'more than the queue may hold': { entries: [a, b], topic: { maxMessages: 1 }, found: /holds 2 of 1/ },
+  'a dedupe id twice': {
+    entries: [publish(0, ['a'], { dedupeIds: ['d'] }), publish(1, ['b'], { dedupeIds: ['d'] })],
+    found: /dedupe id d twice/,
+  },
+  'an offset twice': { entries: [a, publish(0, ['b'])], found: /its end is 1/ },
+  'a lease for a consumer that is not there': { entries: [a, lease(0, 9)], found: /nobody opened/ },
+  'a lease beside an exclusive consumer': { entries: [a, lease(0)], other: { exclusive: true }, found: /exclusive/ },
+  'a lease for the second of a single active': {
+    entries: [a, lease(0, 8)],
+    subscription: { singleActive: true },
+    other: {},
+    found: /7 is the active one/,
+  },
+  'a lease for the lower priority': { entries: [a, lease(0)], other: { priority: 1 }, found: /priority 1 has credit/ },
+  'an ack of what nobody has': { entries: [a, settle('ack', 0)], found: /though it is ready/ },
+  'an expiry before its time': { entries: [a, settle('gone', 0, { reason: 'expired' })], found: /before it expires/ },
+  'a purge of what somebody has': {
+    entries: [a, lease(0), settle('gone', 0, { reason: 'purged' })],
+    found: /while somebody has it/,
+  },
+  'a burial without a dead letter': { entries: [a, settle('dying', 0), settle('buried', 0)], found: /stored nowhere/ },
+  'a return of what is dying': { entries: [a, settle('dying', 0), settle('ready', 0)], found: /though it is dying/ },
+  'a compaction of the newest': {
+    entries: [
+      publish(0, ['a'], { records: records(['a'], 'k') }),
+      { type: 'compacted', topicId: 1, partition: 0, ranges: [[0, 1]] },
+    ],
+    found: /newest of k/,
+  },
+  'retention before its age': {
+    entries: [a, { type: 'trim', topicId: 1, partition: 0, start: 1 }],
+    topic: retain({ ageMs: 10 }),
+    found: /0 ms old/,
+  },
+  'a schedule before its time': {
+    entries: [tick, publish(0, ['tick']), { ...tick, nextAt: NOW + 2, lastAt: NOW }],
+    found: /fires before/,
+  },
+  'a schedule that sends nothing': {
+    entries: [
+      { ...tick, nextAt: NOW },
+      { ...tick, nextAt: NOW + 2, lastAt: NOW },
+    ],
+    found: /sends nothing/,
+  },
+};
+
+function audit({ entries, topic, subscription, other }: Lie): string[] {
+  const problems: string[] = [];
+  const auditor = new Auditor(new ManualClock(NOW), (problem) => problems.push(problem));
+  const writer = new EntryWriter(1 << 16);
+  const at = { namespace: 'default', at: NOW };
+  const policy = { ...DEFAULT_TOPIC, ...topic };
+  writer.append({ type: 'topic', topicId: 1, name: 't', kind: 'queue', policy, ...at });
+  const own = { ...DEFAULT_SUBSCRIPTION, ...subscription };
+  writer.append({ type: 'subscription', ...IDS, name: 't', policy: own, at: NOW, start: [0] });
+  const base = { subscription: 't', priority: 0, exclusive: false, credit: 100 };
+  auditor.consumers.set(7, { id: 7, ...base });
+  if (other !== undefined) auditor.consumers.set(8, { id: 8, ...base, ...other });
+  for (const entry of entries) writer.append(entry);
+  auditor.note(writer.take());
+  return problems;
+}
+
+describe('the auditor of the simulation', () => {
+  for (const [name, lie] of Object.entries(LIES)) {
+    test(`notices ${name}`, () => {
+      const problems = audit(lie);
+      assert.equal(problems.length, 1, problems.join('\n'));
+      assert.match(problems[0] ?? '', lie.found);
+    });
+  }
+
+  test('has nothing to say about what is right', () => {
+    assert.deepEqual(
+      audit({ entries: [a, b, lease(0), settle('ack', 0), lease(1), settle('ready', 1), lease(1)], found: /$/ }),
+      [],
+    );
+  });
+});
