@@ -141,7 +141,7 @@ export async function checkRecovered(
     if (copy.group > 0 && !copy.mayBeGone && copy.sent !== 'never' && copy.lastsUntil > snapshot.now) {
       let fates = groups.get(copy.group);
       if (fates === undefined) groups.set(copy.group, (fates = new Map()));
-      fates.set(there === undefined ? 'absent' : 'present', copy.text);
+      fates.set(there === undefined ? 'absent' : 'present', `${copy.text} of ${copy.subscription}`);
     }
   }
   for (const fates of groups.values())

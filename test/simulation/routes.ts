@@ -28,8 +28,11 @@ export class Routes {
     this.#world = world;
     this.#session = session;
     this.#expected = expected;
-    // What is full refuses its part, and what is compacted wants keys: neither is what this is about.
-    const fit = plans.filter(({ policy, retention }) => policy.maxMessages === undefined && retention !== 'key');
+    // What is full or limits its rate refuses its part, and what is compacted wants keys: none is what this is about.
+    const fit = plans.filter(
+      ({ policy: { maxMessages, publishRate }, retention }) =>
+        maxMessages === undefined && publishRate === undefined && retention !== 'key',
+    );
     this.#plans = fit.length < 2 ? [] : fit.slice(0, 2);
   }
 
