@@ -1,6 +1,6 @@
 import type { Principal } from '../core/auth.ts';
 import { type Clock, SystemClock } from '../core/clock.ts';
-import type { RailheadError } from '../core/errors.ts';
+import { RailheadError } from '../core/errors.ts';
 import { type Random, systemRandom } from '../core/random.ts';
 import { nextTurn, soon } from '../core/real-time.ts';
 import type { BrokerInfo } from '../core/session.ts';
@@ -111,7 +111,11 @@ export class Broker {
     const checkpointer = new Checkpointer(shard);
     const notices: string[] = [];
     const after = await checkpointer.load(notices);
-    const report = await shard.recover(after);
+    const report = await shard.recover(after).catch((error: unknown) => {
+      // What made the checkpoints useless is the cause; that the journal then begins too late is only what follows.
+      if (!RailheadError.is(error, 'JOURNAL_CORRUPT') || notices.length === 0) throw error;
+      throw new RailheadError('JOURNAL_CORRUPT', [...notices, error.message].join(' '), { cause: error });
+    });
     notices.push(...report.notices);
     for (const notice of notices) onNotice(notice);
 

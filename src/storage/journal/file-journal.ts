@@ -104,30 +104,25 @@ export class FileJournal implements Journal {
   }
 
   async #recover(after: number, onBatch: (batch: RecoveredBatch) => void): Promise<RecoveryReport> {
+    // Batches that do not follow what the engine has are not for it: the check below says why.
+    let follows: boolean | undefined;
     const scan = await scanJournal(this.#disk, ({ header, segment, body }) => {
-      if (header.kind !== KIND_ENTRIES || header.count === 0 || lastSequence(header) <= after) return;
+      follows ??= header.firstSequence <= after + 1;
+      if (!follows || header.kind !== KIND_ENTRIES || header.count === 0 || lastSequence(header) <= after) return;
       const position = positionOf(segment.generation, header.byte + HEADER_BYTES);
       // A copy, so that a slice which the engine keeps pins one batch and not a segment.
       onBatch({ firstSequence: header.firstSequence, count: header.count, body: Buffer.from(body), position });
     });
     try {
       if (scan.damage !== null) throw corrupt(this.#disk.where, scan.damage);
-      this.#checkReach(scan, after);
+      if (follows === false || scan.firstSequence > after + 1 || scan.lastSequence < after)
+        throw outOfReach(this.#disk.where, scan, after);
       await this.#take(scan);
     } catch (error) {
       for (const segment of [...scan.segments, ...scan.spares]) await segment.file.close();
       throw error;
     }
     return this.#report(scan);
-  }
-
-  /** The journal must continue what the engine's checkpoint holds. */
-  #checkReach(scan: JournalScan, after: number): void {
-    if (scan.firstSequence <= after + 1 && scan.lastSequence >= after) return;
-    throw new RailheadError(
-      'JOURNAL_CORRUPT',
-      `The journal in ${this.#disk.where} holds sequences ${scan.firstSequence} to ${scan.lastSequence}, but the broker's checkpoint ends at ${after}: journal and checkpoint do not belong together. Restore both from one backup, or look with: railhead journal inspect --dir ${this.#disk.where}`,
-    );
   }
 
   /** Makes what was found durable, and begins an epoch right after it. */
@@ -450,4 +445,12 @@ export class FileJournal implements Journal {
     this.#failure ??= error;
     return error;
   }
+}
+
+/** The journal must continue what the engine's checkpoint holds. */
+function outOfReach(where: string, scan: JournalScan, after: number): RailheadError {
+  return new RailheadError(
+    'JOURNAL_CORRUPT',
+    `The journal in ${where} holds sequences ${scan.firstSequence} to ${scan.lastSequence}, but the broker's checkpoint ends at ${after}: journal and checkpoint do not belong together. Restore both from one backup, or look with: railhead journal inspect --dir ${where}`,
+  );
 }
