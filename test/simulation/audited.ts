@@ -75,8 +75,6 @@ export class AuditedSubscription {
   readonly policy: SubscriptionPolicy;
   readonly waiting = new Map<string, Waiting>();
   readonly leased = new Set<Waiting>();
-  /** Where old messages are still looked through, by partition: from there on nobody knows yet which it gets. */
-  readonly fills: (number | undefined)[] = [];
   /** False once it started somewhere in the past: a filter decides then, and nobody but the engine knows how. */
   exact = true;
   paused = false;
@@ -100,7 +98,6 @@ export class AuditedSubscription {
   seek(start: readonly number[]): void {
     this.waiting.clear();
     this.leased.clear();
-    this.fills.length = 0;
     for (const message of this.topic.messages.values()) {
       if (message.offset < (start[message.partition] ?? 0)) continue;
       this.exact = false;

@@ -87,8 +87,7 @@ export class Auditor {
         topic.add(message);
         for (const subscription of topic.subscriptions.values()) {
           const excluded = entry.excluded?.find((one) => one.subscriptionId === subscription.id)?.indexes ?? [];
-          if (subscription.fills[partition] === undefined && !excluded.includes(i))
-            subscription.offer(message, entry.due?.[i] || 0);
+          if (!excluded.includes(i)) subscription.offer(message, entry.due?.[i] || 0);
         }
         const id = entry.dedupeIds?.[i];
         const seen = id === undefined ? undefined : topic.dedupe.get(id);
@@ -253,11 +252,6 @@ export class Auditor {
         // What a snapshot held is known to the engine only: anything may wait again.
         this.topics.get(entry.topicId)?.subscriptions.get(entry.subscriptionId)?.seek([]);
         return;
-      case 'offer': {
-        const subscription = this.topics.get(entry.topicId)?.subscriptions.get(entry.subscriptionId);
-        if (subscription !== undefined) subscription.fills[entry.partition] = entry.next ?? undefined;
-        return;
-      }
       case 'paused': {
         const subscription = this.topics.get(entry.topicId)?.subscriptions.get(entry.subscriptionId);
         if (subscription !== undefined) subscription.paused = entry.paused;

@@ -75,7 +75,8 @@ export class Consumers {
           this.#give(one);
         },
         (error: unknown) => {
-          const expected = RailheadError.is(error) && /^(IN_USE|NOT_FOUND|STORAGE_FAILED|CLOSED)$/.test(error.code);
+          const expected =
+            RailheadError.is(error) && /^(IN_USE|NOT_FOUND|STORAGE_FAILED|OUT_OF_SPACE|CLOSED)$/.test(error.code);
           if (!expected) this.#fail(`consume: ${String(error)}`);
         },
       );

@@ -8,15 +8,22 @@ describe('life after life of one broker', () => {
     let delivered = 0;
     let crashes = 0;
     let cold = 0;
+    let faults = 0;
+    let flipsSeen = 0;
     for (let seed = 1; seed <= 60; seed++) {
       const report = await manyLives({ seed, lives: 6, steps: 200 });
       assert.deepEqual(report.problems, [], `seed ${seed}`);
       delivered += report.delivered + report.drained;
       crashes += report.crashes;
+      faults += report.faults;
+      flipsSeen += report.flipsSeen;
       cold = Math.max(cold, report.coldSegments);
     }
     assert.ok(cold > 0, 'messages moved to cold segments');
-    t.diagnostic(`${crashes} lives, ${delivered} deliveries`);
+    assert.ok(faults > 20 && flipsSeen > 20, `${faults} faults, ${flipsSeen} flipped bits seen`);
+    t.diagnostic(
+      `${crashes} lives, ${delivered} deliveries, ${faults} faults of the disk, ${flipsSeen} flipped bits seen of ${2 * crashes}`,
+    );
   });
 
   test('the same seed gives the same lives, step by step', async () => {

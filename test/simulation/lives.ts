@@ -5,6 +5,7 @@ import { SeededRandom } from '../../src/core/random.ts';
 import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
 import type { Journal } from '../../src/engine/ports.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { afflict, flipOneBit } from './afflictions.ts';
 import { checkAtRest } from './at-rest.ts';
 import { Auditor } from './auditor.ts';
 import { checkBacklogs, checkRecovered } from './check.ts';
@@ -29,6 +30,8 @@ export interface LivesReport {
   drained: number;
   crashes: number;
   faults: number;
+  /** Of the bits that flipped, two after each life. */
+  flipsSeen: number;
   coldSegments: number;
   trace: string[];
 }
@@ -54,6 +57,7 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
     drained: 0,
     crashes: 0,
     faults: 0,
+    flipsSeen: 0,
     coldSegments: 0,
     trace: [],
   };
@@ -62,14 +66,18 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
   let disk = new MemoryDisk();
   for (let life = 0; life < lives && healthy(); life++) {
     const wrapJournal = (journal: Journal): Journal => history.wrap(options.wrapJournal?.(journal) ?? journal);
-    const fault = random.chance(0.3);
+    const stillborn = random.chance(0.1);
+    if (stillborn) disk.failAt('any', 1 + random.below(40));
     const world = await World.open({ disk, clock, random, wrapJournal }).catch((error: unknown) => {
-      fail(`life ${life} does not start: ${error instanceof Error ? error.stack : String(error)}`);
+      if (!stillborn) fail(`life ${life} does not start: ${error instanceof Error ? error.stack : String(error)}`);
       return undefined;
     });
-    if (world === undefined) break;
-    if (fault)
-      disk.failAt(random.pick(['sync', 'write', 'syncDir', 'create', 'rename'] as const), 1 + random.below(60));
+    if (world === undefined) {
+      disk = disk.clone();
+      continue;
+    }
+    const affliction = await afflict(disk, random);
+    const fault = stillborn || affliction === 'fails' || affliction === 'short';
     const workload = new Workload(world, ledger, plans, memory, auditor, fail);
     workload.start();
     for (let i = 0; i < 80; i++) await world.scheduler.step();
@@ -102,7 +110,12 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
     world.kill();
     report.trace.push(...world.scheduler.trace, end);
     disk = end === 'cut' ? disk.crash(random) : disk.clone();
+    disk.capacityBytes = Infinity;
     report.crashes++;
+    for (let i = 0; i < 2 && healthy(); i++) {
+      const snapshot = ledger.snapshot(clock.now());
+      if (await flipOneBit({ disk: disk.clone(), clock, random, plans, snapshot, end }, fail)) report.flipsSeen++;
+    }
     if (healthy()) await settle(disk.clone(), clock, random, plans, ledger, memory, end, fail);
   }
   report.published = [...ledger.all()].filter(({ sent }) => sent === 'sure').length;
