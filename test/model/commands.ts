@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { RailheadError } from '../../src/core/errors.ts';
+import { asBuffer } from '../../src/core/records.ts';
 import type { Settlement } from '../../src/core/session.ts';
 import type { Model, ModelMessage } from './model.ts';
 import { publishOf, receiversOf, SUBSCRIPTIONS, type System } from './system.ts';
@@ -298,6 +299,72 @@ class Redrive extends Checked {
   }
 }
 
+class Pause extends Checked {
+  readonly #name: string;
+  readonly #operation: 'pause' | 'resume';
+
+  constructor(name: string, operation: 'pause' | 'resume') {
+    super();
+    this.#name = name;
+    this.#operation = operation;
+  }
+
+  async act(model: Model, system: System): Promise<void> {
+    model.queue(this.#name).paused = this.#operation === 'pause';
+    const topic = SUBSCRIPTIONS.get(this.#name)?.topic ?? this.#name;
+    await system.session.request(this.#operation, { topic, subscription: this.#name });
+  }
+
+  override toString(): string {
+    return `${this.#operation} ${this.#name}`;
+  }
+}
+
+/** Cancels one message that is not settled, or gives it another time; refused while somebody has it. */
+class Change extends Checked {
+  readonly #name: string;
+  readonly #choice: number;
+  /** Undefined: cancels. */
+  readonly #delayMs: number | undefined;
+
+  constructor(name: string, choice: number, delayMs: number | undefined) {
+    super();
+    this.#name = name;
+    this.#choice = choice;
+    // By key, what waits for a time of its own is passed by the others or not, by how it came to wait.
+    this.#delayMs = name === 'keyed' ? undefined : delayMs;
+  }
+
+  override check(model: Readonly<Model>): boolean {
+    return model.queue(this.#name).messages.length > 0;
+  }
+
+  async act(model: Model, system: System): Promise<void> {
+    const queue = model.queue(this.#name);
+    const message = queue.messages[this.#choice % queue.messages.length];
+    assert.ok(message !== undefined);
+    const ref = { topic: SUBSCRIPTIONS.get(this.#name)?.topic ?? this.#name, subscription: this.#name };
+    const { messages } = await system.session.request('peek', { ...ref, limit: 1000 });
+    const found = messages.find(({ envelope }) => asBuffer(envelope.body).toString() === message.text);
+    assert.ok(found !== undefined, `${message.text} is there`);
+    const done: Promise<unknown> =
+      this.#delayMs === undefined
+        ? system.session.request('cancel', { ...ref, id: found.id })
+        : system.session.request('reschedule', { ...ref, id: found.id, delayMs: this.#delayMs });
+    if (message.state.is === 'leased') {
+      await assert.rejects(done, (error) => RailheadError.is(error, 'IN_USE'));
+      return;
+    }
+    await done;
+    if (this.#delayMs === undefined) queue.remove(message);
+    else message.state = this.#delayMs > 0 ? { is: 'delayed', due: model.now + this.#delayMs } : { is: 'ready' };
+  }
+
+  override toString(): string {
+    return this.#delayMs === undefined ? `cancel in ${this.#name}` : `reschedule in ${this.#name} by ${this.#delayMs}`;
+  }
+}
+
 const topics = fc.constantFrom('plain', 'ranked', 'keyed', 'events');
 const names = fc.constantFrom(...SUBSCRIPTIONS.keys());
 const queues = fc.constantFrom('plain', 'ranked', 'keyed');
@@ -325,4 +392,10 @@ export const commands = [
     .map((how) => new Restart(how)),
   names.map((name) => new Purge(name)),
   queues.map((name) => new Redrive(name)),
+  fc
+    .tuple(names, fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const))
+    .map(([name, operation]) => new Pause(name, operation)),
+  fc
+    .tuple(names, fc.nat(20), fc.constantFrom(undefined, 0, 800, 4000))
+    .map(([name, choice, delayMs]) => new Change(name, choice, delayMs)),
 ];

@@ -25,6 +25,7 @@ export class ModelQueue {
   messages: ModelMessage[] = [];
   /** Its dead-letter queue. */
   dead: { text: string; key: string | undefined; priority: number }[] = [];
+  paused = false;
 
   constructor(rules: Rules) {
     this.rules = rules;
@@ -38,7 +39,7 @@ export class ModelQueue {
   /** Leases up to `count`: higher priorities first, then publish order; with keys, one of a key at a time. */
   receive(count: number, now: number, delivery: number): { text: string; attempt: number }[] {
     const taken: { text: string; attempt: number }[] = [];
-    while (taken.length < count) {
+    while (taken.length < count && !this.paused) {
       const ready = this.messages.filter((message) => message.state.is === 'ready' && !this.#isHeldBack(message));
       const top = Math.max(...ready.map(({ priority }) => priority));
       const next = ready.find(({ priority }) => priority === top);
