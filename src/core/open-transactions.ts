@@ -68,7 +68,7 @@ export interface ProducerOperations {
    * still comes from it is FENCED. With `after`, only if nobody else has claimed it since.
    */
   claimProducer: {
-    args: { producer: string; timeoutMs?: number; after?: { producerId: number; epoch: number } };
+    args: { producer: string; timeoutMs?: number; after?: ProducerRef };
     result: ProducerRef;
   };
   /** Asked again, answers the open one. It is aborted, and the producer fenced, when `timeoutMs` is over. */

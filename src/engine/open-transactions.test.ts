@@ -296,7 +296,7 @@ test('claimed again, a producer has a higher epoch, its older owner is fenced, a
 test('a claim that follows an epoch is refused when somebody else has claimed the name since', async () => {
   const bench = await Bench.open();
   const { ref } = await bench.begin('p');
-  const after = { producerId: ref.producerId, epoch: ref.epoch };
+  const after = ref;
   const next = await bench.session.request('claimProducer', { producer: 'p', after });
   assert.equal(next.epoch, ref.epoch + 1);
   await assert.rejects(bench.session.request('claimProducer', { producer: 'p', after }), { code: 'FENCED' });
@@ -628,6 +628,37 @@ test('with an order by key, what commits late waits behind the message of its ke
   assert.deepEqual(await bench.texts('q'), ['gone']);
   await bench.session.settle([ackOf('q', [free.run])]);
   assert.deepEqual(await bench.texts('q'), ['open']);
+});
+
+test('what is open stays out of the lanes of a queue over a restart, whatever their order is', async () => {
+  for (const order of ['key', 'strict', 'fair', 'fifo'] as const) {
+    const bench = await Bench.open();
+    await bench.queue('q', { order, ...(order === 'fifo' && { priorities: 3 }) });
+    const owner = await bench.begin('p');
+    await bench.send('q', { text: 'first', key: 'k' });
+    await owner.send('q', { text: 'open', key: 'k', ...(order === 'fifo' && { priority: 2 }) });
+    await bench.restart('checkpoint');
+    const [first] = await bench.take('q');
+    assert.equal(first?.text, 'first', order);
+    await bench.restart('checkpoint');
+    await bench.session.settle([ackOf('q', [first.run])]);
+    assert.deepEqual(await bench.texts('q'), [], order);
+    await owner.end('committed');
+    assert.deepEqual(await bench.texts('q'), ['open'], order);
+  }
+});
+
+test('a transaction whose time was over while the broker was down is aborted at the start', async () => {
+  const bench = await Bench.open();
+  await bench.topic('t');
+  const owner = await bench.begin('p', 1000);
+  await owner.send('t', 'a');
+  await bench.broker.settled();
+  bench.disk = bench.disk.clone();
+  bench.clock.advance(2000);
+  await bench.start();
+  assert.equal((await bench.log('t')).aborted?.length, 1);
+  await assert.rejects(owner.end('committed'), { code: 'FENCED' });
 });
 
 test('peek, purge, cancel and reschedule do not reach what is not committed', async () => {

@@ -216,7 +216,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   claimProducer: object<Operations['claimProducer']['args']>({
     producer: text,
     timeoutMs: maybe(whole),
-    after: maybe(object<{ producerId: number; epoch: number }>({ producerId: whole, epoch: whole })),
+    after: maybe(object<ProducerRef>(producerRef)),
   }),
   beginTransaction: object<Operations['beginTransaction']['args']>({ ...producerRef, timeoutMs: maybe(whole) }),
   addToTransaction: object<Operations['addToTransaction']['args']>({

@@ -108,7 +108,10 @@ export class PartitionTransactions {
     this.#hidden.deleteRange(0, start);
     const gone = this.#firstMarker(start);
     if (gone > 0) this.#aborted.splice(0, gone);
-    for (const { offsets } of this.#open.values()) offsets.deleteRange(0, start);
+    for (const { first, offsets } of this.#open.values()) {
+      if (first >= start) break;
+      offsets.deleteRange(0, start);
+    }
   }
 
   encode(pieces: PieceWriter): EncodedPartitionTransactions {

@@ -288,7 +288,7 @@ function agendaKey(transaction: number): string {
 }
 
 /** Whether nobody has claimed it since: a timeout alone fences only what was under way. */
-function isNewest(known: NamedProducer | undefined, after: { producerId: number; epoch: number }): boolean {
+function isNewest(known: NamedProducer | undefined, after: ProducerRef): boolean {
   if (known === undefined || known.producerId !== after.producerId) return false;
   return known.epoch === after.epoch || known.expiredEpoch === after.epoch;
 }

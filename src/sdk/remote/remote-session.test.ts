@@ -242,7 +242,7 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   readBody: { topic: 't', partition: 0, offset: 7, from: 3, maxBytes: 9 },
   fetchCursors: { cursor: 'c', topic: 't' },
   deleteCursor: { cursor: 'c' },
-  claimProducer: { producer: 'p', timeoutMs: 5000, after: { producerId: 2, epoch: 3 } },
+  claimProducer: { producer: 'p', timeoutMs: 5000, after: owner },
   beginTransaction: { ...owner, timeoutMs: 1000 },
   addToTransaction: {
     ...owner,
