@@ -825,6 +825,30 @@ test('open and aborted messages survive the way to cold blocks, and leave them w
   );
 });
 
+test('a large message is part of what is decided after it, and its file goes when it is aborted', async () => {
+  const bench = await Bench.open({ largeBodyBytes: 16 << 10 });
+  const files = async (): Promise<number> => {
+    for (let i = 0; i < 20; i++) {
+      await bench.broker.settled();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return (await bench.disk.list()).filter(({ name }) => name.startsWith('body-')).length;
+  };
+  await bench.queue('q');
+  const owner = await bench.begin('p');
+  const large = 'x'.repeat(100_000);
+  for (const outcome of ['aborted', 'committed'] as const) {
+    await owner.begin();
+    const sent = owner.send('q', large);
+    // Asked for before the body is stored.
+    const [, ended] = await Promise.all([sent, owner.end(outcome)]);
+    assert.equal(ended.outcome, outcome);
+    assert.equal(await files(), outcome === 'aborted' ? 0 : 1);
+  }
+  await bench.restart('kill');
+  assert.deepEqual(await bench.texts('q'), [large]);
+});
+
 test('a topic that is deleted with something open in it does not keep the transaction from ending', async () => {
   const bench = await Bench.open();
   await bench.queue('gone');

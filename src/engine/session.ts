@@ -148,7 +148,10 @@ export class ShardSession implements Session {
       );
     this.#authorize(handler.action, resourceOf(operation, args));
     for (const { action, topic } of handler.also?.(args) ?? []) this.#authorize(action, { kind: 'topic', name: topic });
-    return handler.run(this.#parts, this.#namespace, args);
+    const run = (): Promise<Operations[O]['result']> => handler.run(this.#parts, this.#namespace, args);
+    // What was published before it is part of what is decided, also when a large body takes its time.
+    if (operation === 'endTransaction' && !this.#order.idle) return this.#order.run(Promise.resolve(), run);
+    return run();
   }
 
   /**
