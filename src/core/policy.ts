@@ -33,6 +33,11 @@ export interface TopicPolicy {
   retain: Retention;
   durability: Durability;
   maxMessages: number | null;
+  /**
+   * Of a queue the bytes that wait, of a topic those that it keeps, as they lie in the journal: body, key, headers, and
+   * some bytes for each message and publish. Where messages that lie together are settled in part, the others count
+   * with the average size.
+   */
   maxBytes: number | null;
   overflow: Overflow;
   publishRate: RateLimit | null;

@@ -12,7 +12,10 @@ export interface LimitOptions {
   durability?: Durability;
   /** How many messages may wait. Default: no limit. */
   maxMessages?: number;
-  /** How many bytes may wait. Default: no limit. */
+  /**
+   * How many bytes may wait: bodies, keys and headers, and some bytes for each message. Where messages that were sent
+   * together are settled in part, the others count with the average size. Default: no limit.
+   */
   maxBytes?: Size;
   /** What happens to a send over a limit. Default `reject` (QUEUE_FULL); `block` waits up to `sendTimeout`. */
   overflow?: Overflow;

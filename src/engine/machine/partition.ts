@@ -50,6 +50,7 @@ export class Partition {
   /** Of messages in [start, end), whether settled or not. Exact for hot entries, by block for cold ones. */
   bytes = 0;
   readonly cold: ColdBlock[] = [];
+  #coldMessages = 0;
   /** Compacted away. Null where nothing ever was. */
   removed: OffsetSet | null = null;
   /** Null where nothing was ever published in an open transaction. */
@@ -77,6 +78,11 @@ export class Partition {
   /** Published in a transaction that may commit or abort. */
   isUndecided(offset: number): boolean {
     return this.transactions?.isOpen(offset) ?? false;
+  }
+
+  /** Of how many messages `bytes` are: those in [start, end) but for the ones that were left out when others moved. */
+  get stored(): number {
+    return this.#coldMessages + this.end - this.hotStart;
   }
 
   get hotEntries(): number {
@@ -212,6 +218,7 @@ export class Partition {
     let gone = 0;
     while (gone < this.cold.length && (this.cold[gone]?.to ?? 0) <= this.start) {
       this.bytes -= this.cold[gone]?.bytes ?? 0;
+      this.#coldMessages -= this.cold[gone]?.messages ?? 0;
       gone++;
     }
     let settled = 0;
@@ -270,7 +277,7 @@ export class Partition {
     this.#dropHot(this.#hot.firstFrom(position));
     for (const block of blocks) {
       this.cold.push(block);
-      this.bytes += block.bytes;
+      this.#count(block, 1);
     }
   }
 
@@ -281,9 +288,14 @@ export class Partition {
     const kept = [...this.cold.filter((block) => !old.includes(block.blob)), ...blocks].sort((a, b) => a.from - b.from);
     this.cold.length = 0;
     for (const block of kept) this.cold.push(block);
-    for (const block of replaced) this.bytes -= block.bytes;
-    for (const block of blocks) this.bytes += block.bytes;
+    for (const block of replaced) this.#count(block, -1);
+    for (const block of blocks) this.#count(block, 1);
     return replaced;
+  }
+
+  #count({ bytes, messages }: ColdBlock, step: 1 | -1): void {
+    this.bytes += step * bytes;
+    this.#coldMessages += step * messages;
   }
 
   encode(pieces: PieceWriter): EncodedPartition {
@@ -308,8 +320,10 @@ export class Partition {
     if (data.transactions !== null) partition.transactions = PartitionTransactions.decode(data.transactions, pieces);
     // Not as arguments of one call: there may be more than the stack holds. Made anew, for what was decoded takes twice
     // as much.
-    for (const { topicId, partition: index, from, to, at, bytes, messages, newestAt, blob } of data.cold)
+    for (const { topicId, partition: index, from, to, at, bytes, messages, newestAt, blob } of data.cold) {
       partition.cold.push({ topicId, partition: index, from, to, at, bytes, messages, newestAt, blob });
+      partition.#coldMessages += messages;
+    }
     partition.#hot = HotEntries.decode(pieces.get(data.hot));
     for (const [offset, blob, bytes] of data.bodies) partition.bodies.add(offset, { blob, bytes });
     return partition;

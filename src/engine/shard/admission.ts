@@ -109,11 +109,18 @@ export class Admission {
   }
 }
 
-/** Bytes that a topic holds, settled or not. */
+/**
+ * Bytes that count for `maxBytes`: of a queue what waits, of a topic what it keeps. Sizes of single messages are not in
+ * memory: where a part of what lies in a partition is settled, the others count with the average size.
+ */
 export function bytesOf(topic: Topic): number {
+  const [own] = topic.kind === 'queue' ? topic.subscriptions.values() : [];
   let bytes = 0;
-  for (const partition of topic.partitions) bytes += partition.bytes;
-  return bytes;
+  for (const [i, partition] of topic.partitions.entries()) {
+    const waiting = own?.backlogs[i]?.pending.size ?? partition.stored;
+    bytes += waiting >= partition.stored ? partition.bytes : (partition.bytes * waiting) / partition.stored;
+  }
+  return Math.round(bytes);
 }
 
 /** What each topic gets of some plans, together. */
