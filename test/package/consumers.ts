@@ -115,3 +115,115 @@ export const TYPESCRIPT: Record<string, Record<string, string>> = {
     esModuleInterop: true,
   }),
 };
+
+/** What `nest new` installs to run, from the registry. */
+export const NESTJS_PACKAGES: readonly string[] = [
+  '@nestjs/common@11',
+  '@nestjs/core@11',
+  '@nestjs/platform-express@11',
+  'reflect-metadata@0.2',
+  'rxjs@7',
+];
+
+/** A provider that owns the broker, a controller that sends, a worker, and a request that waits for what it did. */
+export const NESTJS: Record<string, string> = {
+  ...project('commonjs', {
+    module: 'commonjs',
+    moduleResolution: 'bundler',
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    esModuleInterop: true,
+    skipLibCheck: true,
+  }),
+  'main.ts': `
+import 'reflect-metadata';
+import { AddressInfo } from 'node:net';
+import { Body, Controller, Get, Injectable, Module, OnModuleDestroy, OnModuleInit, Post } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { defineQueue, open, type Rail, type Worker } from 'railhead';
+
+const mails = defineQueue<{ to: string }>('mails');
+
+@Injectable()
+class Mailer implements OnModuleInit, OnModuleDestroy {
+  readonly sent: string[] = [];
+  #rail?: Rail;
+  #worker?: Worker;
+
+  async onModuleInit(): Promise<void> {
+    this.#rail = await open({ dir: './data' });
+    this.#worker = this.#rail.queue(mails).work(async (mail) => void this.sent.push(mail.body.to));
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.#worker?.close();
+    await this.#rail?.close();
+  }
+
+  async mail(to: string): Promise<string> {
+    const sent = await this.#rail?.queue(mails).send({ to });
+    return sent?.id ?? '';
+  }
+}
+
+@Controller('mails')
+class MailController {
+  constructor(private readonly mailer: Mailer) {}
+
+  @Post()
+  async create(@Body() body: { to: string }): Promise<{ id: string }> {
+    return { id: await this.mailer.mail(body.to) };
+  }
+
+  @Get()
+  list(): string[] {
+    return this.mailer.sent;
+  }
+}
+
+@Module({ controllers: [MailController], providers: [Mailer] })
+class AppModule {}
+
+async function main(): Promise<void> {
+  const app = await NestFactory.create(AppModule, { logger: ['error'] });
+  await app.listen(0, '127.0.0.1');
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  const url = \`http://127.0.0.1:\${port}/mails\`;
+  const headers = { 'content-type': 'application/json' };
+  const made = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ to: 'ann@example.com' }) });
+  const { id } = (await made.json()) as { id: string };
+  if (id === '') throw new Error('nothing was stored');
+  for (let seen: string[] = []; seen[0] !== 'ann@example.com'; seen = (await (await fetch(url)).json()) as string[])
+    await new Promise((resolve) => setImmediate(resolve));
+  await app.close();
+  console.log('mailed');
+}
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
+`,
+};
+
+export const NEXTJS_PACKAGES: readonly string[] = ['next@15', 'react@19', 'react-dom@19'];
+
+/** The app router, with a route handler that sends and takes a message. `next build` bundles the package. */
+export const NEXTJS: Record<string, string> = {
+  'app/layout.js': `export default function Layout({ children }) { return <html><body>{children}</body></html>; }\n`,
+  'app/page.js': `export default function Page() { return <p>jobs</p>; }\n`,
+  'app/api/jobs/route.js': `
+import { defineQueue, open } from 'railhead';
+
+const jobs = defineQueue('jobs');
+
+export async function POST(request) {
+  const rail = await open({ dir: './data' });
+  const queue = rail.queue(jobs);
+  await queue.send(await request.json());
+  const [message] = await queue.fetch({ max: 1, wait: '5s' });
+  await message.ack();
+  const { acked } = await queue.stats();
+  return Response.json({ body: message.body, acked });
+}
+`,
+};

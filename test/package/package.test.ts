@@ -3,20 +3,19 @@
  * the oldest Node it supports and on this one, by import and require, from TypeScript, in jest and in vitest.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { lstat, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { samplesOf } from '../samples.ts';
 import * as consumer from './consumers.ts';
+import { compile, installPacked, npmInstall, STEP_TIMEOUT_MS, succeed, writeAll } from './project.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const OLDEST_NODE = '22.18.0';
 /** What `npm i railhead` puts on a disk, its dependencies included. */
 const MAX_INSTALLED_BYTES = 25e6;
-const STEP_TIMEOUT_MS = 120_000;
 
 const DOORS = ['src/index.ts', 'src/server/index.ts', 'src/testing/index.ts', 'src/cli/main.ts'];
 const missing = DOORS.filter((door) => !existsSync(join(root, door)));
@@ -30,13 +29,7 @@ describe('the packed package', { skip, timeout: 5 * STEP_TIMEOUT_MS }, () => {
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'railhead-package-'));
-    project = join(directory, 'project');
-    await mkdir(project);
-    await succeed('npm', ['pack', '--pack-destination', directory], root);
-    const tarball = readdirSync(directory).find((name) => name.endsWith('.tgz'));
-    assert.ok(tarball, 'npm pack made no tarball');
-    await writeFile(join(project, 'package.json'), '{ "private": true }\n');
-    await npmInstall(project, join(directory, tarball));
+    project = await installPacked(directory);
     oldNode = await installNode(join(directory, 'runtime'));
   });
   after(() => rm(directory, { recursive: true, force: true }));
@@ -111,14 +104,18 @@ describe('the packed package', { skip, timeout: 5 * STEP_TIMEOUT_MS }, () => {
     test(`a TypeScript project compiles and runs with ${name}`, async () => {
       const place = join(project, `types-${name.replaceAll(/\W+/g, '-')}`);
       await writeAll(place, files);
-      await succeed(
-        process.execPath,
-        [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.', '--typeRoots', join(root, 'node_modules/@types')],
-        place,
-      );
+      await compile(place);
       await succeed(process.execPath, ['out/main.js'], place);
     });
   }
+
+  test('a CommonJS NestJS application owns a broker, sends from a controller and works on it', async () => {
+    const place = join(project, 'with-nestjs');
+    await writeAll(place, consumer.NESTJS);
+    await npmInstall(place, ...consumer.NESTJS_PACKAGES);
+    await compile(place);
+    assert.match(await succeed(process.execPath, ['out/main.js'], place), /mailed/);
+  });
 
   test('jest runs it with default settings', async () => {
     await writeAll(join(project, 'with-jest'), consumer.JEST);
@@ -144,13 +141,6 @@ function firstSample(): string | undefined {
   return samplesOf(readFileSync(readme, 'utf8')).find(({ language }) => language === 'ts')?.code;
 }
 
-async function writeAll(place: string, files: Record<string, string>): Promise<void> {
-  for (const [name, text] of Object.entries(files)) {
-    await mkdir(dirname(join(place, name)), { recursive: true });
-    await writeFile(join(place, name), text);
-  }
-}
-
 /** The oldest Node, from the same registry as everything else; npm keeps it in its cache for the next run. */
 async function installNode(place: string): Promise<string> {
   const os = process.platform === 'win32' ? 'win' : process.platform;
@@ -160,10 +150,6 @@ async function installNode(place: string): Promise<string> {
   await writeFile(join(place, 'package.json'), '{ "private": true }\n');
   await npmInstall(place, `${name}@${OLDEST_NODE}`);
   return join(place, 'node_modules', name, 'bin', os === 'win' ? 'node.exe' : 'node');
-}
-
-async function npmInstall(place: string, what: string): Promise<void> {
-  await succeed('npm', ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', what], place);
 }
 
 /** Bytes of every installed package, largest first. */
@@ -178,38 +164,4 @@ async function installedSizes(modules: string): Promise<[name: string, bytes: nu
     sizes.set(owner, (sizes.get(owner) ?? 0) + (await lstat(path)).size);
   }
   return [...sizes].sort(([, a], [, b]) => b - a);
-}
-
-/** Runs to the end and gives what it printed; fails with that when the code is not 0. */
-async function succeed(command: string, args: string[], cwd: string): Promise<string> {
-  const { code, output } = await run(command, args, cwd);
-  assert.equal(code, 0, `${command} ${args.join(' ')}\nended with ${code}:\n${output}`);
-  return output;
-}
-
-function run(command: string, args: string[], cwd: string): Promise<{ code: number | string | null; output: string }> {
-  // What `npm test` tells its children about itself would make an npm in another directory install into this one.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(
-      ([name]) =>
-        !/^npm_(package|lifecycle|command|execpath|config_local_prefix)|^NODE_(OPTIONS|TEST_CONTEXT)$|^INIT_CWD$/.test(
-          name,
-        ),
-    ),
-  );
-  return new Promise((done, failed) => {
-    const shell = process.platform === 'win32' && command === 'npm';
-    const child = spawn(command, args, {
-      cwd,
-      env,
-      shell,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: STEP_TIMEOUT_MS,
-    });
-    let output = '';
-    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    child.on('error', failed);
-    child.on('close', (code, signal) => done({ code: signal ?? code, output }));
-  });
 }
