@@ -38,6 +38,32 @@ test('fetch without wait answers at once when nothing is there, with wait it wai
   assert.equal((await filled)[0]?.body, 7);
 });
 
+test('fetch without wait does not wait for what another consumer has taken meanwhile', async () => {
+  const { rail, session, advance } = setUp();
+  const q = rail.queue(jobs);
+  await q.sendMany([1, 2, 3]);
+  const stats = session.request.bind(session);
+  /** As many as there were a moment ago. */
+  const lie = (ready: number): void => {
+    session.request = async (operation, args) => {
+      const answer = await stats(operation, args);
+      if (operation !== 'subscriptionStats') return answer;
+      session.request = stats;
+      return { ...answer, ready };
+    };
+  };
+  lie(5);
+  const some = q.fetch({ max: 5 });
+  await turns();
+  await advance(5);
+  assert.equal((await some).length, 3);
+  lie(5);
+  const none = q.fetch({ max: 5 });
+  await turns();
+  await advance(5 + 10 + 20, 5);
+  assert.deepEqual(await none, []);
+});
+
 test('an aborted fetch gives back what arrived and rejects', async () => {
   const { rail } = setUp();
   const q = rail.queue(jobs);

@@ -103,7 +103,10 @@ export class Subscription<Out> implements AsyncDisposable {
     return new HandlerWorker(this.#source, this.#host, handler, options);
   }
 
-  /** Takes what is there, up to `max`, waiting up to `wait` for the first. Settle each; their leases are not extended. @throws ABORTED. */
+  /**
+   * Takes what is there, up to `max`. While nothing is, it waits up to `wait`, and returns with the first that arrive:
+   * it does not wait to fill up. Settle each; their leases are not extended. @throws ABORTED.
+   */
   fetch(options: FetchOptions = {}): Promise<Message<Out>[]> {
     return fetchMessages(this.#source, options);
   }
