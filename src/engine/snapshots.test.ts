@@ -5,6 +5,7 @@ import { ManualClock } from '../core/clock.ts';
 import type { SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
 import { SeededRandom } from '../core/random.ts';
 import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
+import type { ProducerRef } from '../core/open-transactions.ts';
 import type { DeliveryRun, SeekTarget, Session } from '../core/session.ts';
 import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
@@ -32,16 +33,19 @@ async function open(disk: MemoryDisk, clock = new ManualClock()): Promise<Life> 
   return { disk, broker, session: broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' }), clock };
 }
 
-type Text = string | (Omit<Envelope, 'body'> & { text: string });
+type Text = string | (Omit<Envelope, 'body'> & { text: string; transaction?: ProducerRef });
 
 function send({ session }: Life, ...texts: Text[]): Promise<unknown> {
   const writer = new RecordBatchWriter();
+  let owner: ProducerRef | undefined;
   for (const each of texts) {
-    const { text, ...envelope } = typeof each === 'string' ? { text: each } : each;
+    const { text, transaction, ...envelope } = typeof each === 'string' ? { text: each, transaction: undefined } : each;
     writer.append(envelope, text);
+    owner = transaction;
   }
   const { bytes, count } = writer.take();
-  return session.publish({ to: { topic: 't' }, format: FORMAT_NATIVE, records: bytes, count });
+  const batch = { to: { topic: 't' }, format: FORMAT_NATIVE, records: bytes, count };
+  return session.publish(owner === undefined ? batch : { ...batch, transaction: owner });
 }
 
 async function declare(
@@ -244,6 +248,25 @@ describe('a snapshot of a subscription', () => {
     await seek(life, { snapshot: 'two' });
     const found = await waiting(life);
     assert.deepEqual(found, ['text-1', 'text-2', 'text-3', 'text-5', 'text-6', 'text-7', 'text-8']);
+  });
+
+  test('taken while transactions are open, has what they committed later and not what they aborted', async () => {
+    const life = await open(new MemoryDisk());
+    await declare(life);
+    const inTransaction = async (producer: string, text: string): Promise<() => Promise<unknown>> => {
+      const owner = await life.session.request('claimProducer', { producer });
+      await life.session.request('beginTransaction', owner);
+      await send(life, { text, transaction: owner });
+      return () =>
+        life.session.request('endTransaction', { ...owner, outcome: producer === 'a' ? 'committed' : 'aborted' });
+    };
+    const ends = [await inTransaction('a', 'text-kept'), await inTransaction('b', 'text-gone')];
+    await send(life, 'text-0');
+    await life.session.request('createSnapshot', { ...ref, snapshot: 'one' });
+    for (const end of ends) await end();
+    await life.session.request('purge', ref);
+    await seek(life, { snapshot: 'one' });
+    assert.deepEqual(await waiting(life), ['text-0', 'text-kept']);
   });
 
   test('has a name that is not taken, and a time that is not too long', async () => {
