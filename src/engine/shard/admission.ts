@@ -118,7 +118,12 @@ export function bytesOf(topic: Topic): number {
   let bytes = 0;
   for (const [i, partition] of topic.partitions.entries()) {
     const waiting = own?.backlogs[i]?.pending.size ?? partition.stored;
-    bytes += waiting >= partition.stored ? partition.bytes : (partition.bytes * waiting) / partition.stored;
+    if (waiting >= partition.stored) bytes += partition.bytes;
+    else {
+      // Large bodies are known one by one, and go when they are settled.
+      const large = partition.bodies.bytesIn(partition.start, partition.end);
+      bytes += large + ((partition.bytes - large) * waiting) / partition.stored;
+    }
   }
   return Math.round(bytes);
 }
