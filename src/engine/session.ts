@@ -22,10 +22,6 @@ import { BodyOwner } from './shard/large-bodies.ts';
 import { assertSize } from './shard/planner.ts';
 import type { StagedPublish } from './shard/staging.ts';
 
-/** What a settlement takes in the journal: each, and for each of its ranges. */
-const SETTLE_BYTES = 64;
-const RANGE_BYTES = 16;
-
 /** The shard as one client sees it: checked against what its principal may do, and cleaned up after when it goes. */
 export class ShardSession implements Session {
   readonly #parts: Parts;
@@ -94,7 +90,8 @@ export class ShardSession implements Session {
     this.#assertOpen();
     for (const settlement of settlements) this.#authorize('consume', { kind: 'topic', name: settlement.topic });
     const { settler, shard } = this.#parts;
-    const bytes = rangeCount(settlements) * RANGE_BYTES + settlements.length * SETTLE_BYTES;
+    // Not all or nothing: what is more than a batch holds goes into several.
+    const bytes = Math.min(settler.boundOf(settlements), shard.commandBytes);
     if (!shard.hasRoom(bytes)) {
       await shard.room(bytes);
       this.#assertOpen();
@@ -130,7 +127,7 @@ export class ShardSession implements Session {
     settler.assertHeld(this.#namespace, transaction.settlements);
     const publishes = publisher.prepare(this.#namespace, staged);
     const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
-    shard.beginCommand(publishes.bytes + rangeCount(transaction.settlements) * RANGE_BYTES);
+    shard.beginCommand(publishes.bytes + settler.boundOf(transaction.settlements));
     const receipts = publishes.publish();
     settler.settle(this.#namespace, transaction.settlements);
     for (const commit of commits) commit();
@@ -213,8 +210,4 @@ export class ShardSession implements Session {
 
 function closed(): RailheadError {
   return new RailheadError('CLOSED', 'This session is closed. Open a new one.');
-}
-
-function rangeCount(settlements: readonly Settlement[]): number {
-  return settlements.reduce((sum, { ranges }) => sum + ranges.length, 0);
 }

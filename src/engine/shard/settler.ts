@@ -10,6 +10,10 @@ import type { Shard } from './shard.ts';
 const MAX_LEASE_MS = 12 * 3_600_000;
 /** Of one entry. */
 const MAX_RANGES = 4096;
+/** An entry of one range, without its text. */
+const ENTRY_BYTES = 80;
+/** Of one character. */
+const TEXT_BYTES = 3;
 
 /** Acks, releases, rejects and extensions of deliveries, by their lease tokens. */
 export class Settler {
@@ -55,6 +59,19 @@ export class Settler {
       settleTogether();
     }
     return { lost };
+  }
+
+  /** What their entries take at most: each range by itself, and what is not acked message by message. */
+  boundOf(settlements: readonly Settlement[]): number {
+    const { maxErrorText } = this.#shard.limits;
+    let bytes = 0;
+    for (const settlement of settlements) {
+      const { action, ranges } = settlement;
+      const entries = action === 'ack' ? ranges.length : ranges.reduce((sum, { count }) => sum + count, 0);
+      const text = action === 'reject' ? settlement.reason : action === 'release' ? settlement.error : undefined;
+      bytes += entries * (ENTRY_BYTES + TEXT_BYTES * Math.min(text?.length ?? 0, maxErrorText));
+    }
+    return bytes;
   }
 
   /** How durable the answer must be: as the safest of the topics says. */

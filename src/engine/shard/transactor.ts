@@ -10,9 +10,8 @@ import { knownProducer, MARKER_BYTES, noTransaction, openTransaction, ownedProdu
 import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
 
-/** What a cursor and a settlement take at most, beside their texts. */
+/** What a cursor takes at most, beside its texts. */
 const CURSOR_BYTES = 160;
-const SETTLE_BYTES = 80;
 /** Of one character. */
 const TEXT_BYTES = 3;
 
@@ -224,17 +223,10 @@ export class Transactor {
     );
   }
 
-  /** What the commit records for them at most: each range by itself, and what is not acked message by message. */
+  /** What the commit records for them at most. */
   #bytesOf({ cursors, settlements }: Pick<OpenTransaction, 'cursors' | 'settlements'>): number {
-    const { maxErrorText } = this.#shard.limits;
-    let bytes = 0;
+    let bytes = this.#settler.boundOf(settlements);
     for (const { cursor, metadata } of cursors) bytes += CURSOR_BYTES + TEXT_BYTES * (cursor.length + metadata.length);
-    for (const settlement of settlements) {
-      const { action, ranges } = settlement;
-      const entries = action === 'ack' ? ranges.length : ranges.reduce((sum, { count }) => sum + count, 0);
-      const text = action === 'reject' ? settlement.reason : action === 'release' ? settlement.error : undefined;
-      bytes += entries * (SETTLE_BYTES + TEXT_BYTES * Math.min(text?.length ?? 0, maxErrorText));
-    }
     return bytes;
   }
 
