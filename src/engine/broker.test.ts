@@ -328,6 +328,22 @@ test('with fair order a key with many messages does not hold up the others', asy
   assert.ok(worker.texts.includes('quiet'), worker.texts.join());
 });
 
+test('a seek of a dead-letter queue does not delay again what was delayed when it was sent', async () => {
+  const bench = await Bench.open();
+  await bench.queue('q', { maxAttempts: 1 });
+  await bench.queue('q.dead');
+  await bench.send('q.dead', { text: 'makes the queue one that looks at times', delayMs: 1000 });
+  await bench.send('q', { text: 'a', delayMs: 60_000 });
+  const worker = await Worker.start(bench, 'q');
+  await bench.advance(61_000);
+  await worker.got[0]?.release();
+  await bench.broker.settled();
+  assert.deepEqual(await bench.stats('q.dead'), { ready: 2, delayed: 0, leased: 0, depth: 2 });
+  await bench.session.request('seek', { topic: 'q.dead', subscription: 'q.dead', to: 'start' });
+  await bench.broker.settled();
+  assert.deepEqual(await bench.stats('q.dead'), { ready: 2, delayed: 0, leased: 0, depth: 2 });
+});
+
 test('a message that kills its consumers ends in the dead-letter queue, its nineteen neighbours do not', async () => {
   const bench = await Bench.open();
   await bench.queue('q', { maxCrashes: 3 });

@@ -30,9 +30,9 @@ class Bench {
     return bench;
   }
 
-  async start(): Promise<void> {
+  async start(journal = new FileJournal(this.disk)): Promise<void> {
     this.#broker = await Broker.open({
-      journal: new FileJournal(this.disk),
+      journal,
       blobs: await FileBlobs.open(this.disk),
       clock: this.clock,
       random: new SeededRandom(1),
@@ -92,6 +92,27 @@ test('a consumer that acks by receiving goes on after a suspect', async () => {
   const bench = await Bench.open({}, ['a', 'b', 'c']);
   await (await bench.consume(1)).session.close('lost');
   assert.deepEqual((await bench.consume(10, { autoAck: true })).texts, ['a', 'b', 'c']);
+});
+
+test('a consumer that acks by receiving has its credit back when a body comes after the end of its lease', async () => {
+  const bench = await Bench.open({ backoff: { type: 'none', minMs: 0, maxMs: 0, jitter: false } }, ['a']);
+  // Nothing is in memory after a start, and the disk is slow.
+  bench.disk = bench.disk.clone();
+  const disk = Promise.withResolvers<void>();
+  const journal = new FileJournal(bench.disk);
+  const read = journal.read.bind(journal);
+  journal.read = async (position, length) => {
+    await disk.promise;
+    return read(position, length);
+  };
+  await bench.start(journal);
+  const { texts } = await bench.consume(1, { autoAck: true });
+  await bench.advance(31_000);
+  disk.resolve();
+  await bench.advance(31_000);
+  await new Promise(setImmediate);
+  await bench.broker.settled();
+  assert.deepEqual(texts, ['a']);
 });
 
 test('a seek frees a consumer that was kept for one suspect', async () => {

@@ -183,7 +183,8 @@ export class Caretaker {
         continue;
       }
       const envelopes = this.#bodies.envelopes(body);
-      const examined = examine(topic, envelopes, body.publishedAt, true);
+      // The delay and the life that its sender gave a message were over before it became a dead letter.
+      const examined = examine(topic, envelopes, body.publishedAt, body.history === undefined);
       const expired =
         examined.expires === undefined
           ? []

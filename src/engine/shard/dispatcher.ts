@@ -358,7 +358,10 @@ export class Dispatcher {
           );
       });
       // Settled only now that it can be delivered: what is settled may be gone before it is read.
-      if (autoAck && !this.#ackAll(consumer, token, ranges)) runs.length = 0;
+      if (autoAck && !this.#ackAll(consumer, token, ranges)) {
+        runs.length = 0;
+        this.addCredit(consumer, countOf(ranges));
+      }
       if (autoAck) this.#openAt(consumer, outgoing, this.#shard.sequence);
       consumer.outbox.fill(outgoing, runs);
       this.#drain(consumer);
