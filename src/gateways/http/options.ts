@@ -70,6 +70,7 @@ const condition = z.union([
 export const filterSchema = z
   .record(z.string(), z.array(condition).min(1))
   .refine((filter) => !Object.hasOwn(filter, '$or'), 'filters have no "$or"')
+  // `Filter` rules out "$or" by its type, which a record cannot say.
   .transform((filter) => filter as unknown as Filter)
   .meta({
     description:

@@ -56,6 +56,7 @@ export function route<
       handle({
         ...rest,
         params: parse(spec.params, params, 'The path'),
+        // A route that leaves one out has the type of `nothing` for it: a default that TypeScript does not tie to the value.
         query: parse(spec.query ?? (nothing as unknown as Q), query, 'The query'),
         body: parse(spec.body ?? (nothing as unknown as B), body, 'The body'),
       }),
