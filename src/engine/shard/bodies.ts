@@ -1,4 +1,4 @@
-import { RailheadError } from '../../core/errors.ts';
+import { assert, RailheadError } from '../../core/errors.ts';
 import type { MessageHistory } from '../../core/session.ts';
 import type { Envelope } from '../../core/records.ts';
 import type { LargeBody, PublishEntry } from '../entries.ts';
@@ -179,6 +179,8 @@ export class Bodies {
       if (place?.kind === 'hot' && place.position < 0) {
         // It gathers in the batch of this turn: soon it will be among the newest bytes.
         await this.#shard.durable(null, 'write');
+        const written = topic.partition(index).place(at);
+        assert(written?.kind !== 'hot' || written.position >= 0, 'an entry that was written has no place');
         at = this.#loadCached(topic, index, at, to, runs, maxBytes);
         continue;
       }

@@ -224,9 +224,9 @@ export class Shard {
     );
   }
 
-  /** A turn now, if anything gathers: afterwards the positions of all entries are known. */
+  /** Turns now, as long as anything gathers (one may lead to the next): then the positions of all entries are known. */
   flush(): void {
-    if (this.#writer.count > 0) this.turn();
+    while (this.#writer.count > 0 && this.#failure === null) this.turn();
   }
 
   /** Whether leases and settlements of about `bytes` find room. Publishers have to leave more, see `Admission`. */
