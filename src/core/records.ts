@@ -68,14 +68,21 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObject
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
 const utf8 = new TextDecoder('utf-8');
 
+const NOTHING = Buffer.alloc(0);
+const MAX_FIRST_BYTES = 1 << 20;
+/** Smaller ones are cut from a slab of Node's, which is much quicker than an allocation each. */
+const POOLED_BELOW_BYTES = 4096;
+
 /** Collects records into one contiguous batch. Grows by doubling; `take()` hands the bytes over and starts anew. */
 export class RecordBatchWriter {
-  #buffer: Buffer;
+  #buffer: Buffer = NOTHING;
   #length = 0;
   #count = 0;
+  /** Size of the next buffer: about what the last batch took, so that one small message does not cost a page. */
+  #nextBytes: number;
 
-  constructor(initialBytes = 4096) {
-    this.#buffer = Buffer.allocUnsafeSlow(initialBytes);
+  constructor(initialBytes = 512) {
+    this.#nextBytes = initialBytes;
   }
 
   get byteLength(): number {
@@ -154,7 +161,8 @@ export class RecordBatchWriter {
   /** The batch so far. The writer gives it up: it may be sent or stored without a copy. */
   take(): { bytes: Buffer; count: number } {
     const taken = { bytes: this.#buffer.subarray(0, this.#length), count: this.#count };
-    this.#buffer = Buffer.allocUnsafeSlow(Math.min(Math.max(4096, this.#length), 1 << 20));
+    this.#nextBytes = Math.min(Math.max(512, this.#length * 1.5), MAX_FIRST_BYTES);
+    this.#buffer = NOTHING;
     this.#length = 0;
     this.#count = 0;
     return taken;
@@ -171,7 +179,8 @@ export class RecordBatchWriter {
 
   #reserve(bytes: number): void {
     if (this.#length + bytes <= this.#buffer.byteLength) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.byteLength * 2, this.#length + bytes));
+    const size = Math.ceil(Math.max(this.#buffer.byteLength * 2, this.#length + bytes, this.#nextBytes));
+    const larger = size < POOLED_BELOW_BYTES ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size);
     this.#buffer.copy(larger, 0, 0, this.#length);
     this.#buffer = larger;
   }

@@ -66,6 +66,7 @@ export function eachOutcome(
     }
   }
   takeRefusals();
+  if (index >= count) return;
   // Silence is the one answer that a sender cannot act on.
   const missing = new RailheadError(
     'PROTOCOL',
