@@ -34,7 +34,6 @@ const ROWS: readonly Row[] = [
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  allowNegative: true,
   options: {
     scale: { type: 'string', default: '1' },
     runs: { type: 'string', default: '5' },

@@ -1,5 +1,12 @@
 /** The load of the bench `waiting`, in a process of its own: what the broker's process holds is then the broker's alone. */
-import { connect, defineQueue, type QueueDefinition, type Rail, type SendOptions } from '../../src/index.ts';
+import {
+  connect,
+  defineQueue,
+  type Queue,
+  type QueueDefinition,
+  type Rail,
+  type SendOptions,
+} from '../../src/index.ts';
 import { bodyOf, inParallel, type Body } from '../harness/messages.ts';
 
 export type Shape =
@@ -15,7 +22,6 @@ export type Shape =
 /** Messages of one `sendMany`, and how many of those are not confirmed yet. */
 const BATCH = 100;
 const IN_FLIGHT = 64;
-/** Each gets its messages one by one: nothing lies beside its neighbour then. */
 const QUEUES = 1000;
 const CONNECTIONS = 4;
 /** Published, then half of it acked. */
@@ -40,7 +46,7 @@ async function fill(url: string, rail: Rail, shape: Shape, messages: number): Pr
     case 'one queue':
       return send(rail, defineQueue('q'), messages);
     case '1,000 queues':
-      return sendSingly(url, messages);
+      return sendInterleaved(url, messages);
     case 'every second settled':
       return settleEverySecond(rail, messages * 2);
     case '10 priorities':
@@ -69,22 +75,29 @@ function send(
 }
 
 /**
- * To each queue in turn. Several connections with about one message under way for each queue: what is sent to a queue
- * at one time over one connection would travel and lie together.
+ * To each queue in turn, ten at a time and the last tenth one by one: all that is still in the commit log then lies
+ * alone, which takes the most memory. Several connections with about one request under way for each queue: what is sent
+ * to a queue at one time over one connection would travel and lie together.
  */
-async function sendSingly(url: string, messages: number): Promise<void> {
+async function sendInterleaved(url: string, messages: number): Promise<void> {
   const rails = await Promise.all(Array.from({ length: CONNECTIONS }, () => connect(url)));
   const queues = rails.map((rail) => Array.from({ length: QUEUES }, (_, i) => rail.queue(defineQueue<Body>(`q${i}`))));
   await inParallel(QUEUES, IN_FLIGHT, (i) => queues[0]?.[i]?.ready() ?? Promise.resolve());
-  await Promise.all(
-    queues.map((each, rail) =>
-      inParallel(
-        messages / CONNECTIONS,
-        QUEUES,
-        (i) => each[i % QUEUES]?.send(bodyOf(i * CONNECTIONS + rail)) ?? Promise.resolve(),
+  const singles = messages / 10;
+  const tens = (messages - singles) / 10;
+  const bodies = (from: number): Body[] => Array.from({ length: 10 }, (_, i) => bodyOf(from + i));
+  const inTurn = (times: number, sendTo: (queue: Queue<Body>, i: number) => Promise<unknown>): Promise<void[]> =>
+    Promise.all(
+      queues.map((each, rail) =>
+        inParallel(times / CONNECTIONS, QUEUES / CONNECTIONS, (nth) => {
+          const i = nth * CONNECTIONS + rail;
+          const queue = each[i % QUEUES];
+          return queue === undefined ? Promise.resolve() : sendTo(queue, i);
+        }),
       ),
-    ),
-  );
+    );
+  await inTurn(tens, (queue, i) => queue.sendMany(bodies(i * 10)));
+  await inTurn(singles, (queue, i) => queue.send(bodyOf(tens * 10 + i)));
   for (const rail of rails) await rail.close();
 }
 
