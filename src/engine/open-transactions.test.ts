@@ -541,6 +541,27 @@ test('a commit over many partitions, topics and queues is there as a whole or no
   assert.equal(outcomes.size, 2);
 });
 
+test('what was aborted is read by nobody, also when it goes while it is read', async () => {
+  const bench = await Bench.open();
+  await bench.queue('q');
+  const owner = await bench.begin('p');
+  await owner.send('q', 'aborted');
+  await bench.send('q', 'sent');
+  await owner.end('aborted');
+  // Nothing is in memory then: a read waits for the disk.
+  await bench.restart('checkpoint');
+  const reading = bench.read('q');
+  const verbatim = bench.log('q');
+  await bench.session.request('purge', { topic: 'q', subscription: 'q' });
+  assert.deepEqual(
+    (await reading).filter((text) => text !== 'sent'),
+    [],
+  );
+  // Whoever reads the log as it lies there gets nothing that was aborted without being told.
+  const { runs, aborted } = await verbatim;
+  assert.deepEqual([runs.flatMap(textsOf), aborted?.map(({ from }) => from)], [[], [0]]);
+});
+
 test('a subscription that starts in the past, or seeks back, gets what is committed and later what commits', async () => {
   for (const policy of [{}, { order: 'key' as const }, { filter: { color: ['red'] } }]) {
     const bench = await Bench.open();

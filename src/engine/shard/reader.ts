@@ -49,12 +49,14 @@ export class Reader {
     from = Math.max(from, partition.start);
     const max = Math.max(1, Math.min(args.maxMessages ?? 1000, 100_000));
     const to = Math.max(from, Math.min(endFor(partition, isolation), from + max));
+    // Now: what is trimmed while bodies are read takes what is known of it along.
+    const aborted = args.verbatim === true ? (partition.transactions?.abortedIn(from, to) ?? []) : [];
     const bodies = await this.#bodies.load(topic, index, from, to, args.maxBytes ?? READ_BYTES);
     const { runs, next } = await this.#show(topic, index, bodies, to, args);
     const { end, stableEnd } = partition;
     const result: Operations['read']['result'] = { runs, next, end, stableEnd };
     if (args.verbatim === true) {
-      result.aborted = partition.transactions?.abortedIn(from, next) ?? [];
+      result.aborted = aborted.filter((range) => range.from < next);
       result.markers = bodies.filter(({ offset }) => offset < next).flatMap(markerOf);
     }
     return this.#shard.durable(result, topic.policy.durability);
@@ -75,8 +77,12 @@ export class Reader {
     for (const body of found) {
       if (runs.length > 0 && bytes >= maxBytes) break;
       next = body.offset + body.count;
+      const { start } = topic.partition(index);
+      // Trimmed while it was read: whether it was aborted is not known any more.
+      if (next <= start) continue;
       // What is aborted is so as a whole: a publish lies in one transaction.
-      const hidden = isolation === 'committed' && !verbatim && topic.partition(index).isHidden(body.offset);
+      const first = Math.max(body.offset, start);
+      const hidden = isolation === 'committed' && !verbatim && topic.partition(index).isHidden(first);
       if (body.entry.ends !== undefined || hidden) continue;
       const run = bodies === 'apart' ? body : await this.#bodies.whole(topic, index, body);
       if (run === undefined) continue;
