@@ -157,6 +157,7 @@ export class Broker {
     returns.onDying = (subscription, partition, offset) => undertaker.add(subscription, partition, offset);
     shard.beforeAppend = () => {
       publisher.retryParked();
+      publisher.makeRoom();
       dispatcher.dispatch();
     };
     shard.afterAppend = () => {

@@ -6,11 +6,12 @@ import { RailheadError } from '../core/errors.ts';
 import type { TopicPolicy } from '../core/policy.ts';
 import { SeededRandom } from '../core/random.ts';
 import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
-import type { PublishReceipt, PublishRequest } from '../core/session.ts';
+import { messageId, type PublishReceipt, type PublishRequest } from '../core/session.ts';
 import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
 import { Broker } from './broker.ts';
+import { entryBytes, readEntry } from './entry-reader.ts';
 import type { ShardSession } from './session.ts';
 
 const clock = new ManualClock();
@@ -87,5 +88,45 @@ test('a publish that waits for room in its queue takes nothing of the rate meanw
   const waiting = session.publish(to(queue, 1));
   await session.request('purge', { topic: 'q', subscription: 'q' });
   await waiting;
+  assert.equal(await depth(session), 1);
+});
+
+test('what a transaction drives out of full queues does not tear it into two batches', async () => {
+  const disk = new MemoryDisk();
+  const journal = new FileJournal(disk, { maxBatchBytes: 32 << 10, random: new SeededRandom(1) });
+  const append = journal.append.bind(journal);
+  const batches: string[][] = [];
+  journal.append = (body, bytes, firstSequence, count) => {
+    const whole = Buffer.concat(body);
+    const types: string[] = [];
+    for (let i = 0, at = 0; i < count; i++, at += entryBytes(whole, at)) {
+      const entry = readEntry(whole, at);
+      types.push(entry.type === 'publish' ? `publish of ${entry.count}` : entry.type);
+    }
+    batches.push(types);
+    return append(body, bytes, firstSequence, count);
+  };
+  const broker = await Broker.open({ journal, blobs: await FileBlobs.open(disk), clock, random: new SeededRandom(1) });
+  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  const declare = (name: string, policy: Partial<TopicPolicy>): Promise<unknown> =>
+    session.request('declareTopic', { name, kind: 'queue', policy, ifDifferent: 'update' });
+  await declare('other', {});
+  await declare('q', { overflow: 'drop-oldest' });
+  const { topicId } = await session.publish(to(queue, 250));
+  for (let i = 1; i < 8; i++) await session.publish(to(queue, 250));
+  // What is left lies scattered, so that it takes much to say what goes.
+  const id = (offset: number): string => messageId(topicId, 0, offset);
+  const cancel = (offset: number): Promise<unknown> =>
+    session.request('cancel', { topic: 'q', subscription: 'q', id: id(offset) });
+  await Promise.all(Array.from({ length: 1000 }, (_, i) => cancel(2 * i)));
+  await declare('q', { overflow: 'drop-oldest', maxMessages: 1 });
+  batches.length = 0;
+  // The batch holds something already, and the transaction fits beside it.
+  const before = session.publish(to({ topic: 'other' }, 16, { contentType: 'x'.repeat(300) }));
+  const cursor = { cursor: 'c', topic: 'other', partition: 0, offset: 5 };
+  await session.commit({ publishes: [to(queue, 1)], settlements: [], cursors: [cursor] });
+  await before;
+  const own = batches.find((types) => types.includes('cursor'));
+  assert.ok(own?.includes('publish of 1'), JSON.stringify(batches));
   assert.equal(await depth(session), 1);
 });

@@ -29,6 +29,8 @@ export class Publisher {
   readonly #parking: Parking;
   readonly #planner: Planner;
   readonly #admission: Admission;
+  /** Have got something since the last turn, and drop what is too much. */
+  readonly #outgrown = new Set<Topic>();
   /** Called when a topic that keeps only so many bytes has more. */
   onGrown: (topic: Topic) => void = () => {};
   /** Of topics, since the start, for people. */
@@ -323,7 +325,7 @@ export class Publisher {
           refused.push({ index: part.first, count: part.count, code, message });
         }
       }
-      this.#makeRoom(plan);
+      this.#outgrow(plan.topic);
       if (plan.topic.policy.retain.bytes !== null && plan.stored > 0) this.onGrown(plan.topic);
     }
     runs.sort((a, b) => a.first - b.first);
@@ -374,10 +376,22 @@ export class Publisher {
     });
   }
 
-  /** `drop-oldest` and `dead-letter-oldest`: the newest stay, whatever came first goes. */
-  #makeRoom({ topic }: Plan): void {
+  #outgrow(topic: Topic): void {
+    const { overflow } = topic.policy;
+    if (overflow === 'drop-oldest' || overflow === 'dead-letter-oldest') this.#outgrown.add(topic);
+  }
+
+  /**
+   * `drop-oldest` and `dead-letter-oldest`: the newest stay, whatever came first goes. Called in each turn before the
+   * append, between two commands: nobody has reserved room for it, so that it may begin another batch.
+   */
+  makeRoom(): void {
+    for (const topic of this.#outgrown) if (this.#shard.state.topics.get(topic.id) === topic) this.#evict(topic);
+    this.#outgrown.clear();
+  }
+
+  #evict(topic: Topic): void {
     const { overflow, maxMessages, maxBytes } = topic.policy;
-    if (overflow !== 'drop-oldest' && overflow !== 'dead-letter-oldest') return;
     let excess = maxMessages === null ? 0 : topic.depth - maxMessages;
     if (maxBytes !== null) {
       const bytes = bytesOf(topic);
