@@ -19,6 +19,11 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
       fail(`at rest: ${topic.name} is not there`);
       continue;
     }
+    for (const [i, partition] of found.partitions.entries()) {
+      const stable = Math.max(auditor.transactions.firstOpen(topic, i) ?? partition.end, partition.start);
+      if (partition.stableEnd !== stable)
+        fail(`at rest: ${topic.name}/${i} is stable up to ${partition.stableEnd}, its entries say ${stable}`);
+    }
     for (const subscription of topic.subscriptions.values()) {
       const own = found.subscriptionNamed(subscription.name);
       if (own === undefined) {
@@ -41,6 +46,10 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
     }
   }
   auditor.checkSchedules();
+  auditor.transactions.checkDeadlines();
+  for (const { namespace, name, open } of broker.state.transactions.producers.values())
+    if (open !== null && open.deadline <= clock.now())
+      fail(`at rest: ${namespace}/${name} is open beyond its deadline`);
 }
 
 function checkCounts(
@@ -50,15 +59,17 @@ function checkCounts(
     delayed: { size: number };
     leased: { size: number };
     dying: { size: number };
+    withheld: { size: number };
     pending: { size: number };
   }[],
   fail: (problem: string) => void,
 ): void {
-  const has = { ready: 0, delayed: 0, leased: 0, depth: 0 };
-  for (const { ready, delayed, leased, dying, pending } of backlogs) {
+  const has = { ready: 0, delayed: 0, leased: 0, withheld: 0, depth: 0 };
+  for (const { ready, delayed, leased, dying, withheld, pending } of backlogs) {
     has.ready += ready;
     has.delayed += delayed.size;
     has.leased += leased.size + dying.size;
+    has.withheld += withheld.size;
     has.depth += pending.size;
   }
   const { counts } = subscription;

@@ -8,14 +8,18 @@ export interface Message {
   readonly key: string | undefined;
   readonly publishedAt: number;
   readonly expires: number;
+  /** The one that it was published in, until that is committed. */
+  transaction: number | undefined;
 }
 
-type WaitState = 'ready' | 'delayed' | 'leased' | 'dying';
+type WaitState = 'ready' | 'delayed' | 'leased' | 'dying' | 'withheld';
 
 /** A message that a subscription has not settled. */
 interface Waiting {
   readonly message: Message;
   state: WaitState;
+  /** When it is withheld: delayed once it is not. */
+  readonly due: number;
   consumer: number;
 }
 
@@ -36,6 +40,8 @@ export class AuditedTopic {
   readonly messages = new Map<string, Message>();
   readonly subscriptions = new Map<number, AuditedSubscription>();
   readonly dedupe = new Map<string, number>();
+  /** Of open transactions: they count for all others only once that is committed. */
+  readonly undecidedIds = new Map<string, number>();
   tokens: Tokens | undefined;
 
   constructor({ name, policy, kind }: { name: string; policy: TopicPolicy; kind: 'queue' | 'topic' }) {
@@ -91,7 +97,8 @@ export class AuditedSubscription {
 
   offer(message: Message, due: number): void {
     const at = AuditedTopic.at(message.partition, message.offset);
-    this.waiting.set(at, { message, state: due > 0 ? 'delayed' : 'ready', consumer: 0 });
+    const state = message.transaction !== undefined ? 'withheld' : due > 0 ? 'delayed' : 'ready';
+    this.waiting.set(at, { message, state, due, consumer: 0 });
   }
 
   /** Everything from there on waits, as far as it is known. */
@@ -112,6 +119,12 @@ export class AuditedSubscription {
     return waiting;
   }
 
+  /** Its transaction has committed. */
+  admit(message: Message): void {
+    const waiting = this.waiting.get(AuditedTopic.at(message.partition, message.offset));
+    if (waiting !== undefined) this.setState(waiting, waiting.due > 0 ? 'delayed' : 'ready');
+  }
+
   setState(waiting: Waiting, state: WaitState): void {
     waiting.state = state;
     if (state === 'leased') this.leased.add(waiting);
@@ -123,8 +136,8 @@ export class AuditedSubscription {
     this.leased.delete(waiting);
   }
 
-  get counts(): { ready: number; delayed: number; leased: number; depth: number } {
-    const counts = { ready: 0, delayed: 0, leased: 0, depth: this.waiting.size };
+  get counts(): { ready: number; delayed: number; leased: number; withheld: number; depth: number } {
+    const counts = { ready: 0, delayed: 0, leased: 0, withheld: 0, depth: this.waiting.size };
     for (const { state } of this.waiting.values()) counts[state === 'dying' ? 'leased' : state]++;
     return counts;
   }

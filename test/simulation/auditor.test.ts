@@ -9,7 +9,14 @@ import {
   type TopicPolicy,
 } from '../../src/core/policy.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
-import { type Entry, LEASE_KIND, type SettleEntry, type SettleHow } from '../../src/engine/entries.ts';
+import {
+  type EndHow,
+  type Entry,
+  FORMAT_MARKER,
+  LEASE_KIND,
+  type SettleEntry,
+  type SettleHow,
+} from '../../src/engine/entries.ts';
 import { EntryWriter } from '../../src/engine/entry-writer.ts';
 import { Auditor } from './auditor.ts';
 
@@ -38,6 +45,29 @@ function settle(how: SettleHow, offset: number, more: Partial<SettleEntry> = {})
   return { type: 'settle', ...IDS, how, counted: 0, at: NOW, due: NOW + 1000, ranges, ...more };
 }
 
+const NAME = { namespace: 'default', name: 'p' };
+const claimed: Entry = { type: 'producer', ...NAME, producerId: 1, epoch: 3, timeoutMs: 1000, at: NOW };
+const begun: Entry = { type: 'begun', ...NAME, transaction: 1, at: NOW, deadline: NOW + 1000 };
+const opened = [claimed, begun];
+
+function marker(offset: number, how: EndHow, epoch = 3): Entry {
+  const records = Buffer.alloc(0);
+  return publish(offset, ['marker'], {
+    format: FORMAT_MARKER,
+    transaction: 1,
+    ends: { how, producerId: 1, epoch },
+    records,
+  });
+}
+
+function ended(how: EndHow): Entry {
+  return { type: 'ended', ...NAME, transaction: 1, how, at: NOW };
+}
+
+function enlisted(what: Partial<Entry & { type: 'enlisted' }>): Entry {
+  return { type: 'enlisted', ...NAME, cursors: [], settlements: [], ...what };
+}
+
 function retain(retention: Partial<Retention>): Partial<TopicPolicy> {
   return { retain: { untilSettled: false, ageMs: null, bytes: null, compact: false, ...retention } };
 }
@@ -52,6 +82,8 @@ interface Lie {
 }
 
 const [a, b] = [publish(0, ['a']), publish(1, ['b'])];
+const undecided = publish(0, ['u'], { transaction: 1 });
+const keyed = { records: records(['k'], 'k') };
 const schedule = { namespace: 'default', name: 's', cron: '* * * * *', timezone: 'UTC', topic: 't' };
 const tick: Entry = { type: 'schedule', ...schedule, record: records(['tick']), nextAt: NOW + 1, lastAt: null };
 
@@ -139,6 +171,81 @@ const LIES: Readonly<Record<string, Lie>> = {
     ],
     found: /sends nothing/,
   },
+  'a lease of what is undecided': { entries: [...opened, undecided, lease(0)], found: /which is withheld/ },
+  'a lease of what was aborted': {
+    entries: [...opened, undecided, marker(1, 'aborted'), ended('aborted'), lease(0)],
+    found: /where nothing waits/,
+  },
+  'a burial of what is undecided': {
+    entries: [...opened, undecided, settle('dying', 0)],
+    found: /though its transaction is open/,
+  },
+  'an end that leaves a partition out': {
+    entries: [...opened, undecided, ended('committed')],
+    found: /committed and undecided in t\/0/,
+  },
+  'an end that is half a commit': {
+    entries: [...opened, undecided, marker(1, 'aborted'), ended('committed')],
+    found: /committed and aborted in t\/0/,
+  },
+  'an end under an older epoch': {
+    entries: [...opened, undecided, marker(1, 'committed', 2), ended('committed')],
+    found: /epoch 2, while 3 owns it/,
+  },
+  'an end without its cursor': {
+    entries: [
+      ...opened,
+      enlisted({ cursors: [{ cursor: 'c', topicId: 1, partition: 0, offset: 5, metadata: '' }] }),
+      ended('committed'),
+    ],
+    found: /without its cursor c/,
+  },
+  'an end without its acks': {
+    entries: [
+      a,
+      lease(0),
+      ...opened,
+      enlisted({
+        settlements: [
+          { topic: 't', subscription: 't', action: 'ack', ranges: [{ partition: 0, offset: 0, count: 1, token: 1 }] },
+        ],
+      }),
+      ended('committed'),
+    ],
+    found: /without its ack of t 0/,
+  },
+  'an end before its deadline': { entries: [...opened, ended('expired')], found: /expired before/ },
+  'a second end': { entries: [...opened, ended('aborted'), ended('committed')], found: /ends and is not open/ },
+  'a publish after the end': { entries: [...opened, ended('aborted'), undecided], found: /which is not open/ },
+  'a publish behind the marker': {
+    entries: [...opened, undecided, marker(1, 'committed'), publish(2, ['v'], { transaction: 1 }), ended('committed')],
+    found: /behind the marker/,
+  },
+  'a claim that leaves something open': {
+    entries: [...opened, { ...claimed, epoch: 4 }],
+    found: /claimed while its transaction is open/,
+  },
+  'a claim without a new epoch': { entries: [claimed, claimed], found: /epoch 3 after 3/ },
+  'a second begin': { entries: [...opened, { ...begun, transaction: 2 }], found: /begins while/ },
+  'a dedupe id that a commit has taken': {
+    entries: [
+      ...opened,
+      publish(0, ['u'], { transaction: 1, dedupeIds: ['d'] }),
+      marker(1, 'committed'),
+      ended('committed'),
+      publish(2, ['b'], { dedupeIds: ['d'] }),
+    ],
+    found: /dedupe id d twice/,
+  },
+  'a compaction for the sake of what is undecided': {
+    entries: [
+      ...opened,
+      publish(0, ['k'], keyed),
+      publish(1, ['k'], { ...keyed, transaction: 1 }),
+      { type: 'compacted', topicId: 1, partition: 0, ranges: [[0, 1]] },
+    ],
+    found: /newest of k/,
+  },
 };
 
 function audit({ entries, topic, subscription, other }: Lie): string[] {
@@ -172,5 +279,28 @@ describe('the auditor of the simulation', () => {
       audit({ entries: [a, b, lease(0), settle('ack', 0), lease(1), settle('ready', 1), lease(1)], found: /$/ }),
       [],
     );
+  });
+
+  test('has nothing to say about transactions that commit or abort', () => {
+    const first = [
+      ...opened,
+      publish(0, ['u'], { transaction: 1, dedupeIds: ['d'] }),
+      marker(1, 'aborted'),
+      ended('aborted'),
+    ];
+    const again = { transaction: 2, dedupeIds: ['d'] };
+    const commit = publish(3, ['marker'], {
+      format: FORMAT_MARKER,
+      transaction: 2,
+      ends: { how: 'committed', producerId: 1, epoch: 3 },
+      records: Buffer.alloc(0),
+    });
+    const second: Entry[] = [
+      { ...begun, transaction: 2 },
+      publish(2, ['v'], again),
+      commit,
+      { type: 'ended', ...NAME, transaction: 2, how: 'committed', at: NOW },
+    ];
+    assert.deepEqual(audit({ entries: [...first, ...second, lease(2), settle('ack', 2)], found: /$/ }), []);
   });
 });

@@ -10,6 +10,8 @@ import {
   type SettleEntry,
 } from '../../src/engine/entries.ts';
 import type { RecoveredBatch } from '../../src/engine/ports.ts';
+import { AuditedTransactions } from './audited-transactions.ts';
+import { textOf } from './drafts.ts';
 import { type AuditedConsumer, AuditedSubscription, AuditedTopic, type Message, Tokens } from './audited.ts';
 
 /**
@@ -20,6 +22,7 @@ export class Auditor {
   readonly #clock: Clock;
   readonly #fail: (problem: string) => void;
   readonly topics = new Map<number, AuditedTopic>();
+  readonly transactions: AuditedTransactions;
   #schedules = new Map<string, Extract<OtherEntry, { type: 'schedule' }>>();
   /** Of this life of the broker. */
   readonly consumers = new Map<number, AuditedConsumer>();
@@ -31,12 +34,14 @@ export class Auditor {
   constructor(clock: Clock, fail: (problem: string) => void) {
     this.#clock = clock;
     this.#fail = (problem) => (this.#again ? undefined : fail(`the journal says: ${problem}`));
+    this.transactions = new AuditedTransactions(clock, this.topics, this.#fail);
   }
 
   /** A start: this is what the journal still holds of all that was ever appended. */
   restart(batches: readonly RecoveredBatch[]): void {
     this.topics.clear();
     this.#schedules.clear();
+    this.transactions.clear();
     this.consumers.clear();
     this.#again = true;
     for (const batch of batches) this.note(batch);
@@ -66,6 +71,8 @@ export class Auditor {
   #publish(entry: PublishEntry): void {
     const now = entry.publishedAt;
     if (now > this.#clock.now()) this.#fail(`published at ${now}, which is to come`);
+    const { transaction, ends } = entry;
+    if (transaction !== undefined && ends === undefined) this.transactions.publishes(transaction);
     for (const { topicId, partition, offset } of entry.targets) {
       const topic = this.topics.get(topicId);
       if (topic === undefined) continue;
@@ -73,16 +80,22 @@ export class Auditor {
       const end = topic.ends[partition] ?? 0;
       if (offset !== end) this.#fail(`${name} ${partition}/${offset} is published, its end is ${end}`);
       topic.ends[partition] = offset + entry.count;
+      if (transaction !== undefined) {
+        if (ends === undefined) this.transactions.touch(transaction, topic, partition, offset);
+        else this.transactions.mark(transaction, topic, partition, ends, now);
+      }
+      if (ends !== undefined) continue;
       const bytes = entry.format === FORMAT_NATIVE ? asBuffer(entry.records) : Buffer.alloc(0);
       for (let i = 0, at = 0; i < entry.count; i++, at = recordEnd(bytes, at)) {
         const { key, body } = readRecord(bytes, at);
         const message: Message = {
-          text: asBuffer(body).toString(),
+          text: entry.body?.blob ?? textOf(body),
           partition,
           offset: offset + i,
           key,
           publishedAt: now,
           expires: entry.expires?.[i] || Infinity,
+          transaction,
         };
         topic.add(message);
         for (const subscription of topic.subscriptions.values()) {
@@ -93,7 +106,8 @@ export class Auditor {
         const seen = id === undefined ? undefined : topic.dedupe.get(id);
         if (seen !== undefined && seen > now - (policy.dedupeWindowMs ?? 300_000))
           this.#fail(`${name} stores dedupe id ${id} twice within its window`);
-        if (id !== undefined) topic.dedupe.set(id, now);
+        if (id !== undefined && transaction === undefined) topic.dedupe.set(id, now);
+        else if (id !== undefined && transaction !== undefined) topic.undecidedIds.set(id, transaction);
       }
       if (entry.history !== undefined) continue;
       if (policy.maxMessages !== null && (policy.overflow === 'reject' || policy.overflow === 'block')) {
@@ -185,6 +199,7 @@ export class Auditor {
           continue;
         }
         const { message, state } = waiting;
+        if (state === 'withheld' && entry.how !== 'gone') fail('though its transaction is open');
         if (state === 'dying' && entry.how !== 'buried' && entry.how !== 'gone') fail('though it is dying');
         if (entry.counted === COUNTED.crash) subscription.suspected = true;
         switch (entry.how) {
@@ -221,7 +236,7 @@ export class Auditor {
       (entry) =>
         entry.type === 'publish' &&
         entry.history !== undefined &&
-        asBuffer(readRecord(asBuffer(entry.records), 0).body).toString() === message.text,
+        (entry.body?.blob ?? textOf(readRecord(asBuffer(entry.records), 0).body)) === message.text,
     );
     if (!stored && source.messages.has(AuditedTopic.at(message.partition, message.offset)))
       fail('and is stored nowhere');
@@ -266,6 +281,13 @@ export class Auditor {
       case 'compacted':
         this.#compacted(entry);
         return;
+      case 'producer':
+      case 'producerGone':
+      case 'begun':
+      case 'enlisted':
+      case 'ended':
+        this.transactions.note(entry, this.#batch);
+        return;
       default:
     }
   }
@@ -307,8 +329,9 @@ export class Auditor {
     const topic = this.topics.get(topicId);
     if (topic === undefined) return;
     const newest = new Map<string, number>();
-    for (const { key, partition: where, offset } of topic.messages.values())
-      if (key !== undefined && where === partition) newest.set(key, Math.max(newest.get(key) ?? 0, offset));
+    for (const { key, partition: where, offset, transaction } of topic.messages.values())
+      if (key !== undefined && where === partition && transaction === undefined)
+        newest.set(key, Math.max(newest.get(key) ?? 0, offset));
     for (const [from, count] of ranges) {
       for (let offset = from; offset < from + count; offset++) {
         const message = topic.messages.get(AuditedTopic.at(partition, offset));

@@ -2,6 +2,7 @@ import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
 import type { DeliveryRun, Session } from '../../src/core/session.ts';
 import type { Broker } from '../../src/engine/broker.ts';
 import type { Backlog } from '../../src/engine/machine/backlog.ts';
+import { textOf } from './drafts.ts';
 import { type CopySnapshot, type End, type Snapshot, survives } from './ledger.ts';
 import type { TopicPlan } from './topology.ts';
 
@@ -30,19 +31,29 @@ export function checkBacklogs(broker: Broker, fail: (problem: string) => void): 
   }
 }
 
-/** Every message that waits somewhere, by subscription and text; all bodies are read. */
+/** By subscription and text. */
+export interface Contents {
+  readonly waiting: Map<string, Map<string, Found>>;
+  /** What waits for the commit of its transaction. */
+  readonly withheld: Map<string, Set<string>>;
+}
+
+/** Every message that waits somewhere; all bodies are read. */
 async function find(
   broker: Broker,
   session: Session,
   plans: readonly TopicPlan[],
   fail: (problem: string) => void,
-): Promise<Map<string, Map<string, Found>>> {
+): Promise<Contents> {
   const found = new Map<string, Map<string, Found>>();
+  const withheld = new Map<string, Set<string>>();
   const bodies = new Map<string, Map<string, string>>();
   for (const plan of plans) {
     for (const { subscription, dead } of plan.feeds) {
       const mine = new Map<string, Found>();
       found.set(subscription, mine);
+      const undecided = new Set<string>();
+      withheld.set(subscription, undecided);
       for (const [topicName, name, where] of [
         [plan.name, subscription, 'origin'],
         [dead, dead, 'dead'],
@@ -61,6 +72,10 @@ async function find(
               fail(`${name} waits with a message at ${partition}/${at} that cannot be read`);
               continue;
             }
+            if (backlog.withheld.has(at)) {
+              undecided.add(text);
+              continue;
+            }
             const there = mine.get(text) ?? { origin: 0, dead: 0, partition, offset: at };
             there[where]++;
             if (where === 'origin') {
@@ -73,7 +88,7 @@ async function find(
       }
     }
   }
-  return found;
+  return { waiting: found, withheld };
 }
 
 async function readAll(session: Session, topic: string, partitions: number): Promise<Map<string, string>> {
@@ -93,7 +108,7 @@ async function readAll(session: Session, topic: string, partitions: number): Pro
         const bytes = asBuffer(run.records);
         let at = 0;
         for (let i = 0; i < run.count; i++, at = recordEnd(bytes, at))
-          texts.set(`${partition}/${run.offset + i}`, asBuffer(readRecord(bytes, at).body).toString());
+          texts.set(`${partition}/${run.offset + i}`, textOf(readRecord(bytes, at).body));
       }
       if (next >= end) break;
       from = { offset: next };
@@ -123,7 +138,7 @@ export async function checkRecovered(
   snapshot: Snapshot,
   options: CheckOptions,
   fail: (problem: string) => void,
-): Promise<Map<string, Map<string, Found>>> {
+): Promise<Contents> {
   // What was dying at the crash is being buried: it is in the one queue or the other, once that is done.
   await broker.settled();
   for (const name of snapshot.topics)
@@ -133,11 +148,23 @@ export async function checkRecovered(
     const { partitions } = await session.request('fetchCursors', { cursor, topic });
     if ((partitions[0]?.offset ?? -1) < offset) fail(`lost: ${key} was committed at ${offset}`);
   }
-  const found = await find(broker, session, plans, fail);
+  for (const [key, offset] of snapshot.asked) {
+    const [topic = '', cursor = ''] = key.split('/');
+    if (broker.state.topicNamed('default', topic) === undefined) continue;
+    const { partitions } = await session.request('fetchCursors', { cursor, topic });
+    const [at] = partitions;
+    if (at !== undefined && at.offset > offset)
+      fail(`${key} is at ${at.offset}, and nobody has committed more than ${offset}`);
+  }
+  const contents = await find(broker, session, plans, fail);
+  const { waiting: found, withheld } = contents;
   const groups = new Map<number, Map<'present' | 'absent', string>>();
   for (const copy of snapshot.copies) {
     const there = found.get(copy.subscription)?.get(copy.text);
     checkCopy(copy, there, snapshot.now, options, fail);
+    const open = withheld.get(copy.subscription)?.has(copy.text) === true;
+    if (open && copy.sent === 'never' && survives(copy.level, options.end))
+      fail(`lost: the end of the transaction of ${copy.text}, which is refused or aborted`);
     if (copy.group > 0 && !copy.mayBeGone && copy.sent !== 'never' && copy.lastsUntil > snapshot.now) {
       let fates = groups.get(copy.group);
       if (fates === undefined) groups.set(copy.group, (fates = new Map()));
@@ -152,11 +179,11 @@ export async function checkRecovered(
     if (texts === undefined) known.set(subscription, (texts = new Set()));
     texts.add(text);
   }
-  for (const [subscription, texts] of found)
+  for (const [subscription, texts] of [...found, ...withheld])
     for (const text of texts.keys())
       if (known.get(subscription)?.has(text) !== true) fail(`unexpected: ${text} in ${subscription}`);
   checkTies(snapshot, found, options, fail);
-  return found;
+  return contents;
 }
 
 function checkCopy(
@@ -174,7 +201,8 @@ function checkCopy(
       fail(`lost: ${name} (confirmed at ${copy.partition}/${copy.offset})`);
     return;
   }
-  if (sent === 'never') fail(`refused, yet there: ${name}`);
+  if (sent === 'never') fail(`refused or aborted, yet there: ${name}`);
+  if (copy.undecided) fail(`undecided, yet there for consumers: ${name}`);
   if (copy.gone && binding && !copy.mayReturn) fail(`settled for good, yet there: ${name}`);
   const times = found.origin + found.dead;
   if (times > 1 && !(subscription.startsWith('events') && copy.mayReturn))

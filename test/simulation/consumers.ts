@@ -4,6 +4,7 @@ import { RailheadError } from '../../src/core/errors.ts';
 import type { ShardSession } from '../../src/engine/session.ts';
 import type { AuditedConsumer } from './audited.ts';
 import type { Auditor } from './auditor.ts';
+import { textOf } from './drafts.ts';
 import type { Copy, Ledger } from './ledger.ts';
 import type { Feed } from './topology.ts';
 import type { World } from './world.ts';
@@ -131,6 +132,11 @@ export class Consumers {
     return taken;
   }
 
+  /** Somebody settles these elsewhere. */
+  letGo(copies: readonly Copy[]): void {
+    this.#held = this.#held.filter(({ copy }) => !copies.includes(copy));
+  }
+
   forget(feed: Feed): void {
     this.#held = this.#held.filter((held) => held.feed !== feed);
   }
@@ -155,7 +161,7 @@ export class Consumers {
       const bytes = asBuffer(run.records);
       let at = 0;
       for (let i = 0; i < run.count; i++, at = recordEnd(bytes, at))
-        this.#one(feed, owner, run, run.offset + i, asBuffer(readRecord(bytes, at).body).toString());
+        this.#one(feed, owner, run, run.offset + i, textOf(readRecord(bytes, at).body));
     }
   }
 
@@ -163,14 +169,13 @@ export class Consumers {
     const where = `${text} of ${feed.subscription} at ${run.partition}/${offset}, attempt ${run.attempt}`;
     const copy = this.#ledger.find(feed.subscription, text);
     if (copy === undefined || copy.sent === 'never') return this.#fail(`delivered what was never accepted: ${where}`);
+    if (copy.undecided) this.#fail(`delivered before its transaction commits: ${where}`);
     if (copy.gone && !copy.mayReturn) this.#fail(`delivered after its ack was confirmed: ${where}`);
     // One that came back starts anew, while a delivery of before may still be on its way.
     if (run.attempt < copy.attempt && !copy.mayReturn)
       this.#fail(`attempt ${run.attempt} after attempt ${copy.attempt}: ${where}`);
     const leasedAt = run.deadline === 0 ? this.#world.clock.now() : run.deadline - (feed.policy.leaseMs ?? 0);
     if (leasedAt < copy.due && !copy.mayReturn) this.#fail(`delivered ${copy.due - leasedAt} ms too early: ${where}`);
-    if (leasedAt >= copy.expiresAt && run.deadline > 0)
-      this.#fail(`delivered ${leasedAt - copy.expiresAt} ms after it expired: ${where}`);
     const known = copy.sent === 'sure' && copy.offset !== undefined && !copy.mayReturn && !copy.mayBeDead;
     if (known && (copy.offset !== offset || copy.partition !== run.partition))
       this.#fail(`confirmed at ${copy.partition}/${copy.offset}: ${where}`);
@@ -200,7 +205,7 @@ export class Consumers {
     if (feed.subscription === 'keyed-delays') return;
     for (const older of this.#ledger.of(feed.subscription)) {
       if (older === copy || !same(older) || older.sent !== 'sure' || older.offset === undefined) continue;
-      if (older.mayBeGone || older.mayBeDead || older.mayReturn || copy.mayReturn) continue;
+      if (older.mayBeGone || older.mayBeDead || older.mayReturn || copy.mayReturn || older.late) continue;
       if (older.offset < offset) this.#fail(`overtakes ${older.text} at ${older.offset}: ${where}`);
     }
   }

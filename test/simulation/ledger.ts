@@ -19,9 +19,8 @@ export interface Copy {
   readonly key: string | undefined;
   /** Not leased before this, ms. */
   due: number;
-  /** It may be gone from `lastsUntil` on, and is not leased from `expiresAt` on: later, when it was redriven. */
+  /** It may be gone from then on. */
   readonly lastsUntil: number;
-  expiresAt: number;
   /** Copies of one atomic publish or transaction share it: all of them or none. */
   readonly group: number;
   /** Confirms of `write` level do not survive a power cut, those of `memory` no crash at all. */
@@ -29,6 +28,10 @@ export interface Copy {
   /** It may go at any time: delivered at most once, in a log that is bounded by bytes, or superseded by its key. */
   fleeting: boolean;
   sent: Fate;
+  /** Part of an open transaction whose commit nobody has asked for. */
+  undecided: boolean;
+  /** It takes its place when its transaction commits: what came after it may be out by then. */
+  late: boolean;
   /** Where it was said to be. */
   partition: number | undefined;
   offset: number | undefined;
@@ -63,6 +66,8 @@ export interface Snapshot {
   readonly topics: readonly string[];
   /** Cursor → lowest offset that must be there. */
   readonly cursors: ReadonlyMap<string, number>;
+  /** Cursor → highest offset that a commit was asked for, where each was asked for once. */
+  readonly asked: ReadonlyMap<string, number>;
   readonly now: number;
 }
 
@@ -81,6 +86,7 @@ export class Ledger {
   readonly copies = new Map<string, Map<string, Copy>>();
   readonly topics = new Set<string>();
   readonly cursors = new Map<string, number>();
+  readonly asked = new Map<string, number>();
   readonly #redrives = new Map<string, number>();
   #groups = 0;
   #texts = 0;
@@ -114,7 +120,6 @@ export class Ledger {
   #mayReturn(copy: Copy): void {
     copy.mayReturn = true;
     copy.attempt = 0;
-    copy.expiresAt = Infinity;
   }
 
   nextGroup(): number {
@@ -126,14 +131,13 @@ export class Ledger {
   }
 
   attempt(
-    init: Pick<
-      Copy,
-      'text' | 'topic' | 'subscription' | 'key' | 'due' | 'lastsUntil' | 'expiresAt' | 'group' | 'level' | 'fleeting'
-    >,
+    init: Pick<Copy, 'text' | 'topic' | 'subscription' | 'key' | 'due' | 'lastsUntil' | 'group' | 'level' | 'fleeting'>,
   ): Copy {
     const copy: Copy = {
       ...init,
       sent: 'trying',
+      undecided: false,
+      late: false,
       partition: undefined,
       offset: undefined,
       mayBeGone: init.fleeting,
@@ -167,6 +171,7 @@ export class Ledger {
       copies: [...this.all()].map((copy) => ({ ...copy })),
       topics: [...this.topics],
       cursors: new Map(this.cursors),
+      asked: new Map(this.asked),
       now,
     };
   }

@@ -169,7 +169,8 @@ export class Operations {
     const mend = async (): Promise<void> => {
       const { messages } = await this.#session.request('peek', { ...ref, limit: 1 });
       const [first] = messages;
-      if (first === undefined) return;
+      // Of a large one only the head is shown.
+      if (first === undefined || first.bodyBytes !== undefined) return;
       const { body, ...envelope } = first.envelope;
       const writer = new RecordBatchWriter();
       writer.append({ ...envelope, contentType: 'mended' }, body);

@@ -1,23 +1,16 @@
 import { RailheadError } from '../../src/core/errors.ts';
-import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
+import type { Envelope } from '../../src/core/records.ts';
 import { type PublishReceipt, type PublishRequest, type Settlement } from '../../src/core/session.ts';
 import type { ShardSession } from '../../src/engine/session.ts';
 import type { Auditor } from './auditor.ts';
 import { Consumers, type Held } from './consumers.ts';
+import { type Draft, encode } from './drafts.ts';
 import { type Copy, type Ledger, mayRemove } from './ledger.ts';
+import { type Line, OpenTransactions } from './open-transactions.ts';
 import { Operations } from './operations.ts';
 import { Routes } from './routes.ts';
 import { declare, type TopicPlan } from './topology.ts';
 import type { World } from './world.ts';
-
-interface Draft {
-  readonly plan: TopicPlan;
-  readonly text: string;
-  readonly envelope: Omit<Envelope, 'body'>;
-  readonly copies: readonly Copy[];
-  /** How often it was sent without an answer that says for certain that it was not stored. */
-  readonly tries: { open: number };
-}
 
 /** A batch that a producer has numbered and sends again until it is confirmed. */
 interface Numbered {
@@ -48,6 +41,7 @@ export class Workload {
   readonly #memory: Memory;
   readonly #ready: TopicPlan[] = [];
   readonly #routes: Routes;
+  readonly #open: OpenTransactions;
   readonly #actions: { weight: number; act: () => void }[];
 
   constructor(
@@ -78,7 +72,22 @@ export class Workload {
     });
     this.#operations = operations;
     this.#routes = new Routes(world, this.#session, plans, (error, ...codes) => this.#expected(error, ...codes));
+    this.#open = new OpenTransactions({
+      world,
+      ledger,
+      session: this.#session,
+      consumers: this.consumers,
+      memory,
+      ready: () => this.#ready,
+      drafts: (plan, count) => this.#drafts(plan, count, true),
+      ack: (held) => this.#settlement(held, 'ack'),
+      evicts: (plan) => this.#evicts(plan),
+      expected: (error, ...codes) => this.#expected(error, ...codes),
+      fail,
+    });
     this.#actions = [
+      { weight: 12, act: () => this.#open.act() },
+      { weight: 2, act: () => this.#open.read() },
       { weight: 10, act: () => this.#publish() },
       { weight: 3, act: () => this.#publishNumbered() },
       { weight: 2, act: () => this.#publishRouted() },
@@ -190,6 +199,7 @@ export class Workload {
     const withIds = this.random.chance(0.15);
     const keyed = plan.retention === 'key' ? 1 : 0.8;
     const delayed = plan.delays && this.random.chance(0.2);
+    const large = this.random.chance(0.1);
     return Array.from({ length: count }, () => {
       const text = this.#ledger.nextText();
       const envelope: Omit<Envelope, 'body'> = {
@@ -200,7 +210,8 @@ export class Workload {
         ...(plan.kind === 'topic' && { headers: { half: this.random.chance(0.5) ? 'even' : 'odd' } }),
         ...(this.random.chance(0.05) && { contentType: 'x'.repeat(this.random.below(900)) }),
       };
-      return this.#draft(plan, text, envelope, atomic ? group : this.#ledger.nextGroup(), atomic);
+      const draft = this.#draft(plan, text, envelope, atomic ? group : this.#ledger.nextGroup(), atomic);
+      return large && this.random.chance(0.5) ? { ...draft, bodyBytes: 700 + this.random.below(1500) } : draft;
     });
   }
 
@@ -223,13 +234,12 @@ export class Workload {
           key: envelope.key,
           due,
           lastsUntil: Math.min(expiresAt, now + (retain?.ageMs ?? Infinity)),
-          expiresAt,
           group: atomic ? group : 0,
           level: durability ?? 'fsync',
           fleeting: feed.atMostOnce || plan.retention === 'bytes',
         }),
       );
-    return { plan, text, envelope, copies, tries: { open: 0 } };
+    return { plan, text, envelope, bodyBytes: 0, copies, tries: { open: 0 } };
   }
 
   #send(request: PublishRequest, drafts: readonly Draft[], plan: TopicPlan): Promise<void> {
@@ -293,6 +303,8 @@ export class Workload {
       'CLOSED',
       'LEASE_LOST',
       'NOT_FOUND',
+      // A large body that took longer than it may.
+      'ABORTED',
     );
     const certain = RailheadError.is(error) && !['STORAGE_FAILED', 'CLOSED'].includes(error.code);
     if (!certain || this.#world.failure !== undefined) return;
@@ -394,15 +406,10 @@ export interface Memory {
   /** The highest position that was ever committed, of all cursors. */
   cursor: number;
   readonly numbered: Map<string, { next: number; last: Numbered | undefined; open: boolean }>;
+  /** Producers with a name, and what each has open. */
+  readonly lines: Map<string, Line>;
 }
 
 export function freshMemory(): Memory {
-  return { ties: [], cursor: 0, numbered: new Map() };
-}
-
-function encode(drafts: readonly Draft[]): { format: number; records: Uint8Array; count: number } {
-  const writer = new RecordBatchWriter();
-  for (const { envelope, text } of drafts) writer.append(envelope, text);
-  const { bytes, count } = writer.take();
-  return { format: FORMAT_NATIVE, records: bytes, count };
+  return { ties: [], cursor: 0, numbered: new Map(), lines: new Map() };
 }

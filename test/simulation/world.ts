@@ -23,6 +23,7 @@ export const TINY_LIMITS: Partial<Limits> = {
   checkpointBytes: 12 << 10,
   checkpointSliceBytes: 512,
   compactAfterMessages: 12,
+  largeBodyBytes: 600,
 };
 
 export interface WorldOptions {
