@@ -1,6 +1,8 @@
 import type { Clock } from '../../src/core/clock.ts';
 import type { Broker } from '../../src/engine/broker.ts';
-import type { AuditedSubscription } from './audited.ts';
+import type { Backlog } from '../../src/engine/machine/backlog.ts';
+import type { Topic } from '../../src/engine/machine/topic.ts';
+import type { AuditedSubscription, AuditedTopic } from './audited.ts';
 import type { Auditor } from './auditor.ts';
 
 /** Some room in the commit log: below this consumers have to wait as well. */
@@ -24,6 +26,7 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
       if (partition.stableEnd !== stable)
         fail(`at rest: ${topic.name}/${i} is stable up to ${partition.stableEnd}, its entries say ${stable}`);
     }
+    checkSnapshots(topic, found, clock, fail);
     for (const subscription of topic.subscriptions.values()) {
       const own = found.subscriptionNamed(subscription.name);
       if (own === undefined) {
@@ -33,6 +36,7 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
       if (own.paused !== subscription.paused)
         fail(`at rest: ${subscription.name} is ${own.paused ? '' : 'not '}paused`);
       checkCounts(subscription, own.backlogs, fail);
+      checkRestored(subscription, own.backlogs, fail);
       const { consumeRate } = own.policy;
       const deliverable = own.backlogs.some((backlog) => backlog.deliverable && backlog.suspects.size === 0);
       if (deliverable && roomy && !own.paused && consumeRate === null) checkFlow(subscription, auditor, fail);
@@ -50,6 +54,42 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
   for (const { namespace, name, open } of broker.state.transactions.producers.values())
     if (open !== null && open.deadline <= clock.now())
       fail(`at rest: ${namespace}/${name} is open beyond its deadline`);
+}
+
+/** What it had not settled is all there until it expires, wherever retention does not go first. */
+function checkSnapshots(topic: AuditedTopic, found: Topic, clock: Clock, fail: (problem: string) => void): void {
+  for (const [name, snapshot] of topic.snapshots) {
+    const own = found.snapshots.get(name);
+    if (own === undefined) fail(`at rest: the snapshot ${name} of ${topic.name} is not there`);
+    else if (own.expiresAt <= clock.now()) fail(`at rest: the snapshot ${name} of ${topic.name} stays`);
+    if (own === undefined || !snapshot.exact) continue;
+    for (const message of topic.messages.values()) {
+      const { text, partition: index, offset } = message;
+      if (!snapshot.has(message)) continue;
+      const partition = found.partition(index);
+      const there = partition.place(offset) !== undefined && partition.removed?.has(offset) !== true;
+      if (own.partitions[index]?.has(offset) !== true || !there)
+        fail(`at rest: the snapshot ${name} of ${topic.name} has lost ${text} at ${index}/${offset}`);
+    }
+  }
+}
+
+/** After it was put back to a snapshot: exactly what that had not settled, and what came after, less what was settled. */
+function checkRestored(
+  { name, exact, exactSet, waiting }: AuditedSubscription,
+  backlogs: readonly Backlog[],
+  fail: (problem: string) => void,
+): void {
+  if (exact || !exactSet || backlogs.some(({ fillFrom }) => fillFrom !== null)) return;
+  const has = backlogs.flatMap(({ pending }, partition) =>
+    [...pending.runs()].flatMap(({ from, to }) =>
+      Array.from({ length: to - from }, (_, i) => `${partition}/${from + i}`),
+    ),
+  );
+  const missing = [...waiting.keys()].filter((at) => !has.includes(at));
+  const more = has.filter((at) => !waiting.has(at));
+  if (missing.length + more.length > 0)
+    fail(`at rest: ${name} was put back to a snapshot; missing ${missing.join()}, too much ${more.join()}`);
 }
 
 function checkCounts(

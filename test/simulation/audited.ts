@@ -32,6 +32,24 @@ export interface AuditedConsumer {
   credit: number;
 }
 
+/** What a subscription had not settled at some moment, and all that was published since. */
+export class AuditedSnapshot {
+  /** False when nobody but the engine knew what the subscription had to do. */
+  readonly exact: boolean;
+  readonly #pending: ReadonlySet<string>;
+  readonly #ends: readonly number[];
+
+  constructor(subscription: AuditedSubscription) {
+    this.exact = subscription.exactSet;
+    this.#pending = new Set(subscription.waiting.keys());
+    this.#ends = [...subscription.topic.ends];
+  }
+
+  has({ partition, offset }: Message): boolean {
+    return offset >= (this.#ends[partition] ?? 0) || this.#pending.has(AuditedTopic.at(partition, offset));
+  }
+}
+
 export class AuditedTopic {
   readonly name: string;
   readonly policy: TopicPolicy;
@@ -39,6 +57,7 @@ export class AuditedTopic {
   readonly ends: number[] = [];
   readonly messages = new Map<string, Message>();
   readonly subscriptions = new Map<number, AuditedSubscription>();
+  readonly snapshots = new Map<string, AuditedSnapshot>();
   readonly dedupe = new Map<string, number>();
   /** Of open transactions: they count for all others only once that is committed. */
   readonly undecidedIds = new Map<string, number>();
@@ -83,6 +102,8 @@ export class AuditedSubscription {
   readonly leased = new Set<Waiting>();
   /** False once it started somewhere in the past: a filter decides then, and nobody but the engine knows how. */
   exact = true;
+  /** What waits is known, though not how: after it was put back to a snapshot. */
+  exactSet = true;
   paused = false;
   /** A consumer died with a message of it: such a message goes to whoever holds nothing. */
   suspected = false;
@@ -107,9 +128,18 @@ export class AuditedSubscription {
     this.leased.clear();
     for (const message of this.topic.messages.values()) {
       if (message.offset < (start[message.partition] ?? 0)) continue;
-      this.exact = false;
+      this.exact = this.exactSet = false;
       this.offer(message, 0);
     }
+  }
+
+  /** What the snapshot had not settled waits, and nothing else. */
+  restore(snapshot: AuditedSnapshot): void {
+    this.waiting.clear();
+    this.leased.clear();
+    this.exact = false;
+    this.exactSet = snapshot.exact && this.policy.filter === null;
+    for (const message of this.topic.messages.values()) if (snapshot.has(message)) this.offer(message, 0);
   }
 
   find(partition: number, offset: number): Waiting | undefined {

@@ -237,6 +237,23 @@ const LIES: Readonly<Record<string, Lie>> = {
     ],
     found: /dedupe id d twice/,
   },
+  'a return to a snapshot that is not there': {
+    entries: [{ type: 'restored', ...IDS, snapshot: 's' }],
+    found: /no snapshot s/,
+  },
+  'a lease of what a snapshot did not hold': {
+    entries: [
+      a,
+      b,
+      lease(0),
+      settle('ack', 0),
+      { type: 'snapshot', ...IDS, name: 's', at: NOW, expiresAt: NOW + 9 },
+      { type: 'restored', ...IDS, snapshot: 's' },
+      lease(1),
+      lease(0),
+    ],
+    found: /at 0\/0, where nothing waits/,
+  },
   'a compaction for the sake of what is undecided': {
     entries: [
       ...opened,

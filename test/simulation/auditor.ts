@@ -12,7 +12,14 @@ import {
 import type { RecoveredBatch } from '../../src/engine/ports.ts';
 import { AuditedTransactions } from './audited-transactions.ts';
 import { textOf } from './drafts.ts';
-import { type AuditedConsumer, AuditedSubscription, AuditedTopic, type Message, Tokens } from './audited.ts';
+import {
+  type AuditedConsumer,
+  AuditedSnapshot,
+  AuditedSubscription,
+  AuditedTopic,
+  type Message,
+  Tokens,
+} from './audited.ts';
 
 /**
  * Reads over the shoulder of the broker: every entry as it is appended, against what it must not decide. It keeps a
@@ -30,6 +37,8 @@ export class Auditor {
   #again = false;
   #batch: Entry[] = [];
   leases = 0;
+  /** False when the commit log may refuse publishers for want of room. */
+  roomy = (): boolean => true;
 
   constructor(clock: Clock, fail: (problem: string) => void) {
     this.#clock = clock;
@@ -264,8 +273,17 @@ export class Auditor {
         this.topics.get(entry.topicId)?.subscriptions.get(entry.subscriptionId)?.seek(entry.start);
         return;
       case 'restored':
-        // What a snapshot held is known to the engine only: anything may wait again.
-        this.topics.get(entry.topicId)?.subscriptions.get(entry.subscriptionId)?.seek([]);
+        this.#restored(entry);
+        return;
+      case 'snapshot': {
+        const topic = this.topics.get(entry.topicId);
+        const subscription = topic?.subscriptions.get(entry.subscriptionId);
+        if (topic !== undefined && subscription !== undefined)
+          topic.snapshots.set(entry.name, new AuditedSnapshot(subscription));
+        return;
+      }
+      case 'snapshotGone':
+        this.topics.get(entry.topicId)?.snapshots.delete(entry.name);
         return;
       case 'paused': {
         const subscription = this.topics.get(entry.topicId)?.subscriptions.get(entry.subscriptionId);
@@ -292,6 +310,13 @@ export class Auditor {
     }
   }
 
+  #restored({ topicId, subscriptionId, snapshot: name }: Extract<OtherEntry, { type: 'restored' }>): void {
+    const topic = this.topics.get(topicId);
+    const snapshot = topic?.snapshots.get(name);
+    if (topic === undefined || snapshot === undefined) return this.#fail(`there is no snapshot ${name} to go back to`);
+    topic.subscriptions.get(subscriptionId)?.restore(snapshot);
+  }
+
   /** It fires when it is due, once, with its message in the same batch. */
   #schedule(entry: Extract<OtherEntry, { type: 'schedule' }>): void {
     const before = this.#schedules.get(entry.name);
@@ -302,6 +327,7 @@ export class Auditor {
       this.#fail(`${entry.name} is due at ${entry.nextAt}, in the past`);
     if (before.nextAt === null || before.nextAt > now) this.#fail(`${entry.name} fires before ${before.nextAt}`);
     const sent = this.#batch.at(-2);
+    if (!this.roomy()) return;
     if (sent?.type !== 'publish' || !asBuffer(sent.records).equals(asBuffer(entry.record)))
       this.#fail(`${entry.name} fires and sends nothing`);
   }

@@ -1,7 +1,9 @@
 import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
+import { nextTurn } from '../../src/core/real-time.ts';
 import type { DeliveryRun, Session } from '../../src/core/session.ts';
 import type { Broker } from '../../src/engine/broker.ts';
 import type { Backlog } from '../../src/engine/machine/backlog.ts';
+import type { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
 import { textOf } from './drafts.ts';
 import { type CopySnapshot, type End, type Snapshot, survives } from './ledger.ts';
 import type { TopicPlan } from './topology.ts';
@@ -117,6 +119,29 @@ async function readAll(session: Session, topic: string, partitions: number): Pro
   return texts;
 }
 
+/** Right after a start: each large body that something names has its blob, and no other is left. */
+export async function checkBlobs(disk: MemoryDisk, broker: Broker, fail: (problem: string) => void): Promise<void> {
+  const isBody = (name: string): boolean => name.startsWith('body-');
+  const find = async (): Promise<{ there: Set<string>; strays: string[] }> => {
+    const files = (await disk.list()).map(({ name }) => name);
+    const there = files.filter((name) => isBody(name) && name.endsWith('.blob')).map((name) => name.slice(0, -5));
+    const { liveBlocks, emptyBlobs } = broker.state;
+    return {
+      there: new Set(there),
+      strays: there.filter((name) => !liveBlocks.has(name) && !emptyBlobs.includes(name)),
+    };
+  };
+  let { there, strays } = await find();
+  // What has just expired is on its way out.
+  for (let turn = 0; turn < 10 && strays.length > 0; turn++) {
+    await nextTurn();
+    ({ there, strays } = await find());
+  }
+  for (const name of strays) fail(`${name} is there and nothing names it`);
+  for (const name of broker.state.liveBlocks.keys())
+    if (isBody(name) && !there.has(name)) fail(`lost: ${name}, which something names`);
+}
+
 export interface CheckOptions {
   /** How the life before this start ended. */
   end: End;
@@ -205,7 +230,7 @@ function checkCopy(
   if (copy.undecided) fail(`undecided, yet there for consumers: ${name}`);
   if (copy.gone && binding && !copy.mayReturn) fail(`settled for good, yet there: ${name}`);
   const times = found.origin + found.dead;
-  if (times > 1 && !(subscription.startsWith('events') && copy.mayReturn))
+  if (times > 1 && !(/^(events|keeping)/.test(subscription) && copy.mayReturn))
     fail(`${times} times there: ${name} (${found.origin} in the queue, ${found.dead} dead)`);
   if (found.dead > 0 && !copy.mayBeDead && copy.deliveries === 0) fail(`dead without a delivery: ${name}`);
   const atHome = found.origin === 1 && sent === 'sure' && binding && !copy.mayReturn && !copy.mayBeDead;

@@ -5,7 +5,7 @@ import type { Journal } from '../../src/engine/ports.ts';
 import { type DiskCall, MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
 import { checkAtRest } from './at-rest.ts';
 import { Auditor } from './auditor.ts';
-import { checkBacklogs, checkRecovered } from './check.ts';
+import { checkBacklogs, checkBlobs, checkRecovered } from './check.ts';
 import { type End, Ledger, type Snapshot } from './ledger.ts';
 import { History } from './replay.ts';
 import { topology, type TopicPlan } from './topology.ts';
@@ -82,6 +82,7 @@ async function examine(
       fail(`the broker stopped: ${error.stack}`),
     );
     disk.onCall = undefined;
+    await checkBlobs(disk, broker, fail);
     const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
     await checkRecovered(broker, session, plans, snapshot, { end, ties }, fail);
   } catch (error) {

@@ -8,7 +8,7 @@ import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
 import { afflict, flipOneBit } from './afflictions.ts';
 import { checkAtRest } from './at-rest.ts';
 import { Auditor } from './auditor.ts';
-import { checkBacklogs, checkRecovered } from './check.ts';
+import { checkBacklogs, checkBlobs, checkRecovered } from './check.ts';
 import { textOf } from './drafts.ts';
 import { type End, Ledger, survives } from './ledger.ts';
 import { assertSameState, History, stateOnDisk } from './replay.ts';
@@ -146,6 +146,7 @@ async function settle(
     return undefined;
   });
   if (broker === undefined) return;
+  await checkBlobs(disk, broker, fail);
   const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
   const found = await checkRecovered(
     broker,

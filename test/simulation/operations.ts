@@ -1,10 +1,10 @@
 import { RailheadError } from '../../src/core/errors.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
-import { messageId } from '../../src/core/session.ts';
+import { messageId, type SeekTarget } from '../../src/core/session.ts';
 import type { ShardSession } from '../../src/engine/session.ts';
 import type { Consumers } from './consumers.ts';
 import { type Copy, type Ledger, mayRemove } from './ledger.ts';
-import type { Feed, TopicPlan } from './topology.ts';
+import { type Feed, seeks, type TopicPlan } from './topology.ts';
 import type { World } from './world.ts';
 
 export interface OperationsOptions {
@@ -51,6 +51,8 @@ export class Operations {
       { weight: 1, act: onFeed((feed) => this.#request(this.#session.request('pause', feed))) },
       { weight: 3, act: onFeed((feed) => this.#request(this.#session.request('resume', feed))) },
       { weight: 1, act: onFeed((feed) => this.#seek(feed)) },
+      { weight: 2, act: onFeed((feed) => this.#snapshot(feed)) },
+      { weight: 3, act: () => this.#restore() },
       { weight: 2, act: onFeed((feed) => this.#redrive(feed)) },
       { weight: 1, act: onFeed((feed) => this.#edit(feed)) },
       { weight: 1, act: onFeed((feed) => this.#drop(feed)) },
@@ -130,7 +132,33 @@ export class Operations {
   }
 
   #seek(feed: Feed): void {
-    if (feed.topic !== 'events') return;
+    if (!seeks(feed)) return;
+    const to = this.#world.random.pick(['start', 'end', { offset: this.#world.random.below(20) }] as const);
+    this.#seekTo(feed, to);
+  }
+
+  #snapshot(feed: Feed): void {
+    const { random } = this.#world;
+    const { topic, subscription } = feed;
+    const snapshot = `snapshot-${random.below(2)}`;
+    if (random.chance(0.2)) this.#request(this.#session.request('deleteSnapshot', { topic, snapshot }));
+    const expiresAfterMs = 500 + random.below(15_000);
+    this.#request(this.#session.request('createSnapshot', { topic, subscription, snapshot, expiresAfterMs }));
+  }
+
+  #restore(): void {
+    const { random, broker } = this.#world;
+    const able = this.#plans().flatMap(({ feeds }) => feeds.filter((feed) => seeks(feed)));
+    if (able.length === 0) return;
+    const feed = random.pick(able);
+    const snapshot = `snapshot-${random.below(2)}`;
+    const there = broker.state.topicNamed('default', feed.topic)?.snapshots.has(snapshot) === true;
+    // Sometimes it is not there, or has expired.
+    if (there || random.chance(0.1)) this.#seekTo(feed, { snapshot });
+    else this.#snapshot(feed);
+  }
+
+  #seekTo(feed: Feed, to: SeekTarget): void {
     for (const copy of this.#ledger.of(feed.subscription)) {
       mayRemove(copy);
       copy.mayReturn = true;
@@ -138,7 +166,6 @@ export class Operations {
       copy.attempt = 0;
     }
     this.#consumers.forget(feed);
-    const to = this.#world.random.pick(['start', 'end', { offset: this.#world.random.below(20) }] as const);
     this.#request(this.#session.request('seek', { topic: feed.topic, subscription: feed.subscription, to }));
   }
 
@@ -146,7 +173,7 @@ export class Operations {
   #reviving(feed: Feed): (() => void) | undefined {
     const plan = this.#planOf(feed);
     // What comes back to a topic comes to all its subscriptions; in a compacted one it supersedes what is newer.
-    if (plan === undefined || feed.topic === 'events' || plan.retention === 'key') return undefined;
+    if (plan === undefined || seeks(feed) || plan.retention === 'key') return undefined;
     this.#consumers.mayEnd(feed);
     const done = this.#ledger.redrive(feed.subscription);
     this.#evicts(plan);
@@ -223,6 +250,7 @@ export class Operations {
         'OUT_OF_SPACE',
         'QUEUE_FULL',
         'TOO_LARGE',
+        'ALREADY_EXISTS',
       ),
     );
   }

@@ -26,6 +26,12 @@ export class History {
 
   /** Notes what is appended, and forgets what a crash took. */
   wrap(journal: Journal): Journal {
+    if (this.#auditor !== undefined) {
+      this.#auditor.roomy = () => {
+        const { usedBytes, freeBytes } = journal.status();
+        return freeBytes > (usedBytes + freeBytes) / 3;
+      };
+    }
     return {
       recover: async (after, onBatch) => {
         const report = await journal.recover(after, onBatch);
@@ -118,6 +124,13 @@ export function canonical(state: State): unknown {
         timed: topic.timed,
         dedupe: [...topic.dedupe],
         producers: [...topic.producers].map(([producer, seen]) => [producer, seen.encode()]),
+        snapshots: [...topic.snapshots.values()].map(({ name, subscription, createdAt, expiresAt, partitions }) => ({
+          name,
+          subscription,
+          createdAt,
+          expiresAt,
+          partitions: partitions.map((one, i) => [...one.runs(0, topic.partition(i).end)]),
+        })),
         undecidedIds: [...topic.undecidedIds].map(([transaction, ids]) => [transaction, [...ids]]),
         partitions: topic.partitions.map((partition) => {
           const { start, end, bytes, cold, transactions: own } = partition;
@@ -157,6 +170,7 @@ function canonicalBacklog(backlog: Backlog): unknown {
     dying: [...backlog.dying].sort(byNumber),
     withheld: [...backlog.withheld.runs()].map(({ from, to }) => [from, to]),
     withheldDue: backlog.encode(new PieceWriter()).withheldDue.sort(byNumber),
+    retained: offsets({ first: () => backlog.retained.next(0), next: (from) => backlog.retained.next(from) }),
     troubles: [...backlog.troubles].sort(byNumber),
     leases: [...backlog.leases()].sort(byNumber),
     keys: [...(backlog.keys() ?? [])].sort(byNumber),

@@ -28,10 +28,11 @@ export class Routes {
     this.#world = world;
     this.#session = session;
     this.#expected = expected;
-    // What is full or limits its rate refuses its part, and what is compacted wants keys: none is what this is about.
+    // What is full or limits its rate refuses its part, unless it blocks: then nothing is stored anywhere until there is
+    // room. What is compacted wants keys, which is not what this is about.
     const fit = plans.filter(
-      ({ policy: { maxMessages, publishRate }, retention }) =>
-        maxMessages === undefined && publishRate === undefined && retention !== 'key',
+      ({ policy: { maxMessages, publishRate, overflow }, retention }) =>
+        (overflow === 'block' || (maxMessages === undefined && publishRate === undefined)) && retention !== 'key',
     );
     this.#plans = fit.length < 2 ? [] : fit.slice(0, 2);
   }

@@ -29,6 +29,9 @@ export interface TopicPlan {
 
 const NO_WAIT = { type: 'none', minMs: 0, maxMs: 0, jitter: false } as const;
 const ONE_SECOND = { type: 'fixed', minMs: 1000, maxMs: 1000, jitter: false } as const;
+/** A router leads dead letters to a queue that its owner has declared. */
+const GRAVES = { router: 'graves', key: null, unrouted: 'queue' } as const;
+const GRAVEYARD = 'graveyard';
 const JITTER = { type: 'exponential', minMs: 500, maxMs: 4000, jitter: true } as const;
 
 function queue(
@@ -41,7 +44,7 @@ function queue(
     topic: name,
     subscription: name,
     policy: subscription,
-    dead: `${name}.dead`,
+    dead: subscription.deadLetter === GRAVES ? GRAVEYARD : `${name}.dead`,
     filter: 'all',
     atMostOnce: name === 'fleeting',
   };
@@ -78,6 +81,8 @@ export function topology(random: SeededRandom): TopicPlan[] {
     queue('volatile', { maxAttempts: 2, backoff: NO_WAIT, leaseMs: 5000 }, { durability: 'memory' }),
     queue('single', { singleActive: true, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }),
     queue('fleeting', { maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }),
+    queue('keeping', { retainSettledMs: 4000, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }),
+    queue('graved', { deadLetter: GRAVES, maxAttempts: 2, backoff: NO_WAIT, leaseMs: 5000 }),
     queue(
       'slow',
       { consumeRate: { count: 4, perMs: 1000 }, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 },
@@ -153,10 +158,22 @@ function events(random: SeededRandom): TopicPlan {
   };
 }
 
+/** Whether people put it back now and then: what was settled may come again. */
+export function seeks({ topic }: Feed): boolean {
+  return topic === 'events' || topic === 'keeping';
+}
+
 /** Idempotent, so that a client can do it again after every crash. */
 export async function declare(session: Session, plan: TopicPlan): Promise<void> {
   const { name, kind, policy } = plan;
   const [own] = plan.feeds;
+  if (own?.dead === GRAVEYARD) {
+    await session.request('declareRouter', { name: GRAVES.router, type: 'fanout' });
+    const subscription = { maxAttempts: 0, maxCrashes: 0 };
+    await session.request('declareTopic', { name: GRAVEYARD, kind: 'queue', subscription });
+    const binding = { key: '', match: null, filter: null, to: { topic: GRAVEYARD } };
+    await session.request('bind', { router: GRAVES.router, binding });
+  }
   if (kind === 'queue' && own !== undefined) {
     await session.request('declareTopic', { name, kind, policy, subscription: own.policy });
     return;
