@@ -1,5 +1,6 @@
 import type { AbortedRange, ProducerOperations, ProducerRef, TransactionMarker } from './open-transactions.ts';
-import type { Binding, Filter, RouterType, SubscriptionPolicy, TopicPolicy } from './policy.ts';
+import type { Declaration, RouterDeclaration } from './declaration.ts';
+import type { Binding, Filter, SubscriptionPolicy, TopicPolicy } from './policy.ts';
 import type { Envelope } from './records.ts';
 
 /**
@@ -252,7 +253,7 @@ export type SeekTarget = StartAt | { snapshot: string };
 /** What a declare does when the thing exists with another policy. Structural differences are always an error. */
 export type IfDifferent = 'error' | 'update' | 'keep';
 
-export interface TopicDefinition {
+export interface TopicDefinition extends Declaration {
   name: string;
   topicId: number;
   kind: 'queue' | 'topic';
@@ -280,10 +281,7 @@ export interface SnapshotDefinition {
   depth: number;
 }
 
-export interface RouterDefinition {
-  name: string;
-  type: RouterType;
-  /** Where a publish goes that no binding takes. */
+export interface RouterDefinition extends RouterDeclaration {
   alternate: string | null;
   bindings: BindingDefinition[];
 }
@@ -379,7 +377,7 @@ export interface BrokerInfo {
 /** Name, arguments and result of every request. `authorize` has a line for each; a test compares the two lists. */
 export interface Operations extends ProducerOperations {
   declareTopic: {
-    args: {
+    args: Declaration & {
       name: string;
       kind: 'queue' | 'topic';
       policy?: Partial<TopicPolicy>;
@@ -392,7 +390,7 @@ export interface Operations extends ProducerOperations {
     args: SubscriptionRef & { policy?: Partial<SubscriptionPolicy>; from?: StartAt; ifDifferent?: IfDifferent };
     result: { created: boolean; updated: boolean; definition: SubscriptionDefinition };
   };
-  declareRouter: { args: { name: string; type: RouterType; alternate?: string | null }; result: { created: boolean } };
+  declareRouter: { args: RouterDeclaration; result: { created: boolean } };
   bind: { args: { router: string; binding: BindingDefinition }; result: { created: boolean } };
   unbind: { args: { router: string; binding: BindingDefinition }; result: { removed: boolean } };
   deleteTopic: {

@@ -15,6 +15,7 @@ import { Caretaker } from './shard/caretaker.ts';
 import { Checkpointer } from './shard/checkpointer.ts';
 import { Compactor } from './shard/compactor.ts';
 import { Cursors } from './shard/cursors.ts';
+import { dropTransient } from './shard/declarations.ts';
 import { Definitions } from './shard/definitions.ts';
 import { Dispatcher } from './shard/dispatcher.ts';
 import { Feeds } from './shard/feeds.ts';
@@ -168,6 +169,7 @@ export class Broker {
       if (caretaker.compacted.size > 0) compactor.work(caretaker.compacted);
     };
     await broker.#removeOrphans();
+    dropTransient(shard, definitions);
     dispatcher.arm();
     caretaker.arm();
     parts.snapshots.arm();

@@ -1,3 +1,4 @@
+import type { Declaration } from '../core/declaration.ts';
 import type { BindingDefinition, MessageHistory, Settlement } from '../core/session.ts';
 import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
 
@@ -160,7 +161,7 @@ export interface ColdBlockRef {
 export type OtherEntry =
   | { type: 'format'; version: number }
   | { type: 'opened'; epoch: number; at: number; leaseCapAt: number }
-  | {
+  | ({
       type: 'topic';
       topicId: number;
       namespace: string;
@@ -168,7 +169,7 @@ export type OtherEntry =
       kind: 'queue' | 'topic';
       policy: TopicPolicy;
       at: number;
-    }
+    } & Declaration)
   | { type: 'topicPolicy'; topicId: number; policy: TopicPolicy }
   | { type: 'topicGone'; topicId: number }
   | {
@@ -190,7 +191,13 @@ export type OtherEntry =
   | { type: 'snapshotGone'; topicId: number; name: string }
   /** What the snapshot had not settled is ready again, nothing else before the moment of the snapshot is. */
   | { type: 'restored'; topicId: number; subscriptionId: number; snapshot: string }
-  | { type: 'router'; namespace: string; name: string; routerType: RouterType; alternate: string | null }
+  | ({
+      type: 'router';
+      namespace: string;
+      name: string;
+      routerType: RouterType;
+      alternate: string | null;
+    } & Declaration)
   | { type: 'routerGone'; namespace: string; name: string }
   | { type: 'bind'; namespace: string; router: string; binding: BindingDefinition }
   | { type: 'unbind'; namespace: string; router: string; binding: BindingDefinition }

@@ -40,6 +40,8 @@ export interface Limits {
   maxRecordsPerPublish: number;
   maxPartitions: number;
   maxNameBytes: number;
+  /** Of all attributes of a definition together. */
+  maxAttributeBytes: number;
   maxErrorText: number;
   maxPeek: number;
   /** How long a snapshot of a subscription keeps messages, unless it says otherwise, and at most. */
@@ -84,6 +86,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxRecordsPerPublish: 100_000,
   maxPartitions: 1024,
   maxNameBytes: 255,
+  maxAttributeBytes: 16 << 10,
   maxErrorText: 2000,
   maxPeek: 1000,
   defaultSnapshotMs: 7 * 86_400_000,

@@ -78,6 +78,8 @@ const binding = object<BindingDefinition>({
   to: target,
 });
 
+const declaration = { attributes: maybe(mapOf(text)), transient: maybe(flag) };
+
 const nothing = object<Record<string, never>>({});
 
 const settled = {
@@ -125,6 +127,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     policy: maybe(topicPolicy),
     subscription: maybe(subscriptionPolicy),
     ifDifferent: maybe(ifDifferent),
+    ...declaration,
   }),
   declareSubscription: object<Operations['declareSubscription']['args']>({
     ...subscriptionRef,
@@ -136,6 +139,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     name: text,
     type: oneOf('direct', 'topic', 'fanout', 'headers'),
     alternate: maybe(nullable(text)),
+    ...declaration,
   }),
   bind: object<Operations['bind']['args']>({ router: text, binding }),
   unbind: object<Operations['unbind']['args']>({ router: text, binding }),

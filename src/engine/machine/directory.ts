@@ -1,4 +1,5 @@
 import type { OtherEntry } from '../entries.ts';
+import { declarationOf } from '../../core/declaration.ts';
 import { Router } from '../routing/router.ts';
 
 export interface Schedule {
@@ -50,7 +51,10 @@ export class Directory {
       case 'router':
         if (!this.routersOf(entry.namespace).has(entry.name)) {
           const { name, routerType: type, alternate } = entry;
-          this.routersOf(entry.namespace).set(name, Router.from({ name, type, alternate, bindings: [] }));
+          this.routersOf(entry.namespace).set(
+            name,
+            Router.from({ name, type, alternate, ...declarationOf(entry), bindings: [] }),
+          );
         }
         return;
       case 'routerGone':

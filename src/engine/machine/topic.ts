@@ -1,4 +1,5 @@
 import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
+import { type Declaration, declarationOf } from '../../core/declaration.ts';
 import { LEASE_KIND } from '../entries.ts';
 import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { Backlog } from './backlog.ts';
@@ -49,6 +50,7 @@ export class Topic {
   readonly name: string;
   readonly kind: 'queue' | 'topic';
   readonly createdAt: number;
+  readonly declaration: Declaration;
   policy: TopicPolicy;
   readonly partitions: Partition[] = [];
   readonly subscriptions = new Map<number, Subscription>();
@@ -66,20 +68,23 @@ export class Topic {
   /** Sequence of the newest entry that changed it, for checkpoints that write only what changed. */
   changed = 0;
 
-  constructor(init: {
-    id: number;
-    namespace: string;
-    name: string;
-    kind: 'queue' | 'topic';
-    policy: TopicPolicy;
-    createdAt: number;
-  }) {
+  constructor(
+    init: Declaration & {
+      id: number;
+      namespace: string;
+      name: string;
+      kind: 'queue' | 'topic';
+      policy: TopicPolicy;
+      createdAt: number;
+    },
+  ) {
     this.id = init.id;
     this.namespace = init.namespace;
     this.name = init.name;
     this.kind = init.kind;
     this.policy = init.policy;
     this.createdAt = init.createdAt;
+    this.declaration = declarationOf(init);
     for (let i = 0; i < init.policy.partitions; i++) this.partitions.push(new Partition());
   }
 
@@ -174,6 +179,7 @@ export class Topic {
       kind: this.kind,
       policy: this.policy,
       createdAt: this.createdAt,
+      ...this.declaration,
       timed: this.timed,
       partitions: this.partitions.map((partition) => partition.encode(pieces)),
       subscriptions: [...this.subscriptions.values()].map((subscription) => ({
@@ -213,7 +219,7 @@ export class Topic {
   }
 }
 
-export interface EncodedTopic {
+export interface EncodedTopic extends Declaration {
   id: number;
   namespace: string;
   name: string;

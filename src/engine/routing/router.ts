@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { RouterType } from '../../core/policy.ts';
 import type { HeaderValue } from '../../core/records.ts';
+import { type Declaration, declarationOf } from '../../core/declaration.ts';
 import type { BindingDefinition, RouterDefinition } from '../../core/session.ts';
 import { canonicalText } from './canonical.ts';
 import { compileFilter, type CompiledFilter, type RouteEnvelope } from './filter.ts';
@@ -37,6 +38,7 @@ export class Router {
   readonly type: RouterType;
   /** The router for what no binding takes. */
   readonly alternate: string | null;
+  readonly declaration: Declaration;
   readonly #bindings = new Map<string, Bound>();
   /** Index of a `direct` router. */
   readonly #byKey = new Map<string, Set<Bound>>();
@@ -46,22 +48,23 @@ export class Router {
   readonly #links = new Map<string, number>();
   #reading = 0;
 
-  constructor(name: string, type: RouterType, alternate: string | null = null) {
+  constructor(name: string, type: RouterType, alternate: string | null = null, declaration: Declaration = {}) {
     this.name = name;
     this.type = type;
     this.alternate = alternate;
+    this.declaration = declarationOf(declaration);
   }
 
   /** @throws INVALID */
   static from(definition: RouterDefinition): Router {
-    const router = new Router(definition.name, definition.type, definition.alternate);
+    const router = new Router(definition.name, definition.type, definition.alternate, definition);
     for (const binding of definition.bindings) router.add(binding);
     return router;
   }
 
   definition(): RouterDefinition {
     const bindings = Array.from(this.#bindings.values(), (bound) => bound.definition);
-    return { name: this.name, type: this.type, alternate: this.alternate, bindings };
+    return { name: this.name, type: this.type, alternate: this.alternate, ...this.declaration, bindings };
   }
 
   /** How many bindings there are. */

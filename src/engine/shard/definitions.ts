@@ -5,14 +5,13 @@ import type {
   Operations,
   RouterDefinition,
   StartAt,
-  SubscriptionDefinition,
   SubscriptionRef,
-  TopicDefinition,
 } from '../../core/session.ts';
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter } from '../routing/filter.ts';
 import type { Router } from '../routing/router.ts';
+import { checkDeclaration, describe, describeSubscription } from './declarations.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Feeds } from './feeds.ts';
 import type { Settler } from './settler.ts';
@@ -68,7 +67,8 @@ export class Definitions {
     const { state } = this.#shard;
     const at = this.#shard.clock.now();
     const topicId = state.nextTopicId;
-    this.#shard.record({ type: 'topic', topicId, namespace, name, kind, policy, at });
+    const declaration = checkDeclaration(args, this.#shard.limits);
+    this.#shard.record({ type: 'topic', topicId, namespace, name, kind, policy, at, ...declaration });
     if (subscription !== undefined) {
       const start = Array.from({ length: policy.partitions }, () => 0);
       this.#shard.record({
@@ -279,7 +279,8 @@ export class Definitions {
 
   // ---- Routers ----------------------------------------------------------------------------------------------------
 
-  declareRouter(namespace: string, { name, type, alternate = null }: Args<'declareRouter'>): Result<'declareRouter'> {
+  declareRouter(namespace: string, args: Args<'declareRouter'>): Result<'declareRouter'> {
+    const { name, type, alternate = null } = args;
     this.checkName(name, 'router');
     if (!['direct', 'topic', 'fanout', 'headers'].includes(type)) {
       throw new RailheadError(
@@ -295,7 +296,14 @@ export class Definitions {
         `Router ${JSON.stringify(name)} exists as ${existing.type} with alternate ${JSON.stringify(existing.alternate)}, not ${type} with ${JSON.stringify(alternate)}. Use it as it is, or delete it first.`,
       );
     }
-    this.#shard.record({ type: 'router', namespace, name, routerType: type, alternate });
+    this.#shard.record({
+      type: 'router',
+      namespace,
+      name,
+      routerType: type,
+      alternate,
+      ...checkDeclaration(args, this.#shard.limits),
+    });
     return { created: true };
   }
 
@@ -377,24 +385,6 @@ function hasControl(text: string): boolean {
     if (code < 32 || code === 127) return true;
   }
   return false;
-}
-
-export function describe(topic: Topic): TopicDefinition {
-  const definition: TopicDefinition = {
-    name: topic.name,
-    topicId: topic.id,
-    kind: topic.kind,
-    policy: topic.policy,
-    createdAt: topic.createdAt,
-  };
-  const [own] = topic.subscriptions.values();
-  if (topic.kind === 'queue' && own !== undefined) definition.subscription = own.policy;
-  return definition;
-}
-
-export function describeSubscription(subscription: Subscription): SubscriptionDefinition {
-  const { topic, name, policy, paused, createdAt } = subscription;
-  return { topic: topic.name, subscription: name, policy, paused, createdAt };
 }
 
 function differing(have: object, want: object): { name: string; have: string; want: string }[] {

@@ -1,0 +1,29 @@
+import type { RouterType } from './policy.ts';
+
+/**
+ * Facts about a definition that mean something to whoever declared it and nothing to the engine: a protocol keeps here
+ * what the engine has no word for. Fixed when it is declared; kept and given back as it came.
+ */
+export type Attributes = Readonly<Record<string, string>>;
+
+/** What a declare may say beside the policy. Both are fixed by the first declare; a later one does not compare them. */
+export interface Declaration {
+  attributes?: Attributes;
+  /** Gone, with all that is in it, when the broker starts again. Default false. */
+  transient?: boolean;
+}
+
+/** The fields of a declaration that say something, and no others. */
+export function declarationOf({ attributes, transient }: Declaration): Declaration {
+  const declaration: Declaration = {};
+  if (attributes !== undefined && Object.keys(attributes).length > 0) declaration.attributes = attributes;
+  if (transient === true) declaration.transient = true;
+  return declaration;
+}
+
+export interface RouterDeclaration extends Declaration {
+  name: string;
+  type: RouterType;
+  /** The router where a publish goes that no binding takes. */
+  alternate?: string | null;
+}
