@@ -69,7 +69,7 @@ export interface Backoff {
 /** Dead letters are published to a router. */
 export interface DeadLetterRoute {
   router: string;
-  /** The routing key; null: the message's own key, or '' if it has none. */
+  /** The routing key; null: the one it was published with if its format keeps that, else its own key, else ''. */
   key: string | null;
   /** What becomes of one that no binding takes, or whose router is gone: to NAME.dead all the same, or dropped. */
   unrouted: 'queue' | 'drop';

@@ -10,6 +10,7 @@ import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
 import { Broker } from './broker.ts';
+import type { RecordFormat } from './formats.ts';
 
 interface Life {
   disk: MemoryDisk;
@@ -18,12 +19,27 @@ interface Life {
   clock: ManualClock;
 }
 
+/** One record: the routing key that it was published with, a line end, and the body. */
+const withRoutingKey: RecordFormat = {
+  tag: 77,
+  name: 'with routing key',
+  check: () => true,
+  bounds: (records) => Uint32Array.of(0, records.byteLength),
+  envelopes: (records) => {
+    const [routingKey = '', body = ''] = records.toString().split('\n');
+    return [{ routingKey, body: Buffer.from(body) }];
+  },
+  headBytes: (record) => record.indexOf('\n') + 1,
+  head: (head) => ({ routingKey: head.toString().trimEnd(), body: Buffer.alloc(0) }),
+};
+
 async function open(disk = new MemoryDisk(), clock = new ManualClock()): Promise<Life> {
   const broker = await Broker.open({
     journal: new FileJournal(disk),
     blobs: await FileBlobs.open(disk),
     clock,
     random: new SeededRandom(1),
+    formats: [withRoutingKey],
   });
   return { disk, broker, clock, session: broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' }) };
 }
@@ -198,4 +214,21 @@ test('a policy with a route is the same when it is declared again, and a bad one
   await queue(life, 'jobs', { deadLetter: route });
   await queue(life, 'jobs', { deadLetter: { router: 'r', key: 'k', unrouted: 'drop' } });
   await assert.rejects(queue(life, 'other', { deadLetter: { ...route, router: '' } }), { code: 'INVALID' });
+});
+
+test('a dead letter without a routing key of its own keeps the one that its format remembers', async () => {
+  const life = await open();
+  await life.session.request('declareRouter', { name: 'dlx', type: 'direct' });
+  for (const name of ['kept', 'other']) {
+    await queue(life, name);
+    await bind(life, 'dlx', name, name);
+  }
+  await queue(life, 'jobs', through('dlx', { unrouted: 'drop' }));
+  await life.session.publish({ to: { topic: 'jobs' }, format: 77, records: Buffer.from('kept\na'), count: 1 });
+  await reject(life, 'jobs');
+  assert.deepEqual(
+    (await found(life, 'kept')).map(({ text }) => text),
+    ['a'],
+  );
+  assert.deepEqual(await found(life, 'other'), []);
 });

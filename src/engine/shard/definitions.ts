@@ -1,12 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
 import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, type SubscriptionPolicy, type TopicPolicy } from '../../core/policy.ts';
-import type {
-  BindingDefinition,
-  Operations,
-  RouterDefinition,
-  StartAt,
-  SubscriptionRef,
-} from '../../core/session.ts';
+import type { BindingDefinition, Operations, RouterDefinition, StartAt, SubscriptionRef } from '../../core/session.ts';
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter } from '../routing/filter.ts';

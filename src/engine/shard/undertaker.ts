@@ -126,7 +126,7 @@ export class Undertaker {
     if (typeof deadLetter !== 'object' || deadLetter === null) return [this.deadQueueOf(subscription)];
     const { state } = this.#shard;
     const routers = state.directory.routersOf(topic.namespace);
-    const key = deadLetter.key ?? envelope.key ?? '';
+    const key = deadLetter.key ?? envelope.routingKey ?? envelope.key ?? '';
     const names = routers.has(deadLetter.router) ? [...routeThrough(routers, deadLetter.router, key, envelope)] : [];
     const found = names.flatMap((name) => state.topicNamed(topic.namespace, name) ?? []);
     if (found.length === 0) return deadLetter.unrouted === 'drop' ? [] : [this.deadQueueOf(subscription)];
