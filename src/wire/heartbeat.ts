@@ -6,9 +6,11 @@ export const MISSED_BEFORE_DEAD = 3;
 export interface HeartbeatOptions {
   clock: Clock;
   intervalMs: number;
+  /** So many intervals of silence end it. Default 3. */
+  missedBeforeDead?: number;
   /** Called once an interval. */
   beat: () => void;
-  /** Called once, when nothing was received for three intervals. */
+  /** Called once, when nothing was received for so long. */
   dead: () => void;
 }
 
@@ -23,8 +25,8 @@ export class Heartbeat {
   #cancel: () => void;
   readonly #options: HeartbeatOptions;
   readonly #tick = (): void => {
-    const { clock, intervalMs, beat, dead } = this.#options;
-    if (!this.#suspended && ++this.#missed >= MISSED_BEFORE_DEAD) {
+    const { clock, intervalMs, missedBeforeDead = MISSED_BEFORE_DEAD, beat, dead } = this.#options;
+    if (!this.#suspended && ++this.#missed >= missedBeforeDead) {
       dead();
       return;
     }

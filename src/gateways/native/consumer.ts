@@ -6,10 +6,8 @@ import { FRAME, LARGE_MESSAGE_BYTES } from '../../wire/frames.ts';
 import type { Output } from '../../wire/output.ts';
 import { DeliveryStream, type Room } from './delivery-stream.ts';
 import { writeLost } from '../../wire/settle.ts';
+import { CreditWindow } from '../credit-window.ts';
 
-/** Messages that the engine may be asked for at once before it is known how large they are: 4 of 16 MiB are 64 MiB. */
-const FIRST_WINDOW = 4;
-const MAX_WINDOW = 8_192;
 const LOST_PER_FRAME = 10_000;
 
 export interface DeliveryLimits {
@@ -17,47 +15,37 @@ export interface DeliveryLimits {
   readonly highWaterBytes: number;
 }
 
-/**
- * One consumer of a native connection. Credit that a client gives is kept here and passed on to the engine in windows,
- * each about as large as the high-water mark by the size of the last messages, and none while the connection is behind:
- * a client with a credit of a million must not make the broker hold a million messages for it.
- */
+/** One consumer of a native connection: credit and deliveries between a client and the engine. */
 export class NativeConsumer implements DeliverySink {
   readonly #id: number;
   readonly #out: Output;
   readonly #limits: DeliveryLimits;
   readonly #stream: DeliveryStream;
-  /** Has credit that was not passed on: `pump` it when the connection has sent something. */
-  readonly #waiting: Set<NativeConsumer>;
+  readonly #window: CreditWindow;
   readonly #onEnded: () => void;
   #starting: Promise<Consumer> | undefined;
   #consumer: Consumer | undefined;
-  /** Credit of the client that the engine does not know of yet. */
-  #held = 0;
-  /** Credit that the engine has and has not used. */
-  #given = 0;
-  #window = FIRST_WINDOW;
   #ended = false;
 
   constructor(
     id: number,
     out: Output,
     limits: DeliveryLimits,
-    waiting: Set<NativeConsumer>,
+    waiting: Set<CreditWindow>,
     room: Room,
     onEnded: () => void,
   ) {
     this.#id = id;
     this.#out = out;
     this.#limits = limits;
-    this.#waiting = waiting;
+    this.#window = new CreditWindow(out, limits.highWaterBytes, waiting, () => this.#stream.busy);
     this.#onEnded = onEnded;
     this.#stream = new DeliveryStream(
       id,
       out,
       room,
       (runs) => this.#write(runs),
-      () => this.pump(),
+      () => this.#window.pump(),
     );
   }
 
@@ -69,31 +57,15 @@ export class NativeConsumer implements DeliverySink {
       this.#consumer = await this.#starting;
     } catch (error) {
       this.#ended = true;
-      this.#waiting.delete(this);
+      this.#window.stop();
       this.#onEnded();
       throw error;
     }
-    this.pump();
+    this.#window.open(this.#consumer);
   }
 
   credit(messages: number): void {
-    this.#held = Math.min(this.#held + messages, Number.MAX_SAFE_INTEGER);
-    this.pump();
-  }
-
-  pump(): void {
-    if (this.#ended || this.#held === 0) {
-      this.#waiting.delete(this);
-      return;
-    }
-    const give = this.#stream.busy ? 0 : Math.min(this.#held, this.#window - this.#given);
-    if (this.#consumer !== undefined && give > 0 && this.#out.waitingBytes < this.#limits.highWaterBytes) {
-      this.#held -= give;
-      this.#given += give;
-      this.#consumer.credit(give);
-    }
-    if (this.#held > 0) this.#waiting.add(this);
-    else this.#waiting.delete(this);
+    this.#window.credit(messages);
   }
 
   deliver(runs: DeliveryRun[]): void {
@@ -104,11 +76,7 @@ export class NativeConsumer implements DeliverySink {
       messages += run.count;
       bytes += run.records.byteLength + (run.bodyBytes ?? 0);
     }
-    this.#given -= messages;
-    this.#window = Math.max(
-      1,
-      Math.min(MAX_WINDOW, Math.floor((this.#limits.highWaterBytes * messages) / Math.max(1, bytes))),
-    );
+    this.#window.delivered(messages, bytes);
     const large = bytes > LARGE_MESSAGE_BYTES;
     if (large || this.#stream.busy) this.#stream.send(runs);
     else this.#write(runs);
@@ -128,7 +96,7 @@ export class NativeConsumer implements DeliverySink {
     if (this.#ended) return;
     this.#ended = true;
     this.#stream.stop();
-    this.#waiting.delete(this);
+    this.#window.stop();
     writeIdData(this.#out, FRAME.ENDED, this.#id, reason);
     this.#onEnded();
   }
@@ -141,8 +109,7 @@ export class NativeConsumer implements DeliverySink {
   }
 
   async close(release: boolean): Promise<void> {
-    this.#held = 0;
-    this.#waiting.delete(this);
+    this.#window.stop();
     // A start that failed was answered to the one who asked for it.
     const consumer = await this.#starting?.catch(() => undefined);
     await consumer?.close({ release });

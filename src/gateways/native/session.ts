@@ -14,6 +14,7 @@ import { readPublish, writeReceipt } from '../../wire/publish.ts';
 import { checkArguments, consumeRequest, isOperation, transaction, unknownOperation } from '../../wire/requests.ts';
 import { readSettle, writeSettled } from '../../wire/settle.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { CreditWindow } from '../credit-window.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
 import { BodyTable } from './bodies.ts';
 import { NativeConsumer } from './consumer.ts';
@@ -72,8 +73,8 @@ export class NativeConnection implements GatewayConnection {
   readonly #frames: FrameReader;
   readonly #fields = new ByteReader();
   readonly #consumers = new Map<number, NativeConsumer>();
-  /** Consumers that have credit for the engine, see `NativeConsumer`. */
-  readonly #waiting = new Set<NativeConsumer>();
+  /** Windows that have credit for the engine. */
+  readonly #waiting = new Set<CreditWindow>();
   #state: State = { name: 'hello' };
   #heartbeat: Heartbeat | undefined;
   /** Of the frame that is being read: its buffer, and the hold on it once a request lies in it. */
@@ -93,7 +94,7 @@ export class NativeConnection implements GatewayConnection {
       maxBytes: context.limits.maxOutputBytes,
       onFlushed: () => {
         this.#room.look();
-        for (const consumer of this.#waiting) consumer.pump();
+        for (const window of this.#waiting) window.pump();
       },
       onOverflow: () =>
         this.abort(

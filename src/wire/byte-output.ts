@@ -1,0 +1,143 @@
+import type { Writable } from 'node:stream';
+import { soon } from '../core/real-time.ts';
+
+/** Bytes below this are copied into the slab: a copy is cheaper than one more piece in a gathered write. */
+const COPY_BELOW_BYTES = 1024;
+const FIRST_SLAB_BYTES = 1024;
+const MAX_SLAB_BYTES = 64 * 1024;
+/** Handed to the socket without waiting for the end of the tick. */
+const FLUSH_AT_BYTES = 64 * 1024;
+
+export interface OutputOptions {
+  /** Before what was written in a tick is sent: the place for frames that gather many small calls. */
+  beforeFlush?: () => void;
+  /** At the end of a tick that sent something, and when a socket that was full has emptied. */
+  onFlushed?: () => void;
+  /** Once, when more than `maxBytes` wait to be sent. */
+  onOverflow?: () => void;
+  /** Default: no limit. */
+  maxBytes?: number;
+}
+
+/**
+ * What one connection sends: small pieces side by side in a slab, large bodies beside it, all of one tick in one write.
+ * Bytes given to the socket are never written again (a slab is used up, not reused), so nothing is copied for safety.
+ *
+ * A protocol's own output extends it: it reserves room, writes into `slab` at `at`, moves `at`, and says `written`.
+ */
+export class ByteOutput {
+  protected slab: Buffer = Buffer.alloc(0);
+  protected at = 0;
+  /** Start of what is in the slab and not yet in `#pieces`. */
+  #from = 0;
+  #pieces: Uint8Array[] = [];
+  /** Bytes in `#pieces`. */
+  #pieceBytes = 0;
+  #scheduled = false;
+  #closed = false;
+  #overflowed = false;
+  readonly #stream: Writable;
+  readonly #options: OutputOptions;
+  readonly #flushTick = (): void => {
+    this.#options.beforeFlush?.();
+    this.#scheduled = false;
+    this.flush();
+  };
+
+  constructor(stream: Writable, options: OutputOptions = {}) {
+    this.#stream = stream;
+    this.#options = options;
+    stream.on('drain', () => this.#options.onFlushed?.());
+  }
+
+  /** Bytes that the peer's side of the network has not taken yet. */
+  get waitingBytes(): number {
+    return this.#pieceBytes + this.at - this.#from + this.#stream.writableLength;
+  }
+
+  /** Appends bytes; large ones are sent as they are, so they must not change any more. */
+  bytes(view: Uint8Array): void {
+    const length = view.byteLength;
+    if (length < COPY_BELOW_BYTES) {
+      this.makeRoom(length);
+      this.slab.set(view, this.at);
+      this.at += length;
+    } else {
+      this.#cut();
+      this.#pieces.push(view);
+      this.#pieceBytes += length;
+      this.written();
+    }
+  }
+
+  /** Hands everything to the socket now. */
+  flush(): void {
+    if (this.#closed) return;
+    this.#write();
+    this.#options.onFlushed?.();
+  }
+
+  /** Drops what was not handed to the socket and takes no more. */
+  close(): void {
+    this.#closed = true;
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#from = this.at;
+  }
+
+  /** Flushes at the end of this tick. */
+  schedule(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    soon(this.#flushTick);
+  }
+
+  /** Something whole, or a part of it, is in the slab: it will be sent. */
+  protected written(): void {
+    if (this.#closed) {
+      this.close();
+      return;
+    }
+    this.schedule();
+    // Also in the middle of a frame, whose tail then follows: the order of the bytes is kept.
+    if (this.#pieceBytes + this.at - this.#from >= FLUSH_AT_BYTES) this.#write();
+  }
+
+  #write(): void {
+    this.#cut();
+    const pieces = this.#pieces;
+    const only = pieces[0];
+    if (only === undefined) return;
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    if (pieces.length === 1) this.#stream.write(only);
+    else {
+      this.#stream.cork();
+      for (const piece of pieces) this.#stream.write(piece);
+      this.#stream.uncork();
+    }
+    if (!this.#overflowed && this.#stream.writableLength > (this.#options.maxBytes ?? Infinity)) {
+      this.#overflowed = true;
+      this.#options.onOverflow?.();
+    }
+  }
+
+  #cut(): void {
+    if (this.at > this.#from) {
+      this.#pieces.push(this.slab.subarray(this.#from, this.at));
+      this.#pieceBytes += this.at - this.#from;
+      this.#from = this.at;
+    }
+  }
+
+  /** Room for so many bytes in a row. */
+  protected makeRoom(bytes: number): void {
+    if (this.at + bytes <= this.slab.byteLength) return;
+    this.#cut();
+    // Doubling lets a quiet connection keep a small slab and a busy one reach large writes.
+    const next = Math.min(MAX_SLAB_BYTES, Math.max(FIRST_SLAB_BYTES, 2 * this.slab.byteLength));
+    this.slab = Buffer.allocUnsafeSlow(Math.max(next, bytes));
+    this.at = 0;
+    this.#from = 0;
+  }
+}
