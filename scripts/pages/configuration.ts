@@ -69,6 +69,7 @@ function code(name: string | undefined): string {
 /** Numbers of bytes and milliseconds as people write them. */
 function defaultOf(setting: Setting): string {
   const value = setting.default;
+  if (setting.doc.fallback !== undefined) return setting.doc.fallback;
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return 'none';
   if (typeof value === 'number' && setting.doc.placeholder === 'SIZE')
     return `\`${formatSize(value).replace('.0 ', '')}\``;

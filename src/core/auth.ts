@@ -55,6 +55,11 @@ function covers(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 }
 
+/** Whether there is anything in a namespace that somebody may do. */
+export function mayUse(principal: Principal, namespace: string): boolean {
+  return principal.grants.some((grant) => covers(grant.namespace, namespace));
+}
+
 /** The one place that says yes or no, for every protocol. @throws FORBIDDEN naming who, what and on which resource. */
 export function authorize(principal: Principal, action: Action, resource: Resource): void {
   for (const grant of principal.grants) {

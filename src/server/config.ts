@@ -10,6 +10,8 @@ export interface LoadedConfig {
   config: ServerConfig;
   /** By the path of the setting, one for each setting. */
   origins: Origins;
+  /** A config file was read. */
+  file: boolean;
 }
 
 export interface ConfigSources {
@@ -60,7 +62,7 @@ export function readConfig(sources: ConfigSources): LoadedConfig {
     origins.set(path, setting.flag ?? path);
   }
   if (problems.length > 0) throw new RailheadError('CONFIG', problems.join(' '));
-  return { config: check(raw, origins), origins };
+  return { config: check(raw, origins), origins, file: sources.file !== undefined };
 }
 
 /**
@@ -151,6 +153,7 @@ function fromText(setting: Setting, value: unknown): unknown {
   if (typeof value !== 'string') return value;
   switch (setting.kind) {
     case 'number':
+      if (value === 'false' && setting.doc.off === true) return false;
       return /^\d+$/.test(value) ? Number(value) : value;
     case 'boolean':
       return value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value;

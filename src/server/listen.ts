@@ -46,6 +46,11 @@ async function bind(
   return taken;
 }
 
+/** Whether a listener could not be because somebody else has the port. */
+export function isTaken(error: unknown): boolean {
+  return systemCode(error) === 'EADDRINUSE';
+}
+
 /** Of the error behind a CONFIG error of the listener. */
 function systemCode(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;

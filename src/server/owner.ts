@@ -8,6 +8,7 @@ import { Broker } from '../engine/broker.ts';
 import type { Limits } from '../engine/limits.ts';
 import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
+import { RECORD_FORMATS } from './formats.ts';
 import { claimSocketPath, releaseSocketPath } from './socket.ts';
 import type { Storage } from './storage.ts';
 
@@ -41,6 +42,7 @@ export async function openBroker(storage: Storage, options: OwnerOptions): Promi
     return await Broker.open({
       journal,
       blobs,
+      formats: RECORD_FORMATS,
       ...(clock !== undefined && { clock }),
       ...(random !== undefined && { random }),
       ...(limits !== undefined && { limits }),

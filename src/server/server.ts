@@ -1,19 +1,25 @@
+import type { Authenticator } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
+import { AmqpGateway } from '../gateways/amqp/server.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
-import { checkConfig } from './config.ts';
+import { checkConfig, isLoopback } from './config.ts';
 import { HttpDoor } from './http-door.ts';
-import { listenOn, readTls } from './listen.ts';
+import { isTaken, listenOn, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
 import { loggedLogins } from './logins.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Owner } from './owner.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { UserStore } from './users.ts';
+
+/** As every client of RabbitMQ expects it. */
+const AMQP_PORT = 5672;
+const AMQPS_PORT = 5671;
 
 export interface ServerOptions {
   /** Default: to stderr, as the `log` settings say. */
@@ -23,6 +29,11 @@ export interface ServerOptions {
   random?: Random;
   /** Instead of what `dir`, `memory` and `journal` say: storage that fails on command, in tests. */
   storage?: Storage;
+  /**
+   * What happens when a protocol's default port, which nobody asked for, is taken: it is off, with a warning, or the
+   * start fails. Where others than this machine can connect it always fails. Default `may-be-taken`.
+   */
+  defaultPorts?: 'may-be-taken' | 'must-be-free';
 }
 
 export interface RunningServer {
@@ -30,6 +41,8 @@ export interface RunningServer {
   readonly url: string;
   /** For HTTP: `http://127.0.0.1:7070`, or `https://`. */
   readonly httpUrl: string;
+  /** For RabbitMQ's clients: `amqp://127.0.0.1:5672`, or `amqps://`; null when it is off. */
+  readonly amqpUrl: string | null;
   /** The one that was taken, with port 0. */
   readonly port: number;
   readonly broker: Broker;
@@ -69,6 +82,10 @@ class Server implements RunningServer {
   readonly #resolveClosed: (failure: RailheadError | null) => void;
   #broker: Broker | undefined;
   #port = 0;
+  #amqpPort: number | null = null;
+  /** Protocols that were to be spoken and are not. */
+  readonly #off: string[] = [];
+  #logins: Authenticator | undefined;
   #started = false;
   #failure: RailheadError | null = null;
   #closing: Promise<void> | undefined;
@@ -93,11 +110,15 @@ class Server implements RunningServer {
   }
 
   get url(): string {
-    return `railhead${this.#secure ? 's' : ''}://${this.#authority}`;
+    return `railhead${this.#secure ? 's' : ''}://${this.#authority(this.#port)}`;
   }
 
   get httpUrl(): string {
-    return `http${this.#secure ? 's' : ''}://${this.#authority}`;
+    return `http${this.#secure ? 's' : ''}://${this.#authority(this.#port)}`;
+  }
+
+  get amqpUrl(): string | null {
+    return this.#amqpPort === null ? null : `amqp${this.#secure ? 's' : ''}://${this.#authority(this.#amqpPort)}`;
   }
 
   /** Everything or nothing: what was started before a failure is stopped again. */
@@ -107,6 +128,7 @@ class Server implements RunningServer {
       const storage = this.#options.storage ?? (await openStorage(this.#config));
       const broker = await this.#own(storage);
       await this.#servePort(broker, tls);
+      await this.#serveAmqp(broker, tls);
       this.#throwFailure();
       this.#started = true;
       this.#log.info({ url: this.url, dir: storage.directory ?? 'memory', version: VERSION }, 'ready');
@@ -133,10 +155,10 @@ class Server implements RunningServer {
     return this.#config.tls.cert !== undefined;
   }
 
-  get #authority(): string {
+  #authority(port: number): string {
     const [first = 'localhost'] = this.#config.host;
     const host = first === '0.0.0.0' || first === '::' ? 'localhost' : first;
-    return `${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
+    return `${host.includes(':') ? `[${host}]` : host}:${port}`;
   }
 
   /** The broker, and the Unix socket by which processes that share the directory reach it. */
@@ -155,10 +177,46 @@ class Server implements RunningServer {
     return owner.broker;
   }
 
+  async #serveAmqp(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
+    const { amqp, host, port, limits, drainTimeout } = this.#config;
+    if (amqp === false) return;
+    const clock = new SystemClock();
+    const gateway = new AmqpGateway({
+      authenticator: this.#authenticator(),
+      connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+      broker: { version: VERSION },
+      clock,
+      report: (error) => this.#report(error),
+    });
+    const wanted = amqp ?? (port === 0 ? 0 : tls === undefined ? AMQP_PORT : AMQPS_PORT);
+    try {
+      const listening = await listenOn(
+        { host, port: wanted },
+        { gateway, clock, limits: { maxConnections: limits.connections }, ...(tls !== undefined && { tls }) },
+        () => {},
+      );
+      this.#amqpPort = listening.port;
+      this.#undo.push(async () => {
+        await listening.listener.close(drainTimeout);
+        await gateway.close();
+      });
+    } catch (error) {
+      const yields =
+        amqp === undefined && this.#options.defaultPorts !== 'must-be-free' && host.every((each) => isLoopback(each));
+      if (!yields || !isTaken(error)) throw error;
+      this.#off.push('amqp');
+      this.#log.warn({ port: wanted }, 'the port of AMQP is taken, so that AMQP is off; name another with --amqp');
+    }
+  }
+
+  #authenticator(): Authenticator {
+    return (this.#logins ??= loggedLogins(new UserStore(this.#config), this.#log, new SystemClock()));
+  }
+
   async #servePort(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
     const { limits, allowedHosts, drainTimeout } = this.#config;
     const clock = new SystemClock();
-    const authenticator = loggedLogins(new UserStore(this.#config), this.#log, clock);
+    const authenticator = this.#authenticator();
     const onBug = (error: unknown): void => this.#report(error);
     const native = new NativeGateway({
       authenticator,
@@ -170,7 +228,7 @@ class Server implements RunningServer {
     const http = new HttpGateway({
       connect: (options) => broker.connect(options),
       authenticator,
-      health: () => broker.health(),
+      health: () => ({ ...broker.health(), ...(this.#off.length > 0 && { off: this.#off }) }),
       clock: this.#clock,
       maxBodyBytes: limits.httpBody,
       maxMemoryBytes: limits.httpMemory,

@@ -17,6 +17,10 @@ export interface SettingDoc {
   secret?: boolean;
   /** Too rich for a flag or a variable. */
   fileOnly?: boolean;
+  /** `false` turns it off, and there is a flag for that: `--no-amqp`. */
+  off?: boolean;
+  /** What counts when it is left out, where that depends on other settings. */
+  fallback?: string;
 }
 
 export const settingDocs = z.registry<SettingDoc>();
@@ -95,6 +99,17 @@ export const settingsSchema = z.strictObject({
     allowed: 'a whole number from 0 to 65535',
     placeholder: 'PORT',
   }),
+  amqp: z
+    .union([z.int().min(0).max(65_535), z.literal(false)])
+    .optional()
+    .register(settingDocs, {
+      summary:
+        "TCP port for AMQP 0-9-1, which RabbitMQ's clients speak; `false` (the flag `--no-amqp`) turns it off. Left out and taken by somebody else, it is off with a warning, as long as only this machine can connect and there is no config file.",
+      allowed: 'a whole number from 0 to 65535, or false',
+      placeholder: 'PORT',
+      fallback: '5672; 5671 with TLS; a free one with `port` 0',
+      off: true,
+    }),
   insecure: z.boolean().default(false).register(settingDocs, {
     summary: 'Listen on any address without a login. Everybody who reaches the port may then do everything.',
     allowed: 'true or false',
@@ -261,6 +276,7 @@ function kindOf(schema: z.core.$ZodType): Setting['kind'] {
   if (schema instanceof z.ZodNumber) return 'number';
   if (schema instanceof z.ZodBoolean) return 'boolean';
   if (schema instanceof z.ZodArray) return 'list';
+  if (schema instanceof z.ZodUnion && schema.options.some((option) => option instanceof z.ZodNumber)) return 'number';
   return 'text';
 }
 

@@ -232,9 +232,9 @@ test('clients reach it by url, env and endpoints; a protocol that it does not sp
   });
   assert.ok(response.ok, await response.text());
   assert.deepEqual(numbers((await broker.inspect(jobs)).ready), [5, 6]);
-  await assert.rejects(broker.endpoint('amqp'), {
+  await assert.rejects(broker.endpoint('kafka'), {
     code: 'NOT_SUPPORTED',
-    message: /does not speak "amqp". It speaks native and http/,
+    message: /does not speak "kafka". It speaks native, http and amqp/,
   });
 });
 

@@ -164,19 +164,21 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
-   * Where a protocol is spoken: `native` or `http`.
+   * Where a protocol is spoken: `native`, `http` or `amqp` (AMQP 0-9-1, for RabbitMQ's clients).
    *
    * @throws NOT_SUPPORTED for one that this version does not speak.
    */
-  endpoint(protocol: string): Promise<TestEndpoint> {
+  async endpoint(protocol: string): Promise<TestEndpoint> {
     const port = this.#port;
-    if (protocol === 'native') return Promise.resolve({ protocol, url: this.url, host: HOST, port });
-    if (protocol === 'http') return Promise.resolve({ protocol, url: `http://${HOST}:${port}`, host: HOST, port });
-    return Promise.reject(
-      new RailheadError(
-        'NOT_SUPPORTED',
-        `A test broker of this version does not speak ${JSON.stringify(protocol)}. It speaks native and http.`,
-      ),
+    if (protocol === 'native') return { protocol, url: this.url, host: HOST, port };
+    if (protocol === 'http') return { protocol, url: `http://${HOST}:${port}`, host: HOST, port };
+    if (protocol === 'amqp' && this.#server !== undefined) {
+      const amqpPort = await this.#server.amqpPort();
+      return { protocol, url: `amqp://${HOST}:${amqpPort}`, host: HOST, port: amqpPort };
+    }
+    throw new RailheadError(
+      'NOT_SUPPORTED',
+      `A test broker of this version does not speak ${JSON.stringify(protocol)}. It speaks native, http and amqp.`,
     );
   }
 

@@ -1,7 +1,7 @@
-import { readRecord } from '../core/records.ts';
-import { recordEnd, FORMAT_NATIVE } from '../core/records.ts';
 import { messageId } from '../core/session.ts';
 import type { PublishEntry } from '../engine/entries.ts';
+import { RecordFormats } from '../engine/formats.ts';
+import { RECORD_FORMATS } from '../server/formats.ts';
 import type { Stored } from './messages.ts';
 
 /** Of each topic; older ones are forgotten. */
@@ -9,13 +9,16 @@ const KEPT = 10_000;
 
 /** Everything that was ever stored, by topic, also what was consumed since: what `waitFor` looks at. */
 export class History {
+  readonly #formats = new RecordFormats();
   readonly #byTopic = new Map<number, Stored[]>();
 
+  constructor() {
+    for (const format of RECORD_FORMATS) this.#formats.register(format);
+  }
+
   add(entry: PublishEntry): void {
-    // Other formats are those of protocols; they are looked at through the queue.
-    if (entry.format !== FORMAT_NATIVE) return;
-    for (let i = 0, at = 0; i < entry.count; i++, at = recordEnd(entry.records, at)) {
-      const envelope = readRecord(entry.records, at);
+    const envelopes = this.#formats.get(entry.format).envelopes(entry.records, entry.count);
+    for (const [i, envelope] of envelopes.entries()) {
       for (const { topicId, partition, offset } of entry.targets) {
         const id = messageId(topicId, partition, offset + i);
         const list = this.#byTopic.get(topicId) ?? [];

@@ -5,6 +5,7 @@ import type { SeededRandom } from '../core/random.ts';
 import { Broker } from '../engine/broker.ts';
 import type { PublishEntry } from '../engine/entries.ts';
 import type { Session } from '../core/session.ts';
+import { RECORD_FORMATS } from '../server/formats.ts';
 import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
@@ -49,6 +50,7 @@ export class Life {
       clock: turns.clock,
       random: options.random,
       limits: LIMITS,
+      formats: RECORD_FORMATS,
       defer: turns.defer,
     });
     life = new Life(broker, disk, spy, turns, options);

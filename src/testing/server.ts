@@ -4,6 +4,7 @@ import { type Clock, SystemClock } from '../core/clock.ts';
 import type { Session } from '../core/session.ts';
 import { VERSION } from '../core/version.ts';
 import type { Gateway } from '../gateways/gateway.ts';
+import type { AmqpGateway } from '../gateways/amqp/server.ts';
 import { guardBrowser } from '../gateways/http/guard.ts';
 import type { HttpGateway } from '../gateways/http/gateway.ts';
 import { Listener } from '../gateways/listener.ts';
@@ -30,6 +31,8 @@ export class TestServer {
   readonly #door: HttpDoor;
   readonly #listener: Listener;
   readonly #sockets: Set<Duplex>;
+  readonly #options: TestServerOptions;
+  #amqp: Promise<AmqpDoor> | undefined;
 
   private constructor(parts: {
     port: number;
@@ -38,6 +41,7 @@ export class TestServer {
     door: HttpDoor;
     listener: Listener;
     sockets: Set<Duplex>;
+    options: TestServerOptions;
   }) {
     this.port = parts.port;
     this.#native = parts.native;
@@ -45,6 +49,7 @@ export class TestServer {
     this.#door = parts.door;
     this.#listener = parts.listener;
     this.#sockets = parts.sockets;
+    this.#options = parts.options;
   }
 
   static async start(options: TestServerOptions): Promise<TestServer> {
@@ -64,16 +69,8 @@ export class TestServer {
       onBug: report,
     });
     const sockets = new Set<Duplex>();
-    const gateway: Gateway = {
-      handle(socket, peer) {
-        remember(sockets, socket);
-        return door.handle(socket, peer);
-      },
-    };
-    const listener = new Listener({ gateway, clock, background: true });
-    const bound = await listener.listen({ host: '127.0.0.1', port: 0 });
-    const port = 'port' in bound ? bound.port : 0;
-    return new TestServer({ port, native, http, door, listener, sockets });
+    const { listener, port } = await listen(door, sockets);
+    return new TestServer({ port, native, http, door, listener, sockets, options });
   }
 
   /** A connection within the process. */
@@ -83,14 +80,62 @@ export class TestServer {
     return socket;
   }
 
+  /** Where AMQP is spoken: from the first time that somebody asks, since most tests do not. */
+  async amqpPort(): Promise<number> {
+    this.#amqp ??= this.#openAmqp();
+    return (await this.#amqp).port;
+  }
+
+  async #openAmqp(): Promise<AmqpDoor> {
+    const module = await import('../gateways/amqp/server.ts');
+    const gateway = new module.AmqpGateway({
+      authenticator: NOBODY,
+      connect: (principal, namespace, name) => this.#options.connect({ principal, namespace, name }),
+      broker: { version: VERSION },
+      clock: new SystemClock(),
+      report,
+    });
+    return { gateway, ...(await listen(gateway, this.#sockets)) };
+  }
+
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
   async close(): Promise<void> {
     this.#door.close();
-    await Promise.all([this.#listener.close(CLOSE_MS), this.#native.close(CLOSE_MS), this.#http.close()]);
+    await Promise.all([
+      this.#listener.close(CLOSE_MS),
+      this.#native.close(CLOSE_MS),
+      this.#http.close(),
+      this.#closeAmqp(),
+    ]);
   }
+
+  async #closeAmqp(): Promise<void> {
+    const amqp = await this.#amqp;
+    await amqp?.listener.close(CLOSE_MS);
+    await amqp?.gateway.close();
+  }
+}
+
+interface AmqpDoor {
+  gateway: AmqpGateway;
+  listener: Listener;
+  port: number;
+}
+
+/** A free port of the loopback address, for a protocol whose connections can be cut. */
+async function listen(protocol: Gateway, sockets: Set<Duplex>): Promise<{ listener: Listener; port: number }> {
+  const gateway: Gateway = {
+    handle(socket, peer) {
+      remember(sockets, socket);
+      return protocol.handle(socket, peer);
+    },
+  };
+  const listener = new Listener({ gateway, clock: new SystemClock(), background: true });
+  const bound = await listener.listen({ host: '127.0.0.1', port: 0 });
+  return { listener, port: 'port' in bound ? bound.port : 0 };
 }
 
 function remember(sockets: Set<Duplex>, socket: Duplex): void {

@@ -57,17 +57,28 @@ export class ByteOutput {
 
   /** Appends bytes; large ones are sent as they are, so they must not change any more. */
   bytes(view: Uint8Array): void {
-    const length = view.byteLength;
-    if (length < COPY_BELOW_BYTES) {
-      this.makeRoom(length);
+    if (view.byteLength >= COPY_BELOW_BYTES) this.#append(view);
+    else {
+      this.makeRoom(view.byteLength);
       this.slab.set(view, this.at);
-      this.at += length;
-    } else {
-      this.#cut();
-      this.#pieces.push(view);
-      this.#pieceBytes += length;
-      this.written();
+      this.at += view.byteLength;
     }
+  }
+
+  /** As `bytes`, of a part of a buffer: a small one costs no object. */
+  range(buffer: Buffer, from: number, to: number): void {
+    if (to - from >= COPY_BELOW_BYTES) this.#append(buffer.subarray(from, to));
+    else {
+      this.makeRoom(to - from);
+      this.at += buffer.copy(this.slab, this.at, from, to);
+    }
+  }
+
+  #append(view: Uint8Array): void {
+    this.#cut();
+    this.#pieces.push(view);
+    this.#pieceBytes += view.byteLength;
+    this.written();
   }
 
   /** Hands everything to the socket now. */

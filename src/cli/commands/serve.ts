@@ -15,6 +15,7 @@ export function configure(command: Command): void {
   for (const { flag, kind, doc } of allSettings()) {
     if (flag === undefined) continue;
     command.option(kind === 'boolean' ? flag : `${flag} <${doc.placeholder ?? 'VALUE'}>`, doc.summary);
+    if (doc.off === true) command.option(flag.replace('--', '--no-'), `turns ${flag} off`);
   }
   command.option('--json', 'print one line of JSON when it is ready');
   command.addHelpText(
@@ -27,7 +28,11 @@ export function configure(command: Command): void {
     const log = createLogger(loaded.config.log, process.stderr, (level, text) =>
       paint(COLOURS[level] ?? 'reset', text, process.stderr),
     );
-    const server = await startServer(loaded.config, { log });
+    const server = await startServer(loaded.config, {
+      log,
+      // Whoever wrote a file wants what it says, and what it leaves out, on every start.
+      ...(loaded.file && { defaultPorts: 'must-be-free' as const }),
+    });
     logSettings(log, loaded);
     announce(server, loaded, flags);
     await untilStopped(server, log);
@@ -69,11 +74,18 @@ function logSettings(log: Logger, { origins }: LoadedConfig): void {
 
 function announce(server: RunningServer, { config }: LoadedConfig, flags: Flags): void {
   if (flags.json) {
-    printJson({ url: server.url, http: server.httpUrl, dir: config.memory ? null : config.dir, pid: process.pid });
+    printJson({
+      url: server.url,
+      http: server.httpUrl,
+      amqp: server.amqpUrl,
+      dir: config.memory ? null : config.dir,
+      pid: process.pid,
+    });
     return;
   }
   const data = config.memory ? 'in memory, gone when it stops' : `in ${config.dir}`;
   print(`${paint('bold', 'Railhead')} ${VERSION} takes connections at ${paint('cyan', server.url)}`);
+  if (server.amqpUrl !== null) print(`RabbitMQ's clients (AMQP 0-9-1) at ${server.amqpUrl}`);
   print(`HTTP and JSON at ${server.httpUrl}/api/v1, data ${data}. Ctrl-C stops it.`);
 }
 

@@ -13,7 +13,8 @@ import { SessionCache, type Connect } from './sessions.ts';
 export interface HttpGatewayOptions {
   connect: Connect;
   authenticator: Authenticator;
-  health: () => { state: 'open' | 'failed' | 'closing' | 'closed'; reason: string | null };
+  /** `off`: protocols that were to be spoken and are not. */
+  health: () => { state: 'open' | 'failed' | 'closing' | 'closed'; reason: string | null; off?: readonly string[] };
   clock: Clock;
   /** Largest body of one request, and of all requests together, in bytes. */
   maxBodyBytes: number;

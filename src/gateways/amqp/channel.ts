@@ -1,0 +1,470 @@
+import type { Principal } from '../../core/auth.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { PublishReceipt, Session } from '../../core/session.ts';
+import type { CreditWindow } from '../credit-window.ts';
+import { type AmqpOutput, FRAME, readLongLong, readMethod } from './codec.ts';
+import { Confirms, type Unconfirmed } from './confirms.ts';
+import { Consuming } from './consuming.ts';
+import { FORMAT_AMQP, RecordView } from './content.ts';
+import { AmqpError, asAmqpError } from './errors.ts';
+import type { AmqpLimits } from './limits.ts';
+import { type AnyMethod, METHODS } from './methods.ts';
+import { type PublishedBatch, Publishing, refusedTags, type Route } from './publishing.ts';
+import { named } from './translate.ts';
+import { Topology } from './topology.ts';
+import { type Exchange, Vhost } from './vhost.ts';
+
+/** What a channel needs from its connection. */
+export interface ChannelContext {
+  readonly out: AmqpOutput;
+  readonly session: Session;
+  readonly vhost: Vhost;
+  readonly principal: Principal;
+  /** The name that the client logged in with. */
+  readonly user: string;
+  readonly clock: Clock;
+  readonly limits: AmqpLimits;
+  readonly waiting: Set<CreditWindow>;
+  /** The connection itself: owner of exclusive queues. */
+  readonly owner: object;
+  /** The client understands `basic.cancel` from the broker. */
+  readonly cancelNotify: boolean;
+  /** Bytes that wait for the engine; negative when they are done. */
+  hold(bytes: number): void;
+  /** Something gathers: `flush` before the turn ends. */
+  dirty(channel: Channel): void;
+  /** Ends the whole connection. */
+  abort(error: AmqpError, method: number): void;
+  /** The channel is over; its number is free. */
+  gone(channel: Channel): void;
+  report(error: unknown): void;
+}
+
+/** A frame that came while the channel waited for the engine. */
+interface Deferred {
+  readonly type: number;
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * opening   the number is known, `channel.open` has not come
+ * open      methods are obeyed, one after the other
+ * busy      a method waits for the engine; frames wait in `#deferred`
+ * closing   told to close by an exception: everything but the end of the closing is ignored
+ * closed    over
+ */
+type State = 'opening' | 'open' | 'busy' | 'closing' | 'closed';
+
+/** One channel: methods and contents in, in order; answers out. */
+export class Channel {
+  readonly number: number;
+  readonly #context: ChannelContext;
+  readonly #publishing: Publishing;
+  readonly #consuming: Consuming;
+  readonly #topology: Topology;
+  #confirms: Confirms | undefined;
+  #state: State = 'opening';
+  #deferred: Deferred[] = [];
+  /** Of `Vhost`, when the route of the last publish was looked up. */
+  #generation = -1;
+  #dirty = false;
+
+  constructor(number: number, context: ChannelContext) {
+    this.number = number;
+    this.#context = context;
+    const { out, session, vhost, principal, clock, limits, waiting, owner, user } = context;
+    this.#publishing = new Publishing({
+      user,
+      maxMessageBytes: limits.maxMessageBytes,
+      publish: (batch) => this.#publish(batch),
+    });
+    this.#topology = new Topology({ vhost, session, principal, owner });
+    this.#consuming = new Consuming({
+      channel: number,
+      out,
+      session,
+      vhost,
+      clock,
+      limits,
+      waiting,
+      settles: () => this.#markDirty(),
+      fail: (error) => this.#fail(error, 0),
+      cancelled: (consumerTag) => {
+        if (context.cancelNotify) out.method(number, 'basicCancel', { consumerTag, noWait: true });
+      },
+    });
+  }
+
+  // ---- Frames -----------------------------------------------------------------------------------------------------
+
+  frame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#state === 'busy') {
+      this.#context.hold(end - start);
+      this.#deferred.push({ type, buffer, start, end });
+      return;
+    }
+    const method = type === FRAME.method && end - start >= 4 ? buffer.readUInt32BE(start) : METHODS.basicPublish.id;
+    try {
+      if (type === FRAME.method) this.#method(method, buffer, start, end);
+      else if (this.#state === 'open') this.#content(type, buffer, start, end);
+      else if (this.#state === 'opening') throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
+    } catch (error) {
+      this.#fail(error, method);
+    }
+  }
+
+  #content(type: number, buffer: Buffer, start: number, end: number): void {
+    const { expects } = this.#publishing;
+    if (type === FRAME.header && expects === 'header') this.#publishing.header(buffer, start, end);
+    else if (type === FRAME.body && expects === 'body') this.#publishing.body(buffer, start, end);
+    else throw unexpected(expects, type === FRAME.header ? 'content header' : 'content body');
+    if (this.#publishing.expects === 'method') this.#markDirty();
+  }
+
+  #method(id: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#state === 'open') {
+      if (this.#publishing.expects !== 'method') throw unexpected(this.#publishing.expects, 'method');
+      switch (id) {
+        case METHODS.basicPublish.id:
+          this.#basicPublish(buffer, start + 4, end);
+          return;
+        case METHODS.basicAck.id:
+        case METHODS.basicReject.id:
+        case METHODS.basicNack.id:
+          this.#basicSettle(id, buffer, start + 4, end);
+          return;
+        default:
+      }
+    }
+    const method = readMethod(buffer, start, end);
+    if (this.#state === 'closing') this.#whileClosing(method);
+    else if (this.#state === 'opening') this.#open(method);
+    else {
+      // What was published and settled before must be done before.
+      this.flush();
+      const waiting = this.#run(method);
+      if (waiting !== undefined) this.#wait(waiting, id);
+    }
+  }
+
+  #open(method: AnyMethod): void {
+    if (method.name !== 'channelOpen') throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
+    this.#state = 'open';
+    this.#context.out.method(this.number, 'channelOpenOk', { reserved1: Buffer.alloc(0) });
+  }
+
+  #whileClosing({ name }: AnyMethod): void {
+    if (name === 'channelClose') this.#context.out.method(this.number, 'channelCloseOk', {});
+    if (name !== 'channelCloseOk') return;
+    this.#state = 'closed';
+    this.#context.gone(this);
+  }
+
+  /** Later frames wait until this is done. */
+  #wait(waiting: Promise<void>, method: number): void {
+    this.#state = 'busy';
+    waiting
+      .catch((error: unknown) => this.#fail(error, method))
+      .finally(() => {
+        if (this.#state === 'busy') this.#state = 'open';
+        this.#resume();
+      });
+  }
+
+  #resume(): void {
+    while (this.#state !== 'busy') {
+      const next = this.#deferred.shift();
+      if (next === undefined) break;
+      this.#context.hold(next.start - next.end);
+      if (this.#state !== 'closed') this.frame(next.type, next.buffer, next.start, next.end);
+    }
+  }
+
+  // ---- Methods ----------------------------------------------------------------------------------------------------
+
+  /** Obeys a method; the promise, if any, is what later frames wait for. */
+  #run(method: AnyMethod): Promise<void> | void {
+    const { out } = this.#context;
+    const channel = this.number;
+    switch (method.name) {
+      case 'channelOpen':
+        throw new AmqpError('CHANNEL_ERROR', "second 'channel.open' seen");
+      case 'channelClose':
+        return this.#close();
+      case 'channelFlow':
+        if (!method.args.active) throw new AmqpError('NOT_IMPLEMENTED', 'active=false');
+        return out.method(channel, 'channelFlowOk', { active: true });
+      case 'accessRequest':
+        return out.method(channel, 'accessRequestOk', { reserved1: 1 });
+      case 'exchangeDeclare':
+      case 'exchangeDelete':
+      case 'exchangeBind':
+      case 'exchangeUnbind':
+        return this.#exchange(method);
+      case 'queueDeclare':
+      case 'queueDelete':
+      case 'queueBind':
+      case 'queueUnbind':
+      case 'queuePurge':
+        return this.#queue(method);
+      case 'basicQos':
+        this.#consuming.qos(method.args);
+        return out.method(channel, 'basicQosOk', {});
+      case 'basicConsume':
+        return this.#topology.queue(method.args.queue).then((queue) => this.#consuming.consume(queue, method.args));
+      case 'basicCancel':
+        return this.#consuming.cancel(method.args.consumerTag).then(() => {
+          const { consumerTag, noWait } = method.args;
+          if (!noWait) out.method(channel, 'basicCancelOk', { consumerTag });
+        });
+      case 'basicGet':
+        return this.#topology.queue(method.args.queue).then((queue) => this.#consuming.get(queue, method.args.noAck));
+      case 'basicRecover':
+      case 'basicRecoverAsync':
+        if (!method.args.requeue) throw new AmqpError('NOT_IMPLEMENTED', 'requeue=false');
+        this.#consuming.recover();
+        if (method.name === 'basicRecover') out.method(channel, 'basicRecoverOk', {});
+        return;
+      case 'confirmSelect':
+        this.#confirms ??= new Confirms();
+        if (!method.args.noWait) out.method(channel, 'confirmSelectOk', {});
+        return;
+      case 'txSelect':
+      case 'txCommit':
+      case 'txRollback':
+        throw new AmqpError('NOT_IMPLEMENTED', 'transactions');
+      default:
+        throw new AmqpError('COMMAND_INVALID', 'unimplemented method');
+    }
+  }
+
+  async #exchange(
+    method: Extract<AnyMethod, { name: 'exchangeDeclare' | 'exchangeDelete' | 'exchangeBind' | 'exchangeUnbind' }>,
+  ): Promise<void> {
+    const { out } = this.#context;
+    switch (method.name) {
+      case 'exchangeDeclare':
+        await this.#topology.declareExchange(method.args);
+        if (!method.args.noWait) out.method(this.number, 'exchangeDeclareOk', {});
+        return;
+      case 'exchangeDelete':
+        await this.#topology.deleteExchange(method.args);
+        if (!method.args.noWait) out.method(this.number, 'exchangeDeleteOk', {});
+        return;
+      case 'exchangeBind':
+        await this.#topology.bindExchange(method.args, 'bind');
+        if (!method.args.noWait) out.method(this.number, 'exchangeBindOk', {});
+        return;
+      case 'exchangeUnbind':
+        await this.#topology.bindExchange(method.args, 'unbind');
+        if (!method.args.noWait) out.method(this.number, 'exchangeUnbindOk', {});
+    }
+  }
+
+  async #queue(
+    method: Extract<AnyMethod, { name: 'queueDeclare' | 'queueDelete' | 'queueBind' | 'queueUnbind' | 'queuePurge' }>,
+  ): Promise<void> {
+    const { out } = this.#context;
+    switch (method.name) {
+      case 'queueDeclare': {
+        const declared = await this.#topology.declareQueue(method.args);
+        if (!method.args.noWait) out.method(this.number, 'queueDeclareOk', declared);
+        return;
+      }
+      case 'queueDelete': {
+        const messageCount = await this.#topology.deleteQueue(method.args);
+        if (!method.args.noWait) out.method(this.number, 'queueDeleteOk', { messageCount });
+        return;
+      }
+      case 'queuePurge': {
+        const messageCount = await this.#topology.purgeQueue(method.args);
+        if (!method.args.noWait) out.method(this.number, 'queuePurgeOk', { messageCount });
+        return;
+      }
+      case 'queueBind':
+        await this.#topology.bindQueue(method.args, 'bind');
+        if (!method.args.noWait) out.method(this.number, 'queueBindOk', {});
+        return;
+      case 'queueUnbind':
+        await this.#topology.bindQueue(method.args, 'unbind');
+        out.method(this.number, 'queueUnbindOk', {});
+    }
+  }
+
+  #basicSettle(id: number, buffer: Buffer, start: number, end: number): void {
+    if (end - start !== 9) throw new AmqpError('SYNTAX_ERROR', 'a settlement is not 9 bytes long');
+    const tag = readLongLong(buffer, start);
+    const bits = buffer[start + 8] ?? 0;
+    if (id === METHODS.basicAck.id) this.#consuming.settle(tag, (bits & 1) === 0 ? 'one' : 'all', 'ack');
+    else if (id === METHODS.basicReject.id)
+      this.#consuming.settle(tag, 'one', (bits & 1) === 0 ? 'discard' : 'requeue');
+    else this.#consuming.settle(tag, (bits & 1) === 0 ? 'one' : 'all', (bits & 2) === 0 ? 'discard' : 'requeue');
+  }
+
+  // ---- Publish ----------------------------------------------------------------------------------------------------
+
+  #basicPublish(buffer: Buffer, start: number, end: number): void {
+    const exchange = start + 2;
+    const key = exchange + 1 + (buffer[exchange] ?? 0);
+    const bits = key + 1 + (buffer[key] ?? 0);
+    if (bits + 1 !== end) throw new AmqpError('SYNTAX_ERROR', 'basic.publish is not as long as its fields');
+    const flags = buffer[bits] ?? 0;
+    if ((flags & 2) !== 0) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
+    const mandatory = (flags & 1) !== 0;
+    const { vhost } = this.#context;
+    if (this.#generation !== vhost.generation) this.#publishing.forgetRoute();
+    if (!this.#publishing.isLastRoute(buffer, exchange, bits)) {
+      const name = buffer.utf8Slice(exchange + 1, key);
+      const routingKey = buffer.utf8Slice(key + 1, bits);
+      const known = name === '' ? undefined : vhost.known(name);
+      if (name !== '' && known === undefined) {
+        this.flush();
+        const found = vhost.exchange(name).then((each) => {
+          this.#toExchange(each, routingKey, buffer.subarray(exchange, bits));
+          this.#publishing.begin(mandatory);
+        });
+        this.#wait(found, METHODS.basicPublish.id);
+        return;
+      }
+      this.#toExchange(known, routingKey, buffer.subarray(exchange, bits));
+    }
+    this.#publishing.begin(mandatory);
+  }
+
+  #toExchange(exchange: Exchange | undefined, key: string, bytes: Buffer): void {
+    if (exchange?.declared.internal === true) {
+      const { namespace } = this.#context.vhost;
+      throw new AmqpError(
+        'ACCESS_REFUSED',
+        `cannot publish to internal ${named('exchange', exchange.name, namespace)}`,
+      );
+    }
+    const route: Route =
+      exchange === undefined
+        ? { to: { topic: key }, delayed: false }
+        : { to: { router: exchange.name, key }, delayed: Vhost.isDelayed(exchange) };
+    this.#generation = this.#context.vhost.generation;
+    this.#publishing.setRoute(bytes, route);
+  }
+
+  /** One request for many messages; its answer is one confirm for all of them. */
+  #publish(batch: PublishedBatch): void {
+    const { records, count, route } = batch;
+    const unconfirmed = this.#confirms?.add(count);
+    const context = this.#context;
+    context.hold(records.byteLength);
+    context.session.publish({ to: route.to, format: FORMAT_AMQP, records, count }).then(
+      (receipt) => {
+        context.hold(-records.byteLength);
+        this.#published(batch, receipt, unconfirmed);
+      },
+      (error: unknown) => {
+        context.hold(-records.byteLength);
+        this.#notPublished(batch, error, unconfirmed);
+      },
+    );
+  }
+
+  #published(batch: PublishedBatch, receipt: PublishReceipt, unconfirmed: Unconfirmed | undefined): void {
+    if (batch.mandatory && receipt.runs.length === 0 && receipt.refused === undefined) this.#return(batch);
+    if (unconfirmed === undefined) return;
+    this.#confirms?.settle(unconfirmed, receipt.refused === undefined ? [] : refusedTags(unconfirmed, receipt));
+    this.#markDirty();
+  }
+
+  #notPublished(batch: PublishedBatch, error: unknown, unconfirmed: Unconfirmed | undefined): void {
+    const { to } = batch.route;
+    if (RailheadError.is(error, 'NOT_FOUND')) {
+      if ('topic' in to) {
+        // The default exchange without such a queue: nobody takes it, and that is no error.
+        this.#published(batch, { topicId: 0, runs: [] }, unconfirmed);
+        return;
+      }
+      this.#context.vhost.forget(to.router);
+      this.#fail(this.#context.vhost.noExchange(to.router), METHODS.basicPublish.id);
+      return;
+    }
+    const code = RailheadError.is(error) ? error.code : 'INTERNAL';
+    if (['QUEUE_FULL', 'RATE_LIMITED', 'OUT_OF_SPACE', 'STORAGE_FAILED', 'CLOSED', 'ABORTED'].includes(code)) {
+      if (unconfirmed === undefined) return;
+      this.#confirms?.settle(unconfirmed, [[unconfirmed.from, unconfirmed.to]]);
+      this.#markDirty();
+      return;
+    }
+    this.#fail(error, METHODS.basicPublish.id);
+  }
+
+  #return({ records, count }: PublishedBatch): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return;
+    const view = new RecordView();
+    for (let i = 0, at = 0; i < count; i++, at = view.end)
+      this.#context.out.unroutable(this.number, records, view.at(records, at));
+  }
+
+  // ---- Gathering --------------------------------------------------------------------------------------------------
+
+  #markDirty(): void {
+    if (this.#dirty) return;
+    this.#dirty = true;
+    this.#context.dirty(this);
+  }
+
+  /** Hands over what gathered: publishes and settlements to the engine, confirms to the client. */
+  flush(): void {
+    this.#dirty = false;
+    if (this.#state === 'closed') return;
+    this.#publishing.flush();
+    this.#consuming.flush();
+    if (this.#state !== 'closing') this.#confirms?.write(this.#context.out, this.number);
+  }
+
+  // ---- End --------------------------------------------------------------------------------------------------------
+
+  /** An exception: ends this channel, or the whole connection. */
+  #fail(error: unknown, method: number): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return;
+    const context = this.#context;
+    const exception = asAmqpError(error);
+    if (exception.reply === 'INTERNAL_ERROR') context.report(error);
+    if (exception.ends === 'connection') {
+      context.abort(exception, method);
+      return;
+    }
+    this.flush();
+    this.#state = 'closing';
+    this.#consuming.close().catch((each: unknown) => context.report(each));
+    context.out.method(this.number, 'channelClose', {
+      replyCode: exception.code,
+      replyText: exception.text,
+      classId: method >>> 16,
+      methodId: method & 0xffff,
+    });
+  }
+
+  async #close(): Promise<void> {
+    await this.#consuming.close();
+    this.#state = 'closed';
+    this.#context.out.method(this.number, 'channelCloseOk', {});
+    this.#context.gone(this);
+  }
+
+  /** The connection is over: gives everything back. */
+  async dispose(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.flush();
+    this.#state = 'closed';
+    this.#deferred = [];
+    await this.#consuming.close();
+  }
+}
+
+function unexpected(expects: 'method' | 'header' | 'body', got: string): AmqpError {
+  const expected = expects === 'method' ? 'method frame' : `content ${expects} for class 60`;
+  return new AmqpError(
+    'UNEXPECTED_FRAME',
+    `expected ${expected}, got ${expects === 'method' ? 'non method' : got} frame instead`,
+  );
+}

@@ -1,0 +1,109 @@
+import type { Consumer, DeliveryRun, DeliverySink } from '../../core/session.ts';
+import type { CreditWindow } from '../credit-window.ts';
+import type { Queue } from './vhost.ts';
+
+/** To whom deliveries of a channel were made, so that settling them reaches the right queue. */
+export interface Holder {
+  readonly queue: Queue;
+  /** Undefined for `basic.get`. */
+  readonly consumer: AmqpConsumer | undefined;
+}
+
+/** What a consumer asks of its channel. */
+export interface ConsumerOwner {
+  deliver(consumer: AmqpConsumer, runs: readonly DeliveryRun[]): void;
+  /** The engine ended it: its queue was deleted. */
+  ended(consumer: AmqpConsumer): void;
+  /** It did not settle in time. */
+  timedOut(consumer: AmqpConsumer): void;
+}
+
+/** A consumer of a channel. Its credit is its prefetch less what it has not settled; without a prefetch, all there is. */
+export class AmqpConsumer implements DeliverySink, Holder {
+  readonly tag: string;
+  /** The tag as a short string. */
+  readonly tagBytes: Buffer;
+  readonly queue: Queue;
+  readonly consumer = this;
+  readonly noAck: boolean;
+  readonly window: CreditWindow;
+  /** 0: no limit. */
+  readonly prefetch: number;
+  /** Place in the channel's list of holders. */
+  readonly holder: number;
+  /** Credit that settled deliveries gave back and that was not passed on yet. */
+  returned = 0;
+  /** Deliveries that are not settled. */
+  unsettled = 0;
+  readonly #owner: ConsumerOwner;
+  #consumer: Consumer | undefined;
+  #over = false;
+
+  constructor(init: {
+    tag: string;
+    queue: Queue;
+    noAck: boolean;
+    window: CreditWindow;
+    prefetch: number;
+    holder: number;
+    owner: ConsumerOwner;
+  }) {
+    this.tag = init.tag;
+    const tag = Buffer.from(init.tag);
+    this.tagBytes = Buffer.concat([Buffer.from([tag.byteLength]), tag]);
+    this.queue = init.queue;
+    this.noAck = init.noAck;
+    this.window = init.window;
+    this.prefetch = init.prefetch;
+    this.holder = init.holder;
+    this.#owner = init.owner;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** The client knows of it: from now on messages may come. */
+  start(consumer: Consumer): void {
+    this.#consumer = consumer;
+    this.window.credit(this.noAck || this.prefetch === 0 ? Number.MAX_SAFE_INTEGER : this.prefetch);
+    this.window.open(consumer);
+  }
+
+  /** Passes on what settling gave back. */
+  passCredit(): void {
+    const returned = this.returned;
+    this.returned = 0;
+    if (this.prefetch > 0 && !this.#over) this.window.credit(returned);
+  }
+
+  /** No more messages. With `release` what it holds is given back at once, else it may still be settled. */
+  async close(what: 'keep' | 'release'): Promise<void> {
+    this.#over = true;
+    this.window.stop();
+    await this.#consumer?.close({ release: what === 'release' });
+  }
+
+  deliver(runs: DeliveryRun[]): void {
+    if (this.#over) return;
+    let messages = 0;
+    let bytes = 0;
+    for (const run of runs) {
+      messages += run.count;
+      bytes += run.records.byteLength;
+    }
+    this.window.delivered(messages, bytes);
+    this.#owner.deliver(this, runs);
+  }
+
+  ended(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.window.stop();
+    this.#owner.ended(this);
+  }
+
+  lost(): void {
+    if (!this.#over) this.#owner.timedOut(this);
+  }
+}

@@ -1,0 +1,354 @@
+import { randomBytes } from 'node:crypto';
+import { RailheadError } from '../../core/errors.ts';
+import type { Consumer, DeliveryRun, LeaseRange, Session, SettleAction } from '../../core/session.ts';
+import type { Clock } from '../../core/clock.ts';
+import { CreditWindow } from '../credit-window.ts';
+import type { AmqpOutput } from './codec.ts';
+import { AmqpConsumer, type ConsumerOwner, type Holder } from './consumer.ts';
+import { RecordView } from './content.ts';
+import { withStory } from './deaths.ts';
+import { AmqpError } from './errors.ts';
+import { integerOf } from './fields.ts';
+import type { AmqpLimits } from './limits.ts';
+import type { Arguments } from './methods.ts';
+import { amqpRecords } from './records.ts';
+import { CONSUMER_TIMEOUT_MS, countsDeliveries, named } from './translate.ts';
+import { type Delivery, Unacked } from './unacked.ts';
+import type { Queue, Vhost } from './vhost.ts';
+
+export interface ConsumingContext {
+  readonly channel: number;
+  readonly out: AmqpOutput;
+  readonly session: Session;
+  readonly vhost: Vhost;
+  readonly clock: Clock;
+  readonly limits: AmqpLimits;
+  /** Windows of the connection that have credit to pass on. */
+  readonly waiting: Set<CreditWindow>;
+  /** Settlements gather: call `flush` before the turn ends. */
+  settles(): void;
+  /** An exception that no method of the client caused. */
+  fail(error: unknown): void;
+  /** Told of consumers that ended by themselves. */
+  cancelled(tag: string): void;
+}
+
+type Action = 'ack' | 'requeue' | 'discard';
+
+/** Settlements of one queue that are alike. */
+interface Gathering {
+  readonly queue: Queue;
+  readonly action: Action;
+  readonly ranges: LeaseRange[];
+}
+
+/** How long a message that the broker says is ready may take to arrive, when another consumer was quicker. */
+const GET_WAIT_MS = 500;
+
+/** Deliveries of one channel: its consumers, what they have not settled, and the settlements on their way. */
+export class Consuming implements ConsumerOwner {
+  readonly #context: ConsumingContext;
+  readonly #consumers = new Map<string, AmqpConsumer>();
+  readonly #holders: (Holder | undefined)[] = [];
+  readonly #getters = new Map<string, number>();
+  readonly #unacked = new Unacked();
+  readonly #taken: Delivery = { holder: 0, partition: 0, offset: 0, token: 0 };
+  readonly #view = new RecordView();
+  readonly #gathering: Gathering[] = [];
+  readonly #returning = new Set<AmqpConsumer>();
+  #prefetch = 0;
+  #closed = false;
+
+  constructor(context: ConsumingContext) {
+    this.#context = context;
+  }
+
+  get unackedCount(): number {
+    return this.#unacked.size;
+  }
+
+  // ---- Consumers --------------------------------------------------------------------------------------------------
+
+  qos({ prefetchSize, prefetchCount, global }: Arguments<'basicQos'>): void {
+    if (prefetchSize !== 0) throw new AmqpError('NOT_IMPLEMENTED', `prefetch_size!=0 (${prefetchSize})`);
+    if (global) throw new AmqpError('NOT_IMPLEMENTED', 'global prefetch');
+    this.#prefetch = prefetchCount;
+  }
+
+  async consume(queue: Queue, args: Arguments<'basicConsume'>): Promise<void> {
+    const { session, vhost, limits, channel, out } = this.#context;
+    const tag = args.consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : args.consumerTag;
+    if (this.#consumers.has(tag)) throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
+    if (this.#consumers.size >= limits.maxConsumers)
+      throw new AmqpError('NOT_ALLOWED', `reached maximum (${limits.maxConsumers}) of consumers per channel`);
+    const priority = args.arguments.get('x-priority');
+    if (priority !== undefined && integerOf(priority) === undefined)
+      throw new AmqpError(
+        'PRECONDITION_FAILED',
+        `invalid arg 'x-priority' for ${named('queue', queue.name, vhost.namespace)}`,
+      );
+    if (args.arguments.has('x-stream-offset')) throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-stream-offset'");
+    const consumer = new AmqpConsumer({
+      tag,
+      queue,
+      noAck: args.noAck,
+      window: new CreditWindow(out, limits.highWaterBytes, this.#context.waiting),
+      prefetch: this.#prefetch,
+      holder: this.#nextHolder(),
+      owner: this,
+    });
+    this.#consumers.set(tag, consumer);
+    this.#holders[consumer.holder] = consumer;
+    let started: Consumer;
+    try {
+      started = await session.consume(
+        {
+          topic: queue.name,
+          subscription: queue.name,
+          lease: 'session',
+          leaseMs: CONSUMER_TIMEOUT_MS,
+          name: tag,
+          ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
+          ...(args.exclusive && { exclusive: true }),
+          ...(args.noAck && { autoAck: true }),
+        },
+        consumer,
+      );
+    } catch (error) {
+      this.#consumers.delete(tag);
+      this.#forgetHolder(consumer.holder);
+      if (RailheadError.is(error, 'IN_USE'))
+        throw new AmqpError('ACCESS_REFUSED', `${named('queue', queue.name, vhost.namespace)} in exclusive use`);
+      if (RailheadError.is(error, 'NOT_FOUND')) throw vhost.noQueue(queue.name);
+      throw error;
+    }
+    if (this.#closed) {
+      await started.close({ release: true });
+      return;
+    }
+    if (!args.noWait) out.method(channel, 'basicConsumeOk', { consumerTag: tag });
+    consumer.start(started);
+  }
+
+  /** What it holds may still be settled. */
+  async cancel(tag: string): Promise<void> {
+    const consumer = this.#consumers.get(tag);
+    if (consumer === undefined) return;
+    this.#consumers.delete(tag);
+    await consumer.close('keep');
+    this.#forgetIfDone(consumer);
+    await this.#unused(consumer.queue);
+  }
+
+  async #unused(queue: Queue): Promise<void> {
+    if (queue.declared.autoDelete) await this.#context.vhost.dropQueue(queue.name, 'unused');
+  }
+
+  ended(consumer: AmqpConsumer): void {
+    this.#consumers.delete(consumer.tag);
+    this.#forgetIfDone(consumer);
+    if (!this.#closed) this.#context.cancelled(consumer.tag);
+  }
+
+  timedOut(): void {
+    this.#context.fail(
+      new AmqpError(
+        'PRECONDITION_FAILED',
+        `delivery acknowledgement on channel ${this.#context.channel} timed out. Timeout value used: ${CONSUMER_TIMEOUT_MS} ms`,
+      ),
+    );
+  }
+
+  deliver(consumer: AmqpConsumer, runs: readonly DeliveryRun[]): void {
+    if (this.#closed) return;
+    const { out, channel } = this.#context;
+    try {
+      for (const run of runs) {
+        const records = this.#records(run, consumer.queue);
+        if (!consumer.noAck) consumer.unsettled += run.count;
+        for (let i = 0, at = 0; i < run.count; i++, at = this.#view.end) {
+          this.#view.at(records, at);
+          const tag = consumer.noAck
+            ? this.#unacked.skip()
+            : this.#unacked.add(consumer.holder, run.partition, run.offset + i, run.token);
+          out.deliver(channel, consumer.tagBytes, tag, run.attempt, records, this.#view);
+        }
+      }
+    } catch (error) {
+      this.#context.fail(error);
+    }
+  }
+
+  /** With what RabbitMQ adds to them on their way. */
+  #records(run: DeliveryRun, { name, declared }: Queue): Buffer {
+    const { deadLetterTargets } = this.#context.vhost;
+    return withStory(amqpRecords(run, name), run, { name, counted: countsDeliveries(declared) }, deadLetterTargets);
+  }
+
+  // ---- Get --------------------------------------------------------------------------------------------------------
+
+  async get(queue: Queue, noAck: boolean): Promise<void> {
+    const { session, vhost, channel, out } = this.#context;
+    const { ready } = await vhost.counts(queue.name);
+    const run = ready === 0 ? undefined : await this.#takeOne(session, queue, noAck);
+    if (this.#closed) return;
+    if (run === undefined) {
+      out.method(channel, 'basicGetEmpty', { reserved1: '' });
+      return;
+    }
+    const records = this.#records(run, queue);
+    const tag = noAck
+      ? this.#unacked.skip()
+      : this.#unacked.add(this.#getter(queue), run.partition, run.offset, run.token);
+    out.getOk(channel, tag, run.attempt, ready - 1, records, this.#view.at(records, 0));
+  }
+
+  /** By a consumer that lives for one message. */
+  async #takeOne(session: Session, queue: Queue, noAck: boolean): Promise<DeliveryRun | undefined> {
+    const { clock } = this.#context;
+    const { promise, resolve } = Promise.withResolvers<DeliveryRun | undefined>();
+    let taken: DeliveryRun | undefined;
+    const sink = {
+      deliver: ([run]: DeliveryRun[]): void => resolve((taken = run)),
+      ended: (): void => resolve(undefined),
+    };
+    let consumer: Consumer;
+    try {
+      consumer = await session.consume(
+        {
+          topic: queue.name,
+          subscription: queue.name,
+          lease: 'session',
+          leaseMs: CONSUMER_TIMEOUT_MS,
+          ...(noAck && { autoAck: true }),
+        },
+        sink,
+      );
+    } catch (error) {
+      if (RailheadError.is(error, 'IN_USE'))
+        throw new AmqpError(
+          'ACCESS_REFUSED',
+          `${named('queue', queue.name, this.#context.vhost.namespace)} in exclusive use`,
+        );
+      throw error;
+    }
+    consumer.credit(1);
+    const cancel = clock.timer(clock.now() + GET_WAIT_MS, () => resolve(undefined));
+    await promise;
+    cancel();
+    await consumer.close();
+    return taken;
+  }
+
+  /** One holder for all that was got from a queue. */
+  #getter(queue: Queue): number {
+    let holder = this.#getters.get(queue.name);
+    if (holder === undefined) {
+      this.#getters.set(queue.name, (holder = this.#nextHolder()));
+      this.#holders[holder] = { queue, consumer: undefined };
+    }
+    return holder;
+  }
+
+  // ---- Settling ---------------------------------------------------------------------------------------------------
+
+  /** @throws PRECONDITION_FAILED for a tag that is not there. */
+  settle(tag: number, upTo: 'one' | 'all', action: Action): void {
+    const taken = this.#taken;
+    if (upTo === 'one') {
+      if (!this.#unacked.take(tag, taken)) throw unknownTag(tag);
+      this.#gather(action);
+      return;
+    }
+    const last = tag === 0 ? Infinity : tag;
+    if (tag !== 0 && !this.#unacked.has(tag)) throw unknownTag(tag);
+    while (this.#unacked.takeOldest(last, taken)) this.#gather(action);
+  }
+
+  /** Everything goes back to its place. */
+  recover(): void {
+    while (this.#unacked.takeOldest(Infinity, this.#taken)) this.#gather('requeue');
+  }
+
+  #gather(action: Action): void {
+    const { holder: index, partition, offset, token } = this.#taken;
+    const holder = this.#holders[index];
+    if (holder === undefined) return;
+    const { queue, consumer } = holder;
+    let group = this.#gathering.at(-1);
+    if (group === undefined || group.queue.name !== queue.name || group.action !== action) {
+      group = { queue, action, ranges: [] };
+      this.#gathering.push(group);
+      if (this.#gathering.length === 1) this.#context.settles();
+    }
+    const last = group.ranges.at(-1);
+    if (
+      last !== undefined &&
+      last.offset + last.count === offset &&
+      last.token === token &&
+      last.partition === partition
+    )
+      last.count++;
+    else group.ranges.push({ partition, offset, count: 1, token });
+    if (consumer === undefined) return;
+    consumer.returned++;
+    consumer.unsettled--;
+    if (consumer.over) this.#forgetIfDone(consumer);
+    else this.#returning.add(consumer);
+  }
+
+  /** Hands the settlements to the engine and passes the credit on that they gave back. */
+  flush(): void {
+    const groups = this.#gathering.splice(0);
+    for (const { queue, action, ranges } of groups) {
+      const settlement = { topic: queue.name, subscription: queue.name, ranges, ...settleAction(action, queue) };
+      this.#context.session.settle([settlement]).catch((error: unknown) => {
+        // A queue that was deleted took its messages along; a session that is closed gave them back.
+        if (!RailheadError.is(error, 'NOT_FOUND') && !RailheadError.is(error, 'CLOSED')) this.#context.fail(error);
+      });
+    }
+    for (const consumer of this.#returning) consumer.passCredit();
+    this.#returning.clear();
+  }
+
+  /** The channel is over: what is not settled goes back to its place, and its consumers leave. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.recover();
+    this.flush();
+    this.#closed = true;
+    const consumers = [...this.#consumers.values()];
+    this.#consumers.clear();
+    await Promise.all(consumers.map((consumer) => consumer.close('release')));
+    for (const { queue } of consumers) await this.#unused(queue);
+  }
+
+  #nextHolder(): number {
+    const free = this.#holders.indexOf(undefined);
+    return free >= 0 ? free : this.#holders.length;
+  }
+
+  #forgetIfDone(consumer: AmqpConsumer): void {
+    if (consumer.unsettled === 0) this.#forgetHolder(consumer.holder);
+  }
+
+  #forgetHolder(holder: number): void {
+    this.#holders[holder] = undefined;
+  }
+}
+
+function unknownTag(tag: number): AmqpError {
+  return new AmqpError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
+}
+
+function settleAction(action: Action, queue: Queue): SettleAction {
+  switch (action) {
+    case 'ack':
+      return { action: 'ack' };
+    case 'requeue':
+      return { action: 'release', countAttempt: true };
+    case 'discard':
+      // Without a dead-letter exchange what is rejected is gone, as it is with RabbitMQ.
+      return queue.buries ? { action: 'reject', reason: 'rejected by the consumer' } : { action: 'ack' };
+  }
+}

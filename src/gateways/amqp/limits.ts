@@ -1,0 +1,32 @@
+const MIB = 1024 * 1024;
+
+/** What one AMQP connection may take of the broker. */
+export interface AmqpLimits {
+  /** Offered at tune; as RabbitMQ's. Default 128 KiB. */
+  frameMax: number;
+  /** Highest channel number, offered at tune. Default 2047. */
+  channelMax: number;
+  /** Offered at tune, seconds; 0 turns heartbeats off. Default 60. */
+  heartbeatSeconds: number;
+  /** Largest body. Default 16 MiB. */
+  maxMessageBytes: number;
+  /** Above this many unsent bytes consumers get no more messages. Default 4 MiB. */
+  highWaterBytes: number;
+  /** Above this many unsent bytes the connection is closed. Default 64 MiB. */
+  maxOutputBytes: number;
+  /** Above this many received bytes that wait for the engine, nothing more is read. Default 32 MiB. */
+  maxHeldBytes: number;
+  /** Consumers of one channel. Default 4,096. */
+  maxConsumers: number;
+}
+
+export const AMQP_LIMITS: AmqpLimits = {
+  frameMax: 128 * 1024,
+  channelMax: 2047,
+  heartbeatSeconds: 60,
+  maxMessageBytes: 16 * MIB,
+  highWaterBytes: 4 * MIB,
+  maxOutputBytes: 64 * MIB,
+  maxHeldBytes: 32 * MIB,
+  maxConsumers: 4_096,
+};

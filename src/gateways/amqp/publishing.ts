@@ -1,0 +1,234 @@
+import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
+import { CONTENT_PREFIX_BYTES, BASIC_CLASS, readLongLong } from './codec.ts';
+import type { Unconfirmed } from './confirms.ts';
+import { RECORD, RECORD_PREFIX_BYTES } from './content.ts';
+import { AmqpError } from './errors.ts';
+import { DEDUPE_HEADER, KEY_HEADER, noPlaces, PROPERTY, scanProperties, shortText } from './properties.ts';
+
+/** Where publishes with one exchange and routing key go. */
+export interface Route {
+  readonly to: PublishRequest['to'];
+  /** The header x-delay counts. */
+  readonly delayed: boolean;
+}
+
+/** Publishes of one route that came together. */
+export interface PublishedBatch {
+  readonly route: Route;
+  readonly mandatory: boolean;
+  readonly records: Buffer;
+  readonly count: number;
+}
+
+export interface PublishingOptions {
+  readonly maxMessageBytes: number;
+  /** The name that the client logged in with; a `user-id` must be equal to it. */
+  readonly user: string;
+  /** Hands a batch to the engine. */
+  publish(batch: PublishedBatch): void;
+}
+
+const FIRST_SLAB_BYTES = 4 * 1024;
+const MAX_SLAB_BYTES = 256 * 1024;
+/** A batch is handed over when it has so much, also in the middle of a chunk. */
+const BATCH_BYTES = 256 * 1024;
+
+const NO_ROUTE = Buffer.alloc(0);
+const HEADERS_TO_LOOK_AT = [KEY_HEADER, DEDUPE_HEADER].map(shortString);
+/** Copies for other routing keys: a name, and the type that says array. */
+const COPY_HEADERS = [
+  Buffer.concat([shortString('CC'), Buffer.from('A')]),
+  Buffer.concat([shortString('BCC'), Buffer.from('A')]),
+];
+const FAST_REPLY = 'amq.rabbitmq.reply-to';
+
+function shortString(text: string): Buffer {
+  return Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
+}
+
+/**
+ * Collects the contents that one channel publishes into records, side by side, and hands them over in batches: those
+ * with one route that came in one chunk are one request. Bytes that were handed over are never written again.
+ */
+export class Publishing {
+  readonly #options: PublishingOptions;
+  readonly #places = noPlaces();
+  #slab: Buffer = Buffer.alloc(0);
+  /** The batch that gathers: [#from, #end) are whole records. */
+  #from = 0;
+  #end = 0;
+  #count = 0;
+  #batchRoute: Route | undefined;
+  #batchMandatory = false;
+  /** Exchange and routing key of the last publish as on the wire, and where they lead. */
+  #routeBytes: Buffer = NO_ROUTE;
+  #route: Route | undefined;
+  /** The content that is being received. */
+  #expects: 'method' | 'header' | 'body' = 'method';
+  #mandatory = false;
+  #at = 0;
+  #bodyLeft = 0;
+
+  constructor(options: PublishingOptions) {
+    this.#options = options;
+  }
+
+  /** What frame comes next: anything but a content frame, or which. */
+  get expects(): 'method' | 'header' | 'body' {
+    return this.#expects;
+  }
+
+  /** Whether exchange and routing key at `[from, to)` are those of the last publish, so that its route holds. */
+  isLastRoute(buffer: Buffer, from: number, to: number): boolean {
+    const last = this.#routeBytes;
+    if (this.#route === undefined || last.byteLength !== to - from) return false;
+    for (let i = 0; i < last.byteLength; i++) if (last[i] !== buffer[from + i]) return false;
+    return true;
+  }
+
+  /** The next publishes go this way. */
+  setRoute(bytes: Buffer, route: Route): void {
+    this.#routeBytes = Buffer.from(bytes);
+    this.#route = route;
+  }
+
+  /** Exchanges changed: the next publish asks anew. */
+  forgetRoute(): void {
+    this.#route = undefined;
+  }
+
+  /** `basic.publish` was read; its content follows. */
+  begin(mandatory: boolean): void {
+    this.#mandatory = mandatory;
+    this.#expects = 'header';
+  }
+
+  header(buffer: Buffer, start: number, end: number): void {
+    if (end - start < CONTENT_PREFIX_BYTES + 2)
+      throw new AmqpError('SYNTAX_ERROR', 'a content header is shorter than its fields');
+    if (buffer.readUInt16BE(start) !== BASIC_CLASS)
+      throw new AmqpError('UNEXPECTED_FRAME', 'expected content header for class 60, got one for another');
+    const size = readLongLong(buffer, start + 4);
+    const { maxMessageBytes } = this.#options;
+    if (size > maxMessageBytes) {
+      this.#expects = 'method';
+      throw new AmqpError('PRECONDITION_FAILED', `message size ${size} is larger than max size ${maxMessageBytes}`);
+    }
+    const properties = start + CONTENT_PREFIX_BYTES;
+    scanProperties(buffer, properties, end, this.#places);
+    const flags = this.#lookAt(buffer);
+    this.#beginRecord(flags, buffer, properties, end);
+    this.#bodyLeft = size;
+    this.#expects = 'body';
+    if (size === 0) this.#endRecord();
+  }
+
+  body(buffer: Buffer, start: number, end: number): void {
+    const bytes = end - start;
+    if (bytes > this.#bodyLeft)
+      throw new AmqpError('UNEXPECTED_FRAME', `a body is ${bytes - this.#bodyLeft} bytes longer than its header said`);
+    this.#reserve(bytes);
+    buffer.copy(this.#slab, this.#at, start, end);
+    this.#at += bytes;
+    this.#bodyLeft -= bytes;
+    if (this.#bodyLeft === 0) this.#endRecord();
+  }
+
+  /** Hands over what is whole. */
+  flush(): void {
+    const count = this.#count;
+    const route = this.#batchRoute;
+    if (count === 0 || route === undefined) return;
+    const records = this.#slab.subarray(this.#from, this.#end);
+    this.#from = this.#end;
+    this.#count = 0;
+    this.#options.publish({ route, mandatory: this.#batchMandatory, records, count });
+  }
+
+  /** What the broker has to know of the content before it is stored; refuses what it may not say. */
+  #lookAt(buffer: Buffer): number {
+    const { flags, headers, headersEnd, expiration, replyTo, userId } = this.#places;
+    let record = 0;
+    if ((flags & PROPERTY.headers) !== 0) {
+      const table = buffer.subarray(headers, headersEnd);
+      if (COPY_HEADERS.some((name) => table.includes(name)))
+        throw new AmqpError('NOT_IMPLEMENTED', 'the headers CC and BCC are not supported');
+      if (HEADERS_TO_LOOK_AT.some((name) => table.includes(name))) record |= RECORD.LOOK;
+      if (this.#route?.delayed === true) record |= RECORD.DELAYED;
+    }
+    if (expiration > 0 && !/^[0-9]{1,15}$/.test(shortText(buffer, expiration)))
+      throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${shortText(buffer, expiration)}'`);
+    if (replyTo > 0 && buffer[replyTo] === FAST_REPLY.length && shortText(buffer, replyTo) === FAST_REPLY)
+      throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
+    if (userId > 0 && shortText(buffer, userId) !== this.#options.user) {
+      throw new AmqpError(
+        'PRECONDITION_FAILED',
+        `user_id property set to '${shortText(buffer, userId)}' but authenticated user was '${this.#options.user}'`,
+      );
+    }
+    return record;
+  }
+
+  #beginRecord(flags: number, buffer: Buffer, properties: number, end: number): void {
+    const route = this.#route;
+    if (route === undefined) throw new Error('Railhead bug: a content came before its route was known');
+    if (route !== this.#batchRoute || this.#mandatory !== this.#batchMandatory || this.#isFull()) this.flush();
+    this.#batchRoute = route;
+    this.#batchMandatory = this.#mandatory;
+    this.#at = this.#end;
+    const routeBytes = this.#routeBytes;
+    const propertyBytes = end - properties;
+    this.#reserve(RECORD_PREFIX_BYTES + routeBytes.byteLength + propertyBytes);
+    const slab = this.#slab;
+    const at = this.#at;
+    slab[at + 4] = flags;
+    slab.writeUInt32LE(propertyBytes, at + 5);
+    slab.set(routeBytes, at + RECORD_PREFIX_BYTES);
+    this.#at = at + RECORD_PREFIX_BYTES + routeBytes.byteLength;
+    buffer.copy(slab, this.#at, properties, end);
+    this.#at += propertyBytes;
+  }
+
+  #endRecord(): void {
+    this.#slab.writeUInt32LE(this.#at - this.#end - 4, this.#end);
+    this.#end = this.#at;
+    this.#count++;
+    this.#expects = 'method';
+  }
+
+  #isFull(): boolean {
+    // One that must come back if nobody takes it stands alone where one of many could go another way.
+    return this.#end - this.#from >= BATCH_BYTES || (this.#mandatory && 'router' in (this.#route?.to ?? {}));
+  }
+
+  /** Room for more of the content; what was begun moves along. Memory grows with what came, not with what was promised. */
+  #reserve(bytes: number): void {
+    if (this.#at + bytes <= this.#slab.byteLength) return;
+    const begun = this.#at - this.#end;
+    // Whole records stay where they are: they are handed over first.
+    this.flush();
+    const old = this.#slab;
+    const wanted = Math.min(MAX_SLAB_BYTES, Math.max(FIRST_SLAB_BYTES, old.byteLength * 2));
+    const slab = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * begun, begun + bytes));
+    old.copy(slab, 0, this.#end, this.#at);
+    this.#slab = slab;
+    this.#from = this.#end = 0;
+    this.#at = begun;
+  }
+}
+
+/** The tags of what a receipt refused. */
+export function refusedTags(unconfirmed: Unconfirmed, receipt: PublishReceipt): (readonly [number, number])[] {
+  const refused = (receipt.refused ?? []).map(
+    ({ index, count }) => [unconfirmed.from + index, unconfirmed.from + index + count] as const,
+  );
+  // Through a router one message may be refused by several queues.
+  refused.sort((a, b) => a[0] - b[0]);
+  const merged: (readonly [number, number])[] = [];
+  for (const [first, end] of refused) {
+    const last = merged.at(-1);
+    if (last !== undefined && first <= last[1]) merged[merged.length - 1] = [last[0], Math.max(last[1], end)];
+    else merged.push([first, end]);
+  }
+  return merged;
+}

@@ -1,0 +1,278 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { RawPeer } from '../../../test/amqp/raw-peer.ts';
+import { type Authenticator, LOCAL_PRINCIPAL } from '../../core/auth.ts';
+import { ManualClock, SystemClock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
+import { Broker } from '../../engine/broker.ts';
+import { FileBlobs } from '../../storage/blobs.ts';
+import { FileJournal } from '../../storage/journal/file-journal.ts';
+import { MemoryDisk } from '../../storage/memory/memory-disk.ts';
+import { Listener } from '../listener.ts';
+import { PROTOCOL_HEADER } from './codec.ts';
+import { amqpFormat } from './content.ts';
+import type { AmqpLimits } from './limits.ts';
+import { METHODS } from './methods.ts';
+import { AmqpGateway } from './server.ts';
+
+const OPEN: Authenticator = { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) };
+/** Only `guest` with the password `secret`. */
+const GUARDED: Authenticator = {
+  required: true,
+  authenticate: (shown) =>
+    shown !== undefined && 'user' in shown && shown.password === 'secret'
+      ? Promise.resolve(LOCAL_PRINCIPAL)
+      : Promise.reject(new RailheadError('UNAUTHENTICATED', 'The login was refused.')),
+};
+
+interface Started {
+  port: number;
+  gateway: AmqpGateway;
+  broker: Broker;
+  clock: ManualClock;
+}
+
+async function start(
+  t: TestContext,
+  options: { authenticator?: Authenticator; limits?: Partial<AmqpLimits>; beats?: boolean } = {},
+): Promise<Started> {
+  const disk = new MemoryDisk();
+  const clock = new ManualClock();
+  const broker = await Broker.open({
+    journal: new FileJournal(disk),
+    blobs: await FileBlobs.open(disk),
+    formats: [amqpFormat],
+    clock,
+  });
+  const bugs: unknown[] = [];
+  const gateway = new AmqpGateway({
+    authenticator: options.authenticator ?? OPEN,
+    connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+    broker: { version: '0.0.0' },
+    clock: options.beats === true ? clock : new SystemClock(),
+    ...(options.limits !== undefined && { limits: options.limits }),
+    report: (error) => bugs.push(error),
+  });
+  const listener = new Listener({ gateway, clock: new SystemClock() });
+  const bound = await listener.listen({ host: '127.0.0.1', port: 0 });
+  assert.ok('port' in bound);
+  t.after(async () => {
+    await listener.close(100);
+    await gateway.close();
+    await broker.close();
+    assert.deepEqual(bugs, []);
+  });
+  return { port: bound.port, gateway, broker, clock };
+}
+
+const QUEUE = { reserved1: 0, passive: false, durable: true, exclusive: false, autoDelete: false, noWait: false };
+
+async function refusal(peer: RawPeer): Promise<{ code: number; text: string; method: string }> {
+  const { replyCode, replyText, classId, methodId } = await peer.wait('connectionClose');
+  return { code: replyCode, text: replyText, method: `${classId}.${methodId}` };
+}
+
+test('another protocol header is answered with the one that is spoken here, and the socket closes', async (t) => {
+  const { port } = await start(t);
+  for (const greeting of ['AMQP\0\0\x08\0', 'GET / HTTP/1.1\r\n', 'AMQP\x03\x01\0\0']) {
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.write(Buffer.from(greeting, 'latin1'));
+    await once(socket, 'close');
+    assert.deepEqual(Buffer.concat(chunks), PROTOCOL_HEADER);
+  }
+});
+
+test('the broker announces what RabbitMQ announces, and tunes', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.dial(port);
+  peer.raw(PROTOCOL_HEADER);
+  const { serverProperties, mechanisms } = await peer.wait('connectionStart');
+  assert.equal(mechanisms.toString(), 'PLAIN AMQPLAIN');
+  const capabilities = serverProperties.get('capabilities');
+  assert.ok(capabilities?.type === 'F');
+  for (const name of ['publisher_confirms', 'basic.nack', 'consumer_cancel_notify', 'authentication_failure_close'])
+    assert.deepEqual(capabilities.value.get(name), { type: 't', value: true });
+  peer.socket.destroy();
+});
+
+test('a refused login is told with 403 to a client that knows it, and with a closed socket to others', async (t) => {
+  const { port } = await start(t, { authenticator: GUARDED });
+  const knowing = await RawPeer.dial(port);
+  await knowing.greet();
+  assert.deepEqual(await refusal(knowing), {
+    code: 403,
+    text: 'ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.',
+    method: '0.0',
+  });
+  knowing.socket.destroy();
+  const other = await RawPeer.dial(port);
+  await other.greet(new Map());
+  await other.closed();
+  assert.deepEqual(
+    other.came.map(({ method }) => method.name),
+    ['connectionStart'],
+  );
+});
+
+test('a frame of more than 8 KiB before the login ends the connection', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.dial(port);
+  peer.raw(PROTOCOL_HEADER);
+  await peer.wait('connectionStart');
+  peer.raw(1, 0, 0, Buffer.from([0, 0, 0x20, 0, 0]));
+  assert.equal((await refusal(peer)).code, 501);
+  peer.socket.destroy();
+});
+
+test('a client may not ask for more than was offered', async (t) => {
+  const { port } = await start(t);
+  for (const tuned of [
+    { channelMax: 0, frameMax: 131_072 },
+    { channelMax: 2048, frameMax: 131_072 },
+    { channelMax: 10, frameMax: 131_073 },
+    { channelMax: 10, frameMax: 100 },
+  ]) {
+    const peer = await RawPeer.dial(port);
+    await peer.login();
+    peer.out.method(0, 'connectionTuneOk', { ...tuned, heartbeat: 0 });
+    const { code, text } = await refusal(peer);
+    assert.equal(code, 530);
+    assert.match(text, /^NOT_ALLOWED - negotiated/);
+    peer.socket.destroy();
+  }
+});
+
+test('a frame without its end, of an unknown type, or at the wrong moment ends the connection with its code', async (t) => {
+  const { port } = await start(t);
+  const cases: [string, number, (peer: RawPeer) => void][] = [
+    ['no end', 501, (peer) => peer.raw(1, Buffer.from([0, 1, 0, 0, 0, 4, 0, 20, 0, 40, 0]))],
+    ['content without publish', 505, (peer) => peer.raw(2, Buffer.from([0, 1, 0, 0, 0, 1, 0, 0xce]))],
+    ['unknown method', 540, (peer) => peer.raw(1, Buffer.from([0, 1, 0, 0, 0, 4, 0, 99, 0, 99, 0xce]))],
+    ['method too short', 502, (peer) => peer.raw(1, Buffer.from([0, 1, 0, 0, 0, 4, 0, 50, 0, 10, 0xce]))],
+    [
+      'channel not open',
+      504,
+      (peer) => peer.out.method(5, 'basicQos', { prefetchSize: 0, prefetchCount: 1, global: false }),
+    ],
+    ['channel opened twice', 504, (peer) => peer.out.method(1, 'channelOpen', { reserved1: '' })],
+    [
+      'immediate',
+      540,
+      (peer) =>
+        peer.out.method(1, 'basicPublish', {
+          reserved1: 0,
+          exchange: '',
+          routingKey: 'q',
+          mandatory: false,
+          immediate: true,
+        }),
+    ],
+    ['flow off', 540, (peer) => peer.out.method(1, 'channelFlow', { active: false })],
+    [
+      'prefetch size',
+      540,
+      (peer) => peer.out.method(1, 'basicQos', { prefetchSize: 1, prefetchCount: 1, global: false }),
+    ],
+  ];
+  for (const [what, code, send] of cases) {
+    const peer = await RawPeer.open(port);
+    send(peer);
+    assert.equal((await refusal(peer)).code, code, what);
+    peer.out.method(0, 'connectionCloseOk', {});
+    await peer.closed();
+  }
+});
+
+test('after an exception a channel ignores everything but close-ok, and its number can be used again', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.open(port);
+  const closed = await peer.ask(1, 'queuePurge', { reserved1: 0, queue: 'none', noWait: false }, 'channelClose');
+  assert.deepEqual(closed, {
+    replyCode: 404,
+    replyText: "NOT_FOUND - no queue 'none' in vhost '/'",
+    classId: METHODS.queuePurge.id >>> 16,
+    methodId: METHODS.queuePurge.id & 0xffff,
+  });
+  peer.out.method(1, 'queueDeclare', { ...QUEUE, queue: 'ignored', arguments: new Map() });
+  peer.out.method(1, 'channelCloseOk', {});
+  await peer.ask(1, 'channelOpen', { reserved1: '' }, 'channelOpenOk');
+  const missing = await peer.ask(
+    1,
+    'queueDeclare',
+    { ...QUEUE, passive: true, queue: 'ignored', arguments: new Map() },
+    'channelClose',
+  );
+  assert.equal(missing.replyCode, 404);
+  peer.socket.destroy();
+});
+
+test('a body over the limit closes its channel before its bytes are taken', async (t) => {
+  const { port } = await start(t, { limits: { maxMessageBytes: 1000 } });
+  const peer = await RawPeer.open(port);
+  peer.out.method(1, 'basicPublish', {
+    reserved1: 0,
+    exchange: '',
+    routingKey: 'q',
+    mandatory: false,
+    immediate: false,
+  });
+  peer.out.flush();
+  peer.raw(2, Buffer.from([0, 1, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0xe9, 0, 0, 0xce]));
+  const { replyCode, replyText } = await peer.wait('channelClose');
+  assert.equal(replyCode, 406);
+  assert.equal(replyText, 'PRECONDITION_FAILED - message size 1001 is larger than max size 1000');
+  peer.socket.destroy();
+});
+
+test('heartbeats are sent, and a client that is silent for two of its own is cut off', async (t) => {
+  const { port, clock } = await start(t, { beats: true });
+  const peer = await RawPeer.open(port, 10);
+  clock.advance(5_000);
+  clock.advance(5_000);
+  while (peer.heartbeats < 2) await once(peer.socket, 'data');
+  clock.advance(15_000);
+  await peer.closed();
+});
+
+test('what is published in one chunk of the socket is confirmed with one multiple', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.open(port);
+  await peer.ask(1, 'queueDeclare', { ...QUEUE, queue: 'q', arguments: new Map() }, 'queueDeclareOk');
+  await peer.ask(1, 'confirmSelect', { noWait: false }, 'confirmSelectOk');
+  for (let i = 0; i < 50; i++) {
+    peer.out.method(1, 'basicPublish', {
+      reserved1: 0,
+      exchange: '',
+      routingKey: 'q',
+      mandatory: false,
+      immediate: false,
+    });
+    peer.out.bytes(
+      Buffer.from([
+        2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0xce, 3, 0, 1, 0, 0, 0, 1, 65, 0xce,
+      ]),
+    );
+  }
+  peer.out.schedule();
+  const { deliveryTag, multiple } = await peer.wait('basicAck');
+  assert.deepEqual({ deliveryTag, multiple }, { deliveryTag: 50, multiple: true });
+  peer.socket.destroy();
+});
+
+test('frames that a client sends after its connection.close are dropped', async (t) => {
+  const { port, gateway } = await start(t);
+  const peer = await RawPeer.open(port);
+  peer.out.method(0, 'connectionClose', { replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 });
+  peer.out.method(1, 'basicQos', { prefetchSize: 0, prefetchCount: 1, global: false });
+  await peer.wait('connectionCloseOk');
+  await peer.closed();
+  assert.deepEqual(
+    peer.came.slice(-2).map(({ method }) => method.name),
+    ['channelOpenOk', 'connectionCloseOk'],
+  );
+  while (gateway.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+});

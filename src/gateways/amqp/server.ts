@@ -1,0 +1,87 @@
+import type { Duplex } from 'node:stream';
+import { type Authenticator, LOCAL_PRINCIPAL, mayUse, type Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Session } from '../../core/session.ts';
+import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
+import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
+import { AmqpConnection, refusedVhost } from './session.ts';
+import { toNamespace } from './translate.ts';
+import { Vhost } from './vhost.ts';
+
+export interface AmqpGatewayOptions {
+  authenticator: Authenticator;
+  /** A session of the engine. @throws FORBIDDEN and the like, which the client is told. */
+  connect(principal: Principal, namespace: string, clientName: string): Session | Promise<Session>;
+  /** What clients are told. */
+  broker: { version: string };
+  /** For heartbeats and deadlines of connections. In tests not the clock that is moved by hours: peers would be dead. */
+  clock: Clock;
+  limits?: Partial<AmqpLimits>;
+  /** Gets errors that no client should be able to cause. */
+  report?: (error: unknown) => void;
+}
+
+/** AMQP 0-9-1 as RabbitMQ speaks it. */
+export class AmqpGateway implements Gateway {
+  readonly #options: AmqpGatewayOptions;
+  readonly #limits: AmqpLimits;
+  readonly #connections = new Set<AmqpConnection>();
+  readonly #vhosts = new Map<string, Promise<Vhost>>();
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: AmqpGatewayOptions) {
+    this.#options = options;
+    this.#limits = { ...AMQP_LIMITS, ...options.limits };
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  handle(socket: Duplex, peer: Peer): GatewayConnection {
+    const { authenticator, clock, broker, report } = this.#options;
+    const connection: AmqpConnection = new AmqpConnection(socket, peer, {
+      clock,
+      limits: this.#limits,
+      version: broker.version,
+      authenticate: (credentials) => authenticator.authenticate(credentials),
+      open: (principal, vhost, clientName) => this.#open(principal, vhost, clientName),
+      gone: () => {
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#onEmpty?.();
+      },
+      report: (error) => report?.(error),
+    });
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** Resolves when the connections are gone, which the listener closes, and all is given back. */
+  async close(): Promise<void> {
+    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    for (const vhost of await Promise.allSettled(this.#vhosts.values()))
+      if (vhost.status === 'fulfilled') await vhost.value.session.close();
+    this.#vhosts.clear();
+  }
+
+  async #open(principal: Principal, name: string, clientName: string): Promise<{ session: Session; vhost: Vhost }> {
+    const namespace = toNamespace(name);
+    if (!mayUse(principal, namespace)) throw refusedVhost(name, principal.name);
+    const vhost = await this.#vhost(namespace);
+    return { session: await this.#options.connect(principal, namespace, clientName), vhost };
+  }
+
+  #vhost(namespace: string): Promise<Vhost> {
+    let vhost = this.#vhosts.get(namespace);
+    if (vhost === undefined) {
+      vhost = this.#openVhost(namespace);
+      this.#vhosts.set(namespace, vhost);
+      vhost.catch(() => this.#vhosts.delete(namespace));
+    }
+    return vhost;
+  }
+
+  async #openVhost(namespace: string): Promise<Vhost> {
+    return Vhost.open(namespace, await this.#options.connect(LOCAL_PRINCIPAL, namespace, 'amqp'));
+  }
+}

@@ -1,0 +1,396 @@
+import type { Duplex } from 'node:stream';
+import type { Credentials, Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Session } from '../../core/session.ts';
+import { FrameCutter } from '../../wire/frame-cutter.ts';
+import { Heartbeat } from '../../wire/heartbeat.ts';
+import type { CreditWindow } from '../credit-window.ts';
+import type { GatewayConnection, Peer } from '../gateway.ts';
+import { Channel } from './channel.ts';
+import { AmqpFrames, AmqpOutput, FRAME, FRAME_END, FRAME_HEADER_BYTES, PROTOCOL_HEADER, readMethod } from './codec.ts';
+import { AmqpError, asAmqpError } from './errors.ts';
+import { checkTuned, clientProperties, type ClientProperties, credentials, start, tune } from './handshake.ts';
+import type { AmqpLimits } from './limits.ts';
+import { type AnyMethod, type Arguments, METHODS } from './methods.ts';
+import type { Vhost } from './vhost.ts';
+
+/** How long the last words of a connection may take to leave, and the client to answer them. */
+const LAST_WORDS_MS = 5_000;
+
+/** What a connection needs from its gateway. */
+export interface ConnectionContext {
+  readonly clock: Clock;
+  readonly limits: AmqpLimits;
+  readonly version: string;
+  /** @throws UNAUTHENTICATED, RATE_LIMITED */
+  authenticate(credentials: Credentials): Promise<Principal>;
+  /** @throws what the client is told. */
+  open(principal: Principal, vhost: string, clientName: string): Promise<{ session: Session; vhost: Vhost }>;
+  /** The connection is over and has given everything back. */
+  gone(connection: AmqpConnection): void;
+  report(error: unknown): void;
+}
+
+interface LoggedIn {
+  readonly principal: Principal;
+  readonly user: string;
+  readonly client: ClientProperties;
+}
+
+/**
+ * header    the protocol header comes first
+ * start     connection.start was sent; start-ok comes
+ * tune      logged in; tune-ok comes
+ * opening   tuned; connection.open comes
+ * busy      the login or the virtual host is looked at; nothing is read
+ * open      the only state with channels
+ * leaving   the client closes; what it held is given back, and what it still sends is dropped
+ * closing   told to close by an exception: everything but close-ok is ignored
+ * ended     the last words were sent or the socket is gone
+ */
+type State =
+  | { name: 'header' | 'start' | 'busy' | 'leaving' | 'closing' | 'ended' }
+  | ({ name: 'tune' | 'opening' } & LoggedIn)
+  | ({ name: 'open' } & LoggedIn & { session: Session; vhost: Vhost });
+
+/** One AMQP client: handshake, heartbeats and channels. */
+export class AmqpConnection implements GatewayConnection {
+  readonly #socket: Duplex;
+  readonly #peer: Peer;
+  readonly #context: ConnectionContext;
+  readonly #out: AmqpOutput;
+  readonly #shape = new AmqpFrames();
+  readonly #cutter: FrameCutter;
+  readonly #channels = new Map<number, Channel>();
+  /** Channels with something that gathers. */
+  readonly #dirty = new Set<Channel>();
+  readonly #waiting = new Set<CreditWindow>();
+  #state: State = { name: 'header' };
+  #channelMax = 0;
+  #heartbeat: Heartbeat | undefined;
+  #heldBytes = 0;
+  #paused = false;
+  #released: Promise<void> = Promise.resolve();
+
+  constructor(socket: Duplex, peer: Peer, context: ConnectionContext) {
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#context = context;
+    this.#out = new AmqpOutput(socket, {
+      maxBytes: context.limits.maxOutputBytes,
+      beforeFlush: () => this.#flush(),
+      onFlushed: () => {
+        for (const window of this.#waiting) window.pump();
+      },
+      onOverflow: () =>
+        this.#abort(
+          new AmqpError('RESOURCE_ERROR', `more than ${context.limits.maxOutputBytes} bytes wait for this client`),
+          0,
+        ),
+    });
+    this.#cutter = new FrameCutter(this.#shape, (buffer, from, end) => this.#onFrame(buffer, from, end));
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('end', () => socket.end());
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#onClose());
+  }
+
+  close(reason: RailheadError): void {
+    if (this.#state.name === 'open') this.#abort(new AmqpError('CONNECTION_FORCED', reason.message), 0);
+    else if (this.#state.name !== 'closing') this.#end();
+  }
+
+  // ---- Reading ----------------------------------------------------------------------------------------------------
+
+  #onData(chunk: Buffer): void {
+    this.#heartbeat?.received();
+    try {
+      this.#cutter.push(chunk);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#flush();
+  }
+
+  #flush(): void {
+    for (const channel of this.#dirty) {
+      this.#dirty.delete(channel);
+      channel.flush();
+    }
+  }
+
+  #onFrame(buffer: Buffer, from: number, end: number): void {
+    if (this.#shape.starting) {
+      this.#protocolHeader(buffer.subarray(from, end));
+      return;
+    }
+    if (buffer[end - 1] !== FRAME_END)
+      throw new AmqpError('FRAME_ERROR', `type ${buffer[from]}: the frame does not end with ${FRAME_END}`);
+    const type = buffer[from] ?? 0;
+    const number = buffer.readUInt16BE(from + 1);
+    const start = from + FRAME_HEADER_BYTES;
+    if (type === FRAME.heartbeat) return;
+    if (number !== 0) this.#channelFrame(number, type, buffer, start, end - 1);
+    else if (type === FRAME.method) this.#method(readMethod(buffer, start, end - 1));
+    else throw new AmqpError('UNEXPECTED_FRAME', `a frame of type ${type} on channel 0`);
+  }
+
+  #protocolHeader(header: Buffer): void {
+    if (header.equals(PROTOCOL_HEADER)) {
+      this.#shape.starting = false;
+      this.#state = { name: 'start' };
+      this.#out.method(0, 'connectionStart', start(this.#context.version));
+      return;
+    }
+    // What the specification wants for every other beginning: the version that is spoken here.
+    this.#out.protocolHeader();
+    this.#end();
+  }
+
+  #channelFrame(number: number, type: number, buffer: Buffer, start: number, end: number): void {
+    const state = this.#state;
+    if (state.name === 'closing' || state.name === 'leaving') return;
+    if (state.name !== 'open')
+      throw new AmqpError('CHANNEL_ERROR', 'a channel was used before the connection was open');
+    let channel = this.#channels.get(number);
+    if (channel === undefined) {
+      if (number > this.#channelMax)
+        throw new AmqpError(
+          'NOT_ALLOWED',
+          `number of channels opened (${this.#channels.size}) has reached the negotiated channel_max (${this.#channelMax})`,
+        );
+      channel = this.#newChannel(number, state);
+      this.#channels.set(number, channel);
+    }
+    channel.frame(type, buffer, start, end);
+  }
+
+  #newChannel(number: number, { session, vhost, principal, user, client }: Extract<State, { name: 'open' }>): Channel {
+    const { clock, limits } = this.#context;
+    return new Channel(number, {
+      out: this.#out,
+      session,
+      vhost,
+      principal,
+      user,
+      clock,
+      limits,
+      waiting: this.#waiting,
+      owner: this,
+      cancelNotify: client.cancelNotify,
+      hold: (bytes) => this.#hold(bytes),
+      dirty: (channel) => {
+        this.#dirty.add(channel);
+        this.#out.schedule();
+      },
+      abort: (error, method) => this.#abort(error, method),
+      gone: (channel) => {
+        if (this.#channels.get(channel.number) === channel) this.#channels.delete(channel.number);
+      },
+      report: (error) => this.#context.report(error),
+    });
+  }
+
+  /** Received bytes that wait for the engine: nothing more is read when they are too many. */
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    const { maxHeldBytes } = this.#context.limits;
+    if (!this.#paused && this.#heldBytes > maxHeldBytes) this.#pause(true);
+    else if (this.#paused && this.#heldBytes <= maxHeldBytes / 2) this.#pause(false);
+  }
+
+  #pause(paused: boolean): void {
+    this.#paused = paused;
+    if (paused) this.#socket.pause();
+    else this.#socket.resume();
+    if (this.#heartbeat !== undefined) this.#heartbeat.suspended = paused;
+  }
+
+  // ---- Channel 0 --------------------------------------------------------------------------------------------------
+
+  #method(method: AnyMethod): void {
+    const state = this.#state;
+    if (method.name === 'connectionCloseOk') {
+      this.#end();
+      return;
+    }
+    if (state.name === 'closing') {
+      if (method.name === 'connectionClose') this.#out.method(0, 'connectionCloseOk', {});
+      return;
+    }
+    if (state.name === 'leaving') return;
+    if (method.name === 'connectionClose') {
+      void this.#closeAsAsked();
+      return;
+    }
+    if (state.name === 'start' && method.name === 'connectionStartOk') void this.#login(method.args);
+    else if (state.name === 'tune' && method.name === 'connectionTuneOk') this.#tuned(method.args, state);
+    else if (state.name === 'opening' && method.name === 'connectionOpen')
+      void this.#open(method.args.virtualHost, state);
+    else if (state.name === 'open' && method.name === 'connectionUpdateSecret')
+      this.#out.method(0, 'connectionUpdateSecretOk', {});
+    else throw new AmqpError('COMMAND_INVALID', `${method.name} is not expected in the state ${state.name}`);
+  }
+
+  async #login(args: Arguments<'connectionStartOk'>): Promise<void> {
+    this.#state = { name: 'busy' };
+    this.#socket.pause();
+    const client = clientProperties(args.clientProperties);
+    try {
+      const shown = credentials(args);
+      const principal = await this.#context.authenticate(shown);
+      if (this.#isOver()) return;
+      this.#state = { name: 'tune', principal, user: shown.user, client };
+      this.#peer.authenticated();
+      this.#out.method(0, 'connectionTune', tune(this.#context.limits));
+      this.#socket.resume();
+    } catch (error) {
+      this.#socket.resume();
+      if (RailheadError.is(error, 'UNAUTHENTICATED')) this.#refuse(client, args.mechanism);
+      else this.#fail(error, METHODS.connectionStartOk.id);
+    }
+  }
+
+  #refuse({ authenticationFailureClose }: ClientProperties, mechanism: string): void {
+    const error = new AmqpError(
+      'ACCESS_REFUSED',
+      `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`,
+    );
+    // A client that does not know it takes a closed socket for the answer.
+    if (authenticationFailureClose) this.#abort(error, 0);
+    else this.#end();
+  }
+
+  #tuned(args: Arguments<'connectionTuneOk'>, { principal, user, client }: LoggedIn): void {
+    const { limits, clock } = this.#context;
+    checkTuned(args, limits);
+    this.#channelMax = args.channelMax;
+    this.#shape.maxFrameBytes = args.frameMax;
+    this.#out.frameMax = args.frameMax;
+    this.#state = { name: 'opening', principal, user, client };
+    if (args.heartbeat === 0) return;
+    this.#heartbeat = new Heartbeat({
+      clock,
+      // Two in the time that the client waits for one; and it may miss two of its own.
+      intervalMs: args.heartbeat * 500,
+      missedBeforeDead: 5,
+      beat: () => this.#out.heartbeat(),
+      dead: () => this.#socket.destroy(),
+    });
+  }
+
+  async #open(name: string, { principal, user, client }: LoggedIn): Promise<void> {
+    this.#state = { name: 'busy' };
+    this.#socket.pause();
+    try {
+      const { session, vhost } = await this.#context.open(principal, name, client.name);
+      if (this.#isOver()) {
+        await session.close();
+        return;
+      }
+      this.#state = { name: 'open', principal, user, client, session, vhost };
+      this.#out.method(0, 'connectionOpenOk', { reserved1: '' });
+    } catch (error) {
+      this.#fail(error, METHODS.connectionOpen.id);
+    }
+    this.#socket.resume();
+  }
+
+  #isOver(): boolean {
+    return this.#state.name === 'ended' || this.#state.name === 'closing';
+  }
+
+  // ---- End --------------------------------------------------------------------------------------------------------
+
+  /** An error while a frame was read. */
+  #fail(error: unknown, method = 0): void {
+    const exception = asAmqpError(error);
+    if (exception.reply === 'INTERNAL_ERROR') this.#context.report(error);
+    this.#abort(exception, method);
+  }
+
+  /** Says why, gives everything back, and waits for a moment for close-ok. */
+  #abort(error: AmqpError, method: number): void {
+    if (this.#isOver()) return;
+    if (this.#state.name === 'header') {
+      this.#end();
+      return;
+    }
+    this.#release();
+    this.#state = { name: 'closing' };
+    this.#out.method(0, 'connectionClose', {
+      replyCode: error.code,
+      replyText: error.text,
+      classId: method >>> 16,
+      methodId: method & 0xffff,
+    });
+    const { clock } = this.#context;
+    const cancel = clock.timer(clock.now() + LAST_WORDS_MS, () => this.#socket.destroy());
+    this.#socket.once('close', cancel);
+  }
+
+  async #closeAsAsked(): Promise<void> {
+    this.#release();
+    this.#state = { name: 'leaving' };
+    // The client may rely on it that its messages are given back and its queues are gone.
+    await this.#released;
+    if (this.#isOver()) return;
+    this.#out.method(0, 'connectionCloseOk', {});
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#state.name === 'ended') return;
+    this.#release();
+    this.#state = { name: 'ended' };
+    this.#cutter.stop();
+    this.#heartbeat?.stop();
+    this.#out.flush();
+    this.#out.close();
+    this.#socket.end();
+    // Unread bytes would make the system reset the connection, and the reset would overtake the last words.
+    this.#socket.resume();
+    const { clock } = this.#context;
+    const cancel = clock.timer(clock.now() + LAST_WORDS_MS, () => this.#socket.destroy());
+    this.#socket.once('close', cancel);
+  }
+
+  /** Gives back what the client holds, and deletes what was its own. */
+  #release(): void {
+    const state = this.#state;
+    if (state.name !== 'open') return;
+    const channels = [...this.#channels.values()];
+    this.#channels.clear();
+    this.#dirty.clear();
+    this.#released = this.#giveBack(channels, state).catch((error: unknown) => {
+      // A broker that closes has given everything back already.
+      if (!RailheadError.is(error, 'CLOSED')) this.#context.report(error);
+    });
+  }
+
+  async #giveBack(channels: readonly Channel[], { session, vhost }: { session: Session; vhost: Vhost }): Promise<void> {
+    try {
+      await Promise.all(channels.map((channel) => channel.dispose()));
+    } finally {
+      await session.close();
+      for (const [queue, owner] of vhost.owners) if (owner === this) await vhost.dropQueue(queue, 'always');
+    }
+  }
+
+  #onClose(): void {
+    this.#release();
+    this.#state = { name: 'ended' };
+    this.#cutter.stop();
+    this.#heartbeat?.stop();
+    this.#out.close();
+    this.#peer.gone();
+    this.#waiting.clear();
+    void this.#released.then(() => this.#context.gone(this));
+  }
+}
+
+/** For the gateway: what a client is told of a virtual host that it may not use. */
+export function refusedVhost(vhost: string, user: string): AmqpError {
+  return new AmqpError('NOT_ALLOWED', `access to vhost '${vhost}' refused for user '${user}'`);
+}

@@ -1,0 +1,215 @@
+import { randomBytes } from 'node:crypto';
+import { authorize, type Principal } from '../../core/auth.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { BindingDefinition, Session } from '../../core/session.ts';
+import { AmqpError } from './errors.ts';
+import type { Arguments } from './methods.ts';
+import {
+  assertEquivalent,
+  declaredExchange,
+  declaredQueue,
+  EXCHANGE_ARGUMENTS,
+  exchangeSettings,
+  named,
+  QUEUE_ARGUMENTS,
+  queueSettings,
+  toAttributes,
+  toBinding,
+} from './translate.ts';
+import type { Queue, Vhost } from './vhost.ts';
+
+export interface TopologyContext {
+  readonly vhost: Vhost;
+  readonly session: Session;
+  readonly principal: Principal;
+  /** The connection: owner of the exclusive queues that it declares. */
+  readonly owner: object;
+}
+
+const RESERVED_PREFIX = 'amq.';
+
+/** The methods of a channel that make, bind and delete exchanges and queues. */
+export class Topology {
+  readonly #context: TopologyContext;
+  /** What an empty name of a queue means. */
+  #lastQueue = '';
+
+  constructor(context: TopologyContext) {
+    this.#context = context;
+  }
+
+  /** The name of a queue in a method that may leave it out. @throws NOT_FOUND */
+  queueName(name: string): string {
+    if (name !== '') return name;
+    if (this.#lastQueue === '') throw new AmqpError('NOT_FOUND', 'no previously declared queue');
+    return this.#lastQueue;
+  }
+
+  /** @throws NOT_FOUND, RESOURCE_LOCKED */
+  queue(name: string): Promise<Queue> {
+    return this.#context.vhost.queue(this.queueName(name), this.#context.owner);
+  }
+
+  // ---- Exchanges --------------------------------------------------------------------------------------------------
+
+  async declareExchange(declare: Arguments<'exchangeDeclare'>): Promise<void> {
+    const { vhost, session } = this.#context;
+    const name = withoutLineEnds(declare.exchange);
+    if (declare.passive) {
+      if (name !== '') await vhost.exchange(name);
+      return;
+    }
+    refuseDefault(name);
+    const { type, alternate } = exchangeSettings({ ...declare, exchange: name }, vhost.namespace);
+    const declared = declaredExchange(declare);
+    let existing = await vhost.findExchange(name);
+    if (existing === undefined) {
+      refuseReserved('exchange', name);
+      await session.request('declareRouter', {
+        name,
+        type,
+        alternate,
+        attributes: toAttributes(declared),
+        ...(!declare.durable && { transient: true }),
+      });
+      existing = await vhost.exchange(name);
+    }
+    assertEquivalent(named('exchange', name, vhost.namespace), declared, existing.declared, EXCHANGE_ARGUMENTS);
+  }
+
+  async deleteExchange({ exchange, ifUnused }: Arguments<'exchangeDelete'>): Promise<void> {
+    const { vhost, session } = this.#context;
+    const name = withoutLineEnds(exchange);
+    refuseDefault(name);
+    const what = named('exchange', name, vhost.namespace);
+    if (name.startsWith(RESERVED_PREFIX))
+      throw new AmqpError('ACCESS_REFUSED', `deletion of system ${what} not allowed`);
+    try {
+      await session.request('deleteRouter', { name, ...(ifUnused && { ifUnused }) });
+    } catch (error) {
+      if (RailheadError.is(error, 'IN_USE')) throw new AmqpError('PRECONDITION_FAILED', `${what} in use`);
+      throw error;
+    }
+    vhost.forget(name);
+    await vhost.dropUnbound();
+  }
+
+  async bindExchange(method: Arguments<'exchangeBind'>, how: 'bind' | 'unbind'): Promise<void> {
+    const { vhost } = this.#context;
+    const [source, destination] = [withoutLineEnds(method.source), withoutLineEnds(method.destination)];
+    refuseDefault(destination);
+    refuseDefault(source);
+    await vhost.exchange(source);
+    await vhost.exchange(destination);
+    await this.#bind(how, source, { router: destination }, method);
+  }
+
+  // ---- Queues -----------------------------------------------------------------------------------------------------
+
+  async declareQueue(
+    declare: Arguments<'queueDeclare'>,
+  ): Promise<{ queue: string; messageCount: number; consumerCount: number }> {
+    const { vhost, owner } = this.#context;
+    const asked = withoutLineEnds(declare.queue);
+    const passive = declare.passive;
+    const name = asked === '' && !passive ? `amq.gen-${randomBytes(16).toString('base64url')}` : asked;
+    const existing = passive ? await vhost.queue(name, owner) : await vhost.findQueue(name, owner);
+    let fresh = false;
+    if (existing === undefined) {
+      if (asked !== '') refuseReserved('queue', name);
+      fresh = await this.#createQueue(name, declare);
+    } else if (!passive) {
+      const what = named('queue', name, vhost.namespace);
+      assertEquivalent(what, declaredQueue(declare), existing.declared, QUEUE_ARGUMENTS);
+    }
+    this.#lastQueue = name;
+    if (fresh) return { queue: name, messageCount: 0, consumerCount: 0 };
+    const { ready, consumers } = await vhost.counts(name);
+    return { queue: name, messageCount: ready, consumerCount: consumers };
+  }
+
+  async #createQueue(name: string, declare: Arguments<'queueDeclare'>): Promise<boolean> {
+    const { vhost, session, owner } = this.#context;
+    const { policy, subscription } = queueSettings(declare, name, vhost.namespace);
+    const declared = declaredQueue(declare);
+    if (declare.exclusive) vhost.owners.set(name, owner);
+    try {
+      const { created } = await session.request('declareTopic', {
+        name,
+        kind: 'queue',
+        policy,
+        subscription,
+        attributes: toAttributes(declared),
+        ...(!declared.durable && { transient: true }),
+        ifDifferent: 'keep',
+      });
+      await vhost.queue(name, owner);
+      return created;
+    } catch (error) {
+      if (vhost.owners.get(name) === owner) vhost.owners.delete(name);
+      throw error;
+    }
+  }
+
+  async deleteQueue({ queue, ifUnused, ifEmpty }: Arguments<'queueDelete'>): Promise<number> {
+    const { vhost, session, owner } = this.#context;
+    const name = withoutLineEnds(this.queueName(queue));
+    const found = await vhost.findQueue(name, owner);
+    if (found === undefined) return 0;
+    const what = named('queue', name, vhost.namespace);
+    const { consumers, depth, ready } = await vhost.counts(name);
+    if (ifUnused && consumers > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} in use`);
+    if (ifEmpty && depth > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} not empty`);
+    await session.request('deleteTopic', { name });
+    vhost.owners.delete(name);
+    await vhost.dropUnbound();
+    return ready;
+  }
+
+  async purgeQueue({ queue }: Arguments<'queuePurge'>): Promise<number> {
+    const { vhost, principal } = this.#context;
+    const { name } = await this.queue(queue);
+    // Who may read a queue may empty it.
+    authorize(principal, 'consume', { namespace: vhost.namespace, kind: 'topic', name });
+    const { purged } = await vhost.session.request('purge', { topic: name, subscription: name });
+    return purged;
+  }
+
+  async bindQueue(method: Omit<Arguments<'queueBind'>, 'noWait'>, how: 'bind' | 'unbind'): Promise<void> {
+    const { vhost } = this.#context;
+    const queue = this.queueName(method.queue);
+    // Left out together, both mean the queue that was declared last.
+    const routingKey = method.queue === '' && method.routingKey === '' ? queue : method.routingKey;
+    const exchange = withoutLineEnds(method.exchange);
+    refuseDefault(exchange);
+    await vhost.exchange(exchange);
+    const { name } = await this.queue(withoutLineEnds(queue));
+    await this.#bind(how, exchange, { topic: name }, { routingKey, arguments: method.arguments });
+  }
+
+  async #bind(
+    how: 'bind' | 'unbind',
+    router: string,
+    to: BindingDefinition['to'],
+    method: Pick<Arguments<'exchangeBind'>, 'routingKey' | 'arguments'>,
+  ): Promise<void> {
+    const { vhost, session } = this.#context;
+    const { type } = await vhost.exchange(router);
+    const binding = toBinding(type, to, method.routingKey, method.arguments);
+    await session.request(how, { router, binding });
+    if (how === 'unbind') await vhost.dropUnbound([router]);
+  }
+}
+
+function withoutLineEnds(name: string): string {
+  return name.replaceAll(/[\r\n]/g, '');
+}
+
+function refuseDefault(exchange: string): void {
+  if (exchange === '') throw new AmqpError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
+}
+
+function refuseReserved(kind: 'queue' | 'exchange', name: string): void {
+  if (name.startsWith(RESERVED_PREFIX))
+    throw new AmqpError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
+}

@@ -1,0 +1,409 @@
+import type { HeaderValue } from '../../core/records.ts';
+import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
+import type { Attributes } from '../../core/declaration.ts';
+import type { BindingDefinition, RouterDefinition, TopicDefinition } from '../../core/session.ts';
+import type { DeadLetterTarget } from './deaths.ts';
+import { AmqpError } from './errors.ts';
+import { type Field, integerOf, flagOf, readTable, type Table, tableBytes, textOf, writeTable } from './fields.ts';
+import type { Arguments } from './methods.ts';
+import { toHeader } from './properties.ts';
+
+/** Between the definitions of AMQP and those of the engine: pure, and nothing else. */
+
+// ---- Names ----------------------------------------------------------------------------------------------------------
+
+const DEFAULT_VHOST = '/';
+const DEFAULT_NAMESPACE = 'default';
+
+export function toNamespace(vhost: string): string {
+  return vhost === DEFAULT_VHOST ? DEFAULT_NAMESPACE : vhost;
+}
+
+export function toVhost(namespace: string): string {
+  return namespace === DEFAULT_NAMESPACE ? DEFAULT_VHOST : namespace;
+}
+
+/** As RabbitMQ names things in its texts: `queue 'jobs' in vhost '/'`. */
+export function named(kind: 'queue' | 'exchange', name: string, namespace: string): string {
+  return `${kind} '${name}' in vhost '${toVhost(namespace)}'`;
+}
+
+/** Exchanges that are always there. */
+export const BUILT_IN: readonly { readonly name: string; readonly type: RouterType; readonly internal?: true }[] = [
+  { name: 'amq.direct', type: 'direct' },
+  { name: 'amq.fanout', type: 'fanout' },
+  { name: 'amq.topic', type: 'topic' },
+  { name: 'amq.headers', type: 'headers' },
+  { name: 'amq.match', type: 'headers' },
+  { name: 'amq.rabbitmq.trace', type: 'topic', internal: true },
+];
+
+// ---- What the engine has no word for --------------------------------------------------------------------------------
+
+/** Kept with the definition, as JSON under one name. */
+const ATTRIBUTE = 'amqp';
+
+/** What an AMQP client said of a queue or an exchange. */
+export interface Declared {
+  durable: boolean;
+  exclusive: boolean;
+  autoDelete: boolean;
+  internal: boolean;
+  /** Of an exchange, where the router's type is not it. */
+  type: string;
+  arguments: Table;
+}
+
+export function toAttributes(declared: Partial<Declared>): Attributes {
+  const { arguments: table = new Map<string, Field>(), ...flags } = declared;
+  const bytes = Buffer.alloc(tableBytes(table));
+  writeTable(bytes, table, 0);
+  return { [ATTRIBUTE]: JSON.stringify({ ...flags, arguments: bytes.toString('base64') }) };
+}
+
+/** What was declared; for what was not made by an AMQP client, what such a client would have had to say to make it. */
+export function fromAttributes(attributes: Attributes | undefined, type = ''): Declared {
+  const plain = { durable: true, exclusive: false, autoDelete: false, internal: false, type, arguments: new Map() };
+  const text = attributes?.[ATTRIBUTE];
+  if (text === undefined) return plain;
+  // Written by `toAttributes`.
+  const { arguments: base64, ...flags } = JSON.parse(text) as Partial<Omit<Declared, 'arguments'>> & {
+    arguments: string;
+  };
+  const bytes = Buffer.from(base64, 'base64');
+  return { ...plain, ...flags, arguments: readTable(bytes, 0, bytes.byteLength).table };
+}
+
+/** As RabbitMQ names the types of arguments in its texts. */
+const TYPE_NAMES: Readonly<Record<Field['type'], string>> = {
+  t: 'bool',
+  b: 'byte',
+  B: 'unsignedbyte',
+  s: 'short',
+  u: 'unsignedshort',
+  I: 'signedint',
+  i: 'unsignedint',
+  l: 'long',
+  L: 'unsignedlong',
+  f: 'float',
+  d: 'double',
+  D: 'decimal',
+  S: 'longstr',
+  x: 'binary',
+  T: 'timestamp',
+  A: 'array',
+  F: 'table',
+  V: 'void',
+};
+
+/** Numbers look the same whatever their size. */
+function valueOf(field: Field | undefined): string | undefined {
+  if (field === undefined) return undefined;
+  const value = toHeader(field);
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function shown(field: Field | undefined): string {
+  if (field === undefined) return 'none';
+  return `the value '${valueOf(field)}' of type '${TYPE_NAMES[field.type]}'`;
+}
+
+function inequivalent(what: string, name: string, received: string, current: string): AmqpError {
+  return new AmqpError(
+    'PRECONDITION_FAILED',
+    `inequivalent arg '${name}' for ${what}: received ${received} but current is ${current}`,
+  );
+}
+
+/** Refuses a declare of what exists otherwise, naming what differs. Numbers are the same whatever their size. */
+export function assertEquivalent(what: string, want: Declared, have: Declared, compared: ReadonlySet<string>): void {
+  if (want.type !== have.type) throw inequivalent(what, 'type', `'${want.type}'`, `'${have.type}'`);
+  for (const [flag, name] of [
+    ['durable', 'durable'],
+    ['exclusive', 'exclusive'],
+    ['autoDelete', 'auto_delete'],
+    ['internal', 'internal'],
+  ] as const) {
+    if (want[flag] !== have[flag]) throw inequivalent(what, name, `'${want[flag]}'`, `'${have[flag]}'`);
+  }
+  for (const name of compared) {
+    const [a, b] = [want.arguments.get(name), have.arguments.get(name)];
+    if (valueOf(a) !== valueOf(b)) throw inequivalent(what, name, shown(a), shown(b));
+  }
+}
+
+// ---- Queues ---------------------------------------------------------------------------------------------------------
+
+/** 30 minutes, as RabbitMQ's consumer timeout. */
+export const CONSUMER_TIMEOUT_MS = 30 * 60_000;
+const DEFAULT_DELIVERY_LIMIT = 20;
+const DEAD_LETTER_EXCHANGE = 'x-dead-letter-exchange';
+const DEAD_LETTER_KEY = 'x-dead-letter-routing-key';
+
+/** Arguments of a queue that two declares must agree on. */
+export const QUEUE_ARGUMENTS: ReadonlySet<string> = new Set([
+  'x-expires',
+  'x-message-ttl',
+  'x-dead-letter-exchange',
+  'x-dead-letter-routing-key',
+  'x-max-length',
+  'x-max-length-bytes',
+  'x-overflow',
+  'x-max-priority',
+  'x-single-active-consumer',
+  'x-queue-type',
+  'x-delivery-limit',
+]);
+
+/** Arguments that RabbitMQ obeys, and which have no counterpart here: refused, since nothing is accepted and ignored. */
+const UNSUPPORTED: ReadonlySet<string> = new Set([
+  'x-max-age',
+  'x-stream-max-segment-size-bytes',
+  'x-stream-filter-size-bytes',
+  'x-max-in-memory-length',
+  'x-max-in-memory-bytes',
+  'x-consumer-timeout',
+]);
+
+export interface QueueSettings {
+  policy: Partial<TopicPolicy>;
+  subscription: Partial<SubscriptionPolicy>;
+}
+
+type QueueDeclare = Arguments<'queueDeclare'>;
+
+/** The policy that the arguments of a queue ask for. @throws PRECONDITION_FAILED, NOT_IMPLEMENTED */
+export function queueSettings(declare: QueueDeclare, name: string, namespace: string): QueueSettings {
+  const args = new QueueArguments(declare.arguments, named('queue', name, namespace));
+  for (const each of UNSUPPORTED) if (args.has(each)) throw new AmqpError('NOT_IMPLEMENTED', `argument '${each}'`);
+  const type = args.oneOf('x-queue-type', ['classic', 'quorum', 'stream']) ?? 'classic';
+  if (type === 'stream') throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-queue-type' with the value 'stream'");
+  const volatile = !declare.durable || declare.exclusive;
+  if (type === 'quorum' && volatile) {
+    const which = declare.durable ? 'exclusive' : 'non-durable';
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `invalid property '${which}' for ${named('queue', name, namespace)}: a quorum queue is durable and not exclusive`,
+    );
+  }
+  const policy: Partial<TopicPolicy> = { durability: volatile ? 'memory' : 'fsync' };
+  const subscription: Partial<SubscriptionPolicy> = {
+    leaseMs: CONSUMER_TIMEOUT_MS,
+    maxAttempts: 0,
+    maxCrashes: 0,
+    backoff: { type: 'none', minMs: 0, maxMs: 0, jitter: false },
+  };
+  const ttl = args.whole('x-message-ttl', 0);
+  // The engine has no life of nothing: a message that nobody waits for goes after one millisecond.
+  if (ttl !== undefined) policy.ttlMs = Math.max(1, ttl);
+  const expires = args.whole('x-expires', 1);
+  if (expires !== undefined) policy.expireUnusedMs = expires;
+  const deadLetter = args.text(DEAD_LETTER_EXCHANGE);
+  if (deadLetter !== undefined) Object.assign(subscription, deadLetters(deadLetter, args.text(DEAD_LETTER_KEY)));
+  else if (args.has(DEAD_LETTER_KEY)) throw args.invalid(DEAD_LETTER_KEY, 'routing_key_but_no_dlx_defined');
+  limits(args, policy, deadLetter === undefined ? 'drop-oldest' : 'dead-letter-oldest');
+  const priorities = args.whole('x-max-priority', 0, 255);
+  if (priorities !== undefined && type === 'classic') subscription.priorities = priorities + 1;
+  if (args.flag('x-single-active-consumer') === true) subscription.singleActive = true;
+  const limit = args.integer('x-delivery-limit');
+  if (type === 'quorum')
+    subscription.maxAttempts = (limit ?? DEFAULT_DELIVERY_LIMIT) < 0 ? 0 : (limit ?? DEFAULT_DELIVERY_LIMIT) + 1;
+  else if (limit !== undefined) throw args.invalid('x-delivery-limit', 'only a quorum queue has a delivery limit');
+  return { policy, subscription };
+}
+
+/** What no binding takes is gone, as it is with RabbitMQ. The default exchange leads to a queue by its name. */
+function deadLetters(exchange: string, key: string | undefined): Partial<SubscriptionPolicy> {
+  if (exchange !== '')
+    return { deadLetter: { router: exchange, key: key ?? null, unrouted: 'drop' }, deadLetterExpired: true };
+  if (key === undefined)
+    throw new AmqpError(
+      'NOT_IMPLEMENTED',
+      `argument '${DEAD_LETTER_EXCHANGE}' with the default exchange and without '${DEAD_LETTER_KEY}'`,
+    );
+  return { deadLetter: key, deadLetterExpired: true };
+}
+
+/** Where dead letters of a queue go, as far as its policy says it in words of AMQP. */
+export function deadLetterTarget(policy: SubscriptionPolicy | undefined): DeadLetterTarget | undefined {
+  const deadLetter = policy?.deadLetter ?? null;
+  if (deadLetter === null) return undefined;
+  if (typeof deadLetter === 'string') return { exchange: '', key: deadLetter };
+  return { exchange: deadLetter.router, key: deadLetter.key };
+}
+
+function limits(args: QueueArguments, policy: Partial<TopicPolicy>, whenFull: TopicPolicy['overflow']): void {
+  const messages = args.whole('x-max-length', 0);
+  const bytes = args.whole('x-max-length-bytes', 0);
+  const overflow = args.oneOf('x-overflow', ['drop-head', 'reject-publish', 'reject-publish-dlx']) ?? 'drop-head';
+  if (overflow === 'reject-publish-dlx')
+    throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-overflow' with the value 'reject-publish-dlx'");
+  if (messages === 0 || bytes === 0) throw new AmqpError('NOT_IMPLEMENTED', 'a queue that may hold nothing');
+  if (messages !== undefined) policy.maxMessages = messages;
+  if (bytes !== undefined) policy.maxBytes = bytes;
+  if (messages !== undefined || bytes !== undefined) policy.overflow = overflow === 'drop-head' ? whenFull : 'reject';
+}
+
+class QueueArguments {
+  readonly #table: Table;
+  readonly #what: string;
+
+  constructor(table: Table, what: string) {
+    this.#table = table;
+    this.#what = what;
+  }
+
+  has(name: string): boolean {
+    return this.#table.has(name);
+  }
+
+  integer(name: string): number | undefined {
+    const field = this.#table.get(name);
+    if (field === undefined) return undefined;
+    const value = integerOf(field);
+    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
+    return value;
+  }
+
+  whole(name: string, least: number, most = 2 ** 48): number | undefined {
+    const value = this.integer(name);
+    if (value === undefined) return undefined;
+    if (value < 0) throw this.invalid(name, `{value_negative,${value}}`);
+    if (value < least) throw this.invalid(name, '{value_zero,0}');
+    if (value > most) throw this.invalid(name, `{max_value_exceeded,${value}}`);
+    return value;
+  }
+
+  text(name: string): string | undefined {
+    const field = this.#table.get(name);
+    if (field === undefined) return undefined;
+    const value = textOf(field);
+    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
+    return value;
+  }
+
+  flag(name: string): boolean | undefined {
+    const field = this.#table.get(name);
+    if (field === undefined) return undefined;
+    const value = flagOf(field);
+    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
+    return value;
+  }
+
+  oneOf(name: string, allowed: readonly string[]): string | undefined {
+    const field = this.#table.get(name);
+    if (field === undefined) return undefined;
+    const value = textOf(field);
+    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
+    if (!allowed.includes(value)) throw this.invalid(name, `invalid_value '${value}'`);
+    return value;
+  }
+
+  invalid(name: string, why: string): AmqpError {
+    return new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}' for ${this.#what}: ${why}`);
+  }
+}
+
+/** What a declare of a queue says, to be kept and compared. */
+export function declaredQueue(declare: QueueDeclare): Declared {
+  const { durable, exclusive, autoDelete } = declare;
+  // An exclusive queue goes with its connection: that it was called durable makes no difference.
+  const kept = durable && !exclusive;
+  return { durable: kept, exclusive, autoDelete, internal: false, type: '', arguments: declare.arguments };
+}
+
+export function existingQueue(definition: TopicDefinition): Declared {
+  return fromAttributes(definition.attributes);
+}
+
+/** Deliveries of a quorum queue say how often they were made. */
+export function countsDeliveries({ arguments: args }: Declared): boolean {
+  return textOf(args.get('x-queue-type')) === 'quorum';
+}
+
+// ---- Exchanges ------------------------------------------------------------------------------------------------------
+
+export const DELAYED_TYPE = 'x-delayed-message';
+const DELAYED_TYPE_ARGUMENT = 'x-delayed-type';
+const ALTERNATE_ARGUMENT = 'alternate-exchange';
+
+/** Arguments of an exchange that two declares must agree on. */
+export const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set([ALTERNATE_ARGUMENT, DELAYED_TYPE_ARGUMENT]);
+
+const ROUTER_TYPES: readonly RouterType[] = ['direct', 'fanout', 'topic', 'headers'];
+
+function routerType(name: string | undefined): RouterType | undefined {
+  return ROUTER_TYPES.find((type) => type === name);
+}
+
+/** The router that an exchange is. @throws COMMAND_INVALID for an unknown type, PRECONDITION_FAILED */
+export function exchangeSettings(
+  declare: Arguments<'exchangeDeclare'>,
+  namespace: string,
+): { type: RouterType; alternate: string | null } {
+  const { type: name, arguments: args } = declare;
+  const delayed = name === DELAYED_TYPE;
+  const type = routerType(delayed ? textOf(args.get(DELAYED_TYPE_ARGUMENT)) : name);
+  if (type === undefined && delayed)
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `Invalid argument, '${DELAYED_TYPE_ARGUMENT}' must be an existing exchange type`,
+    );
+  if (type === undefined) throw new AmqpError('COMMAND_INVALID', `unknown exchange type '${name}'`);
+  const alternate = args.get(ALTERNATE_ARGUMENT);
+  if (alternate === undefined) return { type, alternate: null };
+  const target = textOf(alternate);
+  if (target === undefined) {
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `invalid type '${TYPE_NAMES[alternate.type]}' for arg '${ALTERNATE_ARGUMENT}' in ${named('exchange', declare.exchange, namespace)}`,
+    );
+  }
+  return { type, alternate: target };
+}
+
+export function declaredExchange(declare: Arguments<'exchangeDeclare'>): Declared {
+  const { durable, autoDelete, internal, type } = declare;
+  return { durable, exclusive: false, autoDelete, internal, type, arguments: declare.arguments };
+}
+
+export function existingExchange(definition: RouterDefinition): Declared {
+  const declared = fromAttributes(definition.attributes, definition.type);
+  if (definition.alternate === null || declared.arguments.has(ALTERNATE_ARGUMENT)) return declared;
+  // Not made by an AMQP client.
+  const alternate: Field = { type: 'S', value: Buffer.from(definition.alternate) };
+  return { ...declared, arguments: new Map([...declared.arguments, [ALTERNATE_ARGUMENT, alternate]]) };
+}
+
+// ---- Bindings -------------------------------------------------------------------------------------------------------
+
+const MATCH_MODES = new Map<string, { mode: 'all' | 'any'; own: boolean }>([
+  ['all', { mode: 'all', own: false }],
+  ['any', { mode: 'any', own: false }],
+  ['all-with-x', { mode: 'all', own: true }],
+  ['any-with-x', { mode: 'any', own: true }],
+]);
+
+/** @throws PRECONDITION_FAILED */
+export function toBinding(
+  type: RouterType,
+  to: BindingDefinition['to'],
+  routingKey: string,
+  args: Table,
+): BindingDefinition {
+  const plain: BindingDefinition = { to, key: routingKey, match: null, filter: null };
+  if (type !== 'headers') return plain;
+  const given = args.get('x-match');
+  const match = MATCH_MODES.get(textOf(given) ?? (given === undefined ? 'all' : ''));
+  if (match === undefined) {
+    const what =
+      given?.type === 'S' ? `field value '${textOf(given)}'` : `field type ${TYPE_NAMES[given?.type ?? 'V']}`;
+    throw new AmqpError('PRECONDITION_FAILED', `Invalid x-match ${what}; expected all, any, all-with-x, or any-with-x`);
+  }
+  const named = [...args].filter(([name]) => name !== 'x-match' && (match.own || !name.startsWith('x-')));
+  const present = named.filter(([, field]) => field.type === 'V');
+  const equal = named.filter(([, field]) => field.type !== 'V');
+  const headers = Object.fromEntries(equal.map(([name, field]): [string, HeaderValue] => [name, toHeader(field)]));
+  const names = present.map(([name]) => name);
+  return { ...plain, match: { mode: match.mode, headers, ...(names.length > 0 && { present: names }) } };
+}

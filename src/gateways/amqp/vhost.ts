@@ -1,0 +1,186 @@
+import { RailheadError } from '../../core/errors.ts';
+import type { Operations, Session, TopicDefinition } from '../../core/session.ts';
+import type { DeadLetterTarget } from './deaths.ts';
+import { AmqpError } from './errors.ts';
+import {
+  BUILT_IN,
+  deadLetterTarget,
+  type Declared,
+  DELAYED_TYPE,
+  existingExchange,
+  existingQueue,
+  named,
+  toAttributes,
+} from './translate.ts';
+
+export interface Exchange {
+  readonly name: string;
+  readonly declared: Declared;
+  readonly type: Operations['describeRouter']['result']['type'];
+}
+
+export interface Queue {
+  readonly name: string;
+  readonly declared: Declared;
+  /** What is rejected becomes a dead letter: somebody asked for that, or the queue is one of the engine's own. */
+  readonly buries: boolean;
+}
+
+/**
+ * What the connections to one virtual host share: the exchanges by name, so that a publish need not ask for them, and
+ * which connection an exclusive queue belongs to. Its session is the gateway's own, for what the protocol does by itself.
+ */
+export class Vhost {
+  readonly namespace: string;
+  readonly session: Session;
+  /** Exclusive queues, and the connection that owns each. */
+  readonly owners = new Map<string, object>();
+  /** Where the dead letters of each queue go, for the story that they tell. */
+  readonly deadLetterTargets = new Map<string, DeadLetterTarget>();
+  readonly #exchanges = new Map<string, Exchange>();
+  /** Grows whenever an exchange was declared or deleted: what was looked up before may be wrong. */
+  generation = 0;
+
+  private constructor(namespace: string, session: Session) {
+    this.namespace = namespace;
+    this.session = session;
+  }
+
+  /** Makes the exchanges that are always there. */
+  static async open(namespace: string, session: Session): Promise<Vhost> {
+    const vhost = new Vhost(namespace, session);
+    for (const { name, type, internal = false } of BUILT_IN) {
+      const attributes = toAttributes({ durable: true, autoDelete: false, internal, type });
+      await session.request('declareRouter', { name, type, attributes });
+    }
+    const { routers } = await session.request('listRouters', {});
+    for (const router of routers) vhost.#remember(router);
+    await vhost.#listQueues();
+    return vhost;
+  }
+
+  async #listQueues(): Promise<void> {
+    for (let after: string | null | undefined; after !== null;) {
+      const page: Operations['listTopics']['result'] = await this.session.request('listTopics', {
+        ...(after !== undefined && { after }),
+      });
+      for (const definition of page.topics) this.#rememberTarget(definition);
+      after = page.next;
+    }
+  }
+
+  #rememberTarget({ name, subscription }: TopicDefinition): void {
+    const target = deadLetterTarget(subscription);
+    if (target === undefined) this.deadLetterTargets.delete(name);
+    else this.deadLetterTargets.set(name, target);
+  }
+
+  // ---- Exchanges --------------------------------------------------------------------------------------------------
+
+  /** One that was looked up or declared before. */
+  known(name: string): Exchange | undefined {
+    return this.#exchanges.get(name);
+  }
+
+  async findExchange(name: string): Promise<Exchange | undefined> {
+    try {
+      return this.#remember(await this.session.request('describeRouter', { name }));
+    } catch (error) {
+      if (!RailheadError.is(error, 'NOT_FOUND')) throw error;
+      this.forget(name);
+      return undefined;
+    }
+  }
+
+  /** @throws NOT_FOUND */
+  async exchange(name: string): Promise<Exchange> {
+    const found = await this.findExchange(name);
+    if (found === undefined) throw this.noExchange(name);
+    return found;
+  }
+
+  noExchange(name: string): AmqpError {
+    return new AmqpError('NOT_FOUND', `no ${named('exchange', name, this.namespace)}`);
+  }
+
+  forget(name: string): void {
+    if (this.#exchanges.delete(name)) this.generation++;
+  }
+
+  #remember(definition: Operations['describeRouter']['result']): Exchange {
+    const { name, type } = definition;
+    const found: Exchange = { name, type, declared: existingExchange(definition) };
+    const before = this.#exchanges.get(name);
+    if (before === undefined || before.declared.type !== found.declared.type) this.generation++;
+    this.#exchanges.set(name, found);
+    return found;
+  }
+
+  /** Deletes the exchanges that were to go with their last binding and have none. */
+  async dropUnbound(names: Iterable<string> = this.#exchanges.keys()): Promise<void> {
+    for (const name of names) {
+      if (this.#exchanges.get(name)?.declared.autoDelete !== true) continue;
+      try {
+        await this.session.request('deleteRouter', { name, ifUnused: true });
+        this.forget(name);
+      } catch (error) {
+        if (!RailheadError.is(error, 'IN_USE')) throw error;
+      }
+    }
+  }
+
+  static isDelayed(exchange: Exchange): boolean {
+    return exchange.declared.type === DELAYED_TYPE;
+  }
+
+  // ---- Queues -----------------------------------------------------------------------------------------------------
+
+  /** @throws RESOURCE_LOCKED when it belongs to another connection. */
+  async findQueue(name: string, owner: object): Promise<Queue | undefined> {
+    try {
+      const definition = await this.session.request('describeTopic', { name });
+      const belongsTo = this.owners.get(name);
+      if (belongsTo !== undefined && belongsTo !== owner) throw this.#locked(name);
+      this.#rememberTarget(definition);
+      const buries = definition.attributes === undefined || this.deadLetterTargets.has(name);
+      return { name, declared: existingQueue(definition), buries };
+    } catch (error) {
+      if (RailheadError.is(error, 'NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  /** @throws NOT_FOUND, RESOURCE_LOCKED */
+  async queue(name: string, owner: object): Promise<Queue> {
+    const found = await this.findQueue(name, owner);
+    if (found === undefined) throw this.noQueue(name);
+    return found;
+  }
+
+  noQueue(name: string): AmqpError {
+    return new AmqpError('NOT_FOUND', `no ${named('queue', name, this.namespace)}`);
+  }
+
+  #locked(name: string): AmqpError {
+    return new AmqpError(
+      'RESOURCE_LOCKED',
+      `cannot obtain exclusive access to locked ${named('queue', name, this.namespace)}. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`,
+    );
+  }
+
+  /** Messages that wait, and consumers. */
+  async counts(queue: string): Promise<{ ready: number; depth: number; consumers: number }> {
+    return this.session.request('subscriptionStats', { topic: queue, subscription: queue });
+  }
+
+  /** Deletes a queue that the protocol lets go by itself: exclusive ones with their connection, and those without use. */
+  async dropQueue(name: string, when: 'unused' | 'always'): Promise<void> {
+    try {
+      await this.session.request('deleteTopic', { name, ...(when === 'unused' && { ifUnused: true }) });
+      this.owners.delete(name);
+      await this.dropUnbound();
+    } catch (error) {
+      if (!RailheadError.is(error, 'IN_USE')) throw error;
+    }
+  }
+}

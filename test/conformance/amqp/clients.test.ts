@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AMQPClient } from '@cloudamqp/amqp-client';
+import manager from 'amqp-connection-manager';
+import type { ConfirmChannel } from 'amqplib';
+import { Connection } from 'rabbitmq-client';
+import { place } from './broker.ts';
+
+test('rabbitmq-client publishes, consumes with its own retries, and goes on after its connection was cut', async (t) => {
+  const { url, broker } = await place(t);
+  const rabbit = new Connection({ url, retryLow: 10 });
+  rabbit.on('error', () => {});
+  t.after(() => rabbit.close());
+  const publisher = rabbit.createPublisher({
+    confirm: true,
+    maxAttempts: 3,
+    exchanges: [{ exchange: 'events', type: 'topic' }],
+  });
+  const seen: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const consumer = rabbit.createConsumer(
+    {
+      queue: 'users',
+      queueOptions: { durable: true },
+      qos: { prefetchCount: 2 },
+      exchanges: [{ exchange: 'events', type: 'topic' }],
+      queueBindings: [{ exchange: 'events', routingKey: 'users.*' }],
+    },
+    async (message) => {
+      // The first delivery of each fails: the client nacks it and it comes again.
+      if (!message.redelivered) throw new Error('try again');
+      seen.push(String(message.body));
+      if (seen.length === 3) broker.faults.dropConnections();
+      if (new Set(seen).size === 6) resolve();
+    },
+  );
+  consumer.on('error', () => {});
+  await new Promise<void>((ready) => consumer.once('ready', ready));
+  for (const name of ['a', 'b', 'c', 'd', 'e', 'f'])
+    await publisher.send({ exchange: 'events', routingKey: 'users.new' }, name);
+  await promise;
+  await consumer.close();
+  await publisher.close();
+});
+
+test('@cloudamqp/amqp-client publishes with confirms and consumes', async (t) => {
+  const { url } = await place(t);
+  const connection = await new AMQPClient(url).connect();
+  const channel = await connection.channel();
+  await channel.confirmSelect();
+  await channel.queueDeclare('q', { durable: true });
+  await channel.prefetch(10);
+  for (let i = 0; i < 100; i++) await channel.basicPublish('', 'q', `message ${i}`, { deliveryMode: 2 });
+  const seen: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await channel.basicConsume('q', { noAck: false }, async (message) => {
+    seen.push(message.bodyToString() ?? '');
+    await message.ack();
+    if (seen.length === 100) resolve();
+  });
+  await promise;
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 100 }, (_, i) => `message ${i}`),
+  );
+  await connection.close();
+});
+
+test('amqp-connection-manager reconnects after a crash of the broker and loses no confirmed message', async (t) => {
+  const { url, broker } = await place(t);
+  const connection = manager.connect([url], { reconnectTimeInSeconds: 0.01, heartbeatIntervalInSeconds: 0 });
+  const channel = connection.createChannel({
+    setup: async (each: ConfirmChannel) => {
+      await each.assertQueue('q', { durable: true });
+    },
+  });
+  await channel.waitForConnect();
+  const sent: string[] = [];
+  for (let i = 0; i < 40; i++) {
+    if (i === 20) await broker.faults.crashAndRecover({ powerCut: true });
+    // What was on its way when the connection broke is refused, and the program sends it again.
+    const send = (): Promise<boolean> => channel.sendToQueue('q', Buffer.from(String(i)), { persistent: true });
+    await send().catch(send);
+    sent.push(String(i));
+  }
+  const stored = new Set(
+    (await broker.inspect('q')).ready.map(({ body }) => Buffer.from(body as Uint8Array).toString()),
+  );
+  assert.deepEqual(
+    sent.filter((each) => !stored.has(each)),
+    [],
+  );
+  await channel.close();
+  await connection.close();
+});
