@@ -7,6 +7,7 @@ import { type AmqpOutput, FRAME, readLongLong, readMethod } from './codec.ts';
 import { Confirms, type Unconfirmed } from './confirms.ts';
 import { Consuming } from './consuming.ts';
 import { FORMAT_AMQP, RecordView } from './content.ts';
+import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { AmqpError, asAmqpError } from './errors.ts';
 import type { AmqpLimits } from './limits.ts';
 import { type AnyMethod, METHODS } from './methods.ts';
@@ -79,7 +80,11 @@ export class Channel {
     this.#publishing = new Publishing({
       user,
       maxMessageBytes: limits.maxMessageBytes,
-      publish: (batch) => this.#publish(batch),
+      replyTo: () => this.#consuming.replyTo,
+      publish: (batch) => {
+        if (batch.route.directReply === undefined) this.#publish(batch);
+        else this.#answer(batch, batch.route.directReply);
+      },
     });
     this.#topology = new Topology({ vhost, session, principal, owner });
     this.#consuming = new Consuming({
@@ -214,6 +219,7 @@ export class Channel {
         this.#consuming.qos(method.args);
         return out.method(channel, 'basicQosOk', {});
       case 'basicConsume':
+        if (method.args.queue === DIRECT_REPLY) return this.#consuming.consumeReplies(method.args);
         return this.#topology.queue(method.args.queue).then((queue) => this.#consuming.consume(queue, method.args));
       case 'basicCancel':
         return this.#consuming.cancel(method.args.consumerTag).then(() => {
@@ -344,7 +350,7 @@ export class Channel {
     }
     const route: Route =
       exchange === undefined
-        ? { to: { topic: key }, delayed: false }
+        ? { to: { topic: key }, delayed: false, ...(isDirectReply(key) && { directReply: key }) }
         : { to: { router: exchange.name, key }, delayed: Vhost.isDelayed(exchange) };
     this.#generation = this.#context.vhost.generation;
     this.#publishing.setRoute(bytes, route);
@@ -366,6 +372,18 @@ export class Channel {
         this.#notPublished(batch, error, unconfirmed);
       },
     );
+  }
+
+  /** An answer goes straight to the one who asked. */
+  #answer(batch: PublishedBatch, name: string): void {
+    const unconfirmed = this.#confirms?.add(batch.count);
+    const view = new RecordView();
+    let found = true;
+    for (let i = 0, at = 0; i < batch.count; i++, at = view.end)
+      found = this.#context.vhost.directReplies.answer(name, batch.records, view.at(batch.records, at));
+    // Nobody has it when nobody waits; else it counts as routed.
+    const runs = found ? [{ topicId: 0, partition: 0, offset: 0, count: batch.count }] : [];
+    this.#published(batch, { topicId: 0, runs }, unconfirmed);
   }
 
   #published(batch: PublishedBatch, receipt: PublishReceipt, unconfirmed: Unconfirmed | undefined): void {

@@ -57,6 +57,8 @@ export class Consuming implements ConsumerOwner {
   readonly #gathering: Gathering[] = [];
   readonly #returning = new Set<AmqpConsumer>();
   #prefetch = 0;
+  /** The consumer of direct replies, and the name that they come to. */
+  #replies: { tag: string; name: string } | undefined;
   #closed = false;
 
   constructor(context: ConsumingContext) {
@@ -77,10 +79,7 @@ export class Consuming implements ConsumerOwner {
 
   async consume(queue: Queue, args: Arguments<'basicConsume'>): Promise<void> {
     const { session, vhost, limits, channel, out } = this.#context;
-    const tag = args.consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : args.consumerTag;
-    if (this.#consumers.has(tag)) throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
-    if (this.#consumers.size >= limits.maxConsumers)
-      throw new AmqpError('NOT_ALLOWED', `reached maximum (${limits.maxConsumers}) of consumers per channel`);
+    const tag = this.#tag(args);
     const priority = args.arguments.get('x-priority');
     if (priority !== undefined && integerOf(priority) === undefined)
       throw new AmqpError(
@@ -130,8 +129,45 @@ export class Consuming implements ConsumerOwner {
     consumer.start(started);
   }
 
+  /** Answers of others come straight to this channel. */
+  consumeReplies(args: Arguments<'basicConsume'>): void {
+    const { vhost, channel, out } = this.#context;
+    if (!args.noAck) throw new AmqpError('PRECONDITION_FAILED', 'reply consumer cannot acknowledge');
+    if (this.#replies !== undefined) throw new AmqpError('PRECONDITION_FAILED', 'reply consumer already set');
+    const tag = this.#tag(args);
+    const bytes = Buffer.from(tag);
+    const tagBytes = Buffer.concat([Buffer.from([bytes.byteLength]), bytes]);
+    const name = vhost.directReplies.open((records, view) =>
+      out.deliver(channel, tagBytes, this.#unacked.skip(), 1, records, view),
+    );
+    this.#replies = { tag, name };
+    if (!args.noWait) out.method(channel, 'basicConsumeOk', { consumerTag: tag });
+  }
+
+  /** Where answers to this channel go. */
+  get replyTo(): string | undefined {
+    return this.#replies?.name;
+  }
+
+  #endReplies(): void {
+    if (this.#replies !== undefined) this.#context.vhost.directReplies.close(this.#replies.name);
+    this.#replies = undefined;
+  }
+
+  /** @throws NOT_ALLOWED */
+  #tag({ consumerTag }: Arguments<'basicConsume'>): string {
+    const { maxConsumers } = this.#context.limits;
+    const tag = consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : consumerTag;
+    if (this.#consumers.has(tag) || this.#replies?.tag === tag)
+      throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
+    if (this.#consumers.size >= maxConsumers)
+      throw new AmqpError('NOT_ALLOWED', `reached maximum (${maxConsumers}) of consumers per channel`);
+    return tag;
+  }
+
   /** What it holds may still be settled. */
   async cancel(tag: string): Promise<void> {
+    if (this.#replies?.tag === tag) this.#endReplies();
     const consumer = this.#consumers.get(tag);
     if (consumer === undefined) return;
     this.#consumers.delete(tag);
@@ -314,6 +350,7 @@ export class Consuming implements ConsumerOwner {
   /** The channel is over: what is not settled goes back to its place, and its consumers leave. */
   async close(): Promise<void> {
     if (this.#closed) return;
+    this.#endReplies();
     this.recover();
     this.flush();
     this.#closed = true;

@@ -2,14 +2,26 @@ import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
 import { CONTENT_PREFIX_BYTES, BASIC_CLASS, readLongLong } from './codec.ts';
 import type { Unconfirmed } from './confirms.ts';
 import { RECORD, RECORD_PREFIX_BYTES } from './content.ts';
+import { DIRECT_REPLY } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
-import { DEDUPE_HEADER, KEY_HEADER, noPlaces, PROPERTY, scanProperties, shortText } from './properties.ts';
+import {
+  DEDUPE_HEADER,
+  encodeProperties,
+  KEY_HEADER,
+  noPlaces,
+  PROPERTY,
+  readProperties,
+  scanProperties,
+  shortText,
+} from './properties.ts';
 
 /** Where publishes with one exchange and routing key go. */
 export interface Route {
   readonly to: PublishRequest['to'];
   /** The header x-delay counts. */
   readonly delayed: boolean;
+  /** In place of the queue: the channel that waits for an answer. */
+  readonly directReply?: string;
 }
 
 /** Publishes of one route that came together. */
@@ -24,6 +36,8 @@ export interface PublishingOptions {
   readonly maxMessageBytes: number;
   /** The name that the client logged in with; a `user-id` must be equal to it. */
   readonly user: string;
+  /** Where answers to this channel go, if it waits for any. */
+  replyTo(): string | undefined;
   /** Hands a batch to the engine. */
   publish(batch: PublishedBatch): void;
 }
@@ -40,7 +54,6 @@ const COPY_HEADERS = [
   Buffer.concat([shortString('CC'), Buffer.from('A')]),
   Buffer.concat([shortString('BCC'), Buffer.from('A')]),
 ];
-const FAST_REPLY = 'amq.rabbitmq.reply-to';
 
 function shortString(text: string): Buffer {
   return Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
@@ -117,7 +130,11 @@ export class Publishing {
     const properties = start + CONTENT_PREFIX_BYTES;
     scanProperties(buffer, properties, end, this.#places);
     const flags = this.#lookAt(buffer);
-    this.#beginRecord(flags, buffer, properties, end);
+    const { replyTo } = this.#places;
+    if (replyTo > 0 && buffer[replyTo] === DIRECT_REPLY.length && shortText(buffer, replyTo) === DIRECT_REPLY) {
+      const named = this.#withReplyTo(buffer, properties, end);
+      this.#beginRecord(flags, named, 0, named.byteLength);
+    } else this.#beginRecord(flags, buffer, properties, end);
     this.#bodyLeft = size;
     this.#expects = 'body';
     if (size === 0) this.#endRecord();
@@ -147,7 +164,7 @@ export class Publishing {
 
   /** What the broker has to know of the content before it is stored; refuses what it may not say. */
   #lookAt(buffer: Buffer): number {
-    const { flags, headers, headersEnd, expiration, replyTo, userId } = this.#places;
+    const { flags, headers, headersEnd, expiration, userId } = this.#places;
     let record = 0;
     if ((flags & PROPERTY.headers) !== 0) {
       const table = buffer.subarray(headers, headersEnd);
@@ -158,8 +175,6 @@ export class Publishing {
     }
     if (expiration > 0 && !/^[0-9]{1,15}$/.test(shortText(buffer, expiration)))
       throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${shortText(buffer, expiration)}'`);
-    if (replyTo > 0 && buffer[replyTo] === FAST_REPLY.length && shortText(buffer, replyTo) === FAST_REPLY)
-      throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
     if (userId > 0 && shortText(buffer, userId) !== this.#options.user) {
       throw new AmqpError(
         'PRECONDITION_FAILED',
@@ -167,6 +182,13 @@ export class Publishing {
       );
     }
     return record;
+  }
+
+  /** The one who answers gets the name of this channel instead of that of all. */
+  #withReplyTo(buffer: Buffer, start: number, end: number): Buffer {
+    const replyTo = this.#options.replyTo();
+    if (replyTo === undefined) throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
+    return encodeProperties({ ...readProperties(buffer, start, end), replyTo });
   }
 
   #beginRecord(flags: number, buffer: Buffer, properties: number, end: number): void {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { authorize, type Principal } from '../../core/auth.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { BindingDefinition, Session } from '../../core/session.ts';
+import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import type { Arguments } from './methods.ts';
 import {
@@ -111,6 +112,7 @@ export class Topology {
   ): Promise<{ queue: string; messageCount: number; consumerCount: number }> {
     const { vhost, owner } = this.#context;
     const asked = withoutLineEnds(declare.queue);
+    if (asked === DIRECT_REPLY || isDirectReply(asked)) return this.#checkDirectReply(asked);
     const passive = declare.passive;
     const name = asked === '' && !passive ? `amq.gen-${randomBytes(16).toString('base64url')}` : asked;
     const existing = passive ? await vhost.queue(name, owner) : await vhost.findQueue(name, owner);
@@ -126,6 +128,13 @@ export class Topology {
     if (fresh) return { queue: name, messageCount: 0, consumerCount: 0 };
     const { ready, consumers } = await vhost.counts(name);
     return { queue: name, messageCount: ready, consumerCount: consumers };
+  }
+
+  /** Every declare of it only asks whether it is there; if it is, it has one consumer. */
+  #checkDirectReply(name: string): { queue: string; messageCount: number; consumerCount: number } {
+    const { vhost } = this.#context;
+    if (name !== DIRECT_REPLY && !vhost.directReplies.has(name)) throw vhost.noQueue(name);
+    return { queue: name, messageCount: 0, consumerCount: 1 };
   }
 
   async #createQueue(name: string, declare: Arguments<'queueDeclare'>): Promise<boolean> {

@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { Operations, Session, TopicDefinition } from '../../core/session.ts';
 import type { DeadLetterTarget } from './deaths.ts';
+import { DirectReplies } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import {
   BUILT_IN,
@@ -35,6 +36,7 @@ export class Vhost {
   readonly session: Session;
   /** Exclusive queues, and the connection that owns each. */
   readonly owners = new Map<string, object>();
+  readonly directReplies = new DirectReplies();
   /** Where the dead letters of each queue go, for the story that they tell. */
   readonly deadLetterTargets = new Map<string, DeadLetterTarget>();
   readonly #exchanges = new Map<string, Exchange>();

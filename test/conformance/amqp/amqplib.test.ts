@@ -671,3 +671,40 @@ test('a queue of the SDK is consumed over AMQP, and a queue of AMQP by the SDK',
   assert.equal(seen.key, 'group');
   assert.deepEqual({ ...seen.headers }, { colour: 'blue', 'amqp-correlation-id': 'c' });
 });
+
+test('an answer by direct reply-to reaches the channel that asked, and no other', async (t) => {
+  const { channel, connection, url } = await client(t);
+  await channel.assertQueue('rpc');
+  await channel.consume('rpc', (message) => {
+    if (message === null) return;
+    const { replyTo, correlationId } = message.properties as { replyTo: string; correlationId: string };
+    assert.match(replyTo, /^amq\.rabbitmq\.reply-to\./);
+    channel.sendToQueue(replyTo, Buffer.from(`${message.content.toString()}!`), { correlationId });
+    channel.ack(message);
+  });
+  const asking = async (name: string): Promise<[ChannelModel, Promise<ConsumeMessage>]> => {
+    const theirs = await connect(`${url}?heartbeat=0`);
+    const asker = await theirs.createChannel();
+    const { promise, resolve } = Promise.withResolvers<ConsumeMessage>();
+    await asker.consume('amq.rabbitmq.reply-to', (message) => message !== null && resolve(message), { noAck: true });
+    asker.sendToQueue('rpc', Buffer.from(name), { replyTo: 'amq.rabbitmq.reply-to', correlationId: name });
+    return [theirs, promise];
+  };
+  const [[first, one], [second, two]] = [await asking('one'), await asking('two')];
+  for (const [name, answer] of [
+    ['one', await one],
+    ['two', await two],
+  ] as const) {
+    assert.equal(answer.content.toString(), `${name}!`);
+    assert.equal(answer.properties.correlationId, name);
+  }
+  await first.close();
+  await second.close();
+  const without = await connection.createChannel();
+  without.on('error', () => {});
+  const error = await closedWith(without, () =>
+    without.sendToQueue('rpc', Buffer.from('x'), { replyTo: 'amq.rabbitmq.reply-to' }),
+  );
+  assert.equal(error.code, 406);
+  assert.match(error.message, /fast reply consumer does not exist/);
+});
