@@ -133,6 +133,8 @@ export interface ConsumeRequest extends SubscriptionRef {
   maxBytes?: number;
   /** `apart`: large bodies are not delivered with their records; `readBody` gives them in pieces. Default `whole`. */
   bodies?: 'whole' | 'apart';
+  /** Consumers of one session with the same name here share their credit: what one is given, any of them may use. */
+  pool?: string;
 }
 
 /** A run of records that lie side by side in one partition, delivered together. */

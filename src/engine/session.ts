@@ -17,7 +17,7 @@ import type {
 } from '../core/session.ts';
 import type { Parts } from './broker.ts';
 import { operations, resourceOf } from './operations.ts';
-import type { ConsumerState } from './shard/feeds.ts';
+import { type ConsumerState, CreditPool } from './shard/feeds.ts';
 import { BodyOwner } from './shard/large-bodies.ts';
 import { assertSize } from './shard/planner.ts';
 import type { StagedPublish } from './shard/staging.ts';
@@ -28,6 +28,7 @@ export class ShardSession implements Session {
   readonly #principal: Principal;
   readonly #namespace: string;
   readonly #consumers = new Set<ConsumerState>();
+  readonly #pools = new Map<string, CreditPool>();
   readonly #bodies = new BodyOwner();
   /** Publishes and transactions, when one with large bodies is under way. */
   readonly #order = new InOrder();
@@ -73,7 +74,7 @@ export class ShardSession implements Session {
         `${JSON.stringify(request.subscription)} has ${exclusive === undefined ? `${others.length} other consumers` : 'an exclusive consumer'}. Close ${exclusive === undefined ? 'them' : 'it'}, or consume without exclusive.`,
       );
     }
-    const state = dispatcher.addConsumer(subscription, request, sink);
+    const state = dispatcher.addConsumer(subscription, request, sink, this.#pool(request.pool));
     this.#consumers.add(state);
     await shard.durable(null);
     return {
@@ -84,6 +85,15 @@ export class ShardSession implements Session {
         dispatcher.removeConsumer(state, options?.release === true ? 'release' : 'keep');
       },
     };
+  }
+
+  /** The credit that consumers of that name share. */
+  #pool(name: string | undefined): CreditPool | undefined {
+    if (name === undefined) return undefined;
+    let pool = this.#pools.get(name);
+    // Without a member it was left for good, with what credit it had.
+    if (pool === undefined || pool.members.size === 0) this.#pools.set(name, (pool = new CreditPool()));
+    return pool;
   }
 
   async settle(settlements: Settlement[]): Promise<SettleReceipt> {

@@ -295,6 +295,7 @@ export const consumeRequest = object<ConsumeRequest>({
   name: maybe(text),
   maxBytes: maybe(whole),
   bodies: maybe(oneOf('whole', 'apart')),
+  pool: maybe(text),
 });
 
 const publishTarget = either(

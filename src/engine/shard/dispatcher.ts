@@ -4,7 +4,7 @@ import type { Backlog } from '../machine/backlog.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { RateLimiter } from '../structures/rate-limiter.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
-import { ConsumerState, type Feed, type Feeds } from './feeds.ts';
+import { ConsumerState, type CreditPool, type Feed, type Feeds } from './feeds.ts';
 import type { Outgoing } from './outbox.ts';
 import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
@@ -52,9 +52,16 @@ export class Dispatcher {
 
   // ---- Consumers --------------------------------------------------------------------------------------------------
 
-  addConsumer(subscription: Subscription, request: ConsumeRequest, sink: DeliverySink): ConsumerState {
-    const consumer = new ConsumerState(this.#nextConsumer++, subscription, request, sink, this.#shard.ledger);
+  addConsumer(
+    subscription: Subscription,
+    request: ConsumeRequest,
+    sink: DeliverySink,
+    pool?: CreditPool,
+  ): ConsumerState {
+    const consumer = new ConsumerState(this.#nextConsumer++, subscription, request, sink, this.#shard.ledger, pool);
     this.#feeds.addConsumer(consumer);
+    // The pool that it joins may have credit.
+    if (consumer.credit > 0) this.#feeds.touch(subscription);
     const feed = this.#feeds.of(subscription);
     feed.consumers.push(consumer);
     feed.consumers.sort((a, b) => (b.request.priority ?? 0) - (a.request.priority ?? 0) || a.id - b.id);
@@ -64,7 +71,17 @@ export class Dispatcher {
   addCredit(consumer: ConsumerState, messages: number): void {
     if (consumer.closed || !(messages > 0)) return;
     consumer.credit += messages;
-    this.#feeds.touch(consumer.subscription);
+    for (const member of consumer.pool.members) this.#feeds.touch(member.subscription);
+  }
+
+  /** What had not left is not used up; the others of its pool have it. */
+  #leavePool(consumer: ConsumerState): readonly Outgoing[] {
+    const { pool, outbox } = consumer;
+    pool.members.delete(consumer);
+    const unsent = outbox.clear();
+    for (const { ranges } of unsent) pool.credit += countOf(ranges);
+    for (const member of pool.members) this.#feeds.touch(member.subscription);
+    return unsent;
   }
 
   /**
@@ -78,7 +95,7 @@ export class Dispatcher {
     const feed = this.#feeds.of(consumer.subscription);
     const at = feed.consumers.indexOf(consumer);
     if (at >= 0) feed.consumers.splice(at, 1);
-    for (const { token, ranges } of consumer.outbox.clear()) this.#takeBack(consumer.subscription, token, ranges);
+    for (const { token, ranges } of this.#leavePool(consumer)) this.#takeBack(consumer.subscription, token, ranges);
     if (how !== 'keep' && consumer.request.lease === 'session') this.#giveBackAll(consumer, how === 'crashed');
     this.#feeds.touch(consumer.subscription);
   }
@@ -115,7 +132,7 @@ export class Dispatcher {
     for (const consumer of this.#feeds.consumersOf(subscription)) {
       consumer.closed = true;
       this.#feeds.forgetConsumer(consumer);
-      consumer.outbox.clear();
+      this.#leavePool(consumer);
       consumer.sink.ended(reason);
     }
     this.#feeds.forget(subscription);

@@ -5,6 +5,12 @@ import type { ByteLedger } from './ledger.ts';
 import { Outbox } from './outbox.ts';
 import type { Shard } from './shard.ts';
 
+/** Messages that a consumer, or several together, may still have. */
+export class CreditPool {
+  credit = 0;
+  readonly members = new Set<ConsumerState>();
+}
+
 /** A consumer as the dispatcher sees it. Volatile: it lives as long as its session. */
 export class ConsumerState {
   readonly id: number;
@@ -12,7 +18,7 @@ export class ConsumerState {
   readonly request: ConsumeRequest;
   readonly sink: DeliverySink;
   readonly outbox: Outbox;
-  credit = 0;
+  readonly pool: CreditPool;
   inFlight = 0;
   /** Holds a message with which a consumer died before: it gets nothing else until that is settled. */
   isolated = false;
@@ -20,12 +26,29 @@ export class ConsumerState {
   /** Its last delivery leaves the gate with this sequence; a later one must not overtake it. */
   heldUntil = 0;
 
-  constructor(id: number, subscription: Subscription, request: ConsumeRequest, sink: DeliverySink, ledger: ByteLedger) {
+  constructor(
+    id: number,
+    subscription: Subscription,
+    request: ConsumeRequest,
+    sink: DeliverySink,
+    ledger: ByteLedger,
+    pool = new CreditPool(),
+  ) {
+    this.pool = pool;
+    pool.members.add(this);
     this.id = id;
     this.subscription = subscription;
     this.request = request;
     this.sink = sink;
     this.outbox = new Outbox(sink, ledger);
+  }
+
+  get credit(): number {
+    return this.pool.credit;
+  }
+
+  set credit(messages: number) {
+    this.pool.credit = messages;
   }
 }
 

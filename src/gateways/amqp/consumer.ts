@@ -27,8 +27,8 @@ export class AmqpConsumer implements DeliverySink, Holder {
   readonly consumer = this;
   readonly noAck: boolean;
   readonly window: CreditWindow;
-  /** 0: no limit. */
-  readonly prefetch: number;
+  /** 0: no limit. `shared`: that of the channel, with its other consumers. */
+  readonly prefetch: number | 'shared';
   /** Place in the channel's list of holders. */
   readonly holder: number;
   /** Credit that settled deliveries gave back and that was not passed on yet. */
@@ -44,7 +44,7 @@ export class AmqpConsumer implements DeliverySink, Holder {
     queue: Queue;
     noAck: boolean;
     window: CreditWindow;
-    prefetch: number;
+    prefetch: number | 'shared';
     holder: number;
     owner: ConsumerOwner;
   }) {
@@ -66,21 +66,22 @@ export class AmqpConsumer implements DeliverySink, Holder {
   /** The client knows of it: from now on messages may come. */
   start(consumer: Consumer): void {
     this.#consumer = consumer;
-    this.window.credit(this.noAck || this.prefetch === 0 ? Number.MAX_SAFE_INTEGER : this.prefetch);
-    this.window.open(consumer);
+    if (this.prefetch !== 'shared')
+      this.window.credit(this.noAck || this.prefetch === 0 ? Number.MAX_SAFE_INTEGER : this.prefetch);
+    this.window.join(consumer);
   }
 
   /** Passes on what settling gave back. */
   passCredit(): void {
     const returned = this.returned;
     this.returned = 0;
-    if (this.prefetch > 0 && !this.#over) this.window.credit(returned);
+    if (this.prefetch !== 0 && this.prefetch !== 'shared' && !this.#over) this.window.credit(returned);
   }
 
   /** No more messages. With `release` what it holds is given back at once, else it may still be settled. */
   async close(what: 'keep' | 'release'): Promise<void> {
     this.#over = true;
-    this.window.stop();
+    this.window.leave(this.#consumer);
     await this.#consumer?.close({ release: what === 'release' });
   }
 
@@ -99,7 +100,7 @@ export class AmqpConsumer implements DeliverySink, Holder {
   ended(): void {
     if (this.#over) return;
     this.#over = true;
-    this.window.stop();
+    this.window.leave(this.#consumer);
     this.#owner.ended(this);
   }
 

@@ -57,6 +57,12 @@ export class Consuming implements ConsumerOwner {
   readonly #gathering: Gathering[] = [];
   readonly #returning = new Set<AmqpConsumer>();
   #prefetch = 0;
+  /** Credit of the consumers that share the prefetch of the channel. */
+  #shared: { window: CreditWindow; prefetch: number; pool: string } | undefined;
+  #pools = 0;
+  /** Settled deliveries that give no credit back, since the prefetch of the channel became smaller. */
+  #withheld = 0;
+  #sharedReturns = 0;
   /** The consumer of direct replies, and the name that they come to. */
   #replies: { tag: string; name: string } | undefined;
   #closed = false;
@@ -73,8 +79,29 @@ export class Consuming implements ConsumerOwner {
 
   qos({ prefetchSize, prefetchCount, global }: Arguments<'basicQos'>): void {
     if (prefetchSize !== 0) throw new AmqpError('NOT_IMPLEMENTED', `prefetch_size!=0 (${prefetchSize})`);
-    if (global) throw new AmqpError('NOT_IMPLEMENTED', 'global prefetch');
-    this.#prefetch = prefetchCount;
+    if (global) this.#channelPrefetch(prefetchCount);
+    else this.#prefetch = prefetchCount;
+  }
+
+  /** For all consumers that start from now on together. */
+  #channelPrefetch(prefetch: number): void {
+    if (prefetch === 0) {
+      // What shares it already has no limit any more.
+      this.#shared?.window.credit(Number.MAX_SAFE_INTEGER);
+      this.#shared = undefined;
+      return;
+    }
+    const { out, limits, waiting } = this.#context;
+    if (this.#shared === undefined) {
+      const window = new CreditWindow(out, limits.highWaterBytes, waiting);
+      this.#shared = { window, prefetch, pool: `channel ${this.#context.channel}.${this.#pools++}` };
+      window.credit(Math.max(0, prefetch - this.#unacked.size));
+      return;
+    }
+    const more = prefetch - this.#shared.prefetch;
+    this.#shared.prefetch = prefetch;
+    if (more > 0) this.#shared.window.credit(more);
+    else this.#withheld -= more;
   }
 
   async consume(queue: Queue, args: Arguments<'basicConsume'>): Promise<void> {
@@ -87,12 +114,13 @@ export class Consuming implements ConsumerOwner {
         `invalid arg 'x-priority' for ${named('queue', queue.name, vhost.namespace)}`,
       );
     if (args.arguments.has('x-stream-offset')) throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-stream-offset'");
+    const shared = args.noAck ? undefined : this.#shared;
     const consumer = new AmqpConsumer({
       tag,
       queue,
       noAck: args.noAck,
-      window: new CreditWindow(out, limits.highWaterBytes, this.#context.waiting),
-      prefetch: this.#prefetch,
+      window: shared?.window ?? new CreditWindow(out, limits.highWaterBytes, this.#context.waiting),
+      prefetch: shared === undefined ? this.#prefetch : 'shared',
       holder: this.#nextHolder(),
       owner: this,
     });
@@ -110,6 +138,7 @@ export class Consuming implements ConsumerOwner {
           ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
           ...(args.exclusive && { exclusive: true }),
           ...(args.noAck && { autoAck: true }),
+          ...(shared !== undefined && { pool: shared.pool }),
         },
         consumer,
       );
@@ -327,6 +356,7 @@ export class Consuming implements ConsumerOwner {
       last.count++;
     else group.ranges.push({ partition, offset, count: 1, token });
     if (consumer === undefined) return;
+    if (consumer.prefetch === 'shared') this.#sharedReturns++;
     consumer.returned++;
     consumer.unsettled--;
     if (consumer.over) this.#forgetIfDone(consumer);
@@ -345,6 +375,10 @@ export class Consuming implements ConsumerOwner {
     }
     for (const consumer of this.#returning) consumer.passCredit();
     this.#returning.clear();
+    const returned = this.#sharedReturns - this.#withheld;
+    this.#withheld = Math.max(0, -returned);
+    this.#sharedReturns = 0;
+    if (returned > 0) this.#shared?.window.credit(returned);
   }
 
   /** The channel is over: what is not settled goes back to its place, and its consumers leave. */

@@ -47,6 +47,7 @@ const MAX_SLAB_BYTES = 256 * 1024;
 /** A batch is handed over when it has so much, also in the middle of a chunk. */
 const BATCH_BYTES = 256 * 1024;
 
+const EMPTY_TABLE_BYTES = 4;
 const NO_ROUTE = Buffer.alloc(0);
 const HEADERS_TO_LOOK_AT = [KEY_HEADER, DEDUPE_HEADER].map(shortString);
 /** Copies for other routing keys: a name, and the type that says array. */
@@ -166,7 +167,8 @@ export class Publishing {
   #lookAt(buffer: Buffer): number {
     const { flags, headers, headersEnd, expiration, userId } = this.#places;
     let record = 0;
-    if ((flags & PROPERTY.headers) !== 0) {
+    // Many clients send a table of nothing with every message.
+    if ((flags & PROPERTY.headers) !== 0 && headersEnd - headers > EMPTY_TABLE_BYTES) {
       const table = buffer.subarray(headers, headersEnd);
       if (COPY_HEADERS.some((name) => table.includes(name)))
         throw new AmqpError('NOT_IMPLEMENTED', 'the headers CC and BCC are not supported');

@@ -6,7 +6,7 @@ import { FRAME, LARGE_MESSAGE_BYTES } from '../../wire/frames.ts';
 import type { Output } from '../../wire/output.ts';
 import { DeliveryStream, type Room } from './delivery-stream.ts';
 import { writeLost } from '../../wire/settle.ts';
-import { CreditWindow } from '../credit-window.ts';
+import type { CreditWindow } from '../credit-window.ts';
 
 const LOST_PER_FRAME = 10_000;
 
@@ -27,18 +27,11 @@ export class NativeConsumer implements DeliverySink {
   #consumer: Consumer | undefined;
   #ended = false;
 
-  constructor(
-    id: number,
-    out: Output,
-    limits: DeliveryLimits,
-    waiting: Set<CreditWindow>,
-    room: Room,
-    onEnded: () => void,
-  ) {
+  constructor(id: number, out: Output, limits: DeliveryLimits, window: CreditWindow, room: Room, onEnded: () => void) {
     this.#id = id;
     this.#out = out;
     this.#limits = limits;
-    this.#window = new CreditWindow(out, limits.highWaterBytes, waiting, () => this.#stream.busy);
+    this.#window = window;
     this.#onEnded = onEnded;
     this.#stream = new DeliveryStream(
       id,
@@ -57,11 +50,11 @@ export class NativeConsumer implements DeliverySink {
       this.#consumer = await this.#starting;
     } catch (error) {
       this.#ended = true;
-      this.#window.stop();
+      this.#window.leave(undefined);
       this.#onEnded();
       throw error;
     }
-    this.#window.open(this.#consumer);
+    this.#window.join(this.#consumer, () => this.#stream.busy);
   }
 
   credit(messages: number): void {
@@ -96,7 +89,7 @@ export class NativeConsumer implements DeliverySink {
     if (this.#ended) return;
     this.#ended = true;
     this.#stream.stop();
-    this.#window.stop();
+    this.#window.leave(this.#consumer);
     writeIdData(this.#out, FRAME.ENDED, this.#id, reason);
     this.#onEnded();
   }
@@ -109,7 +102,7 @@ export class NativeConsumer implements DeliverySink {
   }
 
   async close(release: boolean): Promise<void> {
-    this.#window.stop();
+    this.#window.leave(this.#consumer);
     // A start that failed was answered to the one who asked for it.
     const consumer = await this.#starting?.catch(() => undefined);
     await consumer?.close({ release });

@@ -14,7 +14,7 @@ import { readPublish, writeReceipt } from '../../wire/publish.ts';
 import { checkArguments, consumeRequest, isOperation, transaction, unknownOperation } from '../../wire/requests.ts';
 import { readSettle, writeSettled } from '../../wire/settle.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { CreditWindow } from '../credit-window.ts';
+import { CreditWindow } from '../credit-window.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
 import { BodyTable } from './bodies.ts';
 import { NativeConsumer } from './consumer.ts';
@@ -75,6 +75,7 @@ export class NativeConnection implements GatewayConnection {
   readonly #consumers = new Map<number, NativeConsumer>();
   /** Windows that have credit for the engine. */
   readonly #waiting = new Set<CreditWindow>();
+  readonly #pools = new Map<string, CreditWindow>();
   #state: State = { name: 'hello' };
   #heartbeat: Heartbeat | undefined;
   /** Of the frame that is being read: its buffer, and the hold on it once a request lies in it. */
@@ -263,11 +264,20 @@ export class NativeConnection implements GatewayConnection {
         `This connection has ${limits.maxConsumers} consumers, the most allowed. Close some or open another connection.`,
       );
     }
-    const consumer = new NativeConsumer(name, this.#out, limits, this.#waiting, this.#room, () =>
+    const consumer = new NativeConsumer(name, this.#out, limits, this.#windowOf(request.pool), this.#room, () =>
       this.#consumers.delete(name),
     );
     this.#consumers.set(name, consumer);
     this.#answer(id, consumer.start(session, request), writeDone);
+  }
+
+  /** Consumers that share their credit share the window through which it is passed on. */
+  #windowOf(pool: string | undefined): CreditWindow {
+    const fresh = (): CreditWindow => new CreditWindow(this.#out, this.#context.limits.highWaterBytes, this.#waiting);
+    if (pool === undefined) return fresh();
+    let window = this.#pools.get(pool);
+    if (window === undefined) this.#pools.set(pool, (window = fresh()));
+    return window;
   }
 
   #closeConsumer(id: number, fields: ByteReader): void {

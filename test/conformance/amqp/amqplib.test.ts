@@ -708,3 +708,24 @@ test('an answer by direct reply-to reaches the channel that asked, and no other'
   assert.equal(error.code, 406);
   assert.match(error.message, /fast reply consumer does not exist/);
 });
+
+test('consumers of a channel with a global prefetch hold no more than it together', async (t) => {
+  const { channel } = await client(t);
+  await channel.prefetch(3, true);
+  const held: ConsumeMessage[] = [];
+  for (const queue of ['idle', 'a', 'b']) {
+    await channel.assertQueue(queue);
+    await channel.consume(queue, (message) => message !== null && held.push(message));
+  }
+  for (let i = 0; i < 10; i++) for (const queue of ['a', 'b']) channel.sendToQueue(queue, Buffer.from(String(i)));
+  await channel.waitForConfirms();
+  let settled = 0;
+  while (settled < 20) {
+    while (held.length < Math.min(3, 20 - settled)) await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(held.length <= 3, `${held.length} at once`);
+    const next = held.shift();
+    assert.ok(next !== undefined);
+    channel.ack(next);
+    settled++;
+  }
+});
