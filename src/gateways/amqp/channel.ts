@@ -8,12 +8,14 @@ import { Confirms, type Unconfirmed } from './confirms.ts';
 import { Consuming } from './consuming.ts';
 import { FORMAT_AMQP, RecordView } from './content.ts';
 import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
+import { define } from './definitions.ts';
 import { AmqpError, asAmqpError } from './errors.ts';
 import type { AmqpLimits } from './limits.ts';
 import { type AnyMethod, METHODS } from './methods.ts';
 import { type PublishedBatch, Publishing, refusedTags, type Route } from './publishing.ts';
 import { named } from './translate.ts';
 import { Topology } from './topology.ts';
+import { ChannelTransaction } from './transaction.ts';
 import { type Exchange, Vhost } from './vhost.ts';
 
 /** What a channel needs from its connection. */
@@ -67,6 +69,8 @@ export class Channel {
   readonly #consuming: Consuming;
   readonly #topology: Topology;
   #confirms: Confirms | undefined;
+  /** Set in transaction mode. */
+  #transaction: ChannelTransaction | undefined;
   #state: State = 'opening';
   #deferred: Deferred[] = [];
   /** Of `Vhost`, when the route of the last publish was looked up. */
@@ -82,7 +86,8 @@ export class Channel {
       maxMessageBytes: limits.maxMessageBytes,
       replyTo: () => this.#consuming.replyTo,
       publish: (batch) => {
-        if (batch.route.directReply === undefined) this.#publish(batch);
+        if (this.#transaction !== undefined) this.#transaction.publish(batch);
+        else if (batch.route.directReply === undefined) this.#publish(batch);
         else this.#answer(batch, batch.route.directReply);
       },
     });
@@ -208,13 +213,12 @@ export class Channel {
       case 'exchangeDelete':
       case 'exchangeBind':
       case 'exchangeUnbind':
-        return this.#exchange(method);
       case 'queueDeclare':
       case 'queueDelete':
       case 'queueBind':
       case 'queueUnbind':
       case 'queuePurge':
-        return this.#queue(method);
+        return define(method, this.#topology, out, channel);
       case 'basicQos':
         this.#consuming.qos(method.args);
         return out.method(channel, 'basicQosOk', {});
@@ -235,79 +239,47 @@ export class Channel {
         if (method.name === 'basicRecover') out.method(channel, 'basicRecoverOk', {});
         return;
       case 'confirmSelect':
+        if (this.#transaction !== undefined)
+          throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from tx to confirm mode');
         this.#confirms ??= new Confirms();
         if (!method.args.noWait) out.method(channel, 'confirmSelectOk', {});
         return;
       case 'txSelect':
+        if (this.#confirms !== undefined)
+          throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from confirm to tx mode');
+        this.#transaction ??= new ChannelTransaction();
+        return out.method(channel, 'txSelectOk', {});
       case 'txCommit':
+        return this.#commit(this.#transactional());
       case 'txRollback':
-        throw new AmqpError('NOT_IMPLEMENTED', 'transactions');
+        this.#transactional().rollback();
+        return out.method(channel, 'txRollbackOk', {});
       default:
         throw new AmqpError('COMMAND_INVALID', 'unimplemented method');
     }
   }
 
-  async #exchange(
-    method: Extract<AnyMethod, { name: 'exchangeDeclare' | 'exchangeDelete' | 'exchangeBind' | 'exchangeUnbind' }>,
-  ): Promise<void> {
-    const { out } = this.#context;
-    switch (method.name) {
-      case 'exchangeDeclare':
-        await this.#topology.declareExchange(method.args);
-        if (!method.args.noWait) out.method(this.number, 'exchangeDeclareOk', {});
-        return;
-      case 'exchangeDelete':
-        await this.#topology.deleteExchange(method.args);
-        if (!method.args.noWait) out.method(this.number, 'exchangeDeleteOk', {});
-        return;
-      case 'exchangeBind':
-        await this.#topology.bindExchange(method.args, 'bind');
-        if (!method.args.noWait) out.method(this.number, 'exchangeBindOk', {});
-        return;
-      case 'exchangeUnbind':
-        await this.#topology.bindExchange(method.args, 'unbind');
-        if (!method.args.noWait) out.method(this.number, 'exchangeUnbindOk', {});
-    }
+  /** What a channel in transaction mode gathered takes effect, or nothing of it. */
+  async #commit(transaction: ChannelTransaction): Promise<void> {
+    const { session, vhost, out } = this.#context;
+    for (const batch of await transaction.commit(session, vhost, this.#consuming)) this.#return(batch);
+    out.method(this.number, 'txCommitOk', {});
   }
 
-  async #queue(
-    method: Extract<AnyMethod, { name: 'queueDeclare' | 'queueDelete' | 'queueBind' | 'queueUnbind' | 'queuePurge' }>,
-  ): Promise<void> {
-    const { out } = this.#context;
-    switch (method.name) {
-      case 'queueDeclare': {
-        const declared = await this.#topology.declareQueue(method.args);
-        if (!method.args.noWait) out.method(this.number, 'queueDeclareOk', declared);
-        return;
-      }
-      case 'queueDelete': {
-        const messageCount = await this.#topology.deleteQueue(method.args);
-        if (!method.args.noWait) out.method(this.number, 'queueDeleteOk', { messageCount });
-        return;
-      }
-      case 'queuePurge': {
-        const messageCount = await this.#topology.purgeQueue(method.args);
-        if (!method.args.noWait) out.method(this.number, 'queuePurgeOk', { messageCount });
-        return;
-      }
-      case 'queueBind':
-        await this.#topology.bindQueue(method.args, 'bind');
-        if (!method.args.noWait) out.method(this.number, 'queueBindOk', {});
-        return;
-      case 'queueUnbind':
-        await this.#topology.bindQueue(method.args, 'unbind');
-        out.method(this.number, 'queueUnbindOk', {});
-    }
+  #transactional(): ChannelTransaction {
+    if (this.#transaction === undefined) throw new AmqpError('PRECONDITION_FAILED', 'channel is not transactional');
+    return this.#transaction;
   }
 
   #basicSettle(id: number, buffer: Buffer, start: number, end: number): void {
     if (end - start !== 9) throw new AmqpError('SYNTAX_ERROR', 'a settlement is not 9 bytes long');
     const tag = readLongLong(buffer, start);
     const bits = buffer[start + 8] ?? 0;
-    if (id === METHODS.basicAck.id) this.#consuming.settle(tag, (bits & 1) === 0 ? 'one' : 'all', 'ack');
-    else if (id === METHODS.basicReject.id)
-      this.#consuming.settle(tag, 'one', (bits & 1) === 0 ? 'discard' : 'requeue');
-    else this.#consuming.settle(tag, (bits & 1) === 0 ? 'one' : 'all', (bits & 2) === 0 ? 'discard' : 'requeue');
+    const upTo = (bits & 1) === 0 || id === METHODS.basicReject.id ? 'one' : 'all';
+    const requeue = id === METHODS.basicReject.id ? 1 : 2;
+    const action = id === METHODS.basicAck.id ? 'ack' : (bits & requeue) === 0 ? 'discard' : 'requeue';
+    if (this.#transaction === undefined) this.#consuming.settle(tag, upTo, action);
+    else this.#transaction.settle(tag, upTo, action);
   }
 
   // ---- Publish ----------------------------------------------------------------------------------------------------

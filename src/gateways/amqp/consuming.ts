@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { RailheadError } from '../../core/errors.ts';
-import type { Consumer, DeliveryRun, LeaseRange, Session, SettleAction } from '../../core/session.ts';
+import type { Consumer, DeliveryRun, LeaseRange, Session, SettleAction, Settlement } from '../../core/session.ts';
 import type { Clock } from '../../core/clock.ts';
 import { CreditWindow } from '../credit-window.ts';
 import type { AmqpOutput } from './codec.ts';
@@ -33,7 +33,7 @@ export interface ConsumingContext {
   cancelled(tag: string): void;
 }
 
-type Action = 'ack' | 'requeue' | 'discard';
+export type Action = 'ack' | 'requeue' | 'discard';
 
 /** Settlements of one queue that are alike. */
 interface Gathering {
@@ -365,14 +365,23 @@ export class Consuming implements ConsumerOwner {
 
   /** Hands the settlements to the engine and passes the credit on that they gave back. */
   flush(): void {
-    const groups = this.#gathering.splice(0);
-    for (const { queue, action, ranges } of groups) {
-      const settlement = { topic: queue.name, subscription: queue.name, ranges, ...settleAction(action, queue) };
+    for (const settlement of this.takeSettlements()) {
       this.#context.session.settle([settlement]).catch((error: unknown) => {
         // A queue that was deleted took its messages along; a session that is closed gave them back.
         if (!RailheadError.is(error, 'NOT_FOUND') && !RailheadError.is(error, 'CLOSED')) this.#context.fail(error);
       });
     }
+    this.passCredit();
+  }
+
+  takeSettlements(): Settlement[] {
+    return this.#gathering.splice(0).map(({ queue, action, ranges }) => {
+      return { topic: queue.name, subscription: queue.name, ranges, ...settleAction(action, queue) };
+    });
+  }
+
+  /** What settling gave back. */
+  passCredit(): void {
     for (const consumer of this.#returning) consumer.passCredit();
     this.#returning.clear();
     const returned = this.#sharedReturns - this.#withheld;

@@ -152,6 +152,17 @@ export class Vhost {
     }
   }
 
+  /** Whether it exists, whoever it belongs to. */
+  async hasQueue(name: string): Promise<boolean> {
+    try {
+      await this.session.request('describeTopic', { name });
+      return true;
+    } catch (error) {
+      if (RailheadError.is(error, 'NOT_FOUND')) return false;
+      throw error;
+    }
+  }
+
   /** @throws NOT_FOUND, RESOURCE_LOCKED */
   async queue(name: string, owner: object): Promise<Queue> {
     const found = await this.findQueue(name, owner);

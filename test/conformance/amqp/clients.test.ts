@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AMQPClient } from '@cloudamqp/amqp-client';
+import { AMQPClient, type AMQPMessage } from '@cloudamqp/amqp-client';
 import manager from 'amqp-connection-manager';
 import type { ConfirmChannel } from 'amqplib';
 import { Connection } from 'rabbitmq-client';
@@ -91,5 +91,37 @@ test('amqp-connection-manager reconnects after a crash of the broker and loses n
     [],
   );
   await channel.close();
+  await connection.close();
+});
+
+test('a transaction takes effect as a whole with its commit, and not at all after a rollback', async (t) => {
+  const { url } = await place(t);
+  const connection = await new AMQPClient(url).connect();
+  const channel = await connection.channel();
+  for (const name of ['in', 'out', 'other']) await channel.queueDeclare(name, { durable: true });
+  await channel.basicPublish('', 'in', 'job');
+  await channel.txSelect();
+  const waiting = async (name: string): Promise<number> =>
+    (await channel.queueDeclare(name, { durable: true, passive: true })).messageCount;
+  const take = async (): Promise<AMQPMessage> => {
+    const message = await channel.basicGet('in', { noAck: false });
+    assert.ok(message !== null);
+    return message;
+  };
+  const first = await take();
+  for (const name of ['out', 'other', 'nowhere']) await channel.basicPublish('', name, 'result');
+  await channel.basicAck(first.deliveryTag);
+  assert.deepEqual([await waiting('out'), await waiting('other')], [0, 0]);
+  await channel.txRollback();
+  await channel.txCommit();
+  assert.deepEqual([await waiting('out'), await waiting('other')], [0, 0]);
+  // The ack was rolled back too: the message is still with this channel.
+  for (const name of ['out', 'other', 'nowhere']) await channel.basicPublish('', name, 'result');
+  await channel.basicAck(first.deliveryTag);
+  await channel.txCommit();
+  assert.deepEqual([await waiting('out'), await waiting('other')], [1, 1]);
+  await channel.basicRecover(true);
+  assert.equal(await waiting('in'), 0);
+  await assert.rejects(channel.confirmSelect(), /cannot switch from tx to confirm mode/);
   await connection.close();
 });

@@ -1,0 +1,79 @@
+import { RailheadError } from '../../core/errors.ts';
+import type { PublishRequest, Session } from '../../core/session.ts';
+import type { Action, Consuming } from './consuming.ts';
+import { amqpFormat, FORMAT_AMQP } from './content.ts';
+import { AmqpError } from './errors.ts';
+import type { PublishedBatch } from './publishing.ts';
+import type { Vhost } from './vhost.ts';
+
+interface Settling {
+  readonly tag: number;
+  readonly upTo: 'one' | 'all';
+  readonly action: Action;
+}
+
+/** What a channel in transaction mode has published and settled since the last commit: nobody knows of it yet. */
+export class ChannelTransaction {
+  #publishes: PublishedBatch[] = [];
+  #settlings: Settling[] = [];
+
+  publish(batch: PublishedBatch): void {
+    this.#publishes.push(batch);
+  }
+
+  settle(tag: number, upTo: 'one' | 'all', action: Action): void {
+    this.#settlings.push({ tag, upTo, action });
+  }
+
+  rollback(): void {
+    this.#publishes = [];
+    this.#settlings = [];
+  }
+
+  /**
+   * All of it or nothing, as one step of the engine. Returns the messages that nobody takes and that are to come back.
+   *
+   * @throws PRECONDITION_FAILED when some of it cannot be done
+   */
+  async commit(session: Session, vhost: Vhost, consuming: Consuming): Promise<PublishedBatch[]> {
+    const { alone, unroutable } = await this.#routable(vhost);
+    for (const { tag, upTo, action } of this.#settlings) consuming.settle(tag, upTo, action);
+    const settlements = consuming.takeSettlements();
+    this.rollback();
+    const publishes = alone.map(({ route, records }): PublishRequest => ({
+      to: route.to,
+      format: FORMAT_AMQP,
+      records,
+      count: 1,
+    }));
+    try {
+      const receipts = await session.commit({ publishes, settlements, cursors: [] });
+      receipts.forEach(({ runs }, i) => {
+        const batch = alone[i];
+        if (batch?.mandatory === true && runs.length === 0) unroutable.push(batch);
+      });
+    } catch (error) {
+      if (!RailheadError.is(error) || error.code === 'CLOSED') throw error;
+      throw new AmqpError('PRECONDITION_FAILED', `transaction not committed: ${error.message}`, { cause: error });
+    }
+    consuming.passCredit();
+    return unroutable;
+  }
+
+  /** Each message by itself, since a router may send each another way; without those to queues that do not exist. */
+  async #routable(vhost: Vhost): Promise<{ alone: PublishedBatch[]; unroutable: PublishedBatch[] }> {
+    const alone: PublishedBatch[] = [];
+    const unroutable: PublishedBatch[] = [];
+    for (const batch of this.#publishes) {
+      const { to } = batch.route;
+      const missing = 'topic' in to && !(await vhost.hasQueue(to.topic));
+      const bounds = amqpFormat.bounds(batch.records, batch.count);
+      for (let i = 0; i < batch.count; i++) {
+        const one = { ...batch, records: batch.records.subarray(bounds?.[i], bounds?.[i + 1]), count: 1 };
+        if (!missing) alone.push(one);
+        else if (batch.mandatory) unroutable.push(one);
+      }
+    }
+    return { alone, unroutable };
+  }
+}
