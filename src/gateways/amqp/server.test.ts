@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { RawPeer } from '../../../test/amqp/raw-peer.ts';
+import { written } from '../../../test/amqp/wire.ts';
 import { type Authenticator, LOCAL_PRINCIPAL } from '../../core/auth.ts';
 import { ManualClock, SystemClock } from '../../core/clock.ts';
+import { SeededRandom } from '../../core/random.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { Broker } from '../../engine/broker.ts';
 import { FileBlobs } from '../../storage/blobs.ts';
@@ -275,4 +277,101 @@ test('frames that a client sends after its connection.close are dropped', async 
     ['channelOpenOk', 'connectionCloseOk'],
   );
   while (gateway.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('access.request is answered, as RabbitMQ does for old clients', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.open(port);
+  const flags = { exclusive: false, passive: false, active: true, write: true, read: true };
+  assert.deepEqual(await peer.ask(1, 'accessRequest', { realm: '/', ...flags }, 'accessRequestOk'), { reserved1: 1 });
+  peer.socket.destroy();
+});
+
+test('whatever bytes a client sends, the broker goes on for others', async (t) => {
+  const seed = Date.now() % 2 ** 31;
+  t.diagnostic(`seed ${seed}`);
+  const random = new SeededRandom(seed);
+  const { port } = await start(t);
+  const publish = { reserved1: 0, exchange: '', routingKey: 'q', mandatory: true, immediate: false };
+  const session = written((out) => {
+    out.bytes(PROTOCOL_HEADER);
+    out.method(0, 'connectionStartOk', {
+      clientProperties: new Map(),
+      mechanism: 'PLAIN',
+      response: Buffer.from('\0guest\0guest'),
+      locale: 'en_US',
+    });
+    out.method(0, 'connectionTuneOk', { channelMax: 2047, frameMax: 131_072, heartbeat: 0 });
+    out.method(0, 'connectionOpen', { virtualHost: '/', reserved1: '', reserved2: false });
+    out.method(1, 'channelOpen', { reserved1: '' });
+    out.method(1, 'queueDeclare', {
+      ...QUEUE,
+      queue: 'q',
+      arguments: new Map([['x-max-priority', { type: 'I', value: 5 }]]),
+    });
+    out.method(1, 'confirmSelect', { noWait: false });
+    out.method(1, 'basicPublish', publish);
+    out.bytes(Buffer.from([2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0xce]));
+    out.bytes(Buffer.from([3, 0, 1, 0, 0, 0, 1, 65, 0xce]));
+    out.method(1, 'basicConsume', {
+      reserved1: 0,
+      queue: 'q',
+      consumerTag: 'c',
+      noLocal: false,
+      noAck: false,
+      exclusive: false,
+      noWait: false,
+      arguments: new Map(),
+    });
+    out.method(1, 'basicAck', { deliveryTag: 1, multiple: true });
+    out.method(1, 'exchangeBind', {
+      reserved1: 0,
+      destination: 'amq.topic',
+      source: 'amq.fanout',
+      routingKey: '',
+      noWait: false,
+      arguments: new Map(),
+    });
+    out.method(1, 'txSelect', {});
+  });
+  const until = performance.now() + 2_000;
+  for (let i = 0; performance.now() < until; i++) {
+    const bytes = Buffer.from(session);
+    // Past the handshake mostly, where more can go wrong.
+    for (let flips = 1 + random.below(6); flips > 0; flips--)
+      bytes[8 + random.below(bytes.byteLength - 8)] = random.below(256);
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    socket.on('error', () => {});
+    socket.resume();
+    const at = random.below(bytes.byteLength);
+    socket.write(bytes.subarray(0, at));
+    socket.write(bytes.subarray(at));
+    await new Promise((resolve) => setTimeout(resolve, random.below(4)));
+    socket.destroy();
+  }
+  const peer = await RawPeer.open(port);
+  await peer.ask(1, 'queueDeclare', { ...QUEUE, queue: 'after', arguments: new Map() }, 'queueDeclareOk');
+  peer.socket.destroy();
+});
+
+test('a client that does not wait for the answers of the handshake is understood', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.dial(port);
+  peer.raw(
+    PROTOCOL_HEADER,
+    written((out) => {
+      out.method(0, 'connectionStartOk', {
+        clientProperties: new Map(),
+        mechanism: 'PLAIN',
+        response: Buffer.from('\0guest\0guest'),
+        locale: 'en_US',
+      });
+      out.method(0, 'connectionTuneOk', { channelMax: 2047, frameMax: 131_072, heartbeat: 0 });
+      out.method(0, 'connectionOpen', { virtualHost: '/', reserved1: '', reserved2: false });
+      out.method(1, 'channelOpen', { reserved1: '' });
+      out.method(1, 'queueDeclare', { ...QUEUE, queue: 'q', arguments: new Map() });
+    }),
+  );
+  assert.equal((await peer.wait('queueDeclareOk')).queue, 'q');
+  peer.socket.destroy();
 });

@@ -68,6 +68,8 @@ export class AmqpConnection implements GatewayConnection {
   readonly #waiting = new Set<CreditWindow>();
   #state: State = { name: 'header' };
   #channelMax = 0;
+  /** Frames that came while the login or the virtual host was looked at: not more than a chunk, since nothing is read. */
+  #early: [Buffer, number, number][] = [];
   #heartbeat: Heartbeat | undefined;
   #heldBytes = 0;
   #paused = false;
@@ -121,6 +123,10 @@ export class AmqpConnection implements GatewayConnection {
   }
 
   #onFrame(buffer: Buffer, from: number, end: number): void {
+    if (this.#state.name === 'busy') {
+      this.#early.push([buffer, from, end]);
+      return;
+    }
     if (this.#shape.starting) {
       this.#protocolHeader(buffer.subarray(from, end));
       return;
@@ -244,7 +250,7 @@ export class AmqpConnection implements GatewayConnection {
       this.#state = { name: 'tune', principal, user: shown.user, client };
       this.#peer.authenticated();
       this.#out.method(0, 'connectionTune', tune(this.#context.limits));
-      this.#socket.resume();
+      this.#goOn();
     } catch (error) {
       this.#socket.resume();
       if (RailheadError.is(error, 'UNAUTHENTICATED')) this.#refuse(client, args.mechanism);
@@ -291,10 +297,24 @@ export class AmqpConnection implements GatewayConnection {
       }
       this.#state = { name: 'open', principal, user, client, session, vhost };
       this.#out.method(0, 'connectionOpenOk', { reserved1: '' });
+      this.#goOn();
     } catch (error) {
+      this.#socket.resume();
       this.#fail(error, METHODS.connectionOpen.id);
     }
+  }
+
+  /** Reads on, first what came too early. */
+  #goOn(): void {
+    const early = this.#early;
+    this.#early = [];
     this.#socket.resume();
+    try {
+      for (const [buffer, from, end] of early) this.#onFrame(buffer, from, end);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#flush();
   }
 
   #isOver(): boolean {

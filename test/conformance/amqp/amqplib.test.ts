@@ -7,6 +7,7 @@ import {
   connect,
   type ConfirmChannel,
   type ConsumeMessage,
+  credentials,
   type GetMessage,
   type Options,
 } from 'amqplib';
@@ -637,13 +638,14 @@ test('durable queues and their messages survive a restart of the broker, transie
   await channel.assertQueue('kept');
   await channel.assertQueue('fleeting', { durable: false });
   channel.sendToQueue('kept', Buffer.from('a'), { persistent: true });
+  channel.sendToQueue('kept', Buffer.from('b'), { persistent: false });
   await channel.waitForConfirms();
   await broker.faults.crashAndRecover({ powerCut: true });
   const connection = await connect(url);
   connection.on('error', () => {});
   const after = await connection.createChannel();
   after.on('error', () => {});
-  assert.deepEqual(await texts(after, 'kept'), ['a']);
+  assert.deepEqual(await texts(after, 'kept'), ['a', 'b']);
   assert.equal((await closedWith(after, () => after.checkQueue('fleeting'))).code, 404);
   await connection.close();
 });
@@ -728,4 +730,132 @@ test('consumers of a channel with a global prefetch hold no more than it togethe
     channel.ack(next);
     settled++;
   }
+});
+
+test('a queue that nobody uses for x-expires is gone', async (t) => {
+  const { channel, broker } = await client(t, { clock: 'manual' });
+  await channel.assertQueue('q', { expires: 60_000 });
+  await broker.clock.advance('50s');
+  await channel.checkQueue('q');
+  await broker.clock.advance('2m');
+  assert.equal((await closedWith(channel, () => channel.checkQueue('q'))).code, 404);
+});
+
+test('a consumer that settles nothing for 30 minutes loses its channel with 406', async (t) => {
+  const { channel, connection, broker } = await client(t, { clock: 'manual' });
+  await channel.assertQueue('q');
+  channel.sendToQueue('q', Buffer.from('x'));
+  await channel.waitForConfirms();
+  const arrived = Promise.withResolvers<void>();
+  const error = await closedWith(channel, async () => {
+    await channel.consume('q', () => arrived.resolve());
+    await arrived.promise;
+    await broker.clock.advance('31m');
+  });
+  assert.equal(error.code, 406);
+  assert.match(error.message, /delivery acknowledgement on channel 1 timed out/);
+  const again = await connection.createChannel();
+  assert.equal((await got(again, 'q')).fields.redelivered, true);
+});
+
+test('a user-id that is not the login is refused with 406', async (t) => {
+  const { channel, connection } = await client(t);
+  await channel.assertQueue('q');
+  channel.sendToQueue('q', Buffer.from('mine'), { userId: 'guest' });
+  await channel.waitForConfirms();
+  const other = await connection.createConfirmChannel();
+  other.on('error', () => {});
+  const error = await closedWith(other, () => other.sendToQueue('q', Buffer.from('x'), { userId: 'somebody' }));
+  assert.equal(error.code, 406);
+  assert.match(error.message, /user_id property set to 'somebody' but authenticated user was 'guest'/);
+});
+
+test('an unknown type of exchange ends the connection with 503, a bad expiration the channel with 406', async (t) => {
+  const { url, channel } = await client(t);
+  const expired = await closedWith(channel, () => channel.sendToQueue('q', Buffer.from('x'), { expiration: 'soon' }));
+  assert.equal(expired.code, 406);
+  assert.match(expired.message, /invalid expiration 'soon'/);
+  const connection = await connect(url);
+  const failed = once(connection, 'error');
+  const other = await connection.createChannel();
+  other.on('error', () => {});
+  void other.assertExchange('x', 'x-random').catch(() => {});
+  const [error] = (await failed) as [{ code: number; message: string }];
+  assert.equal(error.code, 503);
+  assert.match(error.message, /unknown exchange type 'x-random'/);
+});
+
+test('arguments that say where RabbitMQ stores are accepted and mean nothing', async (t) => {
+  const { channel } = await client(t);
+  const where = { 'x-queue-mode': 'lazy', 'x-queue-version': 2, 'x-queue-leader-locator': 'balanced' };
+  await channel.assertQueue('q', { arguments: where });
+  await channel.assertQueue('q');
+});
+
+test('virtual hosts do not see each other', async (t) => {
+  const { channel, url } = await client(t);
+  await channel.assertQueue('q');
+  const other = await connect(`${url}/other`);
+  const theirs = await other.createChannel();
+  theirs.on('error', () => {});
+  const error = await closedWith(theirs, () => theirs.checkQueue('q'));
+  assert.match(error.message, /no queue 'q' in vhost 'other'/);
+  await other.close();
+});
+
+test('a login by AMQPLAIN is understood, and one by another mechanism refused', async (t) => {
+  const { url } = await client(t);
+  const plain = await connect(url, { credentials: credentials.amqplain('guest', 'guest') });
+  await plain.close();
+  await assert.rejects(connect(url, { credentials: credentials.external() }));
+});
+
+test('the secret of a connection can be renewed', async (t) => {
+  const { connection } = await client(t);
+  await connection.updateSecret(Buffer.from('secret'), 'it is time');
+});
+
+test('a broken connection gives its messages back at once, also after a crash of the broker one at a time', async (t) => {
+  const { channel, broker, url } = await client(t);
+  await channel.assertQueue('q');
+  for (const text of ['a', 'b']) channel.sendToQueue('q', Buffer.from(text), { persistent: true });
+  await channel.waitForConfirms();
+  await consumed(channel, 'q', 2);
+  await broker.faults.crashAndRecover();
+  const connection = await connect(url);
+  connection.on('error', () => {});
+  const after = await connection.createChannel();
+  const held: ConsumeMessage[] = [];
+  const first = Promise.withResolvers<void>();
+  const second = Promise.withResolvers<void>();
+  await after.consume('q', (message) => {
+    if (message === null) return;
+    held.push(message);
+    (held.length === 1 ? first : second).resolve();
+  });
+  await first.promise;
+  await broker.inspect('q');
+  assert.equal(held.length, 1);
+  for (const message of held) after.ack(message);
+  await second.promise;
+  assert.deepEqual(
+    held.map(({ content, fields }) => [content.toString(), fields.redelivered]),
+    [
+      ['a', true],
+      ['b', true],
+    ],
+  );
+  await connection.close();
+});
+
+test('two bindings that differ only in arguments are one, but for headers exchanges', async (t) => {
+  const { channel } = await client(t);
+  await channel.assertQueue('q');
+  await channel.assertExchange('x', 'direct');
+  await channel.bindQueue('q', 'x', 'k', { one: 1 });
+  await channel.bindQueue('q', 'x', 'k', { two: 2 });
+  await channel.unbindQueue('q', 'x', 'k', { one: 1 });
+  channel.publish('x', 'k', Buffer.from('x'));
+  await channel.waitForConfirms();
+  assert.deepEqual(await texts(channel, 'q'), []);
 });
