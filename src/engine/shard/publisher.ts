@@ -4,7 +4,8 @@ import { asBuffer, type Envelope } from '../../core/records.ts';
 import type { MessageHistory, PublishReceipt } from '../../core/session.ts';
 import type { PublishEntry, Target } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
-import { routeThrough } from '../routing/router.ts';
+import type { RouteEnvelope } from '../routing/filter.ts';
+import { routesByEnvelope, routeThrough } from '../routing/router.ts';
 import { Admission, bytesOf } from './admission.ts';
 import { examine } from './columns.ts';
 import type { Feeds } from './feeds.ts';
@@ -142,6 +143,7 @@ export class Publisher {
     return first;
   }
 
+  /** The targets of each message; one set for all of them where the routing key alone decides. */
   #routeEach(namespace: string, request: StagedPublish): Topic[][] {
     const { to } = request;
     if (!('router' in to)) return [];
@@ -152,10 +154,7 @@ export class Publisher {
         `There is no router ${JSON.stringify(to.router)}. Declare it, or check the name.`,
       );
     }
-    const envelopes =
-      request.apart?.envelopes ??
-      this.#shard.formats.get(request.format).envelopes(asBuffer(request.records), request.count);
-    return envelopes.map((envelope) => {
+    const route = (envelope: RouteEnvelope): Topic[] => {
       const names = routeThrough(routers, to.router, to.key, envelope);
       const topics: Topic[] = [];
       for (const name of names) {
@@ -163,7 +162,13 @@ export class Publisher {
         if (topic !== undefined) topics.push(topic);
       }
       return topics;
-    });
+    };
+    // Nothing has to be decoded then.
+    if (!routesByEnvelope(routers, to.router)) return [route({})];
+    const envelopes =
+      request.apart?.envelopes ??
+      this.#shard.formats.get(request.format).envelopes(asBuffer(request.records), request.count);
+    return envelopes.map(route);
   }
 
   async #publishRouted(namespace: string, request: StagedPublish): Promise<PublishReceipt> {
@@ -183,17 +188,20 @@ export class Publisher {
     const format = this.#shard.formats.get(request.format);
     if (request.apart === undefined) format.check(records, count);
     const sets = this.#routeEach(namespace, request);
+    const [all] = sets;
     const groups: { topics: Topic[]; from: number; to: number }[] = [];
-    sets.forEach((topics, i) => {
-      const last = groups.at(-1);
-      if (
-        last !== undefined &&
-        last.topics.length === topics.length &&
-        last.topics.every((topic, j) => topic === topics[j])
-      )
-        last.to = i + 1;
-      else groups.push({ topics, from: i, to: i + 1 });
-    });
+    if (sets.length === 1 && all !== undefined) groups.push({ topics: all, from: 0, to: count });
+    else
+      sets.forEach((topics, i) => {
+        const last = groups.at(-1);
+        if (
+          last !== undefined &&
+          last.topics.length === topics.length &&
+          last.topics.every((topic, j) => topic === topics[j])
+        )
+          last.to = i + 1;
+        else groups.push({ topics, from: i, to: i + 1 });
+      });
     const bounds = groups.length > 1 ? (request.apart?.bounds ?? format.bounds(records, count)) : null;
     const receipt: PublishReceipt = { topicId: groups[0]?.topics[0]?.id ?? 0, runs: [] };
     let level: Durability = 'memory';
@@ -203,16 +211,16 @@ export class Publisher {
     };
     // First everything that can refuse: what is refused must not be stored in part.
     const checked = groups.map(planGroup);
-    const all = checked.flat();
-    const bytes = all.reduce((sum, plan) => sum + entryBound(plan), 0);
-    const obstacle = this.#obstacle(all, bytes, head);
+    const plans = checked.flat();
+    const bytes = plans.reduce((sum, plan) => sum + entryBound(plan), 0);
+    const obstacle = this.#obstacle(plans, bytes, head);
     if (obstacle !== null) return obstacle;
     this.#shard.beginCommand(bytes);
     for (const [i, group] of groups.entries()) {
       const { from, to } = group;
       // Planned anew after the groups before it, which may hold the same dedupe ids.
-      const plans = i === 0 ? (checked[0] ?? []) : planGroup(group);
-      const open = plans.filter((plan) => {
+      const planned = i === 0 ? (checked[0] ?? []) : planGroup(group);
+      const open = planned.filter((plan) => {
         if (plan.topic.policy.overflow === 'block') return true;
         const { code, message } = this.#admission.refusal(plan) ?? {};
         if (code === undefined || message === undefined) return true;
