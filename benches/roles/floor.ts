@@ -18,11 +18,18 @@ const PRODUCER = 1;
 const RECEIVER = 2;
 
 export async function start({ dir }: { dir: string }) {
+  let receiving: Promise<Float64Array> | undefined;
   return {
     relay: (): Promise<number> => relay(dir),
     publishAtRate: ({ port, perSecond, seconds }: { port: number; perSecond: number; seconds: number }) =>
       publishAtRate(port, perSecond, seconds),
-    receiveLatencies: ({ port, messages }: { port: number; messages: number }) => receiveLatencies(port, messages),
+    /** Resolves when the relay knows where to send to. */
+    receive: async ({ port, messages }: { port: number; messages: number }): Promise<void> => {
+      const known = Promise.withResolvers<void>();
+      receiving = receiveLatencies(port, messages, known.resolve);
+      await known.promise;
+    },
+    latencies: () => receiving,
   };
 }
 
@@ -34,7 +41,7 @@ async function relay(dir: string): Promise<number> {
   writeSync(file, Buffer.alloc(FILE_BYTES));
   fsyncSync(file);
   let at = 0;
-  let gathered: { bytes: Buffer; from: Socket }[] = [];
+  let gathered: { bytes: Buffer; kind: number | undefined }[] = [];
   let receiver: Socket | undefined;
   let isSyncing = false;
   const sync = (): void => {
@@ -52,15 +59,16 @@ async function relay(dir: string): Promise<number> {
     fdatasync(file, (error) => {
       if (error !== null) throw error;
       isSyncing = false;
-      for (const { bytes: piece, from } of batch) if (from !== receiver) receiver?.write(piece);
+      for (const { bytes: piece, kind } of batch) if (kind === PRODUCER) receiver?.write(piece);
       sync();
     });
   };
   const server = createServer({ noDelay: true }, (socket) => {
     socket.once('data', (hello: Buffer) => {
-      if (hello[0] === RECEIVER) receiver = socket;
+      const [kind] = hello;
+      if (kind === RECEIVER) receiver = socket;
       socket.on('data', (bytes: Buffer) => {
-        gathered.push({ bytes, from: socket });
+        gathered.push({ bytes, kind });
         sync();
       });
       socket.write(hello);
@@ -73,15 +81,10 @@ async function relay(dir: string): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-async function greet(port: number, as: number): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  socket.write(Buffer.of(as));
-  await once(socket, 'data');
-  return socket;
-}
-
 async function publishAtRate(port: number, perSecond: number, seconds: number): Promise<void> {
-  const socket = await greet(port, PRODUCER);
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  socket.write(Buffer.of(PRODUCER));
+  await once(socket, 'data');
   await atRate(perSecond, Math.round(perSecond * seconds), (_, dueAt) => {
     const message = Buffer.alloc(MESSAGE_BYTES);
     message.writeDoubleLE(dueAt, 0);
@@ -90,14 +93,22 @@ async function publishAtRate(port: number, perSecond: number, seconds: number): 
   socket.end();
 }
 
-async function receiveLatencies(port: number, messages: number): Promise<Float64Array> {
-  const socket = await greet(port, RECEIVER);
+/** `known` is called once the relay has answered; its one byte may come together with the first messages. */
+async function receiveLatencies(port: number, messages: number, known: () => void): Promise<Float64Array> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  socket.write(Buffer.of(RECEIVER));
   const latencies = new Float64Array(messages);
   let received = 0;
+  let greeted = false;
   let rest: Buffer = Buffer.alloc(0);
   await new Promise<void>((resolve) => {
     socket.on('data', (chunk: Buffer) => {
       rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      if (!greeted) {
+        greeted = true;
+        rest = rest.subarray(1);
+        known();
+      }
       for (; rest.length >= MESSAGE_BYTES && received < messages; rest = rest.subarray(MESSAGE_BYTES)) {
         latencies[received++] = now() - rest.readDoubleLE(0);
         socket.write(Buffer.alloc(ACK_BYTES));

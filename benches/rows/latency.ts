@@ -78,9 +78,9 @@ function withFloor<T>(use: (measure: (seconds: number) => Promise<Float64Array>)
     try {
       const port = await relay.call('relay');
       return await use(async (seconds) => {
-        const received = receiver.call('receiveLatencies', { port, messages: PER_SECOND * seconds });
+        await receiver.call('receive', { port, messages: PER_SECOND * seconds });
         await producer.call('publishAtRate', { port, perSecond: PER_SECOND, seconds });
-        return received;
+        return (await receiver.call('latencies')) ?? new Float64Array();
       });
     } finally {
       for (const child of [producer, receiver, relay]) await child.stop();
