@@ -56,7 +56,7 @@ async function fill(url: string, rail: Rail, shape: Shape, messages: number): Pr
     case 'keys':
       return send(rail, defineQueue('q', { order: 'key' }), messages, (i) => ({ key: `user-${i % KEYS}` }));
     case 'declared':
-      return inParallel(messages, 256, (i) => rail.queue(`queue-${i}`).ready());
+      return inParallel(messages, 256, (i) => rail.queue(defineQueue(`queue-${i}`)).ready());
   }
 }
 

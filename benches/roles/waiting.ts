@@ -1,9 +1,9 @@
 /** A broker that is filled from another process with messages that nobody takes, or started with those that wait. */
 import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
-import { Rail } from '../../src/index.ts';
+import { defineQueue, Rail } from '../../src/index.ts';
 import { boundYoungGeneration } from '../../src/server/young-generation.ts';
 import { listen, openBroker } from '../harness/broker.ts';
-import { bodyOf, inParallel } from '../harness/messages.ts';
+import { bodyOf, inParallel, type Body } from '../harness/messages.ts';
 
 export interface WaitingOptions {
   dir: string;
@@ -44,7 +44,7 @@ export async function start(options: WaitingOptions) {
     /** `sendMany` through the SDK, in this process. */
     sendMany: async ({ queue, messages, batch }: { queue: string; messages: number; batch: number }) => {
       const rail = new Rail({ session: broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' }) });
-      const q = rail.queue(queue);
+      const q = rail.queue(defineQueue<Body>(queue));
       await q.ready();
       const start = performance.now();
       await inParallel(Math.ceil(messages / batch), IN_FLIGHT, (i) =>
