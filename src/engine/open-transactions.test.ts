@@ -736,6 +736,20 @@ test('a publish that waits for room does not join a transaction that has ended m
   assert.deepEqual(await bench.texts('q'), []);
 });
 
+test('a publish that waits for room does not fall into the next transaction of its producer', async () => {
+  const bench = await Bench.open();
+  await bench.queue('q', {}, { maxMessages: 1, overflow: 'block' });
+  await bench.send('q', 'full');
+  const owner = await bench.begin('p');
+  const refused = assert.rejects(owner.send('q', 'late'), { code: 'NO_TRANSACTION' });
+  // Both before the parked publish is looked at again.
+  await Promise.all([owner.end('aborted'), owner.begin()]);
+  await bench.session.request('purge', { topic: 'q', subscription: 'q' });
+  await refused;
+  await owner.end('committed');
+  assert.deepEqual(await bench.texts('q'), []);
+});
+
 test('a dedupe id counts once its transaction is committed, and never if it was aborted', async () => {
   for (const how of ['none', ...RESTARTS] as const) {
     const bench = await Bench.open();

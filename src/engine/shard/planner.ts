@@ -4,7 +4,7 @@ import type { PublishRequest } from '../../core/session.ts';
 import { DEFAULT_DEDUPE_WINDOW_MS, seenBefore } from '../machine/dedupe.ts';
 import type { Topic } from '../machine/topic.ts';
 import { assertKeys, type Examined, examine, isPlainTopic } from './columns.ts';
-import { assertParts, openTransaction } from './fencing.ts';
+import { assertParts, noTransaction, openTransaction } from './fencing.ts';
 import type { Incoming } from './large-bodies.ts';
 import type { Shard } from './shard.ts';
 import type { StagedPublish } from './staging.ts';
@@ -57,6 +57,8 @@ export class Planner {
   plan(topic: Topic, request: StagedPublish): Plan {
     if (request.transaction === undefined) return this.#plan(topic, request, undefined);
     const { transaction } = openTransaction(this.#shard.state, topic.namespace, request.transaction);
+    if (request.within !== undefined && request.within !== transaction)
+      throw noTransaction(request.transaction.producer, 'it ended while the publish waited for room');
     const plan = this.#plan(topic, request, transaction);
     const isNew = (part: Part): boolean =>
       part.kind === 'store' && topic.partition(part.partition).transactions?.firstOf(transaction) === undefined;

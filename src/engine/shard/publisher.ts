@@ -9,6 +9,7 @@ import { routesByEnvelope, routeThrough } from '../routing/router.ts';
 import { Admission, bytesOf } from './admission.ts';
 import { examine } from './columns.ts';
 import type { Feeds } from './feeds.ts';
+import { openTransaction } from './fencing.ts';
 import { type Obstacle, Parking } from './parking.ts';
 import type { Returns } from './returns.ts';
 import { entryBound, type Part, type Plan, Planner } from './planner.ts';
@@ -173,7 +174,7 @@ export class Publisher {
 
   async #publishRouted(namespace: string, request: StagedPublish): Promise<PublishReceipt> {
     const result = this.#attemptRouted(namespace, request, null);
-    return result instanceof Promise ? result : this.#parking.park(namespace, request, result);
+    return result instanceof Promise ? result : this.#park(namespace, request, result);
   }
 
   /**
@@ -234,6 +235,13 @@ export class Publisher {
     return this.#shard.durable(receipt, level);
   }
 
+  #park(namespace: string, request: StagedPublish, obstacle: Obstacle): Promise<PublishReceipt> {
+    const { transaction: ref } = request;
+    if (ref === undefined) return this.#parking.park(namespace, request, obstacle);
+    const within = openTransaction(this.#shard.state, namespace, ref).transaction;
+    return this.#parking.park(namespace, { ...request, within }, obstacle);
+  }
+
   /** What a routed publish has to wait for; null when nothing is in its way, and its tokens of rates that block are taken. */
   #obstacle(plans: readonly Plan[], bytes: number, head: Topic | null): Obstacle | null {
     const [first] = plans;
@@ -251,7 +259,7 @@ export class Publisher {
 
   #publishTo(namespace: string, topic: Topic, request: StagedPublish): Promise<PublishReceipt> {
     const result = this.#parking.queued(topic) ?? this.#attempt(topic, request);
-    return result instanceof Promise ? result : this.#parking.park(namespace, request, result);
+    return result instanceof Promise ? result : this.#park(namespace, request, result);
   }
 
   /** Stores it, or returns why it must wait. Throws what refuses it for good. */

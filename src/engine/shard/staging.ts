@@ -8,6 +8,8 @@ import type { Shard } from './shard.ts';
 export interface StagedPublish extends PublishRequest {
   /** Absent where no record has a large body, which is the rule. */
   apart?: Apart;
+  /** The open transaction that it came for. While it is parked that may end: it must not fall into the next one. */
+  within?: number;
 }
 
 /** Of a publish with large bodies: `records` has those records only up to where their bodies begin. */
