@@ -1,21 +1,11 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
-import { Worker } from 'node:worker_threads';
 import { CANARIES } from './canary.ts';
 import { crashEverywhere } from './crash-points.ts';
-import type { Share, ShareReport } from './share.ts';
+import { inThread } from './share.ts';
 
 const STATES = 200_000;
-
-/** A share of the seeds, in a thread of its own: the two halves are independent. */
-function share(workerData: Share): Promise<ShareReport> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('share.ts', import.meta.url), { workerData });
-    worker.once('message', resolve);
-    worker.once('error', reject);
-  });
-}
 
 describe('crashes of the whole broker', () => {
   // The two halves of the seeds run side by side.
@@ -23,7 +13,7 @@ describe('crashes of the whole broker', () => {
     const threads = Math.min(2, availableParallelism());
     const reports = await Promise.all(
       Array.from({ length: threads }, (_, i) =>
-        share({ kind: 'crash-points', from: 1 + i, step: threads, states: STATES / threads }),
+        inThread({ kind: 'crash-points', from: 1 + i, step: threads, states: STATES / threads }),
       ),
     );
     const states = reports.reduce((sum, report) => sum + report.states, 0);

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { crashEverywhere, type CrashOptions } from './crash-points.ts';
 import { manyLives } from './lives.ts';
 
@@ -48,4 +48,21 @@ export async function run(
   return report;
 }
 
-if (parentPort !== null) parentPort.postMessage(await run(workerData as Share));
+/** In a thread: tells of each seed how far it has come, and ends with the whole report. */
+export type ShareMessage = { readonly kind: 'progress' | 'done'; readonly report: ShareReport };
+
+if (parentPort !== null) {
+  const port = parentPort;
+  const tell = (kind: ShareMessage['kind'], report: ShareReport): void =>
+    port.postMessage({ kind, report } satisfies ShareMessage);
+  tell('done', await run(workerData as Share, (_, report) => tell('progress', report)));
+}
+
+/** Runs a share in a thread of its own. `onSeed` is told what was done so far after each seed. */
+export function inThread(share: Share, onSeed: (report: ShareReport) => void = () => {}): Promise<ShareReport> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: share });
+    worker.on('message', ({ kind, report }: ShareMessage) => (kind === 'done' ? resolve(report) : onSeed(report)));
+    worker.once('error', reject);
+  });
+}
