@@ -15,8 +15,12 @@ export function safer(a: Durability, b: Durability): Durability {
   return a === 'write' || b === 'write' ? 'write' : 'memory';
 }
 
-/** What happens to a publish that would go over a limit of the topic. */
-export type Overflow = 'reject' | 'block' | 'drop-oldest' | 'dead-letter-oldest';
+/**
+ * What happens to a publish that would go over a limit of the topic. With `dead-letter-newest` it is refused, and what
+ * was refused is a dead letter all the same.
+ */
+export const OVERFLOWS = ['reject', 'block', 'drop-oldest', 'dead-letter-oldest', 'dead-letter-newest'] as const;
+export type Overflow = (typeof OVERFLOWS)[number];
 
 export interface Retention {
   /** Messages stay at least until every subscription has settled them. A topic with neither this nor a limit below keeps everything. */

@@ -52,8 +52,8 @@ export type Headers = Readonly<Record<string, HeaderValue>>;
 /** What a message carries around its body, in engine words. Every record format can be decoded to this. */
 export interface Envelope {
   key?: string;
-  /** With which it was published, where a format keeps that: dead letters without a routing key of their own have it. */
-  routingKey?: string;
+  /** With which it was published, where a format keeps that: dead letters without a routing key of their own have them. */
+  routingKeys?: readonly string[];
   priority?: number;
   delayMs?: number;
   notBefore?: number;

@@ -1,6 +1,7 @@
 import type { AbortedRange, ProducerOperations, ProducerRef, TransactionMarker } from './open-transactions.ts';
 import type { Declaration, RouterDeclaration } from './declaration.ts';
 import type { Binding, Filter, SubscriptionPolicy, TopicPolicy } from './policy.ts';
+import type { PublishTarget } from './publish-target.ts';
 import type { Envelope } from './records.ts';
 
 /**
@@ -64,8 +65,7 @@ export interface SubscriptionRef {
 // ---- Publish ------------------------------------------------------------------------------------------------------
 
 export interface PublishRequest {
-  /** A topic or queue by name, or a router with the routing key of this publish. */
-  to: { topic: string } | { router: string; key: string };
+  to: PublishTarget;
   /** Tag of the record format: `FORMAT_NATIVE`, or one that a gateway registered. */
   format: number;
   /** `count` records in that format. Kept until the promise settles; do not reuse the buffer. */

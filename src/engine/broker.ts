@@ -158,8 +158,9 @@ export class Broker {
     returns.onDying = (subscription, partition, offset) => undertaker.add(subscription, partition, offset);
     shard.beforeAppend = () => {
       publisher.retryParked();
-      publisher.makeRoom();
+      // Consumers first: what they take needs no room, also in a queue that may hold nothing.
       dispatcher.dispatch();
+      publisher.makeRoom();
     };
     shard.afterAppend = () => {
       dispatcher.send();

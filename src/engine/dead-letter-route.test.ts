@@ -27,10 +27,10 @@ const withRoutingKey: RecordFormat = {
   bounds: (records) => Uint32Array.of(0, records.byteLength),
   envelopes: (records) => {
     const [routingKey = '', body = ''] = records.toString().split('\n');
-    return [{ routingKey, body: Buffer.from(body) }];
+    return [{ routingKeys: routingKey.split(','), body: Buffer.from(body) }];
   },
   headBytes: (record) => record.indexOf('\n') + 1,
-  head: (head) => ({ routingKey: head.toString().trimEnd(), body: Buffer.alloc(0) }),
+  head: (head) => ({ routingKeys: [head.toString().trimEnd()], body: Buffer.alloc(0) }),
 };
 
 async function open(disk = new MemoryDisk(), clock = new ManualClock()): Promise<Life> {
@@ -213,7 +213,9 @@ test('a policy with a route is the same when it is declared again, and a bad one
   const route = { unrouted: 'drop', key: 'k', router: 'r' } as const;
   await queue(life, 'jobs', { deadLetter: route });
   await queue(life, 'jobs', { deadLetter: { router: 'r', key: 'k', unrouted: 'drop' } });
-  await assert.rejects(queue(life, 'other', { deadLetter: { ...route, router: '' } }), { code: 'INVALID' });
+  await assert.rejects(queue(life, 'other', { deadLetter: { ...route, unrouted: 'else' as 'drop' } }), {
+    code: 'INVALID',
+  });
 });
 
 test('a dead letter without a routing key of its own keeps the one that its format remembers', async () => {
@@ -231,4 +233,38 @@ test('a dead letter without a routing key of its own keeps the one that its form
     ['a'],
   );
   assert.deepEqual(await found(life, 'other'), []);
+});
+
+test('dead letters with several routing keys go wherever one of them leads, by the default router to queues by name', async () => {
+  const life = await open();
+  for (const name of ['one', 'two']) await queue(life, name);
+  await queue(life, 'jobs', through('', { unrouted: 'drop' }));
+  await life.session.publish({ to: { topic: 'jobs' }, format: 77, records: Buffer.from('one,two,none\na'), count: 1 });
+  await reject(life, 'jobs');
+  for (const name of ['one', 'two']) assert.equal((await found(life, name)).length, 1);
+});
+
+test('what a full queue refuses with dead-letter-newest is refused and a dead letter, also after a crash', async () => {
+  let life = await open();
+  const limit = { maxMessages: 2, overflow: 'dead-letter-newest' } as const;
+  await life.session.request('declareTopic', { name: 'q', kind: 'queue', policy: limit });
+  const writer = new RecordBatchWriter();
+  for (const text of ['a', 'b', 'c', 'd']) writer.append({}, text);
+  const { bytes: records, count } = writer.take();
+  const { runs, refused } = await life.session.publish({ to: { topic: 'q' }, format: FORMAT_NATIVE, records, count });
+  assert.deepEqual(
+    [runs[0]?.count, refused?.map(({ index, count: of, code }) => [index, of, code])],
+    [2, [[2, 2, 'QUEUE_FULL']]],
+  );
+  life = await open(life.disk.clone(), life.clock);
+  const texts = async (name: string): Promise<string[]> => (await found(life, name)).map(({ text }) => text);
+  assert.deepEqual(
+    [await texts('q'), await texts('q.dead')],
+    [
+      ['a', 'b'],
+      ['c', 'd'],
+    ],
+  );
+  const [dead] = await found(life, 'q.dead');
+  assert.equal(dead?.history?.reason, 'overflow');
 });

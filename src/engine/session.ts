@@ -1,6 +1,7 @@
 import { type Action, authorize, type Principal, type Resource } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
 import { InOrder } from '../core/in-order.ts';
+import { DEFAULT_ROUTER, routingKeys } from '../core/publish-target.ts';
 import type {
   BodyWriter,
   Consumer,
@@ -207,8 +208,11 @@ export class ShardSession implements Session {
   }
 
   #authorizePublish(request: Pick<PublishRequest, 'to' | 'transaction'>): void {
-    if ('router' in request.to) this.#authorize('publish', { kind: 'router', name: request.to.router });
-    else this.#authorize('publish', { kind: 'topic', name: request.to.topic });
+    const { to } = request;
+    if ('topic' in to) this.#authorize('publish', { kind: 'topic', name: to.topic });
+    else if (to.router !== DEFAULT_ROUTER) this.#authorize('publish', { kind: 'router', name: to.router });
+    // It is nobody's: what it leads to is asked for.
+    else for (const name of routingKeys(to)) this.#authorize('publish', { kind: 'topic', name });
     if (request.transaction !== undefined)
       this.#authorize('publish', { kind: 'producer', name: request.transaction.producer });
   }

@@ -1,5 +1,5 @@
 import { RailheadError } from '../core/errors.ts';
-import { DEFAULT_SUBSCRIPTION } from '../core/policy.ts';
+import { DEFAULT_SUBSCRIPTION, OVERFLOWS } from '../core/policy.ts';
 import type { Durability, Filter, Order, Overflow, SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
 import { durationMs, rateLimit, sizeBytes } from '../core/units.ts';
 import type { Duration, Rate, Size } from '../core/units.ts';
@@ -172,8 +172,7 @@ export function topicPolicy(what: string, options: LimitOptions, retain?: Retain
   if (options.maxMessages !== undefined)
     policy.maxMessages = integer(options.maxMessages, 1, Number.MAX_SAFE_INTEGER, at('maxMessages'));
   if (options.maxBytes !== undefined) policy.maxBytes = sizeBytes(options.maxBytes, at('maxBytes'));
-  if (options.overflow !== undefined)
-    policy.overflow = oneOf(options.overflow, ['reject', 'block', 'drop-oldest', 'dead-letter-oldest'], at('overflow'));
+  if (options.overflow !== undefined) policy.overflow = oneOf(options.overflow, OVERFLOWS, at('overflow'));
   if (options.publishRate !== undefined) policy.publishRate = rateLimit(options.publishRate, at('publishRate'));
   if (options.ttl !== undefined) policy.ttlMs = durationMs(options.ttl, at('ttl'));
   if (options.expireUnused !== undefined) policy.expireUnusedMs = durationMs(options.expireUnused, at('expireUnused'));

@@ -68,6 +68,7 @@ const publishes: PublishRequest[] = [
     transaction: { producer: 'tx', producerId: 7, epoch: 2 },
     waitMs: 30_000,
   },
+  { to: { router: '', key: 'a', also: ['b', 'größe'] }, format: 2, records: small, count: 1, body: 3 },
 ];
 
 test('a publish is read as it was written', () => {

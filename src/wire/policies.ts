@@ -7,6 +7,7 @@ import type {
   SubscriptionPolicy,
   TopicPolicy,
 } from '../core/policy.ts';
+import { OVERFLOWS } from '../core/policy.ts';
 import type { RateLimit } from '../core/units.ts';
 import { RailheadError } from '../core/errors.ts';
 import {
@@ -37,7 +38,7 @@ export const topicPolicy = object<Partial<TopicPolicy>>({
   durability: maybe(oneOf('fsync', 'write', 'memory')),
   maxMessages: maybe(nullable(whole)),
   maxBytes: maybe(nullable(whole)),
-  overflow: maybe(oneOf('reject', 'block', 'drop-oldest', 'dead-letter-oldest')),
+  overflow: maybe(oneOf(...OVERFLOWS)),
   publishRate: maybe(nullable(rate)),
   ttlMs: maybe(nullable(whole)),
   expireUnusedMs: maybe(nullable(whole)),

@@ -1,7 +1,7 @@
+import type { RoutedTo } from '../core/publish-target.ts';
 import type { PublishReceipt, PublishRequest } from '../core/session.ts';
 import type { ByteReader } from './byte-reader.ts';
 import { readData, packData } from './data.ts';
-import { RailheadError } from '../core/errors.ts';
 import { FRAME } from './frames.ts';
 import { textBound, type Output } from './output.ts';
 import { list, object, text, whole } from './shape.ts';
@@ -13,6 +13,7 @@ import { list, object, text, whole } from './shape.ts';
  *          u32 count
  *          text topic; router with ROUTER
  *          [text routing key]             ROUTER
+ *          [u16 n, n × text]              ALSO     further routing keys, only with ROUTER
  *          [u32 partition]                PARTITION
  *          [text producer, f64 sequence]  PRODUCER
  *          [u32 wait ms]                  WAIT
@@ -33,7 +34,7 @@ const PRODUCER = 8;
 const WAIT = 16;
 const TRANSACTION = 32;
 const BODY = 64;
-const ALL_FLAGS = 127;
+const ALSO = 128;
 const REFUSED = 1;
 
 const RUN_BYTES = 21;
@@ -43,8 +44,10 @@ const MAX_WAIT_MS = 0xffffffff;
 export function writePublish(out: Output, id: number, request: PublishRequest): void {
   const { to, producer, partition, waitMs, transaction, body } = request;
   const name = 'topic' in to ? to.topic : to.router;
-  let bound = 44 + textBound(name);
+  const also = 'topic' in to ? [] : (to.also ?? []);
+  let bound = 46 + textBound(name);
   if ('router' in to) bound += textBound(to.key);
+  for (const key of also) bound += textBound(key);
   if (producer !== undefined) bound += textBound(producer.id);
   if (transaction !== undefined) bound += 16 + textBound(transaction.producer);
   out.begin(FRAME.PUBLISH, bound);
@@ -57,12 +60,15 @@ export function writePublish(out: Output, id: number, request: PublishRequest): 
         (producer === undefined ? 0 : PRODUCER) |
         (waitMs === undefined ? 0 : WAIT) |
         (transaction === undefined ? 0 : TRANSACTION) |
-        (body === undefined ? 0 : BODY),
+        (body === undefined ? 0 : BODY) |
+        (also.length === 0 ? 0 : ALSO),
     );
     out.u16(request.format);
     out.u32(request.count);
     out.text(name);
     if ('router' in to) out.text(to.key);
+    if (also.length > 0) out.u16(also.length);
+    for (const key of also) out.text(key);
     if (partition !== undefined) out.u32(partition);
     if (producer !== undefined) {
       out.text(producer.id);
@@ -83,16 +89,21 @@ export function writePublish(out: Output, id: number, request: PublishRequest): 
   out.bytes(request.records);
 }
 
+function readRouted(reader: ByteReader, router: string, flags: number): RoutedTo {
+  const key = reader.text();
+  return flags & ALSO
+    ? { router, key, also: Array.from({ length: reader.u16() }, () => reader.text()) }
+    : { router, key };
+}
+
 /** What follows the id. The records are a view into the frame. @throws PROTOCOL */
 export function readPublish(reader: ByteReader): PublishRequest {
   const flags = reader.u8();
-  if (flags > ALL_FLAGS)
-    throw new RailheadError('PROTOCOL', `A publish has the flags ${flags}; only ${ALL_FLAGS} are known.`);
   const format = reader.u16();
   const count = reader.u32();
   const name = reader.text();
   const request: PublishRequest = {
-    to: flags & ROUTER ? { router: name, key: reader.text() } : { topic: name },
+    to: flags & ROUTER ? readRouted(reader, name, flags) : { topic: name },
     format,
     records: NOTHING,
     count,

@@ -12,6 +12,7 @@ import type {
   StartAt,
   Transaction,
 } from '../core/session.ts';
+import type { RoutedTo } from '../core/publish-target.ts';
 import { RailheadError } from '../core/errors.ts';
 import { filter, subscriptionPolicy, topicPolicy } from './policies.ts';
 import {
@@ -300,7 +301,7 @@ export const consumeRequest = object<ConsumeRequest>({
 
 const publishTarget = either(
   object<{ topic: string }>({ topic: text }),
-  object<{ router: string; key: string }>({ router: text, key: text }),
+  object<RoutedTo>({ router: text, key: text, also: maybe(list(text)) }),
   '{ topic } or { router, key }',
 );
 

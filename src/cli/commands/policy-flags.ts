@@ -24,7 +24,7 @@ const FLAGS: readonly [name: string, kind: Kind, placeholder: string, summary: s
   ['durability', 'text', 'LEVEL', 'what a confirm survives: fsync, write or memory'],
   ['maxMessages', 'number', 'COUNT', 'how many may wait'],
   ['maxBytes', 'text', 'SIZE', 'how many bytes may wait, such as 10GB'],
-  ['overflow', 'text', 'WHAT', 'at these limits: reject, block, drop-oldest or dead-letter-oldest'],
+  ['overflow', 'text', 'WHAT', 'at these limits: reject, block, drop-oldest, dead-letter-oldest or -newest'],
   ['publishRate', 'text', 'RATE', 'how fast messages are taken in, such as 2000/s'],
   ['ttl', 'text', 'DURATION', 'how long a message lives'],
   ['expireUnused', 'text', 'DURATION', 'deleted after so long without a consumer and a publish'],

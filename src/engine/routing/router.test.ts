@@ -29,7 +29,7 @@ function world(
 }
 
 function routed(routers: Map<string, Router>, name: string, key: string, envelope: RouteEnvelope = {}): string[] {
-  return [...routeThrough(routers, name, key, envelope)].sort();
+  return [...routeThrough(routers, name, [key], envelope)].sort();
 }
 
 describe('Router', () => {
@@ -181,9 +181,21 @@ describe('routeThrough', () => {
 
   it('refuses a router that does not exist', () => {
     assert.throws(
-      () => routeThrough(new Map(), 'a', '', {}),
+      () => routeThrough(new Map(), 'a', [''], {}),
       (error) => RailheadError.is(error, 'NOT_FOUND'),
     );
+  });
+
+  it('goes wherever one of several keys leads, and by the default router to topics of these names', () => {
+    const routers = world(
+      ['r', 'topic', 'rest', [to('a', 'x.*'), to('b', '*.y')]],
+      ['rest', 'fanout', null, [to('c')]],
+    );
+    const all = (name: string, ...keys: string[]): string[] => [...routeThrough(routers, name, keys, {})].sort();
+    assert.deepEqual(all('r', 'x.y', 'x.z'), ['a', 'b']);
+    assert.deepEqual(all('r', 'none', 'z.y'), ['b']);
+    assert.deepEqual(all('r', 'none', 'nor'), ['c']);
+    assert.deepEqual(all('', 'q', 'r', 'q'), ['q', 'r']);
   });
 
   it('says when the routing key alone decides', () => {

@@ -1,5 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { RouterType } from '../../core/policy.ts';
+import { DEFAULT_ROUTER } from '../../core/publish-target.ts';
 import type { HeaderValue } from '../../core/records.ts';
 import { type Declaration, declarationOf } from '../../core/declaration.ts';
 import type { BindingDefinition, RouterDefinition } from '../../core/session.ts';
@@ -134,7 +135,13 @@ export class Router {
   }
 
   /** Adds what the bindings choose to `targets`; says whether any binding took the message. Follows nothing. */
-  route(key: string, envelope: RouteEnvelope, targets: RouteTargets): boolean {
+  route(keys: readonly string[], envelope: RouteEnvelope, targets: RouteTargets): boolean {
+    let taken = false;
+    for (const key of keys) if (this.#route(key, envelope, targets)) taken = true;
+    return taken;
+  }
+
+  #route(key: string, envelope: RouteEnvelope, targets: RouteTargets): boolean {
     let taken = false;
     for (const { definition, headers, filter } of this.#candidates(key)) {
       if (headers !== null && !headers(envelope)) continue;
@@ -202,16 +209,17 @@ function compileMatch({ headers, present = [], mode }: NonNullable<BindingDefini
  * Follows a message through routers, from the one it was published to, over bindings to other routers and over the
  * alternate of each router that no binding took it from. Every router is asked once, so that cycles end.
  *
- * @returns the names of the topics it goes to, each once; none when nothing took it
+ * @returns the names of the topics it goes to, each once; none when nothing took it. They need not exist
  * @throws NOT_FOUND when the first router does not exist. One that a binding or alternate names and that does not exist
  *   is passed over.
  */
 export function routeThrough(
   routers: ReadonlyMap<string, Router>,
   name: string,
-  key: string,
+  keys: readonly string[],
   envelope: RouteEnvelope,
 ): ReadonlySet<string> {
+  if (name === DEFAULT_ROUTER) return new Set(keys);
   if (!routers.has(name)) {
     throw new RailheadError('NOT_FOUND', `There is no router ${JSON.stringify(name)}. Declare it, or check the name.`);
   }
@@ -221,7 +229,7 @@ export function routeThrough(
   for (const next of targets.routers) {
     const router = routers.get(next);
     if (router === undefined) continue;
-    if (!router.route(key, envelope, targets) && router.alternate !== null) targets.routers.add(router.alternate);
+    if (!router.route(keys, envelope, targets) && router.alternate !== null) targets.routers.add(router.alternate);
   }
   return targets.topics;
 }

@@ -1,5 +1,11 @@
 import { RailheadError } from '../../core/errors.ts';
-import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, type SubscriptionPolicy, type TopicPolicy } from '../../core/policy.ts';
+import {
+  DEFAULT_SUBSCRIPTION,
+  DEFAULT_TOPIC,
+  OVERFLOWS,
+  type SubscriptionPolicy,
+  type TopicPolicy,
+} from '../../core/policy.ts';
 import type { BindingDefinition, Operations, RouterDefinition, StartAt, SubscriptionRef } from '../../core/session.ts';
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
@@ -434,10 +440,9 @@ export function topicPolicy(
   wholeOrNull('retain.bytes', policy.retain.bytes, 1);
   if (!['fsync', 'write', 'memory'].includes(policy.durability))
     refuse('durability', policy.durability, "allowed are 'fsync', 'write' and 'memory'");
-  wholeOrNull('maxMessages', policy.maxMessages, 1);
-  wholeOrNull('maxBytes', policy.maxBytes, 1);
-  if (!['reject', 'block', 'drop-oldest', 'dead-letter-oldest'].includes(policy.overflow))
-    refuse('overflow', policy.overflow, "allowed are 'reject', 'block', 'drop-oldest' and 'dead-letter-oldest'");
+  wholeOrNull('maxMessages', policy.maxMessages, 0);
+  wholeOrNull('maxBytes', policy.maxBytes, 0);
+  if (!OVERFLOWS.includes(policy.overflow)) refuse('overflow', policy.overflow, `allowed are ${OVERFLOWS.join(', ')}`);
   rate('publishRate', policy.publishRate);
   wholeOrNull('ttlMs', policy.ttlMs, 1);
   wholeOrNull('expireUnusedMs', policy.expireUnusedMs, 1);
@@ -469,7 +474,7 @@ export function subscriptionPolicy(
   if (typeof policy.deadLetter === 'object' && policy.deadLetter !== null) {
     const { router, key, unrouted } = policy.deadLetter;
     onlyKnown(policy.deadLetter, { router, key, unrouted }, 'deadLetter');
-    if (typeof router !== 'string' || router === '') refuse('deadLetter.router', router, 'name a router');
+    if (typeof router !== 'string') refuse('deadLetter.router', router, 'name a router');
     if (!['queue', 'drop'].includes(unrouted))
       refuse('deadLetter.unrouted', unrouted, "allowed are 'queue' and 'drop'");
     // In one order, so that the same policy is found to be the same.

@@ -1,5 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
 import { type Durability, safer } from '../../core/policy.ts';
+import { DEFAULT_ROUTER, routingKeys } from '../../core/publish-target.ts';
 import { asBuffer, type Envelope } from '../../core/records.ts';
 import type { MessageHistory, PublishReceipt } from '../../core/session.ts';
 import type { PublishEntry, Target } from '../entries.ts';
@@ -149,14 +150,15 @@ export class Publisher {
     const { to } = request;
     if (!('router' in to)) return [];
     const routers = this.#shard.state.directory.routersOf(namespace);
-    if (!routers.has(to.router)) {
+    if (to.router !== DEFAULT_ROUTER && !routers.has(to.router)) {
       throw new RailheadError(
         'NOT_FOUND',
         `There is no router ${JSON.stringify(to.router)}. Declare it, or check the name.`,
       );
     }
+    const keys = routingKeys(to);
     const route = (envelope: RouteEnvelope): Topic[] => {
-      const names = routeThrough(routers, to.router, to.key, envelope);
+      const names = routeThrough(routers, to.router, keys, envelope);
       const topics: Topic[] = [];
       for (const name of names) {
         const topic = this.#shard.state.topicNamed(namespace, name);
@@ -221,14 +223,22 @@ export class Publisher {
       const { from, to } = group;
       // Planned anew after the groups before it, which may hold the same dedupe ids.
       const planned = i === 0 ? (checked[0] ?? []) : planGroup(group);
+      const dying = new Set<number>();
       const open = planned.filter((plan) => {
-        if (plan.topic.policy.overflow === 'block') return true;
-        const { code, message } = this.#admission.refusal(plan) ?? {};
-        if (code === undefined || message === undefined) return true;
-        (receipt.refused ??= []).push({ index: from, count: to - from, code, message });
-        return false;
+        const { overflow } = plan.topic.policy;
+        if (overflow === 'block') return true;
+        const why = this.#admission.refusal(plan);
+        if (why === null) return true;
+        (receipt.refused ??= []).push({ index: from, count: to - from, code: why.code, message: why.message });
+        const buried = overflow === 'dead-letter-newest' && this.#mayBury(plan, why);
+        if (buried) dying.add(plan.topic.id);
+        return buried;
       });
-      receipt.runs.push(...this.#execute(open, receipt.topicId).runs);
+      for (const run of this.#execute(open, receipt.topicId).runs) {
+        const topic = dying.has(run.topicId) ? this.#shard.state.topics.get(run.topicId) : undefined;
+        if (topic === undefined) receipt.runs.push(run);
+        else if (run.duplicate !== true) this.#bury(topic, run.partition, run.offset, run.count);
+      }
       for (const plan of open) level = safer(level, plan.topic.policy.durability);
     }
     this.#shard.endCommand();
@@ -275,7 +285,9 @@ export class Publisher {
         : (this.#admission.rateLimited(topic, plan.stored) ?? this.#admission.overLimit(plan));
     if (limited !== null) {
       if (policy.overflow === 'block') return { topic, why: limited };
-      if (policy.overflow === 'reject' || limited.code === 'RATE_LIMITED')
+      if (policy.overflow === 'dead-letter-newest' && this.#mayBury(plan, limited))
+        return this.#buryExcess(plan, request, limited);
+      if (policy.overflow === 'reject' || policy.overflow === 'dead-letter-newest' || limited.code === 'RATE_LIMITED')
         return this.#refuseExcess(plan, request, limited);
     }
     const receipt = this.#execute([plan], topic.id);
@@ -309,6 +321,46 @@ export class Publisher {
     receipt.refused = [{ index: room, count: request.count - room, code: why.code, message: why.message }];
     this.#shard.endCommand();
     return this.#shard.durable(receipt, topic.policy.durability);
+  }
+
+  /** What an open transaction publishes is nobody's yet, and what comes too fast is to come again. */
+  #mayBury({ transaction }: Plan, why: RailheadError): boolean {
+    return transaction === undefined && why.code === 'QUEUE_FULL';
+  }
+
+  /** What fits is stored and the others are dead letters: stored too, and dying before anybody gets them. */
+  #buryExcess(plan: Plan, request: StagedPublish, why: RailheadError): Promise<PublishReceipt> {
+    const { topic, parts } = plan;
+    const [part] = parts;
+    const alone = parts.length === 1 && part?.kind === 'store' && request.atomic !== true;
+    const room = alone && topic.policy.maxMessages !== null ? Math.max(0, topic.policy.maxMessages - topic.depth) : 0;
+    const receipt = this.#execute([plan], topic.id);
+    const kept: PublishReceipt['runs'] = [];
+    let index = 0;
+    for (const run of receipt.runs) {
+      const fits = run.duplicate === true ? run.count : Math.min(run.count, Math.max(0, room - index));
+      if (fits > 0) kept.push({ ...run, count: fits });
+      if (fits < run.count) {
+        (receipt.refused ??= []).push({
+          index: index + fits,
+          count: run.count - fits,
+          code: why.code,
+          message: why.message,
+        });
+        this.#bury(topic, run.partition, run.offset + fits, run.count - fits);
+      }
+      index += run.count;
+    }
+    receipt.runs = kept;
+    this.#shard.endCommand();
+    return this.#shard.durable(receipt, topic.policy.durability);
+  }
+
+  #bury(topic: Topic, partition: number, offset: number, count: number): void {
+    this.#counter(topic).refused += count;
+    const offsets = Array.from({ length: count }, (_, i) => offset + i);
+    for (const subscription of topic.subscriptions.values())
+      this.#returns.sendToDead(subscription, partition, offsets, 'overflow', undefined);
   }
 
   // ---- Do ---------------------------------------------------------------------------------------------------------

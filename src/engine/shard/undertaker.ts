@@ -1,4 +1,5 @@
 import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, deadLetterQueue } from '../../core/policy.ts';
+import { DEFAULT_ROUTER } from '../../core/publish-target.ts';
 import type { Envelope } from '../../core/records.ts';
 import { type Death, type MessageHistory, messageId } from '../../core/session.ts';
 import { COUNTED } from '../entries.ts';
@@ -126,8 +127,10 @@ export class Undertaker {
     if (typeof deadLetter !== 'object' || deadLetter === null) return [this.deadQueueOf(subscription)];
     const { state } = this.#shard;
     const routers = state.directory.routersOf(topic.namespace);
-    const key = deadLetter.key ?? envelope.routingKey ?? envelope.key ?? '';
-    const names = routers.has(deadLetter.router) ? [...routeThrough(routers, deadLetter.router, key, envelope)] : [];
+    const { router } = deadLetter;
+    const keys = deadLetter.key === null ? (envelope.routingKeys ?? [envelope.key ?? '']) : [deadLetter.key];
+    const isThere = router === DEFAULT_ROUTER || routers.has(router);
+    const names = isThere ? [...routeThrough(routers, router, keys, envelope)] : [];
     const found = names.flatMap((name) => state.topicNamed(topic.namespace, name) ?? []);
     if (found.length === 0) return deadLetter.unrouted === 'drop' ? [] : [this.deadQueueOf(subscription)];
     const open = found.filter((target) => !closesCircle(target, history));

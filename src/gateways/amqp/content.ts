@@ -1,7 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { Envelope } from '../../core/records.ts';
 import type { RecordFormat } from '../../engine/formats.ts';
-import { noPlaces, PROPERTY, readProperties, scanProperties, shortText, toEnvelope } from './properties.ts';
+import { copiesOf, noPlaces, PROPERTY, readProperties, scanProperties, shortText, toEnvelope } from './properties.ts';
 
 /**
  * A published content as it is stored, byte for byte as the client sent it, and given back so.
@@ -119,6 +119,7 @@ function envelopeOf(records: Buffer, view: RecordView): Envelope {
   const properties = readProperties(records, view.properties, view.body);
   const how = (view.flags & RECORD.DELAYED) === 0 ? 'plain' : 'delayed';
   const envelope = toEnvelope(properties, records.subarray(view.body, view.end), how);
-  envelope.routingKey = shortText(records, view.route + 1 + (records[view.route] ?? 0));
+  const key = shortText(records, view.route + 1 + (records[view.route] ?? 0));
+  envelope.routingKeys = [key, ...copiesOf(properties)];
   return envelope;
 }

@@ -1,7 +1,7 @@
 import type { Death, DeliveryRun, MessageHistory } from '../../core/session.ts';
 import { encodeRecord, RecordView } from './content.ts';
 import { type Field, type Table, textField } from './fields.ts';
-import { encodeProperties, type Properties, readProperties, shortText } from './properties.ts';
+import { COPIES_HEADER, copiesOf, encodeProperties, type Properties, readProperties, shortText } from './properties.ts';
 
 /** Where the dead letters of a queue go: an exchange, and a routing key unless they keep their own. */
 export interface DeadLetterTarget {
@@ -12,6 +12,8 @@ export interface DeadLetterTarget {
 interface Route {
   exchange: string;
   key: string;
+  /** Routing keys of copies that the message was published for. */
+  copies: readonly string[];
 }
 
 const REASONS: Readonly<Record<MessageHistory['reason'], string>> = {
@@ -42,9 +44,9 @@ export function withStory(
     const exchange = shortText(records, view.route);
     const key = shortText(records, view.route + 1 + (records[view.route] ?? 0));
     const properties = readProperties(records, view.properties, view.body);
-    let route: Route = { exchange, key };
+    let route: Route = { exchange, key, copies: copiesOf(properties) };
     if (history !== undefined)
-      route = addDeaths(properties, history, route, targets) ?? { exchange: '', key: queue.name };
+      route = addDeaths(properties, history, route, targets) ?? { exchange: '', key: queue.name, copies: [] };
     if (again) addHeader(properties, 'x-delivery-count', { type: 'l', value: BigInt(attempt - 1) });
     rewritten.push(
       encodeRecord(routeBytes(route), encodeProperties(properties), records.subarray(view.body, view.end)),
@@ -66,11 +68,16 @@ function addDeaths(
   const told: Field[] = [];
   // The newest comes first, and where each death sent the message is known from the oldest on.
   for (const death of deaths.toReversed()) {
-    const from: Route = route ?? { exchange: '', key: death.topic };
+    const from: Route = route ?? { exchange: '', key: death.topic, copies: [] };
     told.unshift({ type: 'F', value: storyOf(death, from, properties.expiration) });
     const target = targets.get(death.topic);
-    route = target === undefined ? undefined : { exchange: target.exchange, key: target.key ?? from.key };
+    if (target === undefined) route = undefined;
+    else if (target.key === null) route = { ...from, exchange: target.exchange };
+    else route = { exchange: target.exchange, key: target.key, copies: [] };
   }
+  // With a routing key of its own a dead letter goes nowhere else.
+  if (published.copies.length > 0 && route?.copies.length !== published.copies.length)
+    properties.headers = new Map([...(properties.headers ?? [])].filter(([name]) => name !== COPIES_HEADER));
   const [first, last] = [deaths.at(-1), deaths[0]];
   addHeader(properties, 'x-death', { type: 'A', value: told });
   if (first !== undefined) addEnd(properties, 'first', first, published.exchange);
@@ -90,7 +97,7 @@ function storyOf(death: Death, from: Route, expiration: string | undefined): Tab
     ['queue', textField(death.topic)],
     ['time', { type: 'T', value: BigInt(Math.floor(death.firstAt / 1000)) }],
     ['exchange', textField(from.exchange)],
-    ['routing-keys', { type: 'A', value: [textField(from.key)] }],
+    ['routing-keys', { type: 'A', value: [from.key, ...from.copies].map(textField) }],
   ]);
   if (expiration !== undefined && death.reason === 'expired') story.set('original-expiration', textField(expiration));
   return story;
@@ -106,7 +113,7 @@ function addHeader(properties: Properties, name: string, field: Field): void {
   properties.headers = new Map([...(properties.headers ?? []), [name, field]]);
 }
 
-function routeBytes({ exchange, key }: Route): Buffer {
+function routeBytes({ exchange, key }: Pick<Route, 'exchange' | 'key'>): Buffer {
   const [a, b] = [Buffer.from(exchange), Buffer.from(key)];
   return Buffer.concat([Buffer.from([a.byteLength]), a, Buffer.from([b.byteLength]), b]);
 }

@@ -275,6 +275,28 @@ export function numberField(value: number): Field {
   return value >= -(2 ** 31) && value < 2 ** 31 ? { type: 'I', value } : { type: 'l', value: BigInt(value) };
 }
 
+/** As RabbitMQ names the types of arguments in its texts. */
+export const TYPE_NAMES: Readonly<Record<Field['type'], string>> = {
+  t: 'bool',
+  b: 'byte',
+  B: 'unsignedbyte',
+  s: 'short',
+  u: 'unsignedshort',
+  I: 'signedint',
+  i: 'unsignedint',
+  l: 'long',
+  L: 'unsignedlong',
+  f: 'float',
+  d: 'double',
+  D: 'decimal',
+  S: 'longstr',
+  x: 'binary',
+  T: 'timestamp',
+  A: 'array',
+  F: 'table',
+  V: 'void',
+};
+
 /** The text of a text field; undefined for another type. */
 export function textOf(field: Field | undefined): string | undefined {
   return field?.type === 'S' ? field.value.toString() : undefined;

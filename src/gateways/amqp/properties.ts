@@ -8,6 +8,8 @@ import {
   type Table,
   tableBytes,
   textField,
+  textOf,
+  TYPE_NAMES,
   writeTable,
 } from './fields.ts';
 
@@ -194,6 +196,27 @@ const AS_HEADERS = [
   ['userId', 'amqp-user-id'],
   ['appId', 'amqp-app-id'],
 ] as const satisfies readonly (readonly [keyof Properties, string])[];
+
+/** Further routing keys: arrays of text. Nobody gets to see the second one. */
+export const COPIES_HEADER = 'CC';
+export const BLIND_COPIES_HEADER = 'BCC';
+
+/** The routing keys that a header adds. @throws PRECONDITION_FAILED for one that is no array */
+export function routesIn(headers: Table, name: typeof COPIES_HEADER | typeof BLIND_COPIES_HEADER): string[] {
+  const field = headers.get(name);
+  if (field === undefined) return [];
+  if (field.type !== 'A')
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `invalid message: {unacceptable_type_in_header,"${name}",${TYPE_NAMES[field.type]}}`,
+    );
+  return field.value.flatMap((each) => textOf(each) ?? []);
+}
+
+/** Those that a stored content was published with beside its own. */
+export function copiesOf({ headers }: Properties): string[] {
+  return headers?.get(COPIES_HEADER)?.type === 'A' ? routesIn(headers, COPIES_HEADER) : [];
+}
 
 /** Headers by which an AMQP client says what AMQP has no property for. */
 export const KEY_HEADER = 'railhead-key';

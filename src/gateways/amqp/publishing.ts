@@ -1,16 +1,22 @@
+import { DEFAULT_ROUTER } from '../../core/publish-target.ts';
 import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
 import { CONTENT_PREFIX_BYTES, BASIC_CLASS, readLongLong } from './codec.ts';
 import type { Unconfirmed } from './confirms.ts';
 import { RECORD, RECORD_PREFIX_BYTES } from './content.ts';
 import { DIRECT_REPLY } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
+import type { Field } from './fields.ts';
 import {
+  BLIND_COPIES_HEADER,
+  COPIES_HEADER,
   DEDUPE_HEADER,
   encodeProperties,
   KEY_HEADER,
   noPlaces,
+  type Properties,
   PROPERTY,
   readProperties,
+  routesIn,
   scanProperties,
   shortText,
 } from './properties.ts';
@@ -50,11 +56,7 @@ const BATCH_BYTES = 256 * 1024;
 const EMPTY_TABLE_BYTES = 4;
 const NO_ROUTE = Buffer.alloc(0);
 const HEADERS_TO_LOOK_AT = [KEY_HEADER, DEDUPE_HEADER].map(shortString);
-/** Copies for other routing keys: a name, and the type that says array. */
-const COPY_HEADERS = [
-  Buffer.concat([shortString('CC'), Buffer.from('A')]),
-  Buffer.concat([shortString('BCC'), Buffer.from('A')]),
-];
+const COPY_HEADERS = [COPIES_HEADER, BLIND_COPIES_HEADER].map(shortString);
 
 function shortString(text: string): Buffer {
   return Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
@@ -131,11 +133,12 @@ export class Publishing {
     const properties = start + CONTENT_PREFIX_BYTES;
     scanProperties(buffer, properties, end, this.#places);
     const flags = this.#lookAt(buffer);
-    const { replyTo } = this.#places;
-    if (replyTo > 0 && buffer[replyTo] === DIRECT_REPLY.length && shortText(buffer, replyTo) === DIRECT_REPLY) {
-      const named = this.#withReplyTo(buffer, properties, end);
-      this.#beginRecord(flags, named, 0, named.byteLength);
-    } else this.#beginRecord(flags, buffer, properties, end);
+    const rewritten = this.#rewritten(buffer, properties, end);
+    if (rewritten === undefined) this.#beginRecord(flags, this.#route, buffer, properties, end);
+    else {
+      const bytes = encodeProperties(rewritten.properties);
+      this.#beginRecord(flags, rewritten.route, bytes, 0, bytes.byteLength);
+    }
     this.#bodyLeft = size;
     this.#expects = 'body';
     if (size === 0) this.#endRecord();
@@ -170,8 +173,6 @@ export class Publishing {
     // Many clients send a table of nothing with every message.
     if ((flags & PROPERTY.headers) !== 0 && headersEnd - headers > EMPTY_TABLE_BYTES) {
       const table = buffer.subarray(headers, headersEnd);
-      if (COPY_HEADERS.some((name) => table.includes(name)))
-        throw new AmqpError('NOT_IMPLEMENTED', 'the headers CC and BCC are not supported');
       if (HEADERS_TO_LOOK_AT.some((name) => table.includes(name))) record |= RECORD.LOOK;
       if (this.#route?.delayed === true) record |= RECORD.DELAYED;
     }
@@ -186,15 +187,27 @@ export class Publishing {
     return record;
   }
 
-  /** The one who answers gets the name of this channel instead of that of all. */
-  #withReplyTo(buffer: Buffer, start: number, end: number): Buffer {
-    const replyTo = this.#options.replyTo();
-    if (replyTo === undefined) throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
-    return encodeProperties({ ...readProperties(buffer, start, end), replyTo });
+  /** Of a content that asks for something that its properties must not go on to say, or that changes its route. */
+  #rewritten(buffer: Buffer, start: number, end: number): { properties: Properties; route: Route } | undefined {
+    const { replyTo, headers, headersEnd } = this.#places;
+    const route = this.#route;
+    const asks = replyTo > 0 && buffer[replyTo] === DIRECT_REPLY.length && shortText(buffer, replyTo) === DIRECT_REPLY;
+    const table = buffer.subarray(headers, headersEnd);
+    const copies = table.byteLength > EMPTY_TABLE_BYTES && COPY_HEADERS.some((name) => table.includes(name));
+    if (route === undefined || (!asks && !copies)) return undefined;
+    const properties = readProperties(buffer, start, end);
+    if (asks) properties.replyTo = this.#replyTo();
+    return copies ? withCopies(properties, route) : { properties, route };
   }
 
-  #beginRecord(flags: number, buffer: Buffer, properties: number, end: number): void {
-    const route = this.#route;
+  /** The one who answers gets the name of this channel instead of that of all. */
+  #replyTo(): string {
+    const replyTo = this.#options.replyTo();
+    if (replyTo === undefined) throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
+    return replyTo;
+  }
+
+  #beginRecord(flags: number, route: Route | undefined, buffer: Buffer, properties: number, end: number): void {
     if (route === undefined) throw new Error('Railhead bug: a content came before its route was known');
     if (route !== this.#batchRoute || this.#mandatory !== this.#batchMandatory || this.#isFull()) this.flush();
     this.#batchRoute = route;
@@ -222,7 +235,7 @@ export class Publishing {
 
   #isFull(): boolean {
     // One that must come back if nobody takes it stands alone where one of many could go another way.
-    return this.#end - this.#from >= BATCH_BYTES || (this.#mandatory && 'router' in (this.#route?.to ?? {}));
+    return this.#end - this.#from >= BATCH_BYTES || (this.#mandatory && 'router' in (this.#batchRoute?.to ?? {}));
   }
 
   /** Room for more of the content; what was begun moves along. Memory grows with what came, not with what was promised. */
@@ -239,6 +252,18 @@ export class Publishing {
     this.#from = this.#end = 0;
     this.#at = begun;
   }
+}
+
+/** A route of its own for a content with copies. What is blind of them is forgotten. */
+function withCopies(properties: Properties, route: Route): { properties: Properties; route: Route } {
+  const { headers = new Map<string, Field>() } = properties;
+  const also = [...routesIn(headers, COPIES_HEADER), ...routesIn(headers, BLIND_COPIES_HEADER)];
+  if (headers.has(BLIND_COPIES_HEADER))
+    properties.headers = new Map([...headers].filter(([name]) => name !== BLIND_COPIES_HEADER));
+  if (also.length === 0) return { properties, route };
+  const { to } = route;
+  const routed = 'topic' in to ? { router: DEFAULT_ROUTER, key: to.topic } : to;
+  return { properties, route: { ...route, to: { ...routed, also } } };
 }
 
 /** The tags of what a receipt refused. */

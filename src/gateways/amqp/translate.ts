@@ -1,10 +1,20 @@
 import type { HeaderValue } from '../../core/records.ts';
-import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
+import type { Overflow, RouterType, SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import type { Attributes } from '../../core/declaration.ts';
 import type { BindingDefinition, RouterDefinition, TopicDefinition } from '../../core/session.ts';
 import type { DeadLetterTarget } from './deaths.ts';
 import { AmqpError } from './errors.ts';
-import { type Field, integerOf, flagOf, readTable, type Table, tableBytes, textOf, writeTable } from './fields.ts';
+import {
+  type Field,
+  flagOf,
+  integerOf,
+  readTable,
+  type Table,
+  tableBytes,
+  textOf,
+  TYPE_NAMES,
+  writeTable,
+} from './fields.ts';
 import type { Arguments } from './methods.ts';
 import { toHeader } from './properties.ts';
 
@@ -73,28 +83,6 @@ export function fromAttributes(attributes: Attributes | undefined, type = ''): D
   const bytes = Buffer.from(base64, 'base64');
   return { ...plain, ...flags, arguments: readTable(bytes, 0, bytes.byteLength).table };
 }
-
-/** As RabbitMQ names the types of arguments in its texts. */
-const TYPE_NAMES: Readonly<Record<Field['type'], string>> = {
-  t: 'bool',
-  b: 'byte',
-  B: 'unsignedbyte',
-  s: 'short',
-  u: 'unsignedshort',
-  I: 'signedint',
-  i: 'unsignedint',
-  l: 'long',
-  L: 'unsignedlong',
-  f: 'float',
-  d: 'double',
-  D: 'decimal',
-  S: 'longstr',
-  x: 'binary',
-  T: 'timestamp',
-  A: 'array',
-  F: 'table',
-  V: 'void',
-};
 
 /** Numbers look the same whatever their size. */
 function valueOf(field: Field | undefined): string | undefined {
@@ -199,9 +187,12 @@ export function queueSettings(declare: QueueDeclare, name: string, namespace: st
   const expires = args.whole('x-expires', 1);
   if (expires !== undefined) policy.expireUnusedMs = expires;
   const deadLetter = args.text(DEAD_LETTER_EXCHANGE);
-  if (deadLetter !== undefined) Object.assign(subscription, deadLetters(deadLetter, args.text(DEAD_LETTER_KEY)));
-  else if (args.has(DEAD_LETTER_KEY)) throw args.invalid(DEAD_LETTER_KEY, 'routing_key_but_no_dlx_defined');
-  limits(args, policy, deadLetter === undefined ? 'drop-oldest' : 'dead-letter-oldest');
+  if (deadLetter !== undefined) {
+    // What no binding takes is gone, as it is with RabbitMQ.
+    subscription.deadLetter = { router: deadLetter, key: args.text(DEAD_LETTER_KEY) ?? null, unrouted: 'drop' };
+    subscription.deadLetterExpired = true;
+  } else if (args.has(DEAD_LETTER_KEY)) throw args.invalid(DEAD_LETTER_KEY, 'routing_key_but_no_dlx_defined');
+  limits(args, policy, deadLetter === undefined ? 'plain' : 'buries');
   const priorities = args.whole('x-max-priority', 0, 255);
   if (priorities !== undefined && type === 'classic') subscription.priorities = priorities + 1;
   if (args.flag('x-single-active-consumer') === true) subscription.singleActive = true;
@@ -212,18 +203,6 @@ export function queueSettings(declare: QueueDeclare, name: string, namespace: st
   return { policy, subscription };
 }
 
-/** What no binding takes is gone, as it is with RabbitMQ. The default exchange leads to a queue by its name. */
-function deadLetters(exchange: string, key: string | undefined): Partial<SubscriptionPolicy> {
-  if (exchange !== '')
-    return { deadLetter: { router: exchange, key: key ?? null, unrouted: 'drop' }, deadLetterExpired: true };
-  if (key === undefined)
-    throw new AmqpError(
-      'NOT_IMPLEMENTED',
-      `argument '${DEAD_LETTER_EXCHANGE}' with the default exchange and without '${DEAD_LETTER_KEY}'`,
-    );
-  return { deadLetter: key, deadLetterExpired: true };
-}
-
 /** Where dead letters of a queue go, as far as its policy says it in words of AMQP. */
 export function deadLetterTarget(policy: SubscriptionPolicy | undefined): DeadLetterTarget | undefined {
   const deadLetter = policy?.deadLetter ?? null;
@@ -232,16 +211,19 @@ export function deadLetterTarget(policy: SubscriptionPolicy | undefined): DeadLe
   return { exchange: deadLetter.router, key: deadLetter.key };
 }
 
-function limits(args: QueueArguments, policy: Partial<TopicPolicy>, whenFull: TopicPolicy['overflow']): void {
+const OVERFLOW: ReadonlyMap<string, { plain: Overflow; buries: Overflow }> = new Map([
+  ['drop-head', { plain: 'drop-oldest', buries: 'dead-letter-oldest' }],
+  ['reject-publish', { plain: 'reject', buries: 'reject' }],
+  ['reject-publish-dlx', { plain: 'reject', buries: 'dead-letter-newest' }],
+]);
+
+function limits(args: QueueArguments, policy: Partial<TopicPolicy>, deadLetters: 'plain' | 'buries'): void {
   const messages = args.whole('x-max-length', 0);
   const bytes = args.whole('x-max-length-bytes', 0);
-  const overflow = args.oneOf('x-overflow', ['drop-head', 'reject-publish', 'reject-publish-dlx']) ?? 'drop-head';
-  if (overflow === 'reject-publish-dlx')
-    throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-overflow' with the value 'reject-publish-dlx'");
-  if (messages === 0 || bytes === 0) throw new AmqpError('NOT_IMPLEMENTED', 'a queue that may hold nothing');
+  const overflow = OVERFLOW.get(args.oneOf('x-overflow', [...OVERFLOW.keys()]) ?? 'drop-head');
   if (messages !== undefined) policy.maxMessages = messages;
   if (bytes !== undefined) policy.maxBytes = bytes;
-  if (messages !== undefined || bytes !== undefined) policy.overflow = overflow === 'drop-head' ? whenFull : 'reject';
+  if (overflow !== undefined && (messages ?? bytes) !== undefined) policy.overflow = overflow[deadLetters];
 }
 
 class QueueArguments {

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { DEFAULT_SUBSCRIPTION, type Filter, type SubscriptionPolicy, type TopicPolicy } from '../../core/policy.ts';
+import {
+  DEFAULT_SUBSCRIPTION,
+  type Filter,
+  OVERFLOWS,
+  type SubscriptionPolicy,
+  type TopicPolicy,
+} from '../../core/policy.ts';
 import { durationMs, formatDuration, rateLimit, sizeBytes, type RateLimit } from '../../core/units.ts';
 
 /** Policies as people write them (`lease: '30s'`) and as the engine stores them (`leaseMs: 30000`). */
@@ -98,9 +104,7 @@ export const topicOptions = {
     .describe('What a confirm survives: power loss, a crash of the process, neither.'),
   maxMessages: positive.nullable(),
   maxBytes: size.nullable(),
-  overflow: z
-    .enum(['reject', 'block', 'drop-oldest', 'dead-letter-oldest'])
-    .describe('What happens at maxMessages or maxBytes.'),
+  overflow: z.enum(OVERFLOWS).describe('What happens at maxMessages or maxBytes.'),
   publishRate: rate.nullable(),
   ttl: duration.nullable().describe('Default expiry of a message.'),
   expireUnused: duration.nullable().describe('Deleted after so long without a consumer and a publish.'),
