@@ -115,10 +115,10 @@ export interface PublishReceipt {
 
 export interface ConsumeRequest extends SubscriptionRef {
   /**
-   * `session`: given back when the session ends, and at the deadline. `timed`: only at the deadline, also across a
-   * restart of the broker (HTTP receive, SQS).
+   * `session`: given back when the session ends, and at the deadline. `connection`: also with the broker, since nobody
+   * can come back to it (AMQP). `timed`: only at the deadline, also across a restart (HTTP receive, SQS).
    */
-  lease: 'session' | 'timed';
+  lease: 'session' | 'connection' | 'timed';
   /** Default: the subscription's. */
   leaseMs?: number;
   /** Higher is served first while it has credit. Default 0. */

@@ -107,7 +107,7 @@ export interface OffsetRange {
   count: number;
 }
 
-export const LEASE_KIND = { session: 0, timed: 1 } as const;
+export const LEASE_KIND = { session: 0, timed: 1, connection: 2 } as const;
 
 export interface LeaseEntry {
   type: 'lease';

@@ -68,6 +68,34 @@ test('a delivery made after a checkpoint of the second life can be acked in the 
   assert.deepEqual(lost, []);
 });
 
+test('a lease that nobody can come back to ends with the next start, from the journal and from a checkpoint', async () => {
+  for (const from of ['journal', 'checkpoint'] as const) {
+    const disk = new MemoryDisk();
+    const first = await open(disk);
+    const ref = { topic: 'q', subscription: 'q' };
+    await first.session.request('declareTopic', { name: 'q', kind: 'queue' });
+    await first.session.publish({ to: { topic: 'q' }, ...records('held', 'kept') });
+    for (const lease of ['connection', 'session'] as const) {
+      const consumer = await first.session.consume({ ...ref, lease }, { deliver: () => {}, ended: () => {} });
+      consumer.credit(1);
+      await first.broker.settled();
+      await consumer.close();
+    }
+    if (from === 'checkpoint') await first.broker.checkpoint();
+    const second = await open(disk.clone());
+    await second.broker.settled();
+    const { messages } = await second.session.request('peek', ref);
+    assert.deepEqual(
+      messages.map(({ envelope, state, crashes }) => [Buffer.from(envelope.body).toString(), state, crashes]),
+      [
+        ['held', 'ready', 1],
+        ['kept', 'leased', 0],
+      ],
+      from,
+    );
+  }
+});
+
 test('a lease of a former life is not given back when a new consumer leaves', async () => {
   const disk = new MemoryDisk();
   const first = await open(disk);

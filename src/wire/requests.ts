@@ -288,7 +288,7 @@ export function isOperation(name: string): name is OperationName {
 
 export const consumeRequest = object<ConsumeRequest>({
   ...subscriptionRef,
-  lease: oneOf('session', 'timed'),
+  lease: oneOf('session', 'connection', 'timed'),
   leaseMs: maybe(whole),
   priority: maybe(finite),
   exclusive: maybe(flag),

@@ -78,7 +78,7 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
     topic: string,
     subscription: string,
     credit: number,
-    lease: 'session' | 'timed',
+    lease: 'session' | 'connection' | 'timed',
   ): Promise<DeliveryRun[]> => {
     const got: DeliveryRun[] = [];
     const consumer = await session.consume(
@@ -274,6 +274,7 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   });
   await send('keyed', { text: 'k1', key: 'k' }, { text: 'k2', key: 'k' }, { text: 'l1', key: 'l' });
   await take('keyed', 'keyed', 1, 'timed');
+  await take('keyed', 'keyed', 1, 'connection');
   const producer = { id: 'producer', sequence: 40 };
   const split = records(
     { text: 'red', key: 'x', headers: { color: 'red' } },

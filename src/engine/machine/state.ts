@@ -392,7 +392,7 @@ export class State {
         this.epoch = entry.epoch;
         this.changed = sequence;
         for (const topic of this.topics.values())
-          if (sequence > topic.reflects && topic.capLeases(entry.leaseCapAt)) topic.changed = sequence;
+          if (sequence > topic.reflects && topic.capLeases(entry.at, entry.leaseCapAt)) topic.changed = sequence;
         return;
       case 'producer':
       case 'producerGone':

@@ -109,15 +109,20 @@ export class Topic {
     return messages;
   }
 
-  /** The sessions of a former owner are gone: their leases end soon, unless the client comes back and extends them. */
-  capLeases(until: number): boolean {
+  /**
+   * The sessions of a former owner are gone: their leases end at `until`, unless the client comes back and extends them;
+   * at once where nobody can.
+   */
+  capLeases(now: number, until: number): boolean {
     let capped = false;
     for (const subscription of this.subscriptions.values()) {
       for (const backlog of subscription.backlogs) {
         if (backlog.leased.size === 0) continue;
         capped = true;
-        for (const [offset, lease] of backlog.leases())
-          if (lease.kind === LEASE_KIND.session && lease.deadline > until) backlog.extend(offset, 1, until);
+        for (const [offset, { kind, deadline }] of backlog.leases()) {
+          const end = kind === LEASE_KIND.connection ? now : until;
+          if (kind !== LEASE_KIND.timed && deadline > end) backlog.extend(offset, 1, end);
+        }
       }
     }
     return capped;

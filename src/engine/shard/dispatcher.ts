@@ -96,7 +96,7 @@ export class Dispatcher {
     const at = feed.consumers.indexOf(consumer);
     if (at >= 0) feed.consumers.splice(at, 1);
     for (const { token, ranges } of this.#leavePool(consumer)) this.#takeBack(consumer.subscription, token, ranges);
-    if (how !== 'keep' && consumer.request.lease === 'session') this.#giveBackAll(consumer, how === 'crashed');
+    if (how !== 'keep' && consumer.request.lease !== 'timed') this.#giveBackAll(consumer, how === 'crashed');
     this.#feeds.touch(consumer.subscription);
   }
 

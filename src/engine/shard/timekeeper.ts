@@ -75,7 +75,7 @@ export class Timekeeper {
   /** Of a session that ended with a former life of the broker: one of what it held may be why both are gone. */
   #isOrphaned({ kind, token }: Lease): boolean {
     const { state } = this.#shard;
-    return kind === LEASE_KIND.session && token % 256 !== state.tokenOf(0);
+    return kind !== LEASE_KIND.timed && token % 256 !== state.tokenOf(0);
   }
 
   #tellLost(consumerId: number, lease: LeaseRange): void {

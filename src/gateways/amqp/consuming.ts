@@ -132,7 +132,7 @@ export class Consuming implements ConsumerOwner {
         {
           topic: queue.name,
           subscription: queue.name,
-          lease: 'session',
+          lease: 'connection',
           leaseMs: CONSUMER_TIMEOUT_MS,
           name: tag,
           ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
@@ -283,7 +283,7 @@ export class Consuming implements ConsumerOwner {
         {
           topic: queue.name,
           subscription: queue.name,
-          lease: 'session',
+          lease: 'connection',
           leaseMs: CONSUMER_TIMEOUT_MS,
           ...(noAck && { autoAck: true }),
         },
