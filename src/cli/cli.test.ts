@@ -192,6 +192,21 @@ describe('the verbs against a server', () => {
     assert.equal((await ok('ls', 'stream', '--json')).json[0]?.['messages'], 0);
   });
 
+  test('users are stored, permitted something by patterns, and deleted', async () => {
+    const added = await railhead(['access', 'add', 'ann', '--tag', 'monitoring', '--url', server.url], {
+      input: 'correct horse',
+    });
+    assert.equal(added.out, 'Added ann.\n', added.err);
+    assert.deepEqual((await ok('access', 'users', '--json')).json, [{ name: 'ann', tags: ['monitoring'] }]);
+    const patterns = ['--configure', '^a', '--write', '.*', '--read', ''];
+    await ok('access', 'set', 'ann', '--namespace', 'shop', ...patterns);
+    assert.match((await ok('access', 'ls')).out, /ann +shop +"\^a" +"\.\*" +""/);
+    assert.match((await cli('access', 'set', 'ann', ...patterns, '--read', '(a)\\1')).err, /is not understood/);
+    await ok('access', 'clear', 'ann', '--namespace', 'shop');
+    await ok('access', 'remove', 'ann');
+    assert.match((await cli('access', 'remove', 'ann')).err, /There is no stored user "ann"/);
+  });
+
   test('schedules are put, listed and deleted', async () => {
     await ok('declare', 'nights');
     assert.match(

@@ -51,5 +51,10 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/journal.ts'),
   },
   { name: 'user', summary: 'make an entry for the users of a config file', load: () => import('./commands/user.ts') },
+  {
+    name: 'access',
+    summary: 'users that are stored with the broker, and their permissions by patterns',
+    load: () => import('./commands/access.ts'),
+  },
   { name: 'lab', summary: 'a guided tour that does real work', load: () => import('./commands/lab.ts') },
 ];

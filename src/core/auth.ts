@@ -1,4 +1,5 @@
 import { RailheadError } from './errors.ts';
+import type { NamePattern } from './name-pattern.ts';
 
 /** What may be asked of a resource. Every operation of a session maps to exactly one. */
 export type Action =
@@ -15,9 +16,13 @@ export type Action =
   /** broker-wide facts and acts */
   | 'admin';
 
+/** As RabbitMQ calls the exchange that leads to every queue by its name. */
+export const DEFAULT_ROUTER = 'amq.default';
+
 export interface Resource {
   namespace: string;
-  kind: 'topic' | 'router' | 'schedule' | 'cursor' | 'producer' | 'broker';
+  /** `binding`: a queue or router, as what the bindings of a router may lead to. */
+  kind: 'topic' | 'router' | 'binding' | 'schedule' | 'cursor' | 'producer' | 'document' | 'broker';
   name: string;
 }
 
@@ -28,10 +33,25 @@ export interface Grant {
   actions: readonly Action[] | 'all';
 }
 
+/**
+ * What somebody may do in one namespace, by patterns of names, as RabbitMQ has it: `configure` makes and deletes,
+ * `write` publishes and binds to, `read` consumes and binds from.
+ */
+export interface Permission {
+  readonly namespace: string;
+  readonly configure: NamePattern;
+  readonly write: NamePattern;
+  readonly read: NamePattern;
+}
+
 /** Somebody who logged in. */
 export interface Principal {
   readonly name: string;
   readonly grants: readonly Grant[];
+  /** Beside the grants. Read anew at each question, so that it may change while somebody is logged in. */
+  readonly permissions?: readonly Permission[];
+  /** Words of RabbitMQ for what somebody may do in its management: `administrator`, `monitoring`, … */
+  readonly tags?: readonly string[];
 }
 
 /** What somebody shows to be let in. */
@@ -57,15 +77,43 @@ function covers(pattern: string, name: string): boolean {
 
 /** Whether there is anything in a namespace that somebody may do. */
 export function mayUse(principal: Principal, namespace: string): boolean {
-  return principal.grants.some((grant) => covers(grant.namespace, namespace));
+  return (
+    principal.grants.some((grant) => covers(grant.namespace, namespace)) ||
+    (principal.permissions ?? []).some((permission) => permission.namespace === namespace)
+  );
 }
 
-/** The one place that says yes or no, for every protocol. @throws FORBIDDEN naming who, what and on which resource. */
-export function authorize(principal: Principal, action: Action, resource: Resource): void {
+/** The one place that says yes or no, for every protocol. */
+export function isAuthorized(principal: Principal, action: Action, resource: Resource): boolean {
   for (const grant of principal.grants) {
     if (!covers(grant.namespace, resource.namespace) || !covers(grant.resource, resource.name)) continue;
-    if (grant.actions === 'all' || grant.actions.includes(action)) return;
+    if (grant.actions === 'all' || grant.actions.includes(action)) return true;
   }
+  for (const permission of principal.permissions ?? [])
+    if (permission.namespace === resource.namespace && permits(permission, action, resource)) return true;
+  return false;
+}
+
+function permits({ configure, write, read }: Permission, action: Action, { kind, name }: Resource): boolean {
+  switch (action) {
+    case 'configure':
+      return configure.matches(name);
+    case 'publish':
+      // Whoever publishes to a queue by its name goes through the default router, and needs the right on that.
+      return write.matches(kind === 'topic' ? DEFAULT_ROUTER : name);
+    case 'consume':
+    case 'inspect':
+      return read.matches(name);
+    case 'manage':
+      return configure.matches(name) && read.matches(name);
+    default:
+      return false;
+  }
+}
+
+/** @throws FORBIDDEN naming who, what and on which resource. */
+export function authorize(principal: Principal, action: Action, resource: Resource): void {
+  if (isAuthorized(principal, action, resource)) return;
   throw new RailheadError(
     'FORBIDDEN',
     `${JSON.stringify(principal.name)} may not ${action} ${resource.kind} ${JSON.stringify(resource.name)} in namespace ${JSON.stringify(resource.namespace)}. Ask for a grant of ${action}.`,

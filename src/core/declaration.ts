@@ -27,3 +27,8 @@ export interface RouterDeclaration extends Declaration {
   /** The router where a publish goes that no binding takes. */
   alternate?: string | null;
 }
+
+export interface RouterDeclare extends RouterDeclaration {
+  /** Of one that exists only `alternate` can be changed, with `update`. Default `error`. */
+  ifDifferent?: 'error' | 'update';
+}

@@ -1,8 +1,10 @@
 import type { AbortedRange, ProducerOperations, ProducerRef, TransactionMarker } from './open-transactions.ts';
-import type { Declaration, RouterDeclaration } from './declaration.ts';
+import type { Declaration, RouterDeclaration, RouterDeclare } from './declaration.ts';
+import type { DocumentOperations } from './documents.ts';
 import type { Binding, Filter, SubscriptionPolicy, TopicPolicy } from './policy.ts';
 import type { PublishTarget } from './publish-target.ts';
 import type { Envelope } from './records.ts';
+import type { ScheduleOperations } from './schedules.ts';
 
 /**
  * The narrow asynchronous port through which everything outside reaches a shard: the SDK, every gateway, the HTTP API.
@@ -343,19 +345,6 @@ export interface PeekedMessage {
   history?: MessageHistory;
 }
 
-export interface ScheduleDefinition {
-  name: string;
-  /** Five or six fields, or `@daily` and the like. */
-  cron: string;
-  /** IANA name; default UTC. */
-  timezone: string;
-  topic: string;
-  /** One native record. */
-  record: Uint8Array;
-  nextAt: number | null;
-  lastAt: number | null;
-}
-
 export interface RedriveProgress {
   id: string;
   state: 'running' | 'done' | 'cancelled' | 'failed';
@@ -377,7 +366,7 @@ export interface BrokerInfo {
 }
 
 /** Name, arguments and result of every request. `authorize` has a line for each; a test compares the two lists. */
-export interface Operations extends ProducerOperations {
+export interface Operations extends ProducerOperations, ScheduleOperations, DocumentOperations {
   declareTopic: {
     args: Declaration & {
       name: string;
@@ -392,7 +381,7 @@ export interface Operations extends ProducerOperations {
     args: SubscriptionRef & { policy?: Partial<SubscriptionPolicy>; from?: StartAt; ifDifferent?: IfDifferent };
     result: { created: boolean; updated: boolean; definition: SubscriptionDefinition };
   };
-  declareRouter: { args: RouterDeclaration; result: { created: boolean } };
+  declareRouter: { args: RouterDeclare; result: { created: boolean; updated: boolean } };
   bind: { args: { router: string; binding: BindingDefinition }; result: { created: boolean } };
   unbind: { args: { router: string; binding: BindingDefinition }; result: { removed: boolean } };
   deleteTopic: {
@@ -488,12 +477,6 @@ export interface Operations extends ProducerOperations {
     result: { partitions: { partition: number; offset: number; metadata: string }[] };
   };
   deleteCursor: { args: { cursor: string; topic?: string }; result: { deleted: number } };
-  putSchedule: {
-    args: { name: string; cron: string; timezone?: string; topic: string; record: Uint8Array };
-    result: { created: boolean; nextAt: number | null };
-  };
-  deleteSchedule: { args: { name: string }; result: { deleted: boolean } };
-  listSchedules: { args: Record<string, never>; result: { schedules: ScheduleDefinition[] } };
   info: { args: Record<string, never>; result: BrokerInfo };
 }
 

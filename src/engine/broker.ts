@@ -17,6 +17,7 @@ import { Compactor } from './shard/compactor.ts';
 import { Cursors } from './shard/cursors.ts';
 import { dropTransient } from './shard/declarations.ts';
 import { Definitions } from './shard/definitions.ts';
+import { Documents } from './shard/documents.ts';
 import { Dispatcher } from './shard/dispatcher.ts';
 import { Feeds } from './shard/feeds.ts';
 import { LargeBodies } from './shard/large-bodies.ts';
@@ -65,6 +66,7 @@ export interface Parts {
   readonly operator: Operator;
   readonly redriver: Redriver;
   readonly caretaker: Caretaker;
+  readonly documents: Documents;
   readonly snapshots: Snapshots;
   readonly info: () => BrokerInfo;
 }
@@ -150,6 +152,7 @@ export class Broker {
       operator: new Operator(shard, feeds, returns, publisher, settler),
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
       caretaker,
+      documents: new Documents(shard),
       snapshots: new Snapshots(shard, feeds, settler, definitions),
       info: () => infoOf(shard, report, startedAt, notices, reclaimer, largeBodies),
     };
@@ -200,6 +203,17 @@ export class Broker {
   /** Everything that the journal can rebuild: to be looked at in tests and tools, never changed. */
   get state(): State {
     return this.#parts.shard.state;
+  }
+
+  /** What is kept for others in a namespace, to be read without waiting: it may not be durable yet. */
+  documents(namespace: string): { readonly version: number; of(kind: string): ReadonlyMap<string, { value: string }> } {
+    const { directory } = this.state;
+    return {
+      get version() {
+        return directory.documentVersion;
+      },
+      of: (kind) => directory.documentsOf(namespace, kind),
+    };
   }
 
   /** Facts about the shard for metrics and tests. */

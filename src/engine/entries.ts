@@ -191,6 +191,7 @@ export type OtherEntry =
   | { type: 'snapshotGone'; topicId: number; name: string }
   /** What the snapshot had not settled is ready again, nothing else before the moment of the snapshot is. */
   | { type: 'restored'; topicId: number; subscriptionId: number; snapshot: string }
+  /** Also of one that exists: then only its alternate is new. */
   | ({
       type: 'router';
       namespace: string;
@@ -245,6 +246,8 @@ export type OtherEntry =
       lastAt: number | null;
     }
   | { type: 'scheduleGone'; namespace: string; name: string }
+  | { type: 'document'; namespace: string; kind: string; name: string; value: string }
+  | { type: 'documentGone'; namespace: string; kind: string; name: string }
   /** Settled messages that were kept for a while: those settled at `before` or earlier are not kept any more. */
   | { type: 'forgotten'; topicId: number; subscriptionId: number; before: number }
   /** Retention: everything before `start` is gone, for everybody. */

@@ -42,6 +42,10 @@ export interface Limits {
   maxNameBytes: number;
   /** Of all attributes of a definition together. */
   maxAttributeBytes: number;
+  /** Of one document, and of a name of one; documents of one kind in a namespace. */
+  maxDocumentBytes: number;
+  maxDocumentNameBytes: number;
+  maxDocuments: number;
   maxErrorText: number;
   maxPeek: number;
   /** How long a snapshot of a subscription keeps messages, unless it says otherwise, and at most. */
@@ -87,6 +91,9 @@ export const DEFAULT_LIMITS: Limits = {
   maxPartitions: 1024,
   maxNameBytes: 255,
   maxAttributeBytes: 16 << 10,
+  maxDocumentBytes: 64 << 10,
+  maxDocumentNameBytes: 1024,
+  maxDocuments: 10_000,
   maxErrorText: 2000,
   maxPeek: 1000,
   defaultSnapshotMs: 7 * 86_400_000,

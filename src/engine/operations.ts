@@ -186,6 +186,18 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     action: 'inspect',
     run: ({ caretaker, shard }, namespace) => shard.durable(caretaker.listSchedules(namespace)),
   },
+  putDocument: {
+    action: 'admin',
+    run: ({ documents, shard }, namespace, args) => shard.durable(documents.put(namespace, args)),
+  },
+  deleteDocument: {
+    action: 'admin',
+    run: ({ documents, shard }, namespace, args) => shard.durable(documents.delete(namespace, args)),
+  },
+  listDocuments: {
+    action: 'admin',
+    run: ({ documents, shard }, namespace, args) => shard.durable(documents.list(namespace, args)),
+  },
   info: { action: 'inspect', run: async ({ info }) => info() },
 };
 
@@ -219,6 +231,10 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
     case 'describeProducer':
     case 'listProducers':
       return { kind: 'producer', name: text('producer') };
+    case 'putDocument':
+    case 'deleteDocument':
+    case 'listDocuments':
+      return { kind: 'document', name: text('kind') };
     case 'info':
     case 'redriveProgress':
       return { kind: 'broker', name: '' };

@@ -316,6 +316,21 @@ test('a schedule publishes when it is due', async (t) => {
   assert.equal((await call('PUT', '/schedules/bad', { cron: 'every day', to: 'q', body: 1 })).status, 400);
 });
 
+test('users are stored with what they may do, and their passwords are not shown', async (t) => {
+  const call = await api(t);
+  assert.equal((await call('PUT', '/users/ann', { password: 'correct horse', tags: ['monitoring'] })).status, 200);
+  assert.deepEqual((await call('GET', '/users')).body, { users: [{ name: 'ann', tags: ['monitoring'] }] });
+  const patterns = { configure: '^a', write: '.*', read: '' };
+  assert.deepEqual((await call('PUT', '/permissions/ann/shop', patterns)).body, { created: true });
+  assert.equal((await call('PUT', '/permissions/ann/shop', { ...patterns, read: '(a)\\1' })).status, 400);
+  assert.equal((await call('PUT', '/permissions/bob/shop', patterns)).status, 404);
+  assert.deepEqual((await call('GET', '/permissions')).body, {
+    permissions: [{ user: 'ann', namespace: 'shop', ...patterns }],
+  });
+  assert.deepEqual((await call('DELETE', '/permissions/ann/shop')).body, { deleted: true });
+  assert.deepEqual((await call('DELETE', '/users/ann')).body, { deleted: true });
+});
+
 test('a full queue answers 429, which may be tried again', async (t) => {
   const call = await api(t);
   await call('PUT', '/queues/q', { maxMessages: 2 });

@@ -1,3 +1,4 @@
+import { StoredUserView, SYSTEM_NAMESPACE } from '../core/access.ts';
 import type { Authenticator } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
@@ -210,7 +211,11 @@ class Server implements RunningServer {
   }
 
   #authenticator(): Authenticator {
-    return (this.#logins ??= loggedLogins(new UserStore(this.#config), this.#log, new SystemClock()));
+    return (this.#logins ??= loggedLogins(
+      new UserStore(this.#config, new StoredUserView(this.broker.documents(SYSTEM_NAMESPACE))),
+      this.#log,
+      new SystemClock(),
+    ));
   }
 
   async #servePort(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {

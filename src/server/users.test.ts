@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
+import { createHash } from 'node:crypto';
+import { StoredUserView } from '../core/access.ts';
+import { isAuthorized, LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
+import { hashPassword } from '../core/passwords.ts';
 import { checkConfig } from './config.ts';
-import { hashPassword, hashToken, UserStore } from './users.ts';
+import { hashToken, UserStore } from './users.ts';
 
 const TOKEN = 'a-token-that-nobody-guesses';
 
@@ -76,4 +79,45 @@ test('more than 66 logins by password at once are refused instead of queued with
   );
   assert.equal(codes.filter((code) => code === 'RATE_LIMITED').length, 4);
   assert.equal(codes.filter((code) => code === 'UNAUTHENTICATED').length, 66);
+});
+
+/** Stored users as the broker would hand them in. */
+function stored(users: Record<string, { passwordHash: string; tags?: string[] }>): StoredUserView {
+  const documents = new Map(
+    Object.entries(users).map(([name, user]) => [name, { value: JSON.stringify({ tags: [], ...user }) }]),
+  );
+  return new StoredUserView({ version: 1, of: (kind) => (kind === 'user' ? documents : new Map()) });
+}
+
+test('a user that was exported from RabbitMQ logs in with its old password', async () => {
+  // What RabbitMQ 3.10 stored for the password of its guest.
+  const passwordHash = `rabbit-sha256:${rabbitHash('guest')}`;
+  const users = new UserStore(checkConfig({ token: TOKEN }), stored({ guest: { passwordHash } }));
+  assert.equal((await users.authenticate({ user: 'guest', password: 'guest' })).name, 'guest');
+  assert.equal((await users.authenticate({ user: 'guest', password: 'guest' })).name, 'guest');
+  await assert.rejects(users.authenticate({ user: 'guest', password: 'Guest' }), /refused/);
+});
+
+function rabbitHash(password: string): string {
+  const salt = Buffer.from([1, 2, 3, 4]);
+  return Buffer.concat([salt, createHash('sha256').update(salt).update(password).digest()]).toString('base64');
+}
+
+test('a stored user neither opens a broker that wants logins nor shuts one that does not', async () => {
+  const passwordHash = await hashPassword('right password');
+  const open = new UserStore(checkConfig({}), stored({ ann: { passwordHash } }));
+  assert.equal(open.required, false);
+  assert.equal(await open.authenticate({ user: 'bob', password: 'x' }), LOCAL_PRINCIPAL);
+  await assert.rejects(open.authenticate({ user: 'ann', password: 'x' }), /refused/);
+  const guarded = new UserStore(checkConfig({ token: TOKEN }), stored({ token: { passwordHash } }));
+  await assert.rejects(guarded.authenticate({ user: 'token', password: 'right password' }), /refused/);
+});
+
+test('an administrator that is stored may change users and use nothing', async () => {
+  const passwordHash = await hashPassword('right password');
+  const users = new UserStore(checkConfig({}), stored({ ann: { passwordHash, tags: ['administrator'] } }));
+  const ann = await users.authenticate({ user: 'ann', password: 'right password' });
+  const resource = { namespace: 'default', kind: 'topic' as const, name: 'q' };
+  assert.equal(isAuthorized(ann, 'admin', resource), true);
+  assert.equal(isAuthorized(ann, 'consume', resource), false);
 });

@@ -1,36 +1,49 @@
-import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { LOCAL_PRINCIPAL, type Authenticator, type Credentials, type Grant, type Principal } from '../core/auth.ts';
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { grantsOfTags, type StoredUserView } from '../core/access.ts';
+import {
+  LOCAL_PRINCIPAL,
+  type Authenticator,
+  type Credentials,
+  type Grant,
+  type Permission,
+  type Principal,
+} from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
+import {
+  MAX_SECRET_LENGTH,
+  nobodysHash,
+  parsePasswordHash,
+  passwordMatches,
+  type PasswordHash,
+} from '../core/passwords.ts';
 import type { ServerConfig, UserConfig } from './settings.ts';
 
-const SCRYPT = { log2N: 15, r: 8, p: 1, bytes: 32 };
-const MAX_SECRET_LENGTH = 1024;
 /** One scrypt takes 32 MiB and some 60 ms of one of Node's four pool threads, which file syncs need as well. */
 const MAX_CONCURRENT_LOGINS = 2;
 const MAX_WAITING_LOGINS = 64;
-
-interface PasswordHash {
-  log2N: number;
-  r: number;
-  p: number;
-  salt: Buffer;
-  hash: Buffer;
-}
+const MAX_REMEMBERED = 10_000;
 
 interface User {
   principal: Principal;
   tokenDigest: Buffer | undefined;
-  password: PasswordHash | undefined;
+  /** As it is written down, and what it says. */
+  password: { text: string; hash: PasswordHash } | undefined;
 }
 
-/** The users of a configuration. Holds digests only. */
+/** The users of a configuration, and those that are stored with the broker. Holds digests only. */
 export class UserStore implements Authenticator {
+  /**
+   * By the configuration alone: to store a user shuts nobody out. Where nobody needs to log in, stored users who show
+   * their name are let in as themselves, and everybody else as the local principal.
+   */
   readonly required: boolean;
   readonly #byName = new Map<string, User>();
+  readonly #stored: StoredUserView | undefined;
   readonly #nobody: PasswordHash;
   readonly #logins = new LoginQueue();
+  readonly #remembered = new RememberedLogins();
 
-  constructor(config: Pick<ServerConfig, 'token' | 'users'>) {
+  constructor(config: Pick<ServerConfig, 'token' | 'users'>, stored?: StoredUserView) {
     if (config.token !== undefined) {
       const everything: Grant[] = [{ namespace: '*', resource: '*', actions: 'all' }];
       this.#byName.set('token', {
@@ -41,12 +54,13 @@ export class UserStore implements Authenticator {
     }
     for (const user of config.users) this.#byName.set(user.name, userOf(user));
     this.required = this.#byName.size > 0;
-    const first = [...this.#byName.values()].find((user) => user.password !== undefined)?.password;
-    this.#nobody = { ...(first ?? SCRYPT), salt: randomBytes(16), hash: randomBytes(SCRYPT.bytes) };
+    this.#stored = stored;
+    this.#nobody = nobodysHash([...this.#byName.values()].find((user) => user.password !== undefined)?.password?.hash);
   }
 
   async authenticate(credentials: Credentials | undefined): Promise<Principal> {
-    if (!this.required) return LOCAL_PRINCIPAL;
+    const known = credentials !== undefined && 'user' in credentials && this.#user(credentials.user) !== undefined;
+    if (!this.required && !known) return LOCAL_PRINCIPAL;
     const principal = credentials === undefined ? undefined : await this.#find(credentials);
     if (principal !== undefined) return principal;
     throw new RailheadError(
@@ -57,12 +71,30 @@ export class UserStore implements Authenticator {
     );
   }
 
+  /** One of the configuration hides a stored one of the same name. */
+  #user(name: string): User | undefined {
+    const configured = this.#byName.get(name);
+    if (configured !== undefined) return configured;
+    const stored = this.#stored?.find(name);
+    if (stored === undefined) return undefined;
+    const { passwordHash: text, tags } = stored;
+    return {
+      principal: new StoredPrincipal(name, tags, this.#stored),
+      tokenDigest: undefined,
+      password: text === null ? undefined : { text, hash: parsePasswordHash(text) },
+    };
+  }
+
   async #find(credentials: Credentials): Promise<Principal | undefined> {
     if ('token' in credentials) return this.#byToken(credentials.token);
-    const user = this.#byName.get(credentials.user);
+    const { user: name, password } = credentials;
+    const user = this.#user(name);
+    if (user?.password !== undefined && this.#remembered.has(name, user.password.text, password)) return user.principal;
     // An unknown name costs the same scrypt as a known one, or the time would tell which names exist.
-    const matches = await this.#logins.run(() => passwordMatches(credentials.password, user?.password ?? this.#nobody));
-    return matches && user?.password !== undefined ? user.principal : undefined;
+    const matches = await this.#logins.run(() => passwordMatches(password, user?.password?.hash ?? this.#nobody));
+    if (!matches || user?.password === undefined) return undefined;
+    this.#remembered.add(name, user.password.text, password);
+    return user.principal;
   }
 
   /** Looks at every user, also after a match. */
@@ -74,6 +106,53 @@ export class UserStore implements Authenticator {
       if (user.tokenDigest !== undefined && timingSafeEqual(user.tokenDigest, digest)) found = user.principal;
     }
     return found;
+  }
+}
+
+/** What it may do is looked up at each question: a change counts at once, also for who is logged in. */
+class StoredPrincipal implements Principal {
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly #stored: StoredUserView | undefined;
+
+  constructor(name: string, tags: readonly string[], stored: StoredUserView | undefined) {
+    this.name = name;
+    this.tags = tags;
+    this.#stored = stored;
+  }
+
+  get grants(): readonly Grant[] {
+    return grantsOfTags(this.#stored?.find(this.name)?.tags ?? []);
+  }
+
+  get permissions(): readonly Permission[] {
+    return this.#stored?.permissionsOf(this.name) ?? [];
+  }
+}
+
+/**
+ * Passwords that were right before, as digests with a key that only this process has: tools that log in with every
+ * request do not cost a scrypt each. Forgotten with the hash that they belong to.
+ */
+class RememberedLogins {
+  readonly #key = randomBytes(32);
+  readonly #digests = new Map<string, Buffer>();
+
+  has(name: string, hash: string, password: string): boolean {
+    if (password.length > MAX_SECRET_LENGTH) return false;
+    const digest = this.#digests.get(name);
+    return digest !== undefined && timingSafeEqual(digest, this.#digest(name, hash, password));
+  }
+
+  add(name: string, hash: string, password: string): void {
+    if (this.#digests.size >= MAX_REMEMBERED) this.#digests.clear();
+    this.#digests.set(name, this.#digest(name, hash, password));
+  }
+
+  #digest(name: string, hash: string, password: string): Buffer {
+    return createHmac('sha256', this.#key)
+      .update(JSON.stringify([name, hash, password]))
+      .digest();
   }
 }
 
@@ -102,11 +181,11 @@ class LoginQueue {
   }
 }
 
-function userOf(user: UserConfig): User {
+function userOf({ name, grants, tokenHash, passwordHash }: UserConfig): User {
   return {
-    principal: { name: user.name, grants: user.grants },
-    tokenDigest: user.tokenHash === undefined ? undefined : Buffer.from(user.tokenHash.slice('sha256:'.length), 'hex'),
-    password: user.passwordHash === undefined ? undefined : parsePasswordHash(user.passwordHash),
+    principal: { name, grants },
+    tokenDigest: tokenHash === undefined ? undefined : Buffer.from(tokenHash.slice('sha256:'.length), 'hex'),
+    password: passwordHash === undefined ? undefined : { text: passwordHash, hash: parsePasswordHash(passwordHash) },
   };
 }
 
@@ -117,37 +196,4 @@ function sha256(text: string): Buffer {
 /** The form of `tokenHash` in a config file. A token is random, so a quick hash without salt is enough. */
 export function hashToken(token: string): string {
   return `sha256:${sha256(token).toString('hex')}`;
-}
-
-/** The form of `passwordHash` in a config file: `scrypt:LOG2_N:R:P:SALT:HASH`. */
-export async function hashPassword(password: string): Promise<string> {
-  const salt = randomBytes(16);
-  const hash = await derive(password, { ...SCRYPT, salt, hash: Buffer.alloc(SCRYPT.bytes) });
-  return ['scrypt', SCRYPT.log2N, SCRYPT.r, SCRYPT.p, salt.toString('base64url'), hash.toString('base64url')].join(':');
-}
-
-function parsePasswordHash(text: string): PasswordHash {
-  const [, log2N, r, p, salt, hash] = text.split(':');
-  return {
-    log2N: Number(log2N),
-    r: Number(r),
-    p: Number(p),
-    salt: Buffer.from(salt ?? '', 'base64url'),
-    hash: Buffer.from(hash ?? '', 'base64url'),
-  };
-}
-
-async function passwordMatches(password: string, expected: PasswordHash): Promise<boolean> {
-  if (password.length > MAX_SECRET_LENGTH) return false;
-  return timingSafeEqual(await derive(password, expected), expected.hash);
-}
-
-function derive(password: string, { log2N, r, p, salt, hash }: PasswordHash): Promise<Buffer> {
-  const N = 2 ** log2N;
-  return new Promise((resolve, reject) => {
-    scrypt(password, salt, hash.byteLength, { N, r, p, maxmem: 256 * N * r }, (error, key) => {
-      if (error === null) resolve(key);
-      else reject(error);
-    });
-  });
 }

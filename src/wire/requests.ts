@@ -140,6 +140,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     name: text,
     type: oneOf('direct', 'topic', 'fanout', 'headers'),
     alternate: maybe(nullable(text)),
+    ifDifferent: maybe(oneOf('error', 'update')),
     ...declaration,
   }),
   bind: object<Operations['bind']['args']>({ router: text, binding }),
@@ -250,6 +251,9 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   }),
   deleteSchedule: object<Operations['deleteSchedule']['args']>({ name: text }),
   listSchedules: nothing,
+  putDocument: object<Operations['putDocument']['args']>({ kind: text, name: text, value: text }),
+  deleteDocument: object<Operations['deleteDocument']['args']>({ kind: text, name: text }),
+  listDocuments: object<Operations['listDocuments']['args']>({ kind: text }),
   info: nothing,
 };
 
@@ -279,6 +283,7 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'listProducers',
   'listSchedules',
   'listSnapshots',
+  'listDocuments',
   'info',
 ]);
 

@@ -140,6 +140,9 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await session.request('putSchedule', { name: 'nightly', ...tick });
   await session.request('putSchedule', { name: 'gone', ...tick });
   await session.request('deleteSchedule', { name: 'gone' });
+  for (const name of ['kept', 'gone']) await session.request('putDocument', { kind: 'note', name, value: '{}' });
+  await session.request('deleteDocument', { kind: 'note', name: 'gone' });
+  await session.request('declareRouter', { name: 'router', type: 'topic', alternate: 'other', ifDifferent: 'update' });
 
   // Large messages: one that stays, one that becomes a dead letter, one that is settled before an older one.
   await session.request('declareTopic', { name: 'large', kind: 'queue' });
@@ -359,6 +362,7 @@ export async function readContent(disk: Disk): Promise<unknown> {
     routers: (await session.request('listRouters', {})).routers,
     snapshots: (await session.request('listSnapshots', {})).snapshots,
     schedules: (await session.request('listSchedules', {})).schedules,
+    documents: (await session.request('listDocuments', { kind: 'note' })).documents,
     cursors: await session.request('fetchCursors', { cursor: 'group', topic: 'topic' }),
     gone: await session.request('fetchCursors', { cursor: 'gone', topic: 'topic' }),
     producers: (await session.request('listProducers', {})).producers,

@@ -42,6 +42,8 @@ const TYPES: Record<Entry['type'], true> = {
   ended: true,
   schedule: true,
   scheduleGone: true,
+  document: true,
+  documentGone: true,
   trim: true,
   offer: true,
   compacted: true,

@@ -4,6 +4,7 @@ import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, deadLetterQueue } from '../../src/
 import type { SubscriptionPolicy, TopicPolicy } from '../../src/core/policy.ts';
 import { FORMAT_NATIVE, asBuffer, checkRecords, readRecord, recordEnd } from '../../src/core/records.ts';
 import { messageId, parseMessageId } from '../../src/core/session.ts';
+import type { ScheduleDefinition } from '../../src/core/schedules.ts';
 import type {
   ConsumeRequest,
   Consumer,
@@ -16,7 +17,6 @@ import type {
   PublishReceipt,
   PublishRequest,
   RouterDefinition,
-  ScheduleDefinition,
   Session,
   SettleReceipt,
   Settlement,

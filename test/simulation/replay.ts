@@ -99,7 +99,7 @@ export async function stateOnDisk(disk: MemoryDisk, sizes = TINY_JOURNAL): Promi
 
 /** All that decides how a state behaves, in one order, without what is volatile or only a hint. */
 export function canonical(state: State): unknown {
-  const { nextTopicId, nextSubscriptionId, formatVersion, routers, cursors, schedules, transactions } =
+  const { nextTopicId, nextSubscriptionId, formatVersion, routers, cursors, schedules, documents, transactions } =
     state.encodeGlobals();
   return {
     transactions: {
@@ -114,6 +114,7 @@ export function canonical(state: State): unknown {
     routers: sorted(routers),
     cursors: sorted(cursors.map(([name, positions]) => [name, sorted(positions)])),
     schedules: sorted(schedules),
+    documents: sorted(documents),
     topics: [...state.topics.values()]
       .sort((a, b) => a.id - b.id)
       .map((topic) => ({

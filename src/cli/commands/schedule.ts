@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { RailheadError } from '../../core/errors.ts';
 import { asBuffer, readRecord, RecordBatchWriter } from '../../core/records.ts';
-import type { ScheduleDefinition } from '../../core/session.ts';
+import type { ScheduleDefinition } from '../../core/schedules.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { showBody } from '../messages.ts';
 import { note, print, printJson, safe, table, type Column } from '../terminal.ts';

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { hashPassword, hashToken } from '../../server/users.ts';
+import { hashPassword } from '../../core/passwords.ts';
+import { hashToken } from '../../server/users.ts';
+import { readPassword } from '../password.ts';
 import { note, print, printJson } from '../terminal.ts';
-import { UsageError } from '../usage.ts';
 
 /** Hashes are made here, so that no secret has to be in a config file. */
 export function configure(command: Command): void {
@@ -12,7 +13,7 @@ export function configure(command: Command): void {
     .option('--json', 'print JSON')
     .action(async (name: string, options: { password?: boolean; json?: boolean }) => {
       if (options.password) {
-        const passwordHash = await hashPassword(await readPassword());
+        const passwordHash = await hashPassword(await readPassword(`railhead user ${name} --password`));
         if (options.json) printJson({ name, passwordHash });
         else printEntry(name, `passwordHash: ${passwordHash}`);
         return;
@@ -34,16 +35,4 @@ function printEntry(name: string, secret: string): void {
   print(`    ${secret}`);
   print('    grants:');
   print('      - { namespace: default, resource: "*", actions: all }');
-}
-
-async function readPassword(): Promise<string> {
-  if (process.stdin.isTTY)
-    throw new UsageError(
-      'A password is read from standard input, so that it is seen nowhere: printf %s "$PASSWORD" | railhead user NAME --password.',
-    );
-  let text = '';
-  for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);
-  const password = text.replace(/\r?\n$/, '');
-  if (password.length < 8) throw new UsageError('The password is shorter than 8 characters. Use a longer one.');
-  return password;
 }

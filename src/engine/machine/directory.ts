@@ -20,6 +20,13 @@ export interface CursorPosition {
   metadata: string;
 }
 
+export interface StoredDocument {
+  namespace: string;
+  kind: string;
+  name: string;
+  value: string;
+}
+
 /** A name within its namespace, as a key. */
 export function scoped(namespace: string, name: string): string {
   return `${namespace}\u0000${name}`;
@@ -29,15 +36,22 @@ export interface EncodedDirectory {
   routers: { namespace: string; definition: ReturnType<Router['definition']> }[];
   cursors: [string, [string, CursorPosition][]][];
   schedules: Schedule[];
+  documents: StoredDocument[];
 }
 
-/** What is named and is no topic: routers, cursors, schedules. A part of the state, changed only by entries. */
+const NO_DOCUMENTS: ReadonlyMap<string, StoredDocument> = new Map();
+
+/** What is named and is no topic: routers, cursors, schedules, documents. A part of the state, changed only by entries. */
 export class Directory {
   /** By namespace, then by name. */
   readonly routers = new Map<string, Map<string, Router>>();
   /** By namespace and cursor name, then by `topicId/partition`. */
   readonly cursors = new Map<string, Map<string, CursorPosition>>();
   readonly schedules = new Map<string, Schedule>();
+  /** By namespace and kind, then by name. */
+  readonly documents = new Map<string, Map<string, StoredDocument>>();
+  /** Grows with each change of a document. Volatile: for those that keep something made of them. */
+  documentVersion = 0;
 
   routersOf(namespace: string): Map<string, Router> {
     let routers = this.routers.get(namespace);
@@ -45,18 +59,29 @@ export class Directory {
     return routers;
   }
 
+  documentsOf(namespace: string, kind: string): ReadonlyMap<string, StoredDocument> {
+    return this.documents.get(scoped(namespace, kind)) ?? NO_DOCUMENTS;
+  }
+
+  #putDocument(document: StoredDocument): void {
+    this.documentVersion++;
+    const key = scoped(document.namespace, document.kind);
+    let documents = this.documents.get(key);
+    if (documents === undefined) this.documents.set(key, (documents = new Map<string, StoredDocument>()));
+    documents.set(document.name, document);
+  }
+
   /** Applies an entry about one of them. */
   apply(entry: OtherEntry): void {
     switch (entry.type) {
-      case 'router':
-        if (!this.routersOf(entry.namespace).has(entry.name)) {
-          const { name, routerType: type, alternate } = entry;
-          this.routersOf(entry.namespace).set(
-            name,
-            Router.from({ name, type, alternate, ...declarationOf(entry), bindings: [] }),
-          );
-        }
+      case 'router': {
+        const { name, routerType: type, alternate } = entry;
+        const routers = this.routersOf(entry.namespace);
+        const existing = routers.get(name);
+        if (existing !== undefined) existing.alternate = alternate;
+        else routers.set(name, Router.from({ name, type, alternate, ...declarationOf(entry), bindings: [] }));
         return;
+      }
       case 'routerGone':
         this.routersOf(entry.namespace).delete(entry.name);
         return;
@@ -91,6 +116,19 @@ export class Directory {
       case 'scheduleGone':
         this.schedules.delete(scoped(entry.namespace, entry.name));
         return;
+      case 'document': {
+        const { type: _, ...document } = entry;
+        this.#putDocument(document);
+        return;
+      }
+      case 'documentGone': {
+        const key = scoped(entry.namespace, entry.kind);
+        const documents = this.documents.get(key);
+        this.documentVersion++;
+        documents?.delete(entry.name);
+        if (documents?.size === 0) this.documents.delete(key);
+        return;
+      }
       default:
         throw new Error(`Railhead bug: no rule applies an entry of type ${entry.type}`);
     }
@@ -105,6 +143,7 @@ export class Directory {
       routers,
       cursors: [...this.cursors].map(([name, positions]) => [name, [...positions]]),
       schedules: [...this.schedules.values()],
+      documents: Array.from(this.documents.values(), (documents) => [...documents.values()]).flat(),
     };
   }
 
@@ -116,5 +155,7 @@ export class Directory {
     for (const [name, positions] of data.cursors) this.cursors.set(name, new Map(positions));
     this.schedules.clear();
     for (const schedule of data.schedules) this.schedules.set(scoped(schedule.namespace, schedule.name), schedule);
+    this.documents.clear();
+    for (const document of data.documents) this.#putDocument(document);
   }
 }

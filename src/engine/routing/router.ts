@@ -38,7 +38,7 @@ export class Router {
   readonly name: string;
   readonly type: RouterType;
   /** The router for what no binding takes. */
-  readonly alternate: string | null;
+  alternate: string | null;
   readonly declaration: Declaration;
   readonly #bindings = new Map<string, Bound>();
   /** Index of a `direct` router. */

@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import { asBuffer, FORMAT_NATIVE } from '../../core/records.ts';
-import type { Operations, ScheduleDefinition } from '../../core/session.ts';
+import type { ScheduleDefinition } from '../../core/schedules.ts';
+import type { Operations } from '../../core/session.ts';
 import { scoped, type Schedule } from '../machine/directory.ts';
 import type { Unsettled } from '../machine/snapshot.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';

@@ -290,7 +290,11 @@ export class Definitions {
     }
     const existing = this.#shard.state.directory.routersOf(namespace).get(name);
     if (existing !== undefined) {
-      if (existing.type === type && existing.alternate === alternate) return { created: false };
+      if (existing.type === type && existing.alternate === alternate) return { created: false, updated: false };
+      if (existing.type === type && args.ifDifferent === 'update') {
+        this.#shard.record({ type: 'router', namespace, name, routerType: type, alternate });
+        return { created: false, updated: true };
+      }
       throw new RailheadError(
         'POLICY_MISMATCH',
         `Router ${JSON.stringify(name)} exists as ${existing.type} with alternate ${JSON.stringify(existing.alternate)}, not ${type} with ${JSON.stringify(alternate)}. Use it as it is, or delete it first.`,
@@ -304,7 +308,7 @@ export class Definitions {
       alternate,
       ...checkDeclaration(args, this.#shard.limits),
     });
-    return { created: true };
+    return { created: true, updated: false };
   }
 
   #router(namespace: string, name: string): Router {

@@ -13,6 +13,7 @@ import { AmqpError, asAmqpError } from './errors.ts';
 import type { AmqpLimits } from './limits.ts';
 import { type AnyMethod, METHODS } from './methods.ts';
 import { type PublishedBatch, Publishing, refusedTags, type Route } from './publishing.ts';
+import { Rights } from './rights.ts';
 import { named } from './translate.ts';
 import { Topology } from './topology.ts';
 import { ChannelTransaction } from './transaction.ts';
@@ -68,6 +69,7 @@ export class Channel {
   readonly #publishing: Publishing;
   readonly #consuming: Consuming;
   readonly #topology: Topology;
+  readonly #rights: Rights;
   #confirms: Confirms | undefined;
   /** Set in transaction mode. */
   #transaction: ChannelTransaction | undefined;
@@ -91,7 +93,8 @@ export class Channel {
         else this.#answer(batch, batch.route.directReply);
       },
     });
-    this.#topology = new Topology({ vhost, session, principal, owner });
+    this.#rights = new Rights(principal, vhost.namespace);
+    this.#topology = new Topology({ vhost, rights: this.#rights, owner });
     this.#consuming = new Consuming({
       channel: number,
       out,
@@ -224,14 +227,16 @@ export class Channel {
         return out.method(channel, 'basicQosOk', {});
       case 'basicConsume':
         if (method.args.queue === DIRECT_REPLY) return this.#consuming.consumeReplies(method.args);
-        return this.#topology.queue(method.args.queue).then((queue) => this.#consuming.consume(queue, method.args));
+        return this.#topology.readable(method.args.queue).then((queue) => this.#consuming.consume(queue, method.args));
       case 'basicCancel':
         return this.#consuming.cancel(method.args.consumerTag).then(() => {
           const { consumerTag, noWait } = method.args;
           if (!noWait) out.method(channel, 'basicCancelOk', { consumerTag });
         });
       case 'basicGet':
-        return this.#topology.queue(method.args.queue).then((queue) => this.#consuming.get(queue, method.args.noAck));
+        return this.#topology
+          .readable(method.args.queue)
+          .then((queue) => this.#consuming.get(queue, method.args.noAck));
       case 'basicRecover':
       case 'basicRecoverAsync':
         if (!method.args.requeue) throw new AmqpError('NOT_IMPLEMENTED', 'requeue=false');
@@ -297,6 +302,7 @@ export class Channel {
     if (!this.#publishing.isLastRoute(buffer, exchange, bits)) {
       const name = buffer.utf8Slice(exchange + 1, key);
       const routingKey = buffer.utf8Slice(key + 1, bits);
+      if (name !== '' || !isDirectReply(routingKey)) this.#rights.publish(name, routingKey);
       const known = name === '' ? undefined : vhost.known(name);
       if (name !== '' && known === undefined) {
         this.flush();

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { authorize, type Principal } from '../../core/auth.ts';
 import { RailheadError } from '../../core/errors.ts';
-import type { BindingDefinition, Session } from '../../core/session.ts';
+import type { BindingDefinition } from '../../core/session.ts';
 import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
+import { textOf } from './fields.ts';
 import type { Arguments } from './methods.ts';
+import type { Rights } from './rights.ts';
 import {
   assertEquivalent,
   declaredExchange,
@@ -21,8 +22,8 @@ import type { Queue, Vhost } from './vhost.ts';
 
 export interface TopologyContext {
   readonly vhost: Vhost;
-  readonly session: Session;
-  readonly principal: Principal;
+  /** What the client may do. What is done then is done by the session of the vhost. */
+  readonly rights: Rights;
   /** The connection: owner of the exclusive queues that it declares. */
   readonly owner: object;
 }
@@ -51,22 +52,33 @@ export class Topology {
     return this.#context.vhost.queue(this.queueName(name), this.#context.owner);
   }
 
+  /** One that the client may consume from. @throws ACCESS_REFUSED too */
+  async readable(name: string): Promise<Queue> {
+    this.#context.rights.read('queue', this.queueName(name));
+    return this.queue(name);
+  }
+
   // ---- Exchanges --------------------------------------------------------------------------------------------------
 
   async declareExchange(declare: Arguments<'exchangeDeclare'>): Promise<void> {
-    const { vhost, session } = this.#context;
+    const { vhost, rights } = this.#context;
     const name = withoutLineEnds(declare.exchange);
     if (declare.passive) {
       if (name !== '') await vhost.exchange(name);
       return;
     }
     refuseDefault(name);
+    rights.configure('exchange', name);
     const { type, alternate } = exchangeSettings({ ...declare, exchange: name }, vhost.namespace);
     const declared = declaredExchange(declare);
     let existing = await vhost.findExchange(name);
     if (existing === undefined) {
       refuseReserved('exchange', name);
-      await session.request('declareRouter', {
+      if (alternate !== null) {
+        rights.read('exchange', name);
+        rights.publish(alternate, '');
+      }
+      await vhost.session.request('declareRouter', {
         name,
         type,
         alternate,
@@ -79,14 +91,15 @@ export class Topology {
   }
 
   async deleteExchange({ exchange, ifUnused }: Arguments<'exchangeDelete'>): Promise<void> {
-    const { vhost, session } = this.#context;
+    const { vhost, rights } = this.#context;
     const name = withoutLineEnds(exchange);
     refuseDefault(name);
+    rights.configure('exchange', name);
     const what = named('exchange', name, vhost.namespace);
     if (name.startsWith(RESERVED_PREFIX))
       throw new AmqpError('ACCESS_REFUSED', `deletion of system ${what} not allowed`);
     try {
-      await session.request('deleteRouter', { name, ...(ifUnused && { ifUnused }) });
+      await vhost.session.request('deleteRouter', { name, ...(ifUnused && { ifUnused }) });
     } catch (error) {
       if (RailheadError.is(error, 'IN_USE')) throw new AmqpError('PRECONDITION_FAILED', `${what} in use`);
       throw error;
@@ -96,10 +109,12 @@ export class Topology {
   }
 
   async bindExchange(method: Arguments<'exchangeBind'>, how: 'bind' | 'unbind'): Promise<void> {
-    const { vhost } = this.#context;
+    const { vhost, rights } = this.#context;
     const [source, destination] = [withoutLineEnds(method.source), withoutLineEnds(method.destination)];
     refuseDefault(destination);
     refuseDefault(source);
+    rights.write('exchange', destination);
+    rights.read('exchange', source);
     await vhost.exchange(source);
     await vhost.exchange(destination);
     await this.#bind(how, source, { router: destination }, method);
@@ -110,11 +125,12 @@ export class Topology {
   async declareQueue(
     declare: Arguments<'queueDeclare'>,
   ): Promise<{ queue: string; messageCount: number; consumerCount: number }> {
-    const { vhost, owner } = this.#context;
+    const { vhost, owner, rights } = this.#context;
     const asked = withoutLineEnds(declare.queue);
     if (asked === DIRECT_REPLY || isDirectReply(asked)) return this.#checkDirectReply(asked);
     const passive = declare.passive;
     const name = asked === '' && !passive ? `amq.gen-${randomBytes(16).toString('base64url')}` : asked;
+    if (!passive) rights.configure('queue', name);
     const existing = passive ? await vhost.queue(name, owner) : await vhost.findQueue(name, owner);
     let fresh = false;
     if (existing === undefined) {
@@ -138,12 +154,17 @@ export class Topology {
   }
 
   async #createQueue(name: string, declare: Arguments<'queueDeclare'>): Promise<boolean> {
-    const { vhost, session, owner } = this.#context;
+    const { vhost, owner, rights } = this.#context;
     const { policy, subscription } = queueSettings(declare, name, vhost.namespace);
+    const deadLetterExchange = textOf(declare.arguments.get('x-dead-letter-exchange'));
+    if (deadLetterExchange !== undefined) {
+      rights.read('queue', name);
+      rights.publish(deadLetterExchange, textOf(declare.arguments.get('x-dead-letter-routing-key')) ?? '');
+    }
     const declared = declaredQueue(declare);
     if (declare.exclusive) vhost.owners.set(name, owner);
     try {
-      const { created } = await session.request('declareTopic', {
+      const { created } = await vhost.session.request('declareTopic', {
         name,
         kind: 'queue',
         policy,
@@ -161,36 +182,37 @@ export class Topology {
   }
 
   async deleteQueue({ queue, ifUnused, ifEmpty }: Arguments<'queueDelete'>): Promise<number> {
-    const { vhost, session, owner } = this.#context;
+    const { vhost, owner, rights } = this.#context;
     const name = withoutLineEnds(this.queueName(queue));
+    rights.configure('queue', name);
     const found = await vhost.findQueue(name, owner);
     if (found === undefined) return 0;
     const what = named('queue', name, vhost.namespace);
     const { consumers, depth, ready } = await vhost.counts(name);
     if (ifUnused && consumers > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} in use`);
     if (ifEmpty && depth > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} not empty`);
-    await session.request('deleteTopic', { name });
+    await vhost.session.request('deleteTopic', { name });
     vhost.owners.delete(name);
     await vhost.dropUnbound();
     return ready;
   }
 
   async purgeQueue({ queue }: Arguments<'queuePurge'>): Promise<number> {
-    const { vhost, principal } = this.#context;
-    const { name } = await this.queue(queue);
-    // Who may read a queue may empty it.
-    authorize(principal, 'consume', { namespace: vhost.namespace, kind: 'topic', name });
+    const { vhost } = this.#context;
+    const { name } = await this.readable(queue);
     const { purged } = await vhost.session.request('purge', { topic: name, subscription: name });
     return purged;
   }
 
   async bindQueue(method: Omit<Arguments<'queueBind'>, 'noWait'>, how: 'bind' | 'unbind'): Promise<void> {
-    const { vhost } = this.#context;
+    const { vhost, rights } = this.#context;
     const queue = this.queueName(method.queue);
     // Left out together, both mean the queue that was declared last.
     const routingKey = method.queue === '' && method.routingKey === '' ? queue : method.routingKey;
     const exchange = withoutLineEnds(method.exchange);
     refuseDefault(exchange);
+    rights.write('queue', withoutLineEnds(queue));
+    rights.read('exchange', exchange);
     await vhost.exchange(exchange);
     const { name } = await this.queue(withoutLineEnds(queue));
     await this.#bind(how, exchange, { topic: name }, { routingKey, arguments: method.arguments });
@@ -202,10 +224,10 @@ export class Topology {
     to: BindingDefinition['to'],
     method: Pick<Arguments<'exchangeBind'>, 'routingKey' | 'arguments'>,
   ): Promise<void> {
-    const { vhost, session } = this.#context;
+    const { vhost } = this.#context;
     const { type } = await vhost.exchange(router);
     const binding = toBinding(type, to, method.routingKey, method.arguments);
-    await session.request(how, { router, binding });
+    await vhost.session.request(how, { router, binding });
     if (how === 'unbind') await vhost.dropUnbound([router]);
   }
 }

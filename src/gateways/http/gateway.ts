@@ -107,7 +107,7 @@ export class HttpGateway {
     const held = { bytes: 0 };
     try {
       const body = await this.#body(route, c, held);
-      const result = await this.#sessions.use(principal, namespaceOf(c), (session) =>
+      const result = await this.#sessions.use(principal, route.spec.namespace ?? namespaceOf(c), (session) =>
         route.run({
           session,
           params: c.req.param(),

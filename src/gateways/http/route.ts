@@ -16,6 +16,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   operationId: string;
   summary: string;
   tag: string;
+  /** The one that the route is about, whatever the request names. */
+  namespace?: string;
   params: P;
   query?: Q;
   body?: B;

@@ -255,6 +255,9 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   putSchedule: { name: 's', cron: '* * * * *', timezone: 'Europe/Berlin', topic: 't', record: Buffer.from('r') },
   deleteSchedule: { name: 's' },
   listSchedules: {},
+  putDocument: { kind: 'k', name: 'n', value: 'v' },
+  deleteDocument: { kind: 'k', name: 'n' },
+  listDocuments: { kind: 'k' },
   info: {},
 };
 

@@ -7,6 +7,7 @@ import { manageRoutes } from './manage.ts';
 import { publishRoutes } from './publish.ts';
 import { routerRoutes } from './routers.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { userRoutes } from './users.ts';
 import { snapshotRoutes } from './snapshots.ts';
 
 /** Every route below /api/v1, in the order of the documentation. */
@@ -20,4 +21,5 @@ export const ROUTES: readonly Route[] = [
   ...deadRoutes,
   ...scheduleRoutes,
   ...routerRoutes,
+  ...userRoutes,
 ];

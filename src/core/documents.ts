@@ -1,0 +1,17 @@
+/**
+ * A small text that a protocol or the server keeps with the broker: a user, a policy. Kept and given back as it came;
+ * what it means is known to whoever put it.
+ */
+export interface DocumentDefinition {
+  kind: string;
+  name: string;
+  value: string;
+}
+
+/** A part of `Operations`. Who may put a document may do so to every user: all of them take the right `admin`. */
+export interface DocumentOperations {
+  /** Replaces one of the same kind and name. */
+  putDocument: { args: DocumentDefinition; result: { created: boolean } };
+  deleteDocument: { args: { kind: string; name: string }; result: { deleted: boolean } };
+  listDocuments: { args: { kind: string }; result: { documents: DocumentDefinition[] } };
+}

@@ -1,0 +1,165 @@
+/** Rights by patterns, as an unmodified client of RabbitMQ meets them. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type Channel, type ChannelModel, connect } from 'amqplib';
+import { type PermissionPatterns, StoredUsers, SYSTEM_NAMESPACE } from '../../../src/core/access.ts';
+import { LOCAL_PRINCIPAL } from '../../../src/core/auth.ts';
+import { hashPassword } from '../../../src/core/passwords.ts';
+import type { Session } from '../../../src/core/session.ts';
+import { startServer, type RunningServer } from '../../../src/server/index.ts';
+
+const NOTHING: PermissionPatterns = { configure: '', write: '', read: '' };
+const EVERYTHING: PermissionPatterns = { configure: '.*', write: '.*', read: '.*' };
+
+let server: RunningServer;
+let system: Session;
+let users: StoredUsers;
+
+before(async () => {
+  server = await startServer({ memory: true, port: 0, log: { level: 'silent' } });
+  system = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: SYSTEM_NAMESPACE });
+  users = new StoredUsers(system);
+  await users.put({ name: 'ann', passwordHash: await hashPassword('secret'), tags: [] });
+});
+
+after(() => server.close());
+
+/** A client that may do everything, since a broker on loopback asks nobody. */
+async function anybody(): Promise<{ connection: ChannelModel; channel: Channel }> {
+  return open('nobody-in-particular:x');
+}
+
+async function open(login: string, vhost = ''): Promise<{ connection: ChannelModel; channel: Channel }> {
+  const url = new URL(server.amqpUrl ?? '');
+  const connection = await connect(`amqp://${login}@${url.host}${vhost}`);
+  connection.on('error', () => {});
+  const channel = await connection.createChannel();
+  channel.on('error', () => {});
+  return { connection, channel };
+}
+
+/** What happens to a channel that does this: nothing, or the text with which it is closed. */
+async function outcome(channel: Channel, act: (channel: Channel) => Promise<unknown>): Promise<string> {
+  let closed = '';
+  channel.on('error', (error: Error) => (closed = error.message));
+  try {
+    await act(channel);
+    // What is refused without an answer is known by the next one.
+    await channel.checkExchange('amq.direct');
+    return 'done';
+  } catch (error) {
+    return closed || String(error);
+  }
+}
+
+interface Row {
+  what: string;
+  needs: Partial<PermissionPatterns>;
+  act: (channel: Channel) => Promise<unknown>;
+}
+
+const QUIET = Buffer.from('x');
+
+/** The table of https://www.rabbitmq.com/docs/access-control. */
+const TABLE: Row[] = [
+  { what: 'exchange.declare', needs: { configure: '^new-x$' }, act: (c) => c.assertExchange('new-x', 'fanout') },
+  {
+    what: 'exchange.declare with an alternate exchange',
+    needs: { configure: '^new-ax$', write: '^x$', read: '^new-ax$' },
+    act: (c) => c.assertExchange('new-ax', 'fanout', { alternateExchange: 'x' }),
+  },
+  { what: 'exchange.declare, passive', needs: {}, act: (c) => c.checkExchange('x') },
+  { what: 'exchange.delete', needs: { configure: '^doomed-x$' }, act: (c) => c.deleteExchange('doomed-x') },
+  { what: 'queue.declare', needs: { configure: '^new-q$' }, act: (c) => c.assertQueue('new-q') },
+  {
+    what: 'queue.declare with a dead-letter exchange',
+    needs: { configure: '^new-dq$', write: '^x$', read: '^new-dq$' },
+    act: (c) => c.assertQueue('new-dq', { deadLetterExchange: 'x' }),
+  },
+  { what: 'queue.declare, passive', needs: {}, act: (c) => c.checkQueue('q') },
+  { what: 'queue.declare of a name by the server', needs: { configure: '^amq\\.gen-' }, act: (c) => c.assertQueue('') },
+  { what: 'queue.delete', needs: { configure: '^doomed-q$' }, act: (c) => c.deleteQueue('doomed-q') },
+  { what: 'exchange.bind', needs: { write: '^y$', read: '^x$' }, act: (c) => c.bindExchange('y', 'x', 'k') },
+  { what: 'exchange.unbind', needs: { write: '^y$', read: '^x$' }, act: (c) => c.unbindExchange('y', 'x', 'k') },
+  { what: 'queue.bind', needs: { write: '^q$', read: '^x$' }, act: (c) => c.bindQueue('q', 'x', 'k') },
+  { what: 'queue.unbind', needs: { write: '^q$', read: '^x$' }, act: (c) => c.unbindQueue('q', 'x', 'k') },
+  {
+    what: 'basic.publish to an exchange',
+    needs: { write: '^x$' },
+    act: (c) => Promise.resolve(c.publish('x', 'k', QUIET)),
+  },
+  {
+    what: 'basic.publish to the default exchange',
+    needs: { write: '^amq\\.default$' },
+    act: (c) => Promise.resolve(c.publish('', 'q', QUIET)),
+  },
+  { what: 'basic.get', needs: { read: '^q$' }, act: (c) => c.get('q', { noAck: true }) },
+  { what: 'basic.consume', needs: { read: '^q$' }, act: (c) => c.consume('q', () => {}, { noAck: true }) },
+  { what: 'queue.purge', needs: { read: '^q$' }, act: (c) => c.purgeQueue('q') },
+];
+
+async function setUp(): Promise<void> {
+  const { connection, channel } = await anybody();
+  for (const name of ['x', 'y', 'doomed-x']) await channel.assertExchange(name, 'direct');
+  for (const name of ['q', 'doomed-q']) await channel.assertQueue(name);
+  for (const name of ['new-x', 'new-ax']) await channel.deleteExchange(name);
+  for (const name of ['new-q', 'new-dq']) await channel.deleteQueue(name);
+  await connection.close();
+}
+
+async function asAnn(patterns: PermissionPatterns, row: Row): Promise<string> {
+  await users.setPermission('ann', 'default', patterns);
+  await setUp();
+  const { connection, channel } = await open('ann:secret');
+  try {
+    return await outcome(channel, row.act);
+  } finally {
+    await connection.close().catch(() => {});
+  }
+}
+
+for (const row of TABLE) {
+  const needs = Object.entries(row.needs) as [keyof PermissionPatterns, string][];
+  const words = needs.map(([right, pattern]) => `${right} ${pattern}`).join(', ') || 'no right';
+  test(`${row.what} takes ${words}`, async () => {
+    assert.equal(await asAnn({ ...NOTHING, ...row.needs }, row), 'done');
+    for (const [right] of needs) {
+      const text = await asAnn({ ...EVERYTHING, [right]: '^other$' }, row);
+      assert.match(text, new RegExp(`403 .*ACCESS_REFUSED - ${right} access to \\w+ '.+' in vhost '/' refused`), right);
+    }
+  });
+}
+
+test('who has no permission in a virtual host cannot open it', async () => {
+  await users.setPermission('ann', 'default', EVERYTHING);
+  await assert.rejects(open('ann:secret', '/elsewhere'), /ConnectionClose/);
+  await users.setPermission('ann', 'elsewhere', NOTHING);
+  const { connection } = await open('ann:secret', '/elsewhere');
+  await connection.close();
+});
+
+test('a change of permissions counts for connections that are open', async () => {
+  await users.setPermission('ann', 'default', EVERYTHING);
+  await setUp();
+  const { connection, channel } = await open('ann:secret');
+  assert.equal(await outcome(channel, (c) => c.get('q')), 'done');
+  await users.clearPermission('ann', 'default');
+  assert.match(await outcome(channel, (c) => c.get('q')), /403/);
+  await connection.close();
+});
+
+test('a wrong password of a stored user is refused, also where nobody needs to log in', async () => {
+  await assert.rejects(open('ann:wrong'), /403|ACCESS_REFUSED|refused/);
+  const { connection } = await anybody();
+  await connection.close();
+});
+
+test('what a deleted user was permitted is gone with it', async () => {
+  await users.put({ name: 'bob', passwordHash: await hashPassword('secret'), tags: [] });
+  await users.setPermission('bob', 'default', EVERYTHING);
+  await users.delete('bob');
+  assert.deepEqual(
+    (await users.permissions()).filter(({ user }) => user === 'bob'),
+    [],
+  );
+});
