@@ -75,6 +75,8 @@ export class Channel {
   #transaction: ChannelTransaction | undefined;
   #state: State = 'opening';
   #deferred: Deferred[] = [];
+  /** Tags of consumers that ended by themselves, until the client is told. */
+  #cancelled: string[] = [];
   /** Of `Vhost`, when the route of the last publish was looked up. */
   #generation = -1;
   #dirty = false;
@@ -106,7 +108,9 @@ export class Channel {
       settles: () => this.#markDirty(),
       fail: (error) => this.#fail(error, 0),
       cancelled: (consumerTag) => {
-        if (context.cancelNotify) out.method(number, 'basicCancel', { consumerTag, noWait: true });
+        if (!context.cancelNotify) return;
+        this.#cancelled.push(consumerTag);
+        if (this.#state === 'open') this.#tellCancelled();
       },
     });
   }
@@ -183,8 +187,15 @@ export class Channel {
       .catch((error: unknown) => this.#fail(error, method))
       .finally(() => {
         if (this.#state === 'busy') this.#state = 'open';
+        this.#tellCancelled();
         this.#resume();
       });
+  }
+
+  /** After the answer to the method that ended them, if it was one of this channel. */
+  #tellCancelled(): void {
+    for (const consumerTag of this.#cancelled.splice(0))
+      if (this.#state === 'open') this.#context.out.method(this.number, 'basicCancel', { consumerTag, noWait: true });
   }
 
   #resume(): void {

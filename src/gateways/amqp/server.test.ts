@@ -14,6 +14,7 @@ import { FileJournal } from '../../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../../storage/memory/memory-disk.ts';
 import { Listener } from '../listener.ts';
 import { PROTOCOL_HEADER } from './codec.ts';
+import { flagField } from './fields.ts';
 import { amqpFormat } from './content.ts';
 import type { AmqpLimits } from './limits.ts';
 import { METHODS } from './methods.ts';
@@ -69,6 +70,14 @@ async function start(
   return { port: bound.port, gateway, broker, clock };
 }
 
+const CONSUME = {
+  reserved1: 0,
+  noLocal: false,
+  noAck: false,
+  exclusive: false,
+  noWait: false,
+  arguments: new Map(),
+};
 const QUEUE = { reserved1: 0, passive: false, durable: true, exclusive: false, autoDelete: false, noWait: false };
 
 async function refusal(peer: RawPeer): Promise<{ code: number; text: string; method: string }> {
@@ -271,6 +280,7 @@ test('frames that a client sends after its connection.close are dropped', async 
   peer.out.method(0, 'connectionClose', { replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 });
   peer.out.method(1, 'basicQos', { prefetchSize: 0, prefetchCount: 1, global: false });
   await peer.wait('connectionCloseOk');
+  peer.socket.end();
   await peer.closed();
   assert.deepEqual(
     peer.came.slice(-2).map(({ method }) => method.name),
@@ -353,6 +363,45 @@ test('whatever bytes a client sends, the broker goes on for others', async (t) =
   }
   const peer = await RawPeer.open(port);
   await peer.ask(1, 'queueDeclare', { ...QUEUE, queue: 'after', arguments: new Map() }, 'queueDeclareOk');
+  peer.socket.destroy();
+});
+
+test('after connection.close-ok it is the client that closes the socket', async (t) => {
+  const { port, gateway } = await start(t);
+  const peer = await RawPeer.open(port);
+  let ended = false;
+  peer.socket.on('end', () => (ended = true));
+  await peer.ask(
+    0,
+    'connectionClose',
+    { replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 },
+    'connectionCloseOk',
+  );
+  // What the broker answers to another connection comes later than an end of this one would.
+  const other = await RawPeer.open(port);
+  assert.equal(ended, false);
+  peer.socket.end();
+  await peer.closed();
+  other.socket.destroy();
+  await other.closed();
+  while (gateway.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('who deletes the queue of its own consumer is told so before the consumer is cancelled', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.dial(port);
+  await peer.greet(new Map([['consumer_cancel_notify', flagField(true)]]));
+  await peer.wait('connectionTune');
+  peer.out.method(0, 'connectionTuneOk', { channelMax: 2047, frameMax: 131_072, heartbeat: 0 });
+  peer.out.method(0, 'connectionOpen', { virtualHost: '/', reserved1: '', reserved2: false });
+  await peer.ask(1, 'channelOpen', { reserved1: '' }, 'channelOpenOk');
+  await peer.ask(1, 'queueDeclare', { ...QUEUE, queue: 'q', arguments: new Map() }, 'queueDeclareOk');
+  const consume = { ...CONSUME, queue: 'q', consumerTag: 'c' };
+  await peer.ask(1, 'basicConsume', consume, 'basicConsumeOk');
+  peer.out.method(1, 'queueDelete', { reserved1: 0, queue: 'q', ifUnused: false, ifEmpty: false, noWait: false });
+  await peer.wait('basicCancel');
+  const names = peer.came.map(({ method }) => method.name);
+  assert.deepEqual(names.slice(-2), ['queueDeleteOk', 'basicCancel']);
   peer.socket.destroy();
 });
 

@@ -100,6 +100,7 @@ export class AmqpConnection implements GatewayConnection {
 
   close(reason: RailheadError): void {
     if (this.#state.name === 'open') this.#abort(new AmqpError('CONNECTION_FORCED', reason.message), 0);
+    else if (this.#state.name === 'ended') this.#socket.end();
     else if (this.#state.name !== 'closing') this.#end();
   }
 
@@ -357,18 +358,23 @@ export class AmqpConnection implements GatewayConnection {
     await this.#released;
     if (this.#isOver()) return;
     this.#out.method(0, 'connectionCloseOk', {});
-    this.#end();
+    this.#sayNoMore();
   }
 
   #end(): void {
     if (this.#state.name === 'ended') return;
+    this.#sayNoMore();
+    this.#socket.end();
+  }
+
+  /** The last words leave. The client closes the socket: some take one that the broker closes for a broken one. */
+  #sayNoMore(): void {
     this.#release();
     this.#state = { name: 'ended' };
     this.#cutter.stop();
     this.#heartbeat?.stop();
     this.#out.flush();
     this.#out.close();
-    this.#socket.end();
     // Unread bytes would make the system reset the connection, and the reset would overtake the last words.
     this.#socket.resume();
     const { clock } = this.#context;
