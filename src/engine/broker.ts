@@ -240,7 +240,8 @@ export class Broker {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     const { shard, publisher, dispatcher } = this.#parts;
-    for (const session of this.#sessions) await session.close();
+    // All at once: what one gives back must not go to another that is about to go.
+    await Promise.all([...this.#sessions].map((session) => session.close()));
     if (!shard.failed()) {
       await shard.settled();
       while (!this.#reclaimer.idle) await nextTurn();
