@@ -1,3 +1,4 @@
+import type { AbortedRange } from '../../src/core/open-transactions.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Broker } from '../../src/engine/broker.ts';
 import type { Backlog } from '../../src/engine/machine/backlog.ts';
@@ -7,6 +8,8 @@ import type { Auditor } from './auditor.ts';
 
 /** Some room in the commit log: below this consumers have to wait as well. */
 const ENOUGH_ROOM = 1 / 8;
+/** Settled messages go in sixteen slices, and somebody looks twenty times in their time. */
+const LATEST = 1 + 1 / 16 + 1 / 20;
 
 /**
  * Nothing is under way, and time stands still: what the broker counts is what its entries say, and nothing that could
@@ -26,6 +29,7 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
       if (partition.stableEnd !== stable)
         fail(`at rest: ${topic.name}/${i} is stable up to ${partition.stableEnd}, its entries say ${stable}`);
     }
+    checkAborted(topic, found, fail);
     checkSnapshots(topic, found, clock, fail);
     for (const subscription of topic.subscriptions.values()) {
       const own = found.subscriptionNamed(subscription.name);
@@ -37,6 +41,7 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
         fail(`at rest: ${subscription.name} is ${own.paused ? '' : 'not '}paused`);
       checkCounts(subscription, own.backlogs, fail);
       checkRestored(subscription, own.backlogs, fail);
+      checkKept(subscription, found, own.backlogs, clock, fail);
       const { consumeRate } = own.policy;
       const deliverable = own.backlogs.some((backlog) => backlog.deliverable && backlog.suspects.size === 0);
       if (deliverable && roomy && !own.paused && consumeRate === null) checkFlow(subscription, auditor, fail);
@@ -54,6 +59,41 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
   for (const { namespace, name, open } of broker.state.transactions.producers.values())
     if (open !== null && open.deadline <= clock.now())
       fail(`at rest: ${namespace}/${name} is open beyond its deadline`);
+}
+
+/** A reader of the log as it lies there is told of each transaction that was aborted, as long as its marker is kept. */
+export function checkAborted(topic: AuditedTopic, found: Topic, fail: (problem: string) => void): void {
+  for (const [i, { start, end, transactions }] of found.partitions.entries()) {
+    const text = ({ producerId, epoch, from, marker }: AbortedRange): string =>
+      `${from}-${marker} of ${producerId} with epoch ${epoch}`;
+    const own = (transactions?.abortedIn(start, end) ?? []).map(text).join();
+    const wanted = topic.aborted.filter(({ partition, marker }) => partition === i && marker >= start);
+    const told = wanted.map(text).join();
+    if (own !== told) fail(`at rest: aborted in ${topic.name}/${i} are ${own}, its entries say ${told}`);
+  }
+}
+
+/** Settled messages are there for as long as they are to stay visible, and not much longer. */
+function checkKept(
+  { name, kept, keepMs }: AuditedSubscription,
+  found: Topic,
+  backlogs: readonly Backlog[],
+  clock: Clock,
+  fail: (problem: string) => void,
+): void {
+  const now = clock.now();
+  for (const [at, { message, since }] of kept) {
+    const { text, partition: index, offset } = message;
+    const partition = found.partition(index);
+    if (since + keepMs > now) {
+      if (partition.place(offset) === undefined || partition.removed?.has(offset) === true)
+        fail(`at rest: ${name} has lost ${text} at ${at}, which was settled ${now - since} ms ago`);
+    } else if (since + keepMs * LATEST < now) {
+      if (backlogs[index]?.retained.next(offset) === offset)
+        fail(`at rest: ${name} keeps ${text} at ${at}, which was settled ${now - since} ms ago`);
+      kept.delete(at);
+    }
+  }
 }
 
 /** What it had not settled is all there until it expires, wherever retention does not go first. */

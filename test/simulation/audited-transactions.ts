@@ -63,7 +63,7 @@ export class AuditedTransactions {
   mark(
     transaction: number,
     topic: AuditedTopic,
-    partition: number,
+    { partition, offset: marker }: { partition: number; offset: number },
     { how, producerId, epoch }: { how: EndHow; producerId: number; epoch: number },
     at: number,
   ): void {
@@ -75,6 +75,7 @@ export class AuditedTransactions {
     if (producerId !== owner.producerId || epoch !== owner.epoch)
       this.#fail(`${where} with epoch ${epoch}, while ${owner.epoch} owns it`);
     part.ended = how;
+    if (how !== 'committed') topic.aborted.push({ partition, producerId, epoch, from: part.first, marker });
     for (const message of topic.messages.values()) {
       if (message.transaction !== transaction || message.partition !== partition) continue;
       if (how !== 'committed') {

@@ -1,3 +1,4 @@
+import type { AbortedRange } from '../../src/core/open-transactions.ts';
 import type { RateLimit } from '../../src/core/units.ts';
 import type { SubscriptionPolicy, TopicPolicy } from '../../src/core/policy.ts';
 
@@ -58,6 +59,8 @@ export class AuditedTopic {
   readonly messages = new Map<string, Message>();
   readonly subscriptions = new Map<number, AuditedSubscription>();
   readonly snapshots = new Map<string, AuditedSnapshot>();
+  /** In the order of their markers. */
+  readonly aborted: (AbortedRange & { readonly partition: number })[] = [];
   readonly dedupe = new Map<string, number>();
   /** Of open transactions: they count for all others only once that is committed. */
   readonly undecidedIds = new Map<string, number>();
@@ -89,6 +92,7 @@ export class AuditedTopic {
     for (const subscription of this.subscriptions.values()) {
       const waiting = subscription.waiting.get(at);
       if (waiting !== undefined) subscription.remove(waiting);
+      subscription.kept.delete(at);
     }
   }
 }
@@ -104,6 +108,8 @@ export class AuditedSubscription {
   exact = true;
   /** What waits is known, though not how: after it was put back to a snapshot. */
   exactSet = true;
+  /** Settled, and kept for a while all the same: since when. */
+  readonly kept = new Map<string, { readonly message: Message; readonly since: number }>();
   paused = false;
   /** A consumer died with a message of it: such a message goes to whoever holds nothing. */
   suspected = false;
@@ -126,11 +132,16 @@ export class AuditedSubscription {
   seek(start: readonly number[]): void {
     this.waiting.clear();
     this.leased.clear();
+    const { untilSettled, ageMs, bytes, compact } = this.topic.policy.retain;
+    const keepsAll = !untilSettled && ageMs === null && bytes === null && !compact;
+    let any = false;
     for (const message of this.topic.messages.values()) {
       if (message.offset < (start[message.partition] ?? 0)) continue;
-      this.exact = this.exactSet = false;
+      any = true;
       this.offer(message, 0);
     }
+    if (any) this.exact = false;
+    this.exactSet = !any || (keepsAll && this.policy.filter === null);
   }
 
   /** What the snapshot had not settled waits, and nothing else. */
@@ -164,6 +175,18 @@ export class AuditedSubscription {
   remove(waiting: Waiting): void {
     this.waiting.delete(AuditedTopic.at(waiting.message.partition, waiting.message.offset));
     this.leased.delete(waiting);
+  }
+
+  /** How long settled ones stay visible; 0 where something else says how long messages stay. */
+  get keepMs(): number {
+    return this.topic.policy.retain.untilSettled ? this.policy.retainSettledMs : 0;
+  }
+
+  /** Done with, by whomever. */
+  settle(waiting: Waiting, at: number): void {
+    this.remove(waiting);
+    const { message } = waiting;
+    if (this.keepMs > 0) this.kept.set(AuditedTopic.at(message.partition, message.offset), { message, since: at });
   }
 
   get counts(): { ready: number; delayed: number; leased: number; withheld: number; depth: number } {

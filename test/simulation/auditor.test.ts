@@ -9,15 +9,19 @@ import {
   type TopicPolicy,
 } from '../../src/core/policy.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../../src/core/records.ts';
+import type { MessageHistory } from '../../src/core/session.ts';
 import {
   type EndHow,
   type Entry,
   FORMAT_MARKER,
   LEASE_KIND,
+  type PublishEntry,
   type SettleEntry,
   type SettleHow,
 } from '../../src/engine/entries.ts';
 import { EntryWriter } from '../../src/engine/entry-writer.ts';
+import { State } from '../../src/engine/machine/state.ts';
+import { checkAborted } from './at-rest.ts';
 import { Auditor } from './auditor.ts';
 
 const NOW = 1_000_000;
@@ -29,7 +33,7 @@ function records(texts: readonly string[], key?: string): Buffer {
   return Buffer.from(writer.take().bytes);
 }
 
-function publish(offset: number, texts: readonly string[], more: Partial<Entry & { type: 'publish' }> = {}): Entry {
+function publish(offset: number, texts: readonly string[], more: Partial<PublishEntry> = {}): Entry {
   const targets = [{ topicId: 1, partition: 0, offset }];
   const body = { format: FORMAT_NATIVE, count: texts.length, publishedAt: NOW, records: records(texts) };
   return { type: 'publish', targets, ...body, ...more };
@@ -79,11 +83,32 @@ interface Lie {
   readonly subscription?: Partial<SubscriptionPolicy>;
   /** Beside consumer 7, which has priority 0 and credit for one hundred. */
   readonly other?: { priority?: number; exclusive?: boolean };
+  /** Then all comes to rest, when it is so late. */
+  readonly restsAt?: number;
 }
 
 const [a, b] = [publish(0, ['a']), publish(1, ['b'])];
 const undecided = publish(0, ['u'], { transaction: 1 });
 const keyed = { records: records(['k'], 'k') };
+const pit: Entry[] = [
+  { type: 'router', namespace: 'default', name: 'pit', routerType: 'direct', alternate: null },
+  {
+    type: 'bind',
+    namespace: 'default',
+    router: 'pit',
+    binding: { key: 'k', match: null, filter: null, to: { topic: 'pit' } },
+  },
+];
+const dead: MessageHistory = {
+  reason: 'rejected',
+  topic: 't',
+  subscription: 't',
+  id: '1.0.0',
+  attempts: 1,
+  crashes: 0,
+  publishedAt: NOW,
+  deadAt: NOW,
+};
 const schedule = { namespace: 'default', name: 's', cron: '* * * * *', timezone: 'UTC', topic: 't' };
 const tick: Entry = { type: 'schedule', ...schedule, record: records(['tick']), nextAt: NOW + 1, lastAt: null };
 
@@ -215,6 +240,34 @@ const LIES: Readonly<Record<string, Lie>> = {
     found: /without its ack of t 0/,
   },
   'an end before its deadline': { entries: [...opened, ended('expired')], found: /expired before/ },
+  'a transaction that is open beyond its deadline': {
+    entries: opened,
+    restsAt: NOW + 1000,
+    found: /transaction 1 is open beyond/,
+  },
+  'a schedule that is due and rests': { entries: [{ ...tick, nextAt: NOW + 60 }], restsAt: NOW + 60, found: /was due/ },
+  'a settled message that is forgotten too early': {
+    entries: [a, lease(0), settle('ack', 0), { type: 'forgotten', ...IDS, before: NOW }],
+    topic: retain({ untilSettled: true }),
+    subscription: { retainSettledMs: 100 },
+    found: /forgets a, settled 0 ms ago/,
+  },
+  'a dropped dead letter that a binding takes': {
+    entries: [...pit, publish(0, ['k'], keyed), settle('dying', 0), settle('buried', 0)],
+    subscription: { deadLetter: { router: 'pit', key: null, unrouted: 'drop' } },
+    found: /stored nowhere/,
+  },
+  'a dead letter that nothing takes, and that is stored': {
+    entries: [
+      ...pit,
+      a,
+      settle('dying', 0),
+      publish(0, ['a'], { history: dead, targets: [{ topicId: 2, partition: 0, offset: 0 }] }),
+      settle('buried', 0),
+    ],
+    subscription: { deadLetter: { router: 'pit', key: null, unrouted: 'drop' } },
+    found: /though nothing takes it/,
+  },
   'a second end': { entries: [...opened, ended('aborted'), ended('committed')], found: /ends and is not open/ },
   'a publish after the end': { entries: [...opened, ended('aborted'), undecided], found: /which is not open/ },
   'a publish behind the marker': {
@@ -265,9 +318,10 @@ const LIES: Readonly<Record<string, Lie>> = {
   },
 };
 
-function audit({ entries, topic, subscription, other }: Lie): string[] {
+function audit({ entries, topic, subscription, other, restsAt }: Lie): string[] {
   const problems: string[] = [];
-  const auditor = new Auditor(new ManualClock(NOW), (problem) => problems.push(problem));
+  const clock = new ManualClock(NOW);
+  const auditor = new Auditor(clock, (problem) => problems.push(problem));
   const writer = new EntryWriter(1 << 16);
   const at = { namespace: 'default', at: NOW };
   const policy = { ...DEFAULT_TOPIC, ...topic };
@@ -279,6 +333,11 @@ function audit({ entries, topic, subscription, other }: Lie): string[] {
   if (other !== undefined) auditor.consumers.set(8, { id: 8, ...base, ...other });
   for (const entry of entries) writer.append(entry);
   auditor.note(writer.take());
+  if (restsAt !== undefined) {
+    clock.moveTo(restsAt);
+    auditor.transactions.checkDeadlines();
+    auditor.checkSchedules();
+  }
   return problems;
 }
 
@@ -290,6 +349,42 @@ describe('the auditor of the simulation', () => {
       assert.match(problems[0] ?? '', lie.found);
     });
   }
+
+  test('notices an aborted transaction that the broker has forgotten', () => {
+    const entries = [...opened, undecided, marker(1, 'aborted'), ended('aborted')];
+    const found = (lie: readonly Entry[]): string[] => {
+      const auditor = new Auditor(new ManualClock(NOW), (problem) => assert.fail(problem));
+      const state = new State();
+      const note = (told: readonly Entry[], apply: (entry: Entry, at: number) => void): void => {
+        const policy = { ...DEFAULT_TOPIC, ...retain({ ageMs: 1000 }) };
+        const topic: Entry = {
+          type: 'topic',
+          topicId: 1,
+          namespace: 'default',
+          name: 't',
+          kind: 'topic',
+          policy,
+          at: NOW,
+        };
+        [topic, ...told].forEach((entry, i) => apply(entry, i));
+      };
+      const writer = new EntryWriter(1 << 16);
+      note(entries, (entry) => void writer.append(entry));
+      auditor.note(writer.take());
+      note(lie, (entry, i) => state.apply(entry, i + 1, i + 1, 1));
+      const [audited] = auditor.topics.values();
+      const topic = state.topicNamed('default', 't');
+      assert.ok(audited !== undefined && topic !== undefined);
+      const problems: string[] = [];
+      checkAborted(audited, topic, (problem) => problems.push(problem));
+      return problems;
+    };
+    assert.deepEqual(found(entries), []);
+    assert.match(
+      found([...opened, undecided, marker(1, 'committed'), ended('committed')]).join(),
+      /aborted in t\/0 are , its entries say 0-1/,
+    );
+  });
 
   test('has nothing to say about what is right', () => {
     assert.deepEqual(

@@ -10,6 +10,7 @@ import {
   type SettleEntry,
 } from '../../src/engine/entries.ts';
 import type { RecoveredBatch } from '../../src/engine/ports.ts';
+import { AuditedRouters } from './audited-routers.ts';
 import { AuditedTransactions } from './audited-transactions.ts';
 import { textOf } from './drafts.ts';
 import {
@@ -30,6 +31,7 @@ export class Auditor {
   readonly #fail: (problem: string) => void;
   readonly topics = new Map<number, AuditedTopic>();
   readonly transactions: AuditedTransactions;
+  readonly #routers = new AuditedRouters();
   #schedules = new Map<string, Extract<OtherEntry, { type: 'schedule' }>>();
   /** Of this life of the broker. */
   readonly consumers = new Map<number, AuditedConsumer>();
@@ -51,6 +53,7 @@ export class Auditor {
     this.topics.clear();
     this.#schedules.clear();
     this.transactions.clear();
+    this.#routers.clear();
     this.consumers.clear();
     this.#again = true;
     for (const batch of batches) this.note(batch);
@@ -91,7 +94,7 @@ export class Auditor {
       topic.ends[partition] = offset + entry.count;
       if (transaction !== undefined) {
         if (ends === undefined) this.transactions.touch(transaction, topic, partition, offset);
-        else this.transactions.mark(transaction, topic, partition, ends, now);
+        else this.transactions.mark(transaction, topic, { partition, offset }, ends, now);
       }
       if (ends !== undefined) continue;
       const bytes = entry.format === FORMAT_NATIVE ? asBuffer(entry.records) : Buffer.alloc(0);
@@ -214,16 +217,16 @@ export class Auditor {
         switch (entry.how) {
           case 'ack':
             if (state !== 'leased') fail(`though it is ${state}`);
-            subscription.remove(waiting);
+            subscription.settle(waiting, now);
             break;
           case 'gone':
             if (entry.reason === 'expired' && message.expires > now) fail('before it expires');
             if (entry.reason !== 'expired' && state === 'leased') fail('while somebody has it');
-            subscription.remove(waiting);
+            subscription.settle(waiting, now);
             break;
           case 'buried':
-            this.#buried(message, topic, fail);
-            subscription.remove(waiting);
+            this.#buried(message, subscription, fail);
+            subscription.settle(waiting, now);
             break;
           case 'extended':
             if (state !== 'leased') fail(`though it is ${state}`);
@@ -239,15 +242,24 @@ export class Auditor {
     }
   }
 
-  /** Stored elsewhere in the same batch, before it goes here. Only what is gone for everybody may go without. */
-  #buried(message: Message, source: AuditedTopic, fail: (problem: string) => void): void {
+  /**
+   * Stored elsewhere in the same batch, before it goes here. Only what is gone for everybody may go without, and what
+   * its policy drops because no binding takes it.
+   */
+  #buried(message: Message, { topic: source, policy }: AuditedSubscription, fail: (problem: string) => void): void {
     const stored = this.#batch.some(
       (entry) =>
         entry.type === 'publish' &&
         entry.history !== undefined &&
         (entry.body?.blob ?? textOf(readRecord(asBuffer(entry.records), 0).body)) === message.text,
     );
-    if (!stored && source.messages.has(AuditedTopic.at(message.partition, message.offset)))
+    const { deadLetter } = policy;
+    const drops =
+      typeof deadLetter === 'object' &&
+      deadLetter?.unrouted === 'drop' &&
+      !this.#routers.takes(deadLetter.router, deadLetter.key ?? message.key ?? '');
+    if (drops && stored) fail('and is stored, though nothing takes it');
+    if (!drops && !stored && source.messages.has(AuditedTopic.at(message.partition, message.offset)))
       fail('and is stored nowhere');
   }
 
@@ -290,6 +302,15 @@ export class Auditor {
         if (subscription !== undefined) subscription.paused = entry.paused;
         return;
       }
+      case 'router':
+      case 'routerGone':
+      case 'bind':
+      case 'unbind':
+        this.#routers.note(entry);
+        return;
+      case 'forgotten':
+        this.#forgotten(entry);
+        return;
       case 'schedule':
         this.#schedule(entry);
         return;
@@ -308,6 +329,17 @@ export class Auditor {
         return;
       default:
     }
+  }
+
+  /** Settled messages stay visible for as long as their subscription says. */
+  #forgotten({ topicId, subscriptionId, before }: Extract<OtherEntry, { type: 'forgotten' }>): void {
+    const subscription = this.topics.get(topicId)?.subscriptions.get(subscriptionId);
+    if (subscription === undefined) return;
+    const { name, kept, keepMs } = subscription;
+    const now = this.#clock.now();
+    for (const { message, since } of kept.values())
+      if (since <= before && since + keepMs > now)
+        this.#fail(`${name} forgets ${message.text}, settled ${now - since} ms ago`);
   }
 
   #restored({ topicId, subscriptionId, snapshot: name }: Extract<OtherEntry, { type: 'restored' }>): void {

@@ -6,7 +6,7 @@ import type { Backlog } from '../../src/engine/machine/backlog.ts';
 import type { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
 import { textOf } from './drafts.ts';
 import { type CopySnapshot, type End, type Snapshot, survives } from './ledger.ts';
-import type { TopicPlan } from './topology.ts';
+import { seeks, type TopicPlan } from './topology.ts';
 
 /** Where a text was found, and how often. */
 interface Found {
@@ -230,8 +230,9 @@ function checkCopy(
   if (copy.undecided) fail(`undecided, yet there for consumers: ${name}`);
   if (copy.gone && binding && !copy.mayReturn) fail(`settled for good, yet there: ${name}`);
   const times = found.origin + found.dead;
-  if (times > 1 && !(/^(events|keeping)/.test(subscription) && copy.mayReturn))
+  if (times > 1 && !(seeks(copy) && copy.mayReturn))
     fail(`${times} times there: ${name} (${found.origin} in the queue, ${found.dead} dead)`);
+  if (found.dead > 0 && copy.unburied) fail(`dead and kept, though nothing takes it: ${name}`);
   if (found.dead > 0 && !copy.mayBeDead && copy.deliveries === 0) fail(`dead without a delivery: ${name}`);
   const atHome = found.origin === 1 && sent === 'sure' && binding && !copy.mayReturn && !copy.mayBeDead;
   if (atHome && copy.offset !== undefined && (found.offset !== copy.offset || found.partition !== copy.partition))

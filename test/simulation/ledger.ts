@@ -23,6 +23,8 @@ export interface Copy {
   readonly lastsUntil: number;
   /** Copies of one atomic publish or transaction share it: all of them or none. */
   readonly group: number;
+  /** When it dies, it goes for good. */
+  readonly unburied: boolean;
   /** Confirms of `write` level do not survive a power cut, those of `memory` no crash at all. */
   readonly level: Durability;
   /** It may go at any time: delivered at most once, in a log that is bounded by bytes, or superseded by its key. */
@@ -95,12 +97,15 @@ export class Ledger {
   delivered(copy: Copy, attempt: number): void {
     copy.deliveries++;
     copy.attempt = attempt;
+    // Its lease may end with nobody there to be told.
+    if (copy.unburied) mayRemove(copy);
     if ((this.#redrives.get(copy.subscription) ?? 0) > 0) this.#mayReturn(copy);
   }
 
   /** It may go to the dead-letter queue now; while a redrive is under way, also come back at once. */
   mayDie(copy: Copy): void {
     copy.mayBeDead = true;
+    if (copy.unburied) mayRemove(copy);
     if ((this.#redrives.get(copy.subscription) ?? 0) > 0) this.#mayReturn(copy);
   }
 
@@ -131,7 +136,10 @@ export class Ledger {
   }
 
   attempt(
-    init: Pick<Copy, 'text' | 'topic' | 'subscription' | 'key' | 'due' | 'lastsUntil' | 'group' | 'level' | 'fleeting'>,
+    init: Pick<
+      Copy,
+      'text' | 'topic' | 'subscription' | 'key' | 'due' | 'lastsUntil' | 'group' | 'level' | 'fleeting' | 'unburied'
+    >,
   ): Copy {
     const copy: Copy = {
       ...init,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { CANARIES } from './canary.ts';
+import { BROKEN_BROKERS, CANARIES } from './canary.ts';
 import { manyLives } from './lives.ts';
 
 describe('life after life of one broker', () => {
@@ -46,6 +46,21 @@ describe('life after life of one broker', () => {
         problems.push(...report.problems);
       }
       assert.ok(problems.length > 0);
+    });
+  }
+
+  for (const [name, breakIt] of Object.entries(BROKEN_BROKERS)) {
+    test(`a bug on purpose is found: a broker that ${name}`, async (t) => {
+      const mend = breakIt();
+      t.after(mend);
+      let seed = 0;
+      const problems: string[] = [];
+      while (problems.length === 0 && seed < 60) {
+        const report = await manyLives({ seed: ++seed, lives: 6, steps: 200 });
+        problems.push(...report.problems);
+      }
+      t.diagnostic(`seed ${seed}: ${problems[0] ?? 'nothing'}`);
+      assert.match(problems.join('\n'), /^at rest: /m);
     });
   }
 });

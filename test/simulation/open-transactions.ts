@@ -1,11 +1,12 @@
 import { RailheadError } from '../../src/core/errors.ts';
 import type { ProducerRef, TransactionOutcome } from '../../src/core/open-transactions.ts';
 import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
-import type { PublishReceipt, Settlement } from '../../src/core/session.ts';
+import type { PublishReceipt, PublishRequest, Settlement } from '../../src/core/session.ts';
 import type { ShardSession } from '../../src/engine/session.ts';
 import type { Consumers, Held } from './consumers.ts';
 import { type Draft, encode, textOf } from './drafts.ts';
 import { type Copy, type End, type Ledger, mayRemove, survives } from './ledger.ts';
+import type { Routes, Way } from './routes.ts';
 import type { TopicPlan } from './topology.ts';
 import type { Memory } from './workload.ts';
 import type { World } from './world.ts';
@@ -53,6 +54,10 @@ export interface OpenTransactionsOptions {
   readonly ready: () => readonly TopicPlan[];
   /** So many messages of one group. */
   readonly drafts: (plan: TopicPlan, count: number) => Draft[];
+  readonly routes: Routes;
+  /** One message for each topic that the way leads to. */
+  readonly routed: (way: Way) => Draft[];
+  readonly topicId: (name: string) => number;
   readonly ack: (held: Held) => Settlement;
   readonly evicts: (plan: TopicPlan) => void;
   readonly expected: (error: unknown, ...codes: string[]) => void;
@@ -138,20 +143,28 @@ export class OpenTransactions {
   // ---- What is part of it -----------------------------------------------------------------------------------------
 
   #publish(line: Line, open: Open): void {
-    const { session, world, ready, evicts } = this.#options;
-    const plan = world.random.pick(ready());
-    const drafts = this.#options.drafts(plan, 1 + world.random.below(3));
+    const { session, evicts, topicId } = this.#options;
+    const { to, drafts, records } = this.#message();
+    if (drafts.length === 0) return;
+    const plans = drafts.map(({ plan }) => plan);
     const copies = drafts.flatMap((draft) => draft.copies);
     for (const copy of copies) copy.undecided = copy.late = true;
     open.copies.push(...copies);
     open.pending++;
-    evicts(plan);
+    for (const plan of plans) evicts(plan);
     const waitMs = 2000;
-    session.publish({ to: { topic: plan.name }, ...encode(drafts), atomic: true, transaction: open.ref, waitMs }).then(
+    session.publish({ to, ...encode(records), atomic: true, transaction: open.ref, waitMs }).then(
       (receipt) => {
-        evicts(plan);
+        for (const plan of plans) evicts(plan);
         open.pending--;
-        place(receipt, drafts);
+        for (const plan of new Set(plans)) {
+          const id = topicId(plan.name);
+          const runs = receipt.runs.filter((run) => run.topicId === id);
+          place(
+            runs,
+            drafts.filter((draft) => draft.plan === plan),
+          );
+        }
         if (open.outcome === 'committed') for (const copy of copies) becomeSure(copy);
       },
       (error: unknown) => {
@@ -163,6 +176,21 @@ export class OpenTransactions {
           for (const copy of copies) if (copy.sent === 'trying') copy.sent = 'never';
       },
     );
+  }
+
+  /** Some messages for one topic, or one that a router leads to all of its topics. */
+  #message(): { to: PublishRequest['to']; drafts: readonly Draft[]; records: readonly Draft[] } {
+    const { world, ready, routes, routed, drafts: make } = this.#options;
+    const plans = ready().filter(({ calm }) => !calm);
+    const way = world.random.chance(0.3) ? routes.pick(plans) : undefined;
+    if (way !== undefined) {
+      const drafts = routed(way);
+      return { to: { router: way.router, key: way.key }, drafts, records: drafts.slice(0, 1) };
+    }
+    if (plans.length === 0) return { to: { topic: '' }, drafts: [], records: [] };
+    const plan = world.random.pick(plans);
+    const drafts = make(plan, 1 + world.random.below(3));
+    return { to: { topic: plan.name }, drafts, records: drafts };
   }
 
   #add(line: Line, open: Open): void {
@@ -346,7 +374,7 @@ export function reconsider(lines: Iterable<Line>, withheld: ReadonlyMap<string, 
   }
 }
 
-function place({ runs }: PublishReceipt, drafts: readonly Draft[]): void {
+function place(runs: PublishReceipt['runs'], drafts: readonly Draft[]): void {
   const places = runs.flatMap(({ partition, offset, count }) =>
     Array.from({ length: count }, (_, i) => ({ partition, offset: offset + i })),
   );

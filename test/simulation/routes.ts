@@ -2,7 +2,7 @@ import type { ShardSession } from '../../src/engine/session.ts';
 import type { TopicPlan } from './topology.ts';
 import type { World } from './world.ts';
 
-interface Way {
+export interface Way {
   readonly router: string;
   readonly key: string;
   readonly plans: readonly TopicPlan[];
@@ -64,14 +64,15 @@ export class Routes {
     await this.#session.request('describeTopic', { name });
   }
 
-  /** Once all is bound. */
-  pick(): Way | undefined {
+  /** Once all is bound, one that leads only to topics that are ready. */
+  pick(ready: readonly TopicPlan[]): Way | undefined {
     const [first, second] = this.#plans;
     if (!this.#ready || first === undefined || second === undefined) return undefined;
-    return this.#world.random.pick([
+    const way = this.#world.random.pick([
       { router: 'both', key: '', plans: [first, second] },
       { router: 'one', key: 'first', plans: [first] },
       { router: 'one', key: 'unknown', plans: [second] },
     ]);
+    return way.plans.every((plan) => ready.includes(plan)) ? way : undefined;
   }
 }

@@ -12,6 +12,8 @@ export interface Feed {
   readonly filter: 'all' | 'even';
   /** Some of its consumers settle by receiving: what is on its way when the broker dies is gone. */
   readonly atMostOnce: boolean;
+  /** Which of its dead letters are stored somewhere; the others are dropped. */
+  readonly buried: 'all' | 'key a';
 }
 
 export interface TopicPlan {
@@ -25,6 +27,8 @@ export interface TopicPlan {
   readonly priorities: number;
   /** What else may take a message, beside being settled: the age, the bytes or a newer message of its key. */
   readonly retention: 'none' | 'age' | 'bytes' | 'key';
+  /** No transactions, delays or large bodies: its log has no holes, and nothing in it needs a second look. */
+  readonly calm: boolean;
 }
 
 const NO_WAIT = { type: 'none', minMs: 0, maxMs: 0, jitter: false } as const;
@@ -32,6 +36,8 @@ const ONE_SECOND = { type: 'fixed', minMs: 1000, maxMs: 1000, jitter: false } as
 /** A router leads dead letters to a queue that its owner has declared. */
 const GRAVES = { router: 'graves', key: null, unrouted: 'queue' } as const;
 const GRAVEYARD = 'graveyard';
+/** One that takes those with one key, and drops the others. */
+const PIT = { router: 'pit', key: null, unrouted: 'drop' } as const;
 const JITTER = { type: 'exponential', minMs: 500, maxMs: 4000, jitter: true } as const;
 
 function queue(
@@ -40,13 +46,15 @@ function queue(
   policy: Partial<TopicPolicy> = {},
   more: Partial<TopicPlan> = {},
 ): TopicPlan {
+  const { deadLetter } = subscription;
   const feed: Feed = {
     topic: name,
     subscription: name,
     policy: subscription,
-    dead: subscription.deadLetter === GRAVES ? GRAVEYARD : `${name}.dead`,
+    dead: deadLetter === GRAVES ? GRAVEYARD : deadLetter === PIT ? PIT.router : `${name}.dead`,
     filter: 'all',
     atMostOnce: name === 'fleeting',
+    buried: deadLetter === PIT ? 'key a' : 'all',
   };
   return {
     name,
@@ -57,6 +65,7 @@ function queue(
     delays: true,
     priorities: 1,
     retention: 'none',
+    calm: false,
     ...more,
   };
 }
@@ -83,6 +92,7 @@ export function topology(random: SeededRandom): TopicPlan[] {
     queue('fleeting', { maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }),
     queue('keeping', { retainSettledMs: 4000, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }),
     queue('graved', { deadLetter: GRAVES, maxAttempts: 2, backoff: NO_WAIT, leaseMs: 5000 }),
+    queue('dropped', { deadLetter: PIT, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 }, {}, { keys: ['a', 'b'] }),
     queue(
       'slow',
       { consumeRate: { count: 4, perMs: 1000 }, maxAttempts: 3, backoff: NO_WAIT, leaseMs: 5000 },
@@ -92,6 +102,7 @@ export function topology(random: SeededRandom): TopicPlan[] {
     log('sized', 'bytes', { bytes: 2000 }),
     log('newest', 'key', { compact: true }),
     log('newest', 'key', { compact: true }, random.pick(['key', 'strict', 'fair'] as const)),
+    { ...log('replayed', 'none', {}), calm: true },
     events(random),
   ];
   const wanted = 3 + random.below(3);
@@ -118,6 +129,7 @@ function log(
     dead: `${name}.${subscription}.dead`,
     filter: 'all',
     atMostOnce: false,
+    buried: 'all',
   };
   return {
     name,
@@ -128,6 +140,7 @@ function log(
     delays: false,
     priorities: 1,
     retention,
+    calm: false,
   };
 }
 
@@ -142,6 +155,7 @@ function events(random: SeededRandom): TopicPlan {
     dead: `events.${subscription}.dead`,
     filter,
     atMostOnce: false,
+    buried: 'all',
   });
   return {
     name: 'events',
@@ -155,18 +169,26 @@ function events(random: SeededRandom): TopicPlan {
     delays: true,
     priorities: 1,
     retention: 'none',
+    calm: false,
   };
 }
 
 /** Whether people put it back now and then: what was settled may come again. */
-export function seeks({ topic }: Feed): boolean {
-  return topic === 'events' || topic === 'keeping';
+export function seeks({ subscription }: Pick<Feed, 'subscription'>): boolean {
+  return /^(events|keeping|replayed)/.test(subscription);
 }
 
 /** Idempotent, so that a client can do it again after every crash. */
 export async function declare(session: Session, plan: TopicPlan): Promise<void> {
   const { name, kind, policy } = plan;
   const [own] = plan.feeds;
+  if (own?.dead === PIT.router) {
+    await session.request('declareRouter', { name: PIT.router, type: 'direct' });
+    const subscription = { maxAttempts: 0, maxCrashes: 0 };
+    await session.request('declareTopic', { name: PIT.router, kind: 'queue', subscription });
+    const binding = { key: 'a', match: null, filter: null, to: { topic: PIT.router } };
+    await session.request('bind', { router: PIT.router, binding });
+  }
   if (own?.dead === GRAVEYARD) {
     await session.request('declareRouter', { name: GRAVES.router, type: 'fanout' });
     const subscription = { maxAttempts: 0, maxCrashes: 0 };

@@ -1,5 +1,5 @@
 import { RailheadError } from '../../src/core/errors.ts';
-import type { Envelope } from '../../src/core/records.ts';
+import { type Envelope, FORMAT_NATIVE, recordHead } from '../../src/core/records.ts';
 import { type PublishReceipt, type PublishRequest, type Settlement } from '../../src/core/session.ts';
 import type { ShardSession } from '../../src/engine/session.ts';
 import type { Auditor } from './auditor.ts';
@@ -8,8 +8,9 @@ import { type Draft, encode } from './drafts.ts';
 import { type Copy, type Ledger, mayRemove } from './ledger.ts';
 import { type Line, OpenTransactions } from './open-transactions.ts';
 import { Operations } from './operations.ts';
-import { Routes } from './routes.ts';
+import { Routes, type Way } from './routes.ts';
 import { declare, type TopicPlan } from './topology.ts';
+import { type Upload, Uploads } from './uploads.ts';
 import type { World } from './world.ts';
 
 /** A batch that a producer has numbered and sends again until it is confirmed. */
@@ -42,6 +43,7 @@ export class Workload {
   readonly #ready: TopicPlan[] = [];
   readonly #routes: Routes;
   readonly #open: OpenTransactions;
+  readonly #uploads: Uploads;
   readonly #actions: { weight: number; act: () => void }[];
 
   constructor(
@@ -80,17 +82,28 @@ export class Workload {
       memory,
       ready: () => this.#ready,
       drafts: (plan, count) => this.#drafts(plan, count, true),
+      routes: this.#routes,
+      routed: (way) => this.#routedDrafts(way),
+      topicId: (name) => operations.topicId(name),
       ack: (held) => this.#settlement(held, 'ack'),
       evicts: (plan) => this.#evicts(plan),
       expected: (error, ...codes) => this.#expected(error, ...codes),
       fail,
+    });
+    this.#uploads = new Uploads({
+      world,
+      ready: () => this.#ready,
+      nextText: () => ledger.nextText(),
+      publish: (session, plan, upload) => this.#publishUpload(session, plan, upload),
+      expected: (error, ...codes) => this.#expected(error, ...codes),
     });
     this.#actions = [
       { weight: 12, act: () => this.#open.act() },
       { weight: 2, act: () => this.#open.read() },
       { weight: 10, act: () => this.#publish() },
       { weight: 3, act: () => this.#publishNumbered() },
-      { weight: 2, act: () => this.#publishRouted() },
+      { weight: 2, act: () => void this.#publishRouted(this.#session) },
+      { weight: 3, act: () => this.#uploads.act() },
       { weight: 4, act: () => this.consumers.open(this.random.pick(this.random.pick(this.#ready).feeds)) },
       { weight: 6, act: () => this.consumers.credit() },
       { weight: 12, act: () => this.#settle('ack') },
@@ -170,16 +183,32 @@ export class Workload {
     void this.#send(batch.request, batch.drafts, plan).finally(() => (current.open = false));
   }
 
-  /** Through a fanout router to two topics, or through a direct one to the first, or by its alternate to the second. */
-  #publishRouted(): void {
-    const way = this.#routes.pick();
-    if (way === undefined || way.plans.some((plan) => !this.#ready.includes(plan))) return;
-    const text = this.#ledger.nextText();
+  /** A large message whose body has been sent in pieces: to a topic, or through a router. */
+  #publishUpload(session: ShardSession, plan: TopicPlan, { text, bytes, body }: Upload): Promise<void> {
+    if (this.random.chance(0.3)) return this.#publishRouted(session, { text, bytes, body });
+    const { envelope, ...draft } = this.#draft(plan, text, this.#envelope(plan), this.#ledger.nextGroup(), true);
+    const named = { format: FORMAT_NATIVE, records: recordHead(envelope, bytes), count: 1, body };
+    return this.#send({ to: { topic: plan.name }, ...named, waitMs: 3000 }, [{ ...draft, envelope }], plan, session);
+  }
+
+  #routedDrafts(way: Way, text = this.#ledger.nextText()): Draft[] {
     const group = this.#ledger.nextGroup();
-    const drafts = way.plans.map((plan) => this.#draft(plan, text, {}, group, true));
+    return way.plans.map((plan) => this.#draft(plan, text, {}, group, true));
+  }
+
+  /** Through a fanout router to two topics, or through a direct one to the first, or by its alternate to the second. */
+  async #publishRouted(session: ShardSession, upload?: Upload): Promise<void> {
+    const way = this.#routes.pick(this.#ready);
+    if (way === undefined || (upload !== undefined && way.plans.some(({ calm }) => calm))) return;
+    const drafts = this.#routedDrafts(way, upload?.text);
     const [first] = drafts;
     if (first === undefined) return;
-    this.#session.publish({ to: { router: way.router, key: way.key }, ...encode([first]) }).then(
+    const { text } = first;
+    const records =
+      upload === undefined
+        ? encode([first])
+        : { format: FORMAT_NATIVE, records: recordHead({}, upload.bytes), count: 1, body: upload.body };
+    await session.publish({ to: { router: way.router, key: way.key }, ...records }).then(
       (receipt) => {
         const wanted = drafts.map(({ plan }) => this.#operations.topicId(plan.name));
         const stray = receipt.runs.find(({ topicId }) => !wanted.includes(topicId));
@@ -197,22 +226,28 @@ export class Workload {
   #drafts(plan: TopicPlan, count: number, atomic: boolean): Draft[] {
     const group = this.#ledger.nextGroup();
     const withIds = this.random.chance(0.15);
-    const keyed = plan.retention === 'key' ? 1 : 0.8;
     const delayed = plan.delays && this.random.chance(0.2);
-    const large = this.random.chance(0.1);
+    const large = !plan.calm && this.random.chance(0.1);
     return Array.from({ length: count }, () => {
       const text = this.#ledger.nextText();
-      const envelope: Omit<Envelope, 'body'> = {
+      const envelope = {
+        ...this.#envelope(plan),
         ...(withIds && { dedupeId: `id-${text}` }),
-        ...(plan.keys.length > 0 && this.random.chance(keyed) && { key: this.random.pick(plan.keys) }),
-        ...(plan.priorities > 1 && { priority: this.random.below(plan.priorities) }),
         ...(delayed && { delayMs: this.random.below(4000) }),
-        ...(plan.kind === 'topic' && { headers: { half: this.random.chance(0.5) ? 'even' : 'odd' } }),
-        ...(this.random.chance(0.05) && { contentType: 'x'.repeat(this.random.below(900)) }),
       };
       const draft = this.#draft(plan, text, envelope, atomic ? group : this.#ledger.nextGroup(), atomic);
       return large && this.random.chance(0.5) ? { ...draft, bodyBytes: 700 + this.random.below(1500) } : draft;
     });
+  }
+
+  #envelope(plan: TopicPlan): Omit<Envelope, 'body'> {
+    const keyed = plan.retention === 'key' ? 1 : 0.8;
+    return {
+      ...(plan.keys.length > 0 && this.random.chance(keyed) && { key: this.random.pick(plan.keys) }),
+      ...(plan.priorities > 1 && { priority: this.random.below(plan.priorities) }),
+      ...(plan.kind === 'topic' && { headers: { half: this.random.chance(0.5) ? 'even' : 'odd' } }),
+      ...(this.random.chance(0.05) && { contentType: 'x'.repeat(this.random.below(900)) }),
+    };
   }
 
   #draft(plan: TopicPlan, text: string, envelope: Omit<Envelope, 'body'>, group: number, atomic: boolean): Draft {
@@ -237,15 +272,21 @@ export class Workload {
           group: atomic ? group : 0,
           level: durability ?? 'fsync',
           fleeting: feed.atMostOnce || plan.retention === 'bytes',
+          unburied: feed.buried === 'key a' && envelope.key !== 'a',
         }),
       );
     return { plan, text, envelope, bodyBytes: 0, copies, tries: { open: 0 } };
   }
 
-  #send(request: PublishRequest, drafts: readonly Draft[], plan: TopicPlan): Promise<void> {
+  #send(
+    request: PublishRequest,
+    drafts: readonly Draft[],
+    plan: TopicPlan,
+    session: ShardSession = this.#session,
+  ): Promise<void> {
     this.#evicts(plan);
     for (const { tries } of drafts) tries.open++;
-    return this.#session.publish(request).then(
+    return session.publish(request).then(
       (receipt) => {
         this.#evicts(plan);
         this.#confirmed(receipt, drafts);
