@@ -26,6 +26,8 @@ export interface RouterDeclaration extends Declaration {
   type: RouterType;
   /** The router where a publish goes that no binding takes. */
   alternate?: string | null;
+  /** Of a `hash` router: the header whose value decides. Default: the first routing key. */
+  hashHeader?: string | null;
 }
 
 export interface RouterDeclare extends RouterDeclaration {

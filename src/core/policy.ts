@@ -177,10 +177,14 @@ export const DEFAULT_SUBSCRIPTION: SubscriptionPolicy = {
 };
 
 /** How a router chooses targets. */
-export type RouterType = 'direct' | 'topic' | 'fanout' | 'headers';
+export const ROUTER_TYPES = ['direct', 'topic', 'fanout', 'headers', 'hash'] as const;
+export type RouterType = (typeof ROUTER_TYPES)[number];
 
 export interface Binding {
-  /** Routing key (`direct`), or pattern with `*` (one word) and `#` (any number of words) between dots (`topic`). */
+  /**
+   * Routing key (`direct`), or pattern with `*` (one word) and `#` (any number of words) between dots (`topic`), or a
+   * weight from 1 to 1,000,000 (`hash`).
+   */
   key: string;
   /** For `headers` routers: values that must be equal and headers that must be there, all of them or any. */
   match: {

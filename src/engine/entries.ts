@@ -198,6 +198,7 @@ export type OtherEntry =
       name: string;
       routerType: RouterType;
       alternate: string | null;
+      hashHeader?: string;
     } & Declaration)
   | { type: 'routerGone'; namespace: string; name: string }
   | { type: 'bind'; namespace: string; router: string; binding: BindingDefinition }

@@ -40,8 +40,13 @@ export interface RailParts extends RailOptions {
 }
 
 export interface RouterOptions {
-  /** `direct` by equal routing key, `topic` by pattern, `fanout` to all, `headers` by header values. */
+  /**
+   * `direct` by equal routing key, `topic` by pattern, `fanout` to all, `headers` by header values, `hash` to one of all,
+   * always the same for the same routing key; there the routing key of a binding is its weight.
+   */
   type: RouterType;
+  /** Of a `hash` router: the header whose value decides. Default: the routing key. */
+  hashHeader?: string;
   /** Name of the router for what no binding takes. Default: none. */
   alternate?: string;
 }
@@ -121,8 +126,8 @@ export class Rail implements AsyncDisposable {
     checkName('router', name);
     const declared = new Once<unknown>(async () => {
       if (options === undefined) return this.#client.request('describeRouter', { name });
-      const { type, alternate = null } = options;
-      return this.#client.request('declareRouter', { name, type, alternate });
+      const { type, alternate = null, hashHeader = null } = options;
+      return this.#client.request('declareRouter', { name, type, alternate, hashHeader });
     });
     return new Router(this.#client, name, declared, this.#directory);
   }

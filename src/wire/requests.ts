@@ -12,6 +12,7 @@ import type {
   StartAt,
   Transaction,
 } from '../core/session.ts';
+import { ROUTER_TYPES } from '../core/policy.ts';
 import type { RoutedTo } from '../core/publish-target.ts';
 import { RailheadError } from '../core/errors.ts';
 import { filter, subscriptionPolicy, topicPolicy } from './policies.ts';
@@ -138,8 +139,9 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   }),
   declareRouter: object<Operations['declareRouter']['args']>({
     name: text,
-    type: oneOf('direct', 'topic', 'fanout', 'headers'),
+    type: oneOf(...ROUTER_TYPES),
     alternate: maybe(nullable(text)),
+    hashHeader: maybe(nullable(text)),
     ifDifferent: maybe(oneOf('error', 'update')),
     ...declaration,
   }),

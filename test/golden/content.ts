@@ -130,6 +130,8 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await session.request('bind', { router: 'router', binding: { ...binding, key: 'a.*', to: { topic: 'ranked' } } });
   await session.request('bind', { router: 'router', binding: { ...binding, key: 'b', to: { topic: 'queue' } } });
   await session.request('unbind', { router: 'router', binding: { ...binding, key: 'b', to: { topic: 'queue' } } });
+  await session.request('declareRouter', { name: 'spread', type: 'hash', hashHeader: 'user' });
+  await session.request('bind', { router: 'spread', binding: { ...binding, key: '3', to: { topic: 'queue' } } });
   await session.request('deleteRouter', { name: 'gone' });
   const tick = {
     cron: '0 3 * * *',

@@ -75,11 +75,12 @@ export class Directory {
   apply(entry: OtherEntry): void {
     switch (entry.type) {
       case 'router': {
-        const { name, routerType: type, alternate } = entry;
+        const { name, routerType: type, alternate, hashHeader = null } = entry;
         const routers = this.routersOf(entry.namespace);
         const existing = routers.get(name);
         if (existing !== undefined) existing.alternate = alternate;
-        else routers.set(name, Router.from({ name, type, alternate, ...declarationOf(entry), bindings: [] }));
+        else
+          routers.set(name, Router.from({ name, type, alternate, hashHeader, ...declarationOf(entry), bindings: [] }));
         return;
       }
       case 'routerGone':

@@ -104,7 +104,7 @@ describe('Router', () => {
   });
 
   it('adds and removes a binding once, however its parts are ordered', () => {
-    const router = new Router('r', 'topic');
+    const router = new Router({ name: 'r', type: 'topic' });
     const binding = to('a', 'x.#', { filter: { one: ['1', { prefix: 'p' }], two: [2] } });
     const same: BindingDefinition = {
       to: { topic: 'a' },
@@ -133,12 +133,15 @@ describe('Router', () => {
 
   it('refuses what it would not obey', () => {
     const invalid = (error: unknown): boolean => RailheadError.is(error, 'INVALID');
-    assert.throws(() => new Router('r', 'topic').check(to('a', 'a.'.repeat(200))), invalid);
-    assert.throws(() => new Router('r', 'direct').check(to('a', 'x', { headers: { a: 1 } })), invalid);
-    assert.throws(() => new Router('r', 'fanout').add(to('a', '', { filter: JSON.parse('{"a":[]}') })), invalid);
+    assert.throws(() => new Router({ name: 'r', type: 'topic' }).check(to('a', 'a.'.repeat(200))), invalid);
+    assert.throws(() => new Router({ name: 'r', type: 'direct' }).check(to('a', 'x', { headers: { a: 1 } })), invalid);
+    assert.throws(
+      () => new Router({ name: 'r', type: 'fanout' }).add(to('a', '', { filter: JSON.parse('{"a":[]}') })),
+      invalid,
+    );
     assert.throws(
       () =>
-        new Router('r', 'headers').add(
+        new Router({ name: 'r', type: 'headers' }).add(
           JSON.parse('{"key":"","match":{"headers":{},"mode":"some"},"filter":null,"to":{"topic":"a"}}'),
         ),
       invalid,
@@ -196,6 +199,40 @@ describe('routeThrough', () => {
     assert.deepEqual(all('r', 'none', 'z.y'), ['b']);
     assert.deepEqual(all('r', 'none', 'nor'), ['c']);
     assert.deepEqual(all('', 'q', 'r', 'q'), ['q', 'r']);
+  });
+
+  it('hash: spreads keys by weight, one binding for each, and moves only what it must', () => {
+    const router = new Router({ name: 'r', type: 'hash' });
+    const routers = new Map([['r', router]]);
+    for (const [name, weight] of Object.entries({ a: '1', b: '1', c: '2' })) router.add(to(name, weight));
+    const keys = Array.from({ length: 8000 }, (_, i) => `order-${i}`);
+    const place = (): string[] => keys.map((key) => routed(routers, 'r', key).join());
+    const before = place();
+    const share = (name: string): number => before.filter((each) => each === name).length / keys.length;
+    for (const [name, wanted] of [
+      ['a', 0.25],
+      ['b', 0.25],
+      ['c', 0.5],
+    ] as const)
+      assert.ok(Math.abs(share(name) - wanted) < 0.03, `${name} has ${share(name)}`);
+    router.remove(to('b', '1'));
+    place().forEach((now, i) => assert.ok(now === before[i] || before[i] === 'b'));
+    router.add(to('b', '1'));
+    assert.deepEqual(place(), before);
+    for (const key of ['', '0', '-1', '1.5', 'a', '1000001']) assert.throws(() => router.check(to('a', key)), /weight/);
+    assert.throws(() => router.check(to('a', '1', { filter: { h: ['1'] } })), /filter/);
+    assert.deepEqual(routed(new Map([['r', new Router({ name: 'r', type: 'hash' })]]), 'r', 'x'), []);
+  });
+
+  it('hash: by the value of a header, whatever the routing keys are', () => {
+    const router = new Router({ name: 'r', type: 'hash', hashHeader: 'user' });
+    const routers = new Map([['r', router]]);
+    for (let i = 0; i < 10; i++) router.add(to(`q${i}`, '1'));
+    const by = (key: string, headers?: Headers): string => routed(routers, 'r', key, { headers }).join();
+    assert.equal(by('x', { user: 7 }), by('y', { user: 7, more: 'y' }));
+    assert.equal(by('x'), by('y', { other: 1 }));
+    assert.ok(new Set(Array.from({ length: 100 }, (_, i) => by('x', { user: i }))).size > 5);
+    assert.ok(router.readsEnvelope);
   });
 
   it('says when the routing key alone decides', () => {

@@ -2,10 +2,11 @@ import { RailheadError } from '../../core/errors.ts';
 import type { RouterType } from '../../core/policy.ts';
 import { DEFAULT_ROUTER } from '../../core/publish-target.ts';
 import type { HeaderValue } from '../../core/records.ts';
-import { type Declaration, declarationOf } from '../../core/declaration.ts';
+import { type Declaration, declarationOf, type RouterDeclaration } from '../../core/declaration.ts';
 import type { BindingDefinition, RouterDefinition } from '../../core/session.ts';
 import { canonicalText } from './canonical.ts';
 import { compileFilter, type CompiledFilter, type RouteEnvelope } from './filter.ts';
+import { Spread } from './spread.ts';
 import { checkPattern, TopicPatterns } from './topic-pattern.ts';
 
 /** Names of what a router chose, each once. */
@@ -31,6 +32,8 @@ interface Bound {
  * - `topic`    the binding's key is a pattern of words that the routing key fits
  * - `fanout`   always
  * - `headers`  the headers that the binding names are equal, or just there: all of them, or any
+ * - `hash`     one binding for each message: always the same for the same routing key, or the same value of a header, and
+ *              as many as its weight says. What has no such header goes where one goes whose value is empty
  *
  * then the binding's filter, if it has one, must accept the message too.
  */
@@ -39,33 +42,38 @@ export class Router {
   readonly type: RouterType;
   /** The router for what no binding takes. */
   alternate: string | null;
+  readonly hashHeader: string | null;
   readonly declaration: Declaration;
   readonly #bindings = new Map<string, Bound>();
   /** Index of a `direct` router. */
   readonly #byKey = new Map<string, Set<Bound>>();
+  /** Of a `hash` router. */
+  readonly #spread = new Spread<Bound>();
   /** Index of a `topic` router. */
   readonly #patterns = new TopicPatterns<Bound>();
   /** How many bindings lead to each other router. */
   readonly #links = new Map<string, number>();
   #reading = 0;
 
-  constructor(name: string, type: RouterType, alternate: string | null = null, declaration: Declaration = {}) {
+  constructor({ name, type, alternate = null, hashHeader = null, ...declaration }: RouterDeclaration) {
     this.name = name;
     this.type = type;
     this.alternate = alternate;
+    this.hashHeader = hashHeader;
     this.declaration = declarationOf(declaration);
   }
 
   /** @throws INVALID */
   static from(definition: RouterDefinition): Router {
-    const router = new Router(definition.name, definition.type, definition.alternate, definition);
+    const router = new Router(definition);
     for (const binding of definition.bindings) router.add(binding);
     return router;
   }
 
   definition(): RouterDefinition {
     const bindings = Array.from(this.#bindings.values(), (bound) => bound.definition);
-    return { name: this.name, type: this.type, alternate: this.alternate, ...this.declaration, bindings };
+    const { name, type, alternate, hashHeader, declaration } = this;
+    return { name, type, alternate, ...(hashHeader !== null && { hashHeader }), ...declaration, bindings };
   }
 
   /** How many bindings there are. */
@@ -75,7 +83,7 @@ export class Router {
 
   /** True when some binding looks at more than the routing key, so that messages of one batch can go different ways. */
   get readsEnvelope(): boolean {
-    return this.#reading > 0;
+    return this.#reading > 0 || this.hashHeader !== null;
   }
 
   /** The routers that bindings lead to. */
@@ -99,6 +107,7 @@ export class Router {
     const bound = this.#compile(binding);
     this.#bindings.set(identity, bound);
     if (this.type === 'topic') this.#patterns.add(binding.key, bound);
+    if (this.type === 'hash') this.#spread.add(bound, identity, Number(binding.key));
     if (this.type === 'direct') {
       const same = this.#byKey.get(binding.key);
       if (same === undefined) this.#byKey.set(binding.key, new Set([bound]));
@@ -115,6 +124,7 @@ export class Router {
     if (bound === undefined) return false;
     this.#bindings.delete(identity);
     if (this.type === 'topic') this.#patterns.remove(bound.definition.key, bound);
+    if (this.type === 'hash') this.#spread.delete(bound);
     if (this.type === 'direct') {
       const same = this.#byKey.get(bound.definition.key);
       same?.delete(bound);
@@ -136,9 +146,16 @@ export class Router {
 
   /** Adds what the bindings choose to `targets`; says whether any binding took the message. Follows nothing. */
   route(keys: readonly string[], envelope: RouteEnvelope, targets: RouteTargets): boolean {
+    if (this.type === 'hash') return this.#route(this.#hashed(keys, envelope), envelope, targets);
     let taken = false;
     for (const key of keys) if (this.#route(key, envelope, targets)) taken = true;
     return taken;
+  }
+
+  #hashed([first = '']: readonly string[], { headers }: RouteEnvelope): string {
+    if (this.hashHeader === null) return first;
+    const value = headers !== undefined && Object.hasOwn(headers, this.hashHeader) ? headers[this.hashHeader] : '';
+    return typeof value === 'string' ? value : canonicalText(value);
   }
 
   #route(key: string, envelope: RouteEnvelope, targets: RouteTargets): boolean {
@@ -164,11 +181,13 @@ export class Router {
   #candidates(key: string): Iterable<Bound> {
     if (this.type === 'direct') return this.#byKey.get(key) ?? [];
     if (this.type === 'topic') return this.#patterns.match(key);
+    if (this.type === 'hash') return one(this.#spread.choose(key));
     return this.#bindings.values();
   }
 
   #compile(binding: BindingDefinition): Bound {
     if (this.type === 'topic') checkPattern(binding.key);
+    if (this.type === 'hash') checkWeight(binding);
     if (this.type !== 'headers' && binding.match !== null) {
       throw new RailheadError(
         'INVALID',
@@ -182,6 +201,22 @@ export class Router {
     };
   }
 }
+
+function one<T>(found: T | undefined): readonly T[] {
+  return found === undefined ? [] : [found];
+}
+
+function checkWeight({ key, filter }: BindingDefinition): void {
+  if (!/^[0-9]{1,7}$/.test(key) || Number(key) < 1 || Number(key) > MAX_WEIGHT)
+    throw new RailheadError(
+      'INVALID',
+      `A hash router has ${JSON.stringify(key.slice(0, 100))} as the key of a binding; write its weight, 1 to ${MAX_WEIGHT}.`,
+    );
+  if (filter !== null)
+    throw new RailheadError('INVALID', 'A binding of a hash router has no filter: what it refused would go nowhere.');
+}
+
+const MAX_WEIGHT = 1_000_000;
 
 const MATCH_MODES: readonly string[] = ['all', 'any'];
 

@@ -3,6 +3,7 @@ import {
   DEFAULT_SUBSCRIPTION,
   DEFAULT_TOPIC,
   OVERFLOWS,
+  ROUTER_TYPES,
   type SubscriptionPolicy,
   type TopicPolicy,
 } from '../../core/policy.ts';
@@ -280,24 +281,21 @@ export class Definitions {
   // ---- Routers ----------------------------------------------------------------------------------------------------
 
   declareRouter(namespace: string, args: Args<'declareRouter'>): Result<'declareRouter'> {
-    const { name, type, alternate = null } = args;
+    const { name, type, alternate = null, hashHeader = null } = args;
     this.checkName(name, 'router');
-    if (!['direct', 'topic', 'fanout', 'headers'].includes(type)) {
-      throw new RailheadError(
-        'INVALID',
-        `A router of type ${JSON.stringify(type)}; allowed are direct, topic, fanout and headers.`,
-      );
-    }
+    if (!ROUTER_TYPES.includes(type)) refuse('The type of a router', type, `allowed are ${ROUTER_TYPES.join(', ')}`);
+    if (hashHeader !== null && type !== 'hash') refuse('hashHeader', hashHeader, 'only a hash router has one');
     const existing = this.#shard.state.directory.routersOf(namespace).get(name);
     if (existing !== undefined) {
-      if (existing.type === type && existing.alternate === alternate) return { created: false, updated: false };
-      if (existing.type === type && args.ifDifferent === 'update') {
+      const sameStructure = existing.type === type && existing.hashHeader === hashHeader;
+      if (sameStructure && existing.alternate === alternate) return { created: false, updated: false };
+      if (sameStructure && args.ifDifferent === 'update') {
         this.#shard.record({ type: 'router', namespace, name, routerType: type, alternate });
         return { created: false, updated: true };
       }
       throw new RailheadError(
         'POLICY_MISMATCH',
-        `Router ${JSON.stringify(name)} exists as ${existing.type} with alternate ${JSON.stringify(existing.alternate)}, not ${type} with ${JSON.stringify(alternate)}. Use it as it is, or delete it first.`,
+        `Router ${JSON.stringify(name)} exists as ${existing.type} with alternate ${JSON.stringify(existing.alternate)} and hashHeader ${JSON.stringify(existing.hashHeader)}, not ${type} with ${JSON.stringify(alternate)} and ${JSON.stringify(hashHeader)}. Use it as it is, or delete it first.`,
       );
     }
     this.#shard.record({
@@ -306,6 +304,7 @@ export class Definitions {
       name,
       routerType: type,
       alternate,
+      ...(hashHeader !== null && { hashHeader }),
       ...checkDeclaration(args, this.#shard.limits),
     });
     return { created: true, updated: false };

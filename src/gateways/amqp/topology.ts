@@ -69,7 +69,7 @@ export class Topology {
     }
     refuseDefault(name);
     rights.configure('exchange', name);
-    const { type, alternate } = exchangeSettings({ ...declare, exchange: name }, vhost.namespace);
+    const { type, alternate, hashHeader } = exchangeSettings({ ...declare, exchange: name }, vhost.namespace);
     const declared = declaredExchange(declare);
     let existing = await vhost.findExchange(name);
     if (existing === undefined) {
@@ -82,6 +82,7 @@ export class Topology {
         name,
         type,
         alternate,
+        hashHeader,
         attributes: toAttributes(declared),
         ...(!declare.durable && { transient: true }),
       });

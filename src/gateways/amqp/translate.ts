@@ -308,32 +308,49 @@ export function countsDeliveries({ arguments: args }: Declared): boolean {
 export const DELAYED_TYPE = 'x-delayed-message';
 const DELAYED_TYPE_ARGUMENT = 'x-delayed-type';
 const ALTERNATE_ARGUMENT = 'alternate-exchange';
+const HASH_HEADER_ARGUMENT = 'hash-header';
+const HASH_PROPERTY_ARGUMENT = 'hash-property';
 
 /** Arguments of an exchange that two declares must agree on. */
-export const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set([ALTERNATE_ARGUMENT, DELAYED_TYPE_ARGUMENT]);
+export const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set([
+  ALTERNATE_ARGUMENT,
+  DELAYED_TYPE_ARGUMENT,
+  HASH_HEADER_ARGUMENT,
+  HASH_PROPERTY_ARGUMENT,
+]);
 
-const ROUTER_TYPES: readonly RouterType[] = ['direct', 'fanout', 'topic', 'headers'];
+const ROUTER_TYPES: ReadonlyMap<string, RouterType> = new Map([
+  ['direct', 'direct'],
+  ['fanout', 'fanout'],
+  ['topic', 'topic'],
+  ['headers', 'headers'],
+  ['x-consistent-hash', 'hash'],
+]);
 
-function routerType(name: string | undefined): RouterType | undefined {
-  return ROUTER_TYPES.find((type) => type === name);
-}
+/** Properties that a message may be spread by, and the header that each is in the envelope. */
+const HASH_PROPERTIES: ReadonlyMap<string, string> = new Map([
+  ['correlation_id', 'amqp-correlation-id'],
+  ['message_id', 'amqp-message-id'],
+  ['timestamp', 'amqp-timestamp'],
+]);
 
 /** The router that an exchange is. @throws COMMAND_INVALID for an unknown type, PRECONDITION_FAILED */
 export function exchangeSettings(
   declare: Arguments<'exchangeDeclare'>,
   namespace: string,
-): { type: RouterType; alternate: string | null } {
+): { type: RouterType; alternate: string | null; hashHeader: string | null } {
   const { type: name, arguments: args } = declare;
   const delayed = name === DELAYED_TYPE;
-  const type = routerType(delayed ? textOf(args.get(DELAYED_TYPE_ARGUMENT)) : name);
+  const type = ROUTER_TYPES.get(delayed ? (textOf(args.get(DELAYED_TYPE_ARGUMENT)) ?? '') : name);
   if (type === undefined && delayed)
     throw new AmqpError(
       'PRECONDITION_FAILED',
       `Invalid argument, '${DELAYED_TYPE_ARGUMENT}' must be an existing exchange type`,
     );
   if (type === undefined) throw new AmqpError('COMMAND_INVALID', `unknown exchange type '${name}'`);
+  const hashHeader = type === 'hash' ? hashedBy(args) : null;
   const alternate = args.get(ALTERNATE_ARGUMENT);
-  if (alternate === undefined) return { type, alternate: null };
+  if (alternate === undefined) return { type, alternate: null, hashHeader };
   const target = textOf(alternate);
   if (target === undefined) {
     throw new AmqpError(
@@ -341,7 +358,17 @@ export function exchangeSettings(
       `invalid type '${TYPE_NAMES[alternate.type]}' for arg '${ALTERNATE_ARGUMENT}' in ${named('exchange', declare.exchange, namespace)}`,
     );
   }
-  return { type, alternate: target };
+  return { type, alternate: target, hashHeader };
+}
+
+function hashedBy(args: Table): string | null {
+  const [header, property] = [args.get(HASH_HEADER_ARGUMENT), args.get(HASH_PROPERTY_ARGUMENT)];
+  if (header !== undefined && property !== undefined)
+    throw new AmqpError('PRECONDITION_FAILED', 'hash-header and hash-property are mutually exclusive');
+  if (property === undefined) return valueOf(header) ?? null;
+  const found = HASH_PROPERTIES.get(textOf(property) ?? '');
+  if (found === undefined) throw new AmqpError('PRECONDITION_FAILED', `Unsupported property: ${valueOf(property)}`);
+  return found;
 }
 
 export function declaredExchange(declare: Arguments<'exchangeDeclare'>): Declared {
@@ -374,6 +401,7 @@ export function toBinding(
   args: Table,
 ): BindingDefinition {
   const plain: BindingDefinition = { to, key: routingKey, match: null, filter: null };
+  if (type === 'hash') return { ...plain, key: weight(routingKey) };
   if (type !== 'headers') return plain;
   const given = args.get('x-match');
   const match = MATCH_MODES.get(textOf(given) ?? (given === undefined ? 'all' : ''));
@@ -388,4 +416,13 @@ export function toBinding(
   const headers = Object.fromEntries(equal.map(([name, field]): [string, HeaderValue] => [name, toHeader(field)]));
   const names = present.map(([name]) => name);
   return { ...plain, match: { mode: match.mode, headers, ...(names.length > 0 && { present: names }) } };
+}
+
+/** Of a binding, in place of its routing key. @throws PRECONDITION_FAILED */
+function weight(routingKey: string): string {
+  if (!/^[+-]?[0-9]{1,15}$/.test(routingKey))
+    throw new AmqpError('PRECONDITION_FAILED', `The binding key must be an integer: <<"${routingKey}">>`);
+  const value = Number(routingKey);
+  if (value < 1) throw new AmqpError('PRECONDITION_FAILED', 'The binding key must be greater than 0');
+  return String(value);
 }

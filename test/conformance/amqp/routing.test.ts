@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConfirmChannel, Options } from 'amqplib';
+import { type ConfirmChannel, connect, type Options } from 'amqplib';
 import { client, closedWith, consumed, got, texts } from './client.ts';
 
 /** Whether each of some publishes was confirmed, and not refused. */
@@ -142,4 +142,73 @@ test('reject-publish-dlx refuses what is too much, and it is a dead letter', asy
       ['a', 'b'],
     ],
   );
+});
+
+test('an x-consistent-hash exchange spreads by routing key, header or property, in proportion to binding keys', async (t) => {
+  const { channel, broker } = await client(t);
+  const by = { key: {}, header: { 'hash-header': 'user' }, property: { 'hash-property': 'message_id' } };
+  for (const [name, args] of Object.entries(by)) {
+    await channel.assertExchange(name, 'x-consistent-hash', { arguments: args });
+    for (const [queue, weight] of Object.entries({ small: '1', large: '3' })) {
+      await channel.assertQueue(`${name}-${queue}`);
+      await channel.bindQueue(`${name}-${queue}`, name, weight);
+    }
+    // Twice each: what is equal goes the same way, also after a restart.
+    for (let round = 0; round < 2; round++)
+      for (let i = 0; i < 200; i++)
+        channel.publish(name, name === 'key' ? `k${i}` : 'same', Buffer.from(String(i)), {
+          headers: { user: `u${i}` },
+          messageId: `m${i}`,
+          CC: ['ignored'],
+        });
+    await channel.waitForConfirms();
+    const small = await texts(channel, `${name}-small`);
+    const large = await texts(channel, `${name}-large`);
+    assert.equal(small.length + large.length, 400, name);
+    assert.ok(small.length > 50 && small.length < 160, `${name}: ${small.length}`);
+    assert.equal(new Set(small).size * 2, small.length);
+  }
+  channel.publish('key', 'k1', Buffer.from('before'));
+  await channel.waitForConfirms();
+  const went = (await channel.checkQueue('key-small')).messageCount;
+  await broker.faults.crashAndRecover();
+  const { url } = await broker.endpoint('amqp');
+  const connection = await connect(url);
+  const after = await connection.createConfirmChannel();
+  after.publish('key', 'k1', Buffer.from('after'));
+  await after.waitForConfirms();
+  assert.equal((await after.checkQueue('key-small')).messageCount, went * 2);
+  await connection.close();
+});
+
+test('an x-consistent-hash exchange refuses binding keys that are no weight, and arguments that it does not know', async (t) => {
+  const { connection, channel } = await client(t);
+  await channel.assertExchange('x', 'x-consistent-hash');
+  await channel.assertQueue('q');
+  await channel.bindQueue('q', 'x', '007');
+  const refused: [RegExp, (on: ConfirmChannel) => Promise<unknown>][] = [
+    [/The binding key must be an integer: <<"a">>/, (on) => on.bindQueue('q', 'x', 'a')],
+    [/The binding key must be greater than 0/, (on) => on.bindQueue('q', 'x', '0')],
+    [
+      /hash-header and hash-property are mutually exclusive/,
+      (on) =>
+        on.assertExchange('y', 'x-consistent-hash', {
+          arguments: { 'hash-header': 'a', 'hash-property': 'timestamp' },
+        }),
+    ],
+    [
+      /Unsupported property: type/,
+      (on) => on.assertExchange('y', 'x-consistent-hash', { arguments: { 'hash-property': 'type' } }),
+    ],
+    [
+      /inequivalent arg 'hash-header'/,
+      (on) => on.assertExchange('x', 'x-consistent-hash', { arguments: { 'hash-header': 'a' } }),
+    ],
+  ];
+  for (const [text, ask] of refused) {
+    const on = await connection.createConfirmChannel();
+    const { code, message } = await closedWith(on, () => ask(on));
+    assert.equal(code, 406);
+    assert.match(message, text);
+  }
 });

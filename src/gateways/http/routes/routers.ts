@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ROUTER_TYPES } from '../../../core/policy.ts';
 import type { Headers } from '../../../core/records.ts';
 import type { BindingDefinition } from '../../../core/session.ts';
 import { messageFields } from '../messages.ts';
@@ -24,11 +25,13 @@ const bindingSchema = z.strictObject({
     .describe('For headers routers.'),
   filter: filterSchema.nullable().default(null).describe("Checked after the router's own match."),
 });
-const type = z.enum(['direct', 'topic', 'fanout', 'headers']);
+const type = z.enum(ROUTER_TYPES);
+const hashHeader = name.nullable();
 const shown = z.object({
   name: z.string(),
   type,
   alternate: z.string().nullable(),
+  hashHeader: hashHeader.optional(),
   bindings: z.array(z.record(z.string(), z.unknown())),
 });
 
@@ -75,6 +78,9 @@ export const routerRoutes: Route[] = [
     body: z.strictObject({
       type,
       alternate: name.nullable().default(null).describe('Where a publish goes that no binding takes.'),
+      hashHeader: hashHeader
+        .default(null)
+        .describe('Of a hash router: the header whose value decides, not the routing key.'),
     }),
     result: z.object({ created: z.boolean() }),
     handle: ({ session, params: { router }, body }) => session.request('declareRouter', { name: router, ...body }),
