@@ -207,6 +207,14 @@ describe('the verbs against a server', () => {
     assert.match((await cli('access', 'remove', 'ann')).err, /There is no stored user "ann"/);
   });
 
+  test('policies are set, listed and cleared', async () => {
+    await ok('policy', 'set', 'short', '^jobs', '{"max-length":5}', '--apply-to', 'queues', '--priority', '3');
+    assert.match((await ok('policy', 'ls')).out, /short +\^jobs +queues +3 +\{"max-length":5\}/);
+    assert.match((await cli('policy', 'set', 'bad', '^jobs', '{"ha-mode":"all"}')).err, /is not supported/);
+    await ok('policy', 'clear', 'short');
+    assert.match((await cli('policy', 'clear', 'short')).err, /There is no policy "short"/);
+  });
+
   test('schedules are put, listed and deleted', async () => {
     await ok('declare', 'nights');
     assert.match(

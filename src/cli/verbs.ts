@@ -56,5 +56,10 @@ export const VERBS: readonly Verb[] = [
     summary: 'users that are stored with the broker, and their permissions by patterns',
     load: () => import('./commands/access.ts'),
   },
+  {
+    name: 'policy',
+    summary: 'set, list or clear policies of AMQP queues and exchanges',
+    load: () => import('./commands/policy.ts'),
+  },
   { name: 'lab', summary: 'a guided tour that does real work', load: () => import('./commands/lab.ts') },
 ];

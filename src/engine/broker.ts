@@ -17,7 +17,7 @@ import { Compactor } from './shard/compactor.ts';
 import { Cursors } from './shard/cursors.ts';
 import { dropTransient } from './shard/declarations.ts';
 import { Definitions } from './shard/definitions.ts';
-import { Documents } from './shard/documents.ts';
+import { type DocumentWatcher, Documents } from './shard/documents.ts';
 import { Dispatcher } from './shard/dispatcher.ts';
 import { Feeds } from './shard/feeds.ts';
 import { LargeBodies } from './shard/large-bodies.ts';
@@ -203,6 +203,21 @@ export class Broker {
   /** Everything that the journal can rebuild: to be looked at in tests and tools, never changed. */
   get state(): State {
     return this.#parts.shard.state;
+  }
+
+  /** Called when a document was put or deleted; whoever did that has its answer when this is done. */
+  watchDocuments(watcher: DocumentWatcher): void {
+    this.#parts.documents.watchers.push(watcher);
+  }
+
+  /** Where there is something: topics, routers, documents. */
+  namespaces(): Set<string> {
+    const { topics, directory } = this.state;
+    const found = new Set(directory.routers.keys());
+    for (const { namespace } of topics.values()) found.add(namespace);
+    for (const documents of directory.documents.values())
+      for (const { namespace } of documents.values()) found.add(namespace);
+    return found;
   }
 
   /** What is kept for others in a namespace, to be read without waiting: it may not be durable yet. */

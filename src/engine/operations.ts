@@ -14,8 +14,9 @@ interface Handler<O extends OperationName> {
 export const operations: { readonly [O in OperationName]: Handler<O> } = {
   declareTopic: {
     action: 'configure',
-    run: ({ definitions, caretaker, shard }, namespace, args) => {
+    run: ({ definitions, caretaker, publisher, shard }, namespace, args) => {
       const result = definitions.declareTopic(namespace, args);
+      if (result.updated) publisher.outgrow(definitions.topic(namespace, args.name));
       if (result.created || result.updated) caretaker.watch(definitions.topic(namespace, args.name));
       return shard.durable(result);
     },
@@ -188,11 +189,19 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   putDocument: {
     action: 'admin',
-    run: ({ documents, shard }, namespace, args) => shard.durable(documents.put(namespace, args)),
+    run: async ({ documents, shard }, namespace, args) => {
+      const result = documents.put(namespace, args);
+      await documents.changed(namespace, args.kind);
+      return shard.durable(result);
+    },
   },
   deleteDocument: {
     action: 'admin',
-    run: ({ documents, shard }, namespace, args) => shard.durable(documents.delete(namespace, args)),
+    run: async ({ documents, shard }, namespace, args) => {
+      const result = documents.delete(namespace, args);
+      await documents.changed(namespace, args.kind);
+      return shard.durable(result);
+    },
   },
   listDocuments: {
     action: 'admin',

@@ -331,6 +331,17 @@ test('users are stored with what they may do, and their passwords are not shown'
   assert.deepEqual((await call('DELETE', '/users/ann')).body, { deleted: true });
 });
 
+test('a policy is set, listed and cleared', async (t) => {
+  const call = await api(t);
+  const policy = { pattern: '^jobs', priority: 1, definition: { 'max-length': 5 } };
+  assert.deepEqual((await call('PUT', '/policies/short', policy)).body, { created: true });
+  assert.equal((await call('PUT', '/policies/bad', { ...policy, definition: { 'max-age': '1h' } })).status, 501);
+  assert.deepEqual((await call('GET', '/policies')).body, {
+    policies: [{ name: 'short', ...policy, applyTo: 'all' }],
+  });
+  assert.deepEqual((await call('DELETE', '/policies/short')).body, { deleted: true });
+});
+
 test('a full queue answers 429, which may be tried again', async (t) => {
   const call = await api(t);
   await call('PUT', '/queues/q', { maxMessages: 2 });

@@ -6,6 +6,7 @@ import type { Random } from '../core/random.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
 import { AmqpGateway } from '../gateways/amqp/server.ts';
+import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback } from './config.ts';
@@ -189,6 +190,10 @@ class Server implements RunningServer {
       clock,
       report: (error) => this.#report(error),
     });
+    broker.watchDocuments(async (namespace, kind) => {
+      if (kind === POLICY_DOCUMENT) await gateway.applyPolicies(namespace);
+    });
+    await gateway.resume(broker.namespaces());
     const wanted = amqp ?? (port === 0 ? 0 : tls === undefined ? AMQP_PORT : AMQPS_PORT);
     try {
       const listening = await listenOn(

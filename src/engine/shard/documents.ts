@@ -6,12 +6,21 @@ import type { Shard } from './shard.ts';
 type Args<O extends keyof Operations> = Operations[O]['args'];
 type Result<O extends keyof Operations> = Operations[O]['result'];
 
+export type DocumentWatcher = (namespace: string, kind: string) => Promise<void>;
+
 /** Small texts that others keep with the broker. Nothing here reads them. */
 export class Documents {
   readonly #shard: Shard;
 
+  /** Who does something about them before whoever changed one is told that it is done. */
+  readonly watchers: DocumentWatcher[] = [];
+
   constructor(shard: Shard) {
     this.#shard = shard;
+  }
+
+  async changed(namespace: string, kind: string): Promise<void> {
+    for (const watcher of this.watchers) await watcher(namespace, kind);
   }
 
   put(namespace: string, { kind, name, value }: Args<'putDocument'>): Result<'putDocument'> {

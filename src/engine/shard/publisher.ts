@@ -393,7 +393,7 @@ export class Publisher {
           refused.push({ index: part.first, count: part.count, code, message });
         }
       }
-      this.#outgrow(plan.topic);
+      this.outgrow(plan.topic);
       if (plan.topic.policy.retain.bytes !== null && plan.stored > 0) this.onGrown(plan.topic);
     }
     runs.sort((a, b) => a.first - b.first);
@@ -444,7 +444,8 @@ export class Publisher {
     });
   }
 
-  #outgrow(topic: Topic): void {
+  /** It may hold more than its policy allows, which `makeRoom` sees to. */
+  outgrow(topic: Topic): void {
     const { overflow } = topic.policy;
     if (overflow === 'drop-oldest' || overflow === 'dead-letter-oldest') this.#outgrown.add(topic);
   }

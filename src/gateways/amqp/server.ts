@@ -5,7 +5,7 @@ import type { Session } from '../../core/session.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
 import { AmqpConnection, refusedVhost } from './session.ts';
-import { toNamespace } from './translate.ts';
+import { BUILT_IN, toNamespace } from './translate.ts';
 import { Vhost } from './vhost.ts';
 
 export interface AmqpGatewayOptions {
@@ -69,6 +69,23 @@ export class AmqpGateway implements Gateway {
     if (!mayUse(principal, namespace)) throw refusedVhost(name, principal.name);
     const vhost = await this.#vhost(namespace);
     return { session: await this.#options.connect(principal, namespace, clientName), vhost };
+  }
+
+  /** At the start: policies may have changed, or gone, while nobody was here to apply them. */
+  async resume(namespaces: Iterable<string>): Promise<void> {
+    for (const namespace of namespaces) {
+      const session = await this.#options.connect(LOCAL_PRINCIPAL, namespace, 'amqp');
+      const { routers } = await session.request('listRouters', {});
+      await session.close();
+      // Where AMQP was never spoken, nothing is made for it.
+      if (routers.some(({ name }) => name === BUILT_IN[0].name)) await this.applyPolicies(namespace);
+    }
+  }
+
+  /** Resolves when every queue and exchange of the namespace is what its policies say. */
+  async applyPolicies(namespace: string): Promise<void> {
+    const vhost = await this.#vhost(namespace);
+    await vhost.applyPolicies();
   }
 
   #vhost(namespace: string): Promise<Vhost> {

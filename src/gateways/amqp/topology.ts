@@ -5,6 +5,7 @@ import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import { textOf } from './fields.ts';
 import type { Arguments } from './methods.ts';
+import { effectiveAlternate, effectiveQueue, exchangeTarget, queueTarget } from './policies.ts';
 import type { Rights } from './rights.ts';
 import {
   assertEquivalent,
@@ -78,11 +79,12 @@ export class Topology {
         rights.read('exchange', name);
         rights.publish(alternate, '');
       }
+      const policies = await vhost.policies();
       await vhost.session.request('declareRouter', {
         name,
         type,
-        alternate,
         hashHeader,
+        alternate: effectiveAlternate(alternate ?? undefined, policies.of(exchangeTarget(name))),
         attributes: toAttributes(declared),
         ...(!declare.durable && { transient: true }),
       });
@@ -156,13 +158,17 @@ export class Topology {
 
   async #createQueue(name: string, declare: Arguments<'queueDeclare'>): Promise<boolean> {
     const { vhost, owner, rights } = this.#context;
-    const { policy, subscription } = queueSettings(declare, name, vhost.namespace);
+    queueSettings(declare, name, vhost.namespace);
     const deadLetterExchange = textOf(declare.arguments.get('x-dead-letter-exchange'));
     if (deadLetterExchange !== undefined) {
       rights.read('queue', name);
       rights.publish(deadLetterExchange, textOf(declare.arguments.get('x-dead-letter-routing-key')) ?? '');
     }
     const declared = declaredQueue(declare);
+    const { policyGeneration } = vhost;
+    const policies = await vhost.policies();
+    const target = queueTarget(name, declared);
+    const { policy, subscription } = effectiveQueue(name, vhost.namespace, declare, policies.of(target));
     if (declare.exclusive) vhost.owners.set(name, owner);
     try {
       const { created } = await vhost.session.request('declareTopic', {
@@ -174,6 +180,7 @@ export class Topology {
         ...(!declared.durable && { transient: true }),
         ifDifferent: 'keep',
       });
+      if (vhost.policyGeneration !== policyGeneration) await vhost.applyPolicies();
       await vhost.queue(name, owner);
       return created;
     } catch (error) {

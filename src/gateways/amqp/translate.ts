@@ -39,7 +39,13 @@ export function named(kind: 'queue' | 'exchange', name: string, namespace: strin
 }
 
 /** Exchanges that are always there. */
-export const BUILT_IN: readonly { readonly name: string; readonly type: RouterType; readonly internal?: true }[] = [
+interface BuiltIn {
+  readonly name: string;
+  readonly type: RouterType;
+  readonly internal?: true;
+}
+
+export const BUILT_IN: readonly [BuiltIn, ...BuiltIn[]] = [
   { name: 'amq.direct', type: 'direct' },
   { name: 'amq.fanout', type: 'fanout' },
   { name: 'amq.topic', type: 'topic' },
@@ -161,7 +167,11 @@ export interface QueueSettings {
 type QueueDeclare = Arguments<'queueDeclare'>;
 
 /** The policy that the arguments of a queue ask for. @throws PRECONDITION_FAILED, NOT_IMPLEMENTED */
-export function queueSettings(declare: QueueDeclare, name: string, namespace: string): QueueSettings {
+export function queueSettings(
+  declare: Pick<QueueDeclare, 'durable' | 'exclusive' | 'arguments'>,
+  name: string,
+  namespace: string,
+): QueueSettings {
   const args = new QueueArguments(declare.arguments, named('queue', name, namespace));
   for (const each of UNSUPPORTED) if (args.has(each)) throw new AmqpError('NOT_IMPLEMENTED', `argument '${each}'`);
   const type = args.oneOf('x-queue-type', ['classic', 'quorum', 'stream']) ?? 'classic';
@@ -307,7 +317,7 @@ export function countsDeliveries({ arguments: args }: Declared): boolean {
 
 export const DELAYED_TYPE = 'x-delayed-message';
 const DELAYED_TYPE_ARGUMENT = 'x-delayed-type';
-const ALTERNATE_ARGUMENT = 'alternate-exchange';
+export const ALTERNATE_ARGUMENT = 'alternate-exchange';
 const HASH_HEADER_ARGUMENT = 'hash-header';
 const HASH_PROPERTY_ARGUMENT = 'hash-property';
 
@@ -378,8 +388,8 @@ export function declaredExchange(declare: Arguments<'exchangeDeclare'>): Declare
 
 export function existingExchange(definition: RouterDefinition): Declared {
   const declared = fromAttributes(definition.attributes, definition.type);
-  if (definition.alternate === null || declared.arguments.has(ALTERNATE_ARGUMENT)) return declared;
-  // Not made by an AMQP client.
+  // One of an AMQP client may have its alternate from a policy, and says itself what it was declared with.
+  if (definition.alternate === null || definition.attributes !== undefined) return declared;
   const alternate: Field = { type: 'S', value: Buffer.from(definition.alternate) };
   return { ...declared, arguments: new Map([...declared.arguments, [ALTERNATE_ARGUMENT, alternate]]) };
 }

@@ -1,8 +1,10 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { Operations, Session, TopicDefinition } from '../../core/session.ts';
+import { Policies, type Policy, PolicySet } from '../policies.ts';
 import type { DeadLetterTarget } from './deaths.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
+import { alternateOf, changeOfQueue, exchangeTarget, queueTarget } from './policies.ts';
 import {
   BUILT_IN,
   deadLetterTarget,
@@ -42,6 +44,9 @@ export class Vhost {
   readonly #exchanges = new Map<string, Exchange>();
   /** Grows whenever an exchange was declared or deleted: what was looked up before may be wrong. */
   generation = 0;
+  /** Grows whenever policies are applied: what was declared meanwhile may have had older ones. */
+  policyGeneration = 0;
+  #applying: Promise<void> = Promise.resolve();
 
   private constructor(namespace: string, session: Session) {
     this.namespace = namespace;
@@ -51,30 +56,75 @@ export class Vhost {
   /** Makes the exchanges that are always there. */
   static async open(namespace: string, session: Session): Promise<Vhost> {
     const vhost = new Vhost(namespace, session);
+    const existing = new Set((await session.request('listRouters', {})).routers.map(({ name }) => name));
     for (const { name, type, internal = false } of BUILT_IN) {
+      if (existing.has(name)) continue;
       const attributes = toAttributes({ durable: true, autoDelete: false, internal, type });
       await session.request('declareRouter', { name, type, attributes });
     }
     const { routers } = await session.request('listRouters', {});
     for (const router of routers) vhost.#remember(router);
-    await vhost.#listQueues();
+    await vhost.applyPolicies();
     return vhost;
   }
 
-  async #listQueues(): Promise<void> {
+  async #queues(): Promise<TopicDefinition[]> {
+    const queues: TopicDefinition[] = [];
     for (let after: string | null | undefined; after !== null;) {
       const page: Operations['listTopics']['result'] = await this.session.request('listTopics', {
         ...(after !== undefined && { after }),
       });
-      for (const definition of page.topics) this.#rememberTarget(definition);
+      queues.push(...page.topics);
       after = page.next;
     }
+    return queues;
   }
 
   #rememberTarget({ name, subscription }: TopicDefinition): void {
     const target = deadLetterTarget(subscription);
     if (target === undefined) this.deadLetterTargets.delete(name);
     else this.deadLetterTargets.set(name, target);
+  }
+
+  // ---- Policies ---------------------------------------------------------------------------------------------------
+
+  /** Of a queue or exchange, as the policies are now. */
+  async policies(): Promise<PolicySet> {
+    return new PolicySet(await new Policies(this.session).list());
+  }
+
+  /** Makes every queue and exchange of AMQP what it declared and the policies, as they are now, say. */
+  applyPolicies(): Promise<void> {
+    this.policyGeneration++;
+    // One after the other, or an older one could have the last word.
+    this.#applying = this.#applying.catch(() => {}).then(() => this.#apply());
+    return this.#applying;
+  }
+
+  async #apply(): Promise<void> {
+    const policies = await this.policies();
+    for (const definition of await this.#queues())
+      await this.#applyToQueue(definition, policies.of(queueTarget(definition.name, existingQueue(definition))));
+    const { routers } = await this.session.request('listRouters', {});
+    for (const definition of routers) {
+      if (definition.attributes === undefined) continue;
+      const { name, type, hashHeader = null } = definition;
+      const alternate = alternateOf(definition, policies.of(exchangeTarget(name)));
+      if (alternate === definition.alternate) continue;
+      await this.session.request('declareRouter', { name, type, hashHeader, alternate, ifDifferent: 'update' });
+    }
+  }
+
+  async #applyToQueue(definition: TopicDefinition, policy: Policy | undefined): Promise<void> {
+    this.#rememberTarget(definition);
+    if (definition.kind !== 'queue' || definition.attributes === undefined) return;
+    const { name } = definition;
+    const change = changeOfQueue(definition, this.namespace, policy);
+    if (change === undefined) return;
+    // It may have been deleted since, and must not come back: the engine has no declare of what exists only.
+    if (!(await this.hasQueue(name))) return;
+    const args = { name, kind: 'queue', ...change, ifDifferent: 'update' } as const;
+    this.#rememberTarget((await this.session.request('declareTopic', args)).definition);
   }
 
   // ---- Exchanges --------------------------------------------------------------------------------------------------
@@ -144,8 +194,16 @@ export class Vhost {
       const belongsTo = this.owners.get(name);
       if (belongsTo !== undefined && belongsTo !== owner) throw this.#locked(name);
       this.#rememberTarget(definition);
-      const buries = definition.attributes === undefined || this.deadLetterTargets.has(name);
-      return { name, declared: existingQueue(definition), buries };
+      const { deadLetterTargets } = this;
+      const own = definition.attributes === undefined;
+      return {
+        name,
+        declared: existingQueue(definition),
+        // A policy may change it while it is consumed.
+        get buries() {
+          return own || deadLetterTargets.has(name);
+        },
+      };
     } catch (error) {
       if (RailheadError.is(error, 'NOT_FOUND')) return undefined;
       throw error;

@@ -7,6 +7,7 @@ import { manageRoutes } from './manage.ts';
 import { publishRoutes } from './publish.ts';
 import { routerRoutes } from './routers.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { policyRoutes } from './policies.ts';
 import { userRoutes } from './users.ts';
 import { snapshotRoutes } from './snapshots.ts';
 
@@ -22,4 +23,5 @@ export const ROUTES: readonly Route[] = [
   ...scheduleRoutes,
   ...routerRoutes,
   ...userRoutes,
+  ...policyRoutes,
 ];

@@ -1,0 +1,99 @@
+import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC } from '../../core/policy.ts';
+import type { RouterDefinition, TopicDefinition } from '../../core/session.ts';
+import type { Policy, PolicyTarget } from '../policies.ts';
+import { type Field, integerOf, numberField, type Table, textField, textOf } from './fields.ts';
+import {
+  ALTERNATE_ARGUMENT,
+  type Declared,
+  existingExchange,
+  existingQueue,
+  type QueueSettings,
+  queueSettings,
+} from './translate.ts';
+
+/** What a policy changes about queues and exchanges: pure, and nothing else. */
+
+export function queueTarget(name: string, { arguments: args }: Pick<Declared, 'arguments'>): PolicyTarget {
+  return { kind: 'queue', name, type: textOf(args.get('x-queue-type')) ?? 'classic' };
+}
+
+export function exchangeTarget(name: string): PolicyTarget {
+  return { kind: 'exchange', name, type: 'exchange' };
+}
+
+/** What counts of two numbers, one of the queue itself and one of its policy. */
+const RESOLVE = new Map<string, (own: number, policy: number) => number>([
+  ['message-ttl', Math.min],
+  ['expires', Math.min],
+  ['max-length', Math.min],
+  ['max-length-bytes', Math.min],
+  // Below 0 means no limit: then the other one counts.
+  ['delivery-limit', (own, policy) => (own < 0 || policy < 0 ? Math.max(own, policy) : Math.min(own, policy))],
+]);
+
+const QUORUM_ONLY = ['delivery-limit'];
+const CLASSIC_ONLY = ['reject-publish-dlx'];
+
+/** The arguments of a queue as if its client had asked for what the policy adds. */
+export function withPolicy(own: Table, policy: Policy | undefined): Table {
+  if (policy === undefined) return own;
+  const quorum = textOf(own.get('x-queue-type')) === 'quorum';
+  const merged = new Map<string, Field>(own);
+  for (const [key, value] of Object.entries(policy.definition)) {
+    if (key === 'alternate-exchange') continue;
+    if (QUORUM_ONLY.includes(key) && !quorum) continue;
+    if (quorum && CLASSIC_ONLY.includes(String(value))) continue;
+    const argument = `x-${key}`;
+    const had = own.get(argument);
+    const resolve = RESOLVE.get(key);
+    const number = had === undefined ? undefined : integerOf(had);
+    if (resolve !== undefined && number !== undefined)
+      merged.set(argument, numberField(resolve(number, Number(value))));
+    else if (had === undefined) merged.set(argument, typeof value === 'number' ? numberField(value) : textField(value));
+  }
+  if (!merged.has('x-dead-letter-exchange')) merged.delete('x-dead-letter-routing-key');
+  return merged;
+}
+
+/** What a declared queue is to be, when its policy says this. */
+export function effectiveQueue(
+  name: string,
+  namespace: string,
+  declared: Pick<Declared, 'durable' | 'exclusive' | 'arguments'>,
+  policy: Policy | undefined,
+): QueueSettings {
+  return queueSettings({ ...declared, arguments: withPolicy(declared.arguments, policy) }, name, namespace);
+}
+
+/** How a queue that exists has to change; undefined when it is as it should be. */
+export function changeOfQueue(
+  definition: TopicDefinition,
+  namespace: string,
+  policy: Policy | undefined,
+): QueueSettings | undefined {
+  const { ttlMs, expireUnusedMs, maxMessages, maxBytes, overflow } = DEFAULT_TOPIC;
+  const { deadLetter, deadLetterExpired } = DEFAULT_SUBSCRIPTION;
+  const wanted = effectiveQueue(definition.name, namespace, existingQueue(definition), policy);
+  const settings: QueueSettings = {
+    policy: { ttlMs, expireUnusedMs, maxMessages, maxBytes, overflow, ...wanted.policy },
+    subscription: { deadLetter, deadLetterExpired, ...wanted.subscription },
+  };
+  const same =
+    isPartOf(settings.policy, definition.policy) && isPartOf(settings.subscription, definition.subscription ?? {});
+  return same ? undefined : settings;
+}
+
+function isPartOf(partial: object, whole: object): boolean {
+  const values = new Map<string, unknown>(Object.entries(whole));
+  return Object.entries(partial).every(([name, value]) => JSON.stringify(values.get(name)) === JSON.stringify(value));
+}
+
+/** The alternate exchange, when the policy says this. */
+export function effectiveAlternate(own: string | undefined, policy: Policy | undefined): string | null {
+  const value = own ?? policy?.definition['alternate-exchange'];
+  return typeof value === 'string' ? value : null;
+}
+
+export function alternateOf(definition: RouterDefinition, policy: Policy | undefined): string | null {
+  return effectiveAlternate(textOf(existingExchange(definition).arguments.get(ALTERNATE_ARGUMENT)), policy);
+}

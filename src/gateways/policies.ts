@@ -1,0 +1,163 @@
+import { RailheadError } from '../core/errors.ts';
+import { NamePattern } from '../core/name-pattern.ts';
+import type { Session } from '../core/session.ts';
+
+/**
+ * Policies as RabbitMQ has them: a pattern of names says which queues and exchanges of AMQP get settings that their
+ * declare did not ask for. They are documents of their namespace; the AMQP gateway applies them.
+ */
+export interface Policy {
+  readonly name: string;
+  readonly pattern: string;
+  readonly applyTo: ApplyTo;
+  /** Of all that match one object the highest counts, and no other. */
+  readonly priority: number;
+  readonly definition: PolicyDefinition;
+}
+
+export type PolicyDefinition = Readonly<Record<string, string | number>>;
+
+export const APPLY_TO = ['all', 'queues', 'exchanges', 'classic_queues', 'quorum_queues'] as const;
+export type ApplyTo = (typeof APPLY_TO)[number];
+
+export const POLICY_DOCUMENT = 'policy';
+
+const MAX_PRIORITY = 2 ** 31 - 1;
+
+type Check = (value: unknown) => boolean;
+
+const whole =
+  (least: number, most = 2 ** 48): Check =>
+  (value) =>
+    Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
+const text: Check = (value) => typeof value === 'string' && value.length <= 255;
+const oneOf =
+  (...allowed: string[]): Check =>
+  (value) =>
+    allowed.some((each) => each === value);
+
+/** What a definition may say, and of what. */
+export const POLICY_KEYS: ReadonlyMap<string, { of: 'queue' | 'exchange'; allowed: string; check: Check }> = new Map([
+  ['message-ttl', { of: 'queue', allowed: 'milliseconds from 0', check: whole(0) }],
+  ['expires', { of: 'queue', allowed: 'milliseconds from 1', check: whole(1) }],
+  ['max-length', { of: 'queue', allowed: 'a whole number from 0', check: whole(0) }],
+  ['max-length-bytes', { of: 'queue', allowed: 'a whole number from 0', check: whole(0) }],
+  [
+    'overflow',
+    {
+      of: 'queue',
+      allowed: 'drop-head, reject-publish or reject-publish-dlx',
+      check: oneOf('drop-head', 'reject-publish', 'reject-publish-dlx'),
+    },
+  ],
+  ['dead-letter-exchange', { of: 'queue', allowed: 'the name of an exchange', check: text }],
+  ['dead-letter-routing-key', { of: 'queue', allowed: 'a routing key', check: text }],
+  [
+    'dead-letter-strategy',
+    { of: 'queue', allowed: 'at-most-once or at-least-once', check: oneOf('at-most-once', 'at-least-once') },
+  ],
+  ['delivery-limit', { of: 'queue', allowed: 'a whole number from -1', check: whole(-1, 1_000_000) }],
+  ['queue-mode', { of: 'queue', allowed: 'default or lazy', check: oneOf('default', 'lazy') }],
+  ['queue-version', { of: 'queue', allowed: '1 or 2', check: whole(1, 2) }],
+  [
+    'queue-leader-locator',
+    { of: 'queue', allowed: 'client-local or balanced', check: oneOf('client-local', 'balanced') },
+  ],
+  ['alternate-exchange', { of: 'exchange', allowed: 'the name of an exchange', check: text }],
+]);
+
+/** @throws INVALID saying what is wrong, as the others do */
+export function checkPolicy(policy: {
+  name: string;
+  pattern: unknown;
+  applyTo?: unknown;
+  priority?: unknown;
+  definition: unknown;
+}): Policy {
+  const { name, pattern, applyTo = 'all', priority = 0, definition } = policy;
+  if (typeof pattern !== 'string') throw refused(name, 'pattern', pattern, 'a text');
+  void new NamePattern(pattern);
+  const known = APPLY_TO.find((each) => each === applyTo);
+  if (known === undefined) throw refused(name, 'apply-to', applyTo, APPLY_TO.join(', '));
+  if (!Number.isInteger(priority) || Math.abs(Number(priority)) > MAX_PRIORITY)
+    throw refused(name, 'priority', priority, 'a whole number');
+  if (typeof definition !== 'object' || definition === null || Object.keys(definition).length === 0)
+    throw refused(name, 'definition', definition, 'a map of settings, with at least one');
+  const checked: Record<string, string | number> = {};
+  for (const [key, value] of Object.entries(definition)) {
+    const rule = POLICY_KEYS.get(key);
+    if (rule === undefined)
+      throw new RailheadError(
+        'NOT_SUPPORTED',
+        `The policy ${JSON.stringify(name)} says ${JSON.stringify(key)}, which is not supported; supported are ${[...POLICY_KEYS.keys()].join(', ')}.`,
+      );
+    if (!rule.check(value)) throw refused(name, key, value, rule.allowed);
+    // Each check lets only one of the two through.
+    checked[key] = value as string | number;
+  }
+  return { name, pattern, applyTo: known, priority: Number(priority), definition: checked };
+}
+
+function refused(policy: string, what: string, got: unknown, allowed: string): RailheadError {
+  return new RailheadError(
+    'INVALID',
+    `The policy ${JSON.stringify(policy)}: ${what} is ${String(JSON.stringify(got)).slice(0, 200)}; allowed is ${allowed}.`,
+  );
+}
+
+/** The policies of one namespace, through a session of it. */
+export class Policies {
+  readonly #session: Pick<Session, 'request'>;
+
+  constructor(session: Pick<Session, 'request'>) {
+    this.#session = session;
+  }
+
+  async list(): Promise<Policy[]> {
+    const { documents } = await this.#session.request('listDocuments', { kind: POLICY_DOCUMENT });
+    // Written by `put`.
+    return documents.map(({ name, value }) => ({ name, ...(JSON.parse(value) as Omit<Policy, 'name'>) }));
+  }
+
+  /** Resolves when it is applied. @throws INVALID, NOT_SUPPORTED */
+  async put(policy: Parameters<typeof checkPolicy>[0]): Promise<{ created: boolean }> {
+    const { name, ...rest } = checkPolicy(policy);
+    return this.#session.request('putDocument', { kind: POLICY_DOCUMENT, name, value: JSON.stringify(rest) });
+  }
+
+  /** Resolves when what it had set is as if it had not been. */
+  delete(name: string): Promise<{ deleted: boolean }> {
+    return this.#session.request('deleteDocument', { kind: POLICY_DOCUMENT, name });
+  }
+}
+
+/** A queue or exchange as policies look at it. */
+export interface PolicyTarget {
+  readonly kind: 'queue' | 'exchange';
+  readonly name: string;
+  /** Of a queue: `classic` or `quorum`. */
+  readonly type: string;
+}
+
+/** Policies that can be asked which of them is the one of an object. */
+export class PolicySet {
+  /** The highest first; of equals the one whose name comes first. */
+  readonly #ranked: readonly { policy: Policy; pattern: NamePattern }[];
+
+  constructor(policies: readonly Policy[]) {
+    this.#ranked = policies
+      .toSorted((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1))
+      .map((policy) => ({ policy, pattern: new NamePattern(policy.pattern) }));
+  }
+
+  of(target: PolicyTarget): Policy | undefined {
+    return this.#ranked.find(({ policy, pattern }) => appliesTo(policy.applyTo, target) && pattern.matches(target.name))
+      ?.policy;
+  }
+}
+
+function appliesTo(applyTo: ApplyTo, { kind, type }: PolicyTarget): boolean {
+  if (applyTo === 'all') return true;
+  if (applyTo === 'exchanges' || applyTo === 'queues') return applyTo === `${kind}s`;
+  return kind === 'queue' && applyTo === `${type}_queues`;
+}

@@ -1,0 +1,208 @@
+/** Policies, as the clients of queues and exchanges meet them. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { type ConfirmChannel, connect } from 'amqplib';
+import { LOCAL_PRINCIPAL } from '../../../src/core/auth.ts';
+import type { Session } from '../../../src/core/session.ts';
+import { Policies, type PolicyDefinition } from '../../../src/gateways/policies.ts';
+import { startServer } from '../../../src/server/index.ts';
+
+interface Place {
+  channel: ConfirmChannel;
+  session: Session;
+  /** Sets a policy for all queues and exchanges that begin so. */
+  set: (name: string, prefix: string, definition: PolicyDefinition, more?: object) => Promise<unknown>;
+  clear: (name: string) => Promise<unknown>;
+  close: () => Promise<void>;
+}
+
+async function open(dir: string | undefined): Promise<Place> {
+  const storage = dir === undefined ? { memory: true } : { dir };
+  const server = await startServer({ ...storage, port: 0, log: { level: 'silent' } });
+  const connection = await connect(server.amqpUrl ?? '');
+  connection.on('error', () => {});
+  const channel = await connection.createConfirmChannel();
+  channel.on('error', () => {});
+  const session = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  const policies = new Policies(session);
+  return {
+    channel,
+    session,
+    set: (name, prefix, definition, more = {}) =>
+      policies.put({ name, pattern: `^${prefix}`, definition, applyTo: 'all', ...more }),
+    clear: (name) => policies.delete(name),
+    close: async () => {
+      await connection.close().catch(() => {});
+      await server.close();
+    },
+  };
+}
+
+async function place(t: TestContext): Promise<Place> {
+  const opened = await open(undefined);
+  t.after(() => opened.close());
+  return opened;
+}
+
+async function publish(channel: ConfirmChannel, queue: string, ...texts: string[]): Promise<void> {
+  for (const text of texts) channel.sendToQueue(queue, Buffer.from(text));
+  await channel.waitForConfirms();
+}
+
+async function texts(channel: ConfirmChannel, queue: string): Promise<string[]> {
+  const found: string[] = [];
+  for (;;) {
+    const message = await channel.get(queue, { noAck: true });
+    if (message === false) return found;
+    found.push(message.content.toString());
+  }
+}
+
+test('a policy is applied to queues that exist, and taken back', async (t) => {
+  const { channel, session, set, clear } = await place(t);
+  await channel.assertQueue('jobs');
+  await channel.assertQueue('other');
+  const before = await session.request('describeTopic', { name: 'jobs' });
+  await publish(channel, 'jobs', 'a', 'b', 'c');
+  await set('short', 'jobs', { 'max-length': 2, 'message-ttl': 60_000, expires: 3_600_000 });
+  assert.deepEqual((await session.request('describeTopic', { name: 'jobs' })).policy, {
+    ...before.policy,
+    maxMessages: 2,
+    ttlMs: 60_000,
+    expireUnusedMs: 3_600_000,
+    overflow: 'drop-oldest',
+  });
+  assert.deepEqual(await texts(channel, 'jobs'), ['b', 'c']);
+  assert.equal((await session.request('describeTopic', { name: 'other' })).policy.maxMessages, null);
+  await clear('short');
+  assert.deepEqual(await session.request('describeTopic', { name: 'jobs' }), before);
+});
+
+test('a policy is applied to what is declared later, and does not stand in the way of another declare', async (t) => {
+  const { channel, set } = await place(t);
+  await set('short', 'jobs', { 'max-length': 1, overflow: 'reject-publish' });
+  await channel.assertQueue('jobs');
+  await channel.assertQueue('jobs');
+  await publish(channel, 'jobs', 'a');
+  await assert.rejects(publish(channel, 'jobs', 'b'), /nacked/);
+  assert.deepEqual(await texts(channel, 'jobs'), ['a']);
+});
+
+test('of the policies that match a queue the one with the highest priority counts, alone', async (t) => {
+  const { channel, session, set, clear } = await place(t);
+  await channel.assertQueue('jobs');
+  await channel.assertQueue('jobs.q', { arguments: { 'x-queue-type': 'quorum' } });
+  await set('a', 'jobs', { 'max-length': 1, expires: 1_000_000 });
+  await set('b', 'jobs', { 'max-length': 2 }, { priority: 1 });
+  await set('c', 'jobs', { 'max-length': 3 }, { priority: 2, applyTo: 'quorum_queues' });
+  await set('d', 'jobs', { 'max-length': 4 }, { priority: 3, applyTo: 'exchanges' });
+  const limits = async (queue: string): Promise<unknown[]> => {
+    const { policy } = await session.request('describeTopic', { name: queue });
+    return [policy.maxMessages, policy.expireUnusedMs];
+  };
+  assert.deepEqual(
+    [await limits('jobs'), await limits('jobs.q')],
+    [
+      [2, null],
+      [3, null],
+    ],
+  );
+  await clear('b');
+  await clear('c');
+  assert.deepEqual(
+    [await limits('jobs'), await limits('jobs.q')],
+    [
+      [1, 1_000_000],
+      [1, 1_000_000],
+    ],
+  );
+});
+
+test('numbers of a queue and of its policy: the smaller one counts', async (t) => {
+  const { channel, session, set } = await place(t);
+  const own = { 'x-max-length': 10, 'x-message-ttl': 1000, 'x-queue-type': 'quorum', 'x-delivery-limit': 5 };
+  await channel.assertQueue('jobs', { arguments: own });
+  await channel.assertQueue('jobs.endless', { arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': -1 } });
+  await set('p', 'jobs', { 'max-length': 20, 'message-ttl': 500, 'delivery-limit': 3 });
+  const { policy, subscription } = await session.request('describeTopic', { name: 'jobs' });
+  assert.deepEqual([policy.maxMessages, policy.ttlMs, subscription?.maxAttempts], [10, 500, 4]);
+  const endless = await session.request('describeTopic', { name: 'jobs.endless' });
+  assert.equal(endless.subscription?.maxAttempts, 4, 'a limit counts more than none');
+});
+
+test('what a queue asked for itself wins over its policy, but for numbers', async (t) => {
+  const { channel, set } = await place(t);
+  for (const name of ['own', 'theirs']) await channel.assertExchange(`dead-${name}`, 'fanout');
+  for (const name of ['own', 'theirs']) {
+    await channel.assertQueue(`graves-${name}`);
+    await channel.bindQueue(`graves-${name}`, `dead-${name}`, '');
+  }
+  await channel.assertQueue('jobs.own', { deadLetterExchange: 'dead-own' });
+  await channel.assertQueue('jobs.plain');
+  const waiting = new Promise<void>((resolve) => {
+    void channel.consume('jobs.plain', (message) => {
+      if (message === null) return;
+      channel.nack(message, false, false);
+      resolve();
+    });
+  });
+  await set('p', 'jobs', { 'dead-letter-exchange': 'dead-theirs' });
+  // Its consumer was there before the policy.
+  await publish(channel, 'jobs.plain', 'a');
+  await waiting;
+  await publish(channel, 'jobs.own', 'b');
+  const message = await channel.get('jobs.own');
+  assert.ok(message !== false);
+  channel.nack(message, false, false);
+  await channel.checkQueue('jobs.own');
+  assert.deepEqual(await texts(channel, 'graves-own'), ['b']);
+  assert.deepEqual(await texts(channel, 'graves-theirs'), ['a']);
+});
+
+test('a policy gives exchanges an alternate one, and takes it back', async (t) => {
+  const { channel, set, clear } = await place(t);
+  await channel.assertExchange('lost', 'fanout');
+  await channel.assertQueue('found');
+  await channel.bindQueue('found', 'lost', '');
+  await channel.assertExchange('x.old', 'direct');
+  await set('p', 'x', { 'alternate-exchange': 'lost' }, { applyTo: 'exchanges' });
+  await channel.assertExchange('x.new', 'direct');
+  await channel.assertExchange('x.old', 'direct');
+  for (const exchange of ['x.old', 'x.new']) channel.publish(exchange, 'nowhere', Buffer.from(exchange));
+  await channel.waitForConfirms();
+  assert.deepEqual(await texts(channel, 'found'), ['x.old', 'x.new']);
+  await clear('p');
+  channel.publish('x.old', 'nowhere', Buffer.from('x'));
+  await channel.waitForConfirms();
+  assert.deepEqual(await texts(channel, 'found'), []);
+});
+
+test('settings that say where or how RabbitMQ stores are accepted, all others refused', async (t) => {
+  const { set } = await place(t);
+  await set('p', 'jobs', { 'queue-mode': 'lazy', 'queue-version': 2, 'dead-letter-strategy': 'at-least-once' });
+  for (const definition of [{ 'ha-mode': 'all' }, { 'max-age': '1h' }, { 'federation-upstream-set': 'all' }])
+    await assert.rejects(set('p', 'jobs', definition), { code: 'NOT_SUPPORTED' });
+  for (const definition of [{ 'max-length': -1 }, { 'max-length': '1' }, { overflow: 'drop-tail' }, { expires: 0 }, {}])
+    await assert.rejects(set('p', 'jobs', definition), { code: 'INVALID' });
+  await assert.rejects(set('p', '(', { 'max-length': 1 }), { code: 'INVALID' });
+});
+
+test('policies and what they did are there after a restart', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'railhead-policies-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const before = await open(dir);
+  await before.channel.assertQueue('jobs');
+  await before.set('p', '.*', { 'max-length': 2, 'alternate-exchange': 'amq.fanout' });
+  await before.close();
+  const after = await open(dir);
+  t.after(() => after.close());
+  await after.channel.assertQueue('later');
+  for (const name of ['jobs', 'later'])
+    assert.equal((await after.session.request('describeTopic', { name })).policy.maxMessages, 2);
+  assert.equal((await after.session.request('describeRouter', { name: 'amq.topic' })).alternate, 'amq.fanout');
+  await after.clear('p');
+  assert.equal((await after.session.request('describeTopic', { name: 'jobs' })).policy.maxMessages, null);
+});
