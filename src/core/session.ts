@@ -137,6 +137,8 @@ export interface ConsumeRequest extends SubscriptionRef {
   bodies?: 'whole' | 'apart';
   /** Consumers of one session with the same name here share their credit: what one is given, any of them may use. */
   pool?: string;
+  /** It is over (`ended`) as soon as it has credit left and nothing more is ready: what is there, without waiting. */
+  until?: 'empty';
 }
 
 /** A run of records that lie side by side in one partition, delivered together. */
@@ -217,7 +219,8 @@ export interface LeaseRange {
 export type Settlement = SubscriptionRef & { ranges: LeaseRange[] } & SettleAction;
 
 export type SettleAction =
-  | { action: 'ack' }
+  /** With `late`, also one whose lease is over, as long as attempt number `late` was the last that anybody made. */
+  | { action: 'ack'; late?: number }
   /** Gives back. Without `delayMs` a counted attempt waits for the subscription's backoff, an uncounted one not at all. */
   | { action: 'release'; delayMs?: number; countAttempt: boolean; error?: string }
   /** To the dead-letter queue. */
@@ -254,7 +257,10 @@ export type StartAt = 'start' | 'end' | { offset: number } | { time: number };
 /** Where a subscription is put: also back to what it, or another one of its topic, had not settled at a moment. */
 export type SeekTarget = StartAt | { snapshot: string };
 
-/** What a declare does when the thing exists with another policy. Structural differences are always an error. */
+/**
+ * What a declare does when the thing exists with another policy. Structural differences are always an error. `update`
+ * also puts the attributes that come with it in the place of the old ones.
+ */
 export type IfDifferent = 'error' | 'update' | 'keep';
 
 export interface TopicDefinition extends Declaration {

@@ -1,4 +1,4 @@
-import type { Declaration } from '../core/declaration.ts';
+import type { Attributes, Declaration } from '../core/declaration.ts';
 import type { BindingDefinition, MessageHistory, Settlement } from '../core/session.ts';
 import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
 
@@ -170,7 +170,8 @@ export type OtherEntry =
       policy: TopicPolicy;
       at: number;
     } & Declaration)
-  | { type: 'topicPolicy'; topicId: number; policy: TopicPolicy }
+  /** `attributes`: take the place of the old ones. */
+  | { type: 'topicPolicy'; topicId: number; policy: TopicPolicy; attributes?: Attributes }
   | { type: 'topicGone'; topicId: number }
   | {
       type: 'subscription';

@@ -88,7 +88,11 @@ const settled = {
   ...subscriptionRef,
   ranges: list(object<LeaseRange>({ partition: whole, offset: whole, count: whole, token: whole })),
 };
-const ack = object<Extract<Settlement, { action: 'ack' }>>({ ...settled, action: oneOf('ack') });
+const ack = object<Extract<Settlement, { action: 'ack' }>>({
+  ...settled,
+  action: oneOf('ack'),
+  late: maybe(whole),
+});
 const release = object<Extract<Settlement, { action: 'release' }>>({
   ...settled,
   action: oneOf('release'),
@@ -304,6 +308,7 @@ export const consumeRequest = object<ConsumeRequest>({
   maxBytes: maybe(whole),
   bodies: maybe(oneOf('whole', 'apart')),
   pool: maybe(text),
+  until: maybe(oneOf('empty')),
 });
 
 const publishTarget = either(

@@ -266,7 +266,7 @@ export class State {
       }
       case 'topicPolicy': {
         const topic = this.#topic(entry.topicId, sequence);
-        if (topic !== undefined) topic.policy = entry.policy;
+        if (topic !== undefined) topic.update(entry.policy, entry.attributes);
         return;
       }
       case 'topicGone': {
