@@ -360,6 +360,9 @@ export interface RedriveProgress {
   error?: string;
 }
 
+/** `memory`: consumers or syncs are slow. `disk`: the commit log is full and cannot grow. */
+export type Shortage = 'memory' | 'disk';
+
 export interface BrokerInfo {
   version: string;
   /** Of the journal: stays the same over restarts. */
@@ -484,6 +487,11 @@ export interface Operations extends ProducerOperations, ScheduleOperations, Docu
   };
   deleteCursor: { args: { cursor: string; topic?: string }; result: { deleted: number } };
   info: { args: Record<string, never>; result: BrokerInfo };
+  /**
+   * What the broker has too little of to take publishes, beside room in single queues; null when it takes them. Once it
+   * is something else than `was`, or after `waitMs`.
+   */
+  shortage: { args: { was: Shortage | null; waitMs: number }; result: { of: Shortage | null } };
 }
 
 export type OperationName = keyof Operations;

@@ -261,6 +261,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   deleteDocument: object<Operations['deleteDocument']['args']>({ kind: text, name: text }),
   listDocuments: object<Operations['listDocuments']['args']>({ kind: text }),
   info: nothing,
+  shortage: object<Operations['shortage']['args']>({ was: nullable(oneOf('memory', 'disk')), waitMs: whole }),
 };
 
 /**
@@ -291,6 +292,7 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'listSnapshots',
   'listDocuments',
   'info',
+  'shortage',
 ]);
 
 export function isOperation(name: string): name is OperationName {

@@ -53,6 +53,13 @@ export class Parking {
     return last === undefined ? undefined : { topic, why: last.why };
   }
 
+  /** What the first that waits for room in the commit log or in memory needs of it; 0 when nobody does. */
+  get spaceWanted(): number {
+    for (const { waiting } of this.#queues.values())
+      if (waiting[0]?.why.code === 'OUT_OF_SPACE') return Math.max(1, waiting[0].bytes);
+    return 0;
+  }
+
   /** @throws `why` when it may not wait, or too much waits already */
   park(namespace: string, request: StagedPublish, { topic, why }: Obstacle): Promise<PublishReceipt> {
     const waitMs = Math.min(request.waitMs ?? this.#shard.limits.parkMs, 3_600_000);

@@ -2,7 +2,7 @@ import { RailheadError } from '../../core/errors.ts';
 import { type Durability, safer } from '../../core/policy.ts';
 import { DEFAULT_ROUTER, routingKeys } from '../../core/publish-target.ts';
 import { asBuffer, type Envelope } from '../../core/records.ts';
-import type { MessageHistory, PublishReceipt } from '../../core/session.ts';
+import type { MessageHistory, PublishReceipt, Shortage } from '../../core/session.ts';
 import type { PublishEntry, Target } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
 import type { RouteEnvelope } from '../routing/filter.ts';
@@ -116,6 +116,13 @@ export class Publisher {
       if (this.#shard.state.topics.get(topic.id) !== topic) throw notFound(topic.name);
       return this.#attempt(topic, request);
     });
+  }
+
+  /** What keeps publishers waiting, beside the limits of their topics. */
+  lack(): Shortage | null {
+    const bytes = this.#parking.spaceWanted;
+    if (this.#admission.hasSpace(bytes)) return null;
+    return this.#shard.ledger.hasRoom(bytes) ? 'disk' : 'memory';
   }
 
   /** The shard failed or closes: nobody waits for nothing. */
