@@ -775,7 +775,7 @@ test('the secret of a connection can be renewed', async (t) => {
   await connection.updateSecret(Buffer.from('secret'), 'it is time');
 });
 
-test('a broken connection gives its messages back at once, also after a crash of the broker one at a time', async (t) => {
+test('a broken connection gives its messages back at once, also after a crash of the broker', async (t) => {
   // Of a clock that stands still: nothing waits.
   const { channel, broker, url } = await client(t, { clock: 'manual' });
   await channel.assertQueue('q');
@@ -787,18 +787,13 @@ test('a broken connection gives its messages back at once, also after a crash of
   connection.on('error', () => {});
   const after = await connection.createChannel();
   const held: ConsumeMessage[] = [];
-  const first = Promise.withResolvers<void>();
-  const second = Promise.withResolvers<void>();
+  const both = Promise.withResolvers<void>();
   await after.consume('q', (message) => {
     if (message === null) return;
     held.push(message);
-    (held.length === 1 ? first : second).resolve();
+    if (held.length === 2) both.resolve();
   });
-  await first.promise;
-  await broker.inspect('q');
-  assert.equal(held.length, 1);
-  for (const message of held) after.ack(message);
-  await second.promise;
+  await both.promise;
   assert.deepEqual(
     held.map(({ content, fields }) => [content.toString(), fields.redelivered]),
     [
