@@ -28,7 +28,10 @@ export interface Session {
   consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer>;
   /** Settles deliveries of any consumer of this principal. Resolves when the settlement is durable. */
   settle(settlements: Settlement[]): Promise<SettleReceipt>;
-  /** Publishes, settlements and cursor commits as one entry: all of them or none. */
+  /**
+   * Publishes, settlements and cursor commits as one entry: all of them or none. Waits as a publish does, as long as the
+   * shortest `waitMs` in it, while a queue that blocks is full; leases that end meanwhile fail it with LEASE_LOST.
+   */
   commit(transaction: Transaction): Promise<PublishReceipt[]>;
   /** Everything that is not on the hot path. */
   request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']>;
@@ -80,7 +83,10 @@ export interface PublishRequest {
   body?: number;
   /** Chosen by key when left out. */
   partition?: number;
-  /** All records or none. Otherwise each stands alone and the receipt lists the refused ones. */
+  /**
+   * All records or none, also of the queues that a router leads to. Otherwise each stands alone and the receipt lists the
+   * refused ones.
+   */
   atomic?: boolean;
   /** Idempotence over reconnects: `sequence` numbers the first record; a repeated one is not stored again. */
   producer?: { id: string; sequence: number };
