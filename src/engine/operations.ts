@@ -5,6 +5,11 @@ import type { Parts } from './broker.ts';
 interface Handler<O extends OperationName> {
   /** What the principal must be allowed to do. */
   action: Action;
+  /**
+   * What it writes is little; still, it must not fill a commit log that cannot grow. Without room for publishers it is
+   * `refused` as OUT_OF_SPACE; what consumers need, and what makes room, `waits` as settlements do. Absent: it reads.
+   */
+  full?: 'refused' | 'waits';
   /** What else, on which topics. */
   also?: (args: Operations[O]['args']) => { action: Action; topic: string }[];
   run: (parts: Parts, namespace: string, args: Operations[O]['args']) => Promise<Operations[O]['result']>;
@@ -14,6 +19,7 @@ interface Handler<O extends OperationName> {
 export const operations: { readonly [O in OperationName]: Handler<O> } = {
   declareTopic: {
     action: 'configure',
+    full: 'waits',
     run: ({ definitions, caretaker, publisher, shard }, namespace, args) => {
       const result = definitions.declareTopic(namespace, args);
       if (result.updated) publisher.outgrow(definitions.topic(namespace, args.name));
@@ -23,6 +29,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   declareSubscription: {
     action: 'configure',
+    full: 'waits',
     run: ({ definitions, caretaker, shard }, namespace, args) => {
       const result = definitions.declareSubscription(namespace, args);
       if (result.created) caretaker.watch(definitions.topic(namespace, args.topic));
@@ -31,26 +38,32 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   declareRouter: {
     action: 'configure',
+    full: 'waits',
     run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.declareRouter(namespace, args)),
   },
   bind: {
     action: 'configure',
+    full: 'waits',
     run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.bind(namespace, args)),
   },
   unbind: {
     action: 'configure',
+    full: 'waits',
     run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.unbind(namespace, args)),
   },
   deleteTopic: {
     action: 'configure',
+    full: 'waits',
     run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.deleteTopic(namespace, args)),
   },
   deleteSubscription: {
     action: 'configure',
+    full: 'waits',
     run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.deleteSubscription(namespace, args)),
   },
   deleteRouter: {
     action: 'configure',
+    full: 'waits',
     run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.deleteRouter(namespace, args)),
   },
   describeTopic: {
@@ -86,10 +99,12 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   peek: { action: 'inspect', run: ({ reader }, namespace, args) => reader.peek(namespace, args) },
   purge: {
     action: 'manage',
+    full: 'waits',
     run: ({ operator, shard }, namespace, args) => shard.durable(operator.purge(namespace, args)),
   },
   pause: {
     action: 'manage',
+    full: 'waits',
     run: ({ definitions, shard }, namespace, args) => {
       definitions.setPaused(namespace, args, true);
       return shard.durable({ paused: true as const });
@@ -97,6 +112,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   resume: {
     action: 'manage',
+    full: 'waits',
     run: ({ definitions, shard }, namespace, args) => {
       definitions.setPaused(namespace, args, false);
       return shard.durable({ paused: false as const });
@@ -104,20 +120,27 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   cancel: {
     action: 'manage',
+    full: 'waits',
     run: ({ operator, shard }, namespace, args) => shard.durable(operator.cancel(namespace, args)),
   },
   reschedule: {
     action: 'manage',
+    full: 'waits',
     run: ({ operator, shard }, namespace, args) => shard.durable(operator.reschedule(namespace, args)),
   },
-  redrive: { action: 'publish', run: ({ redriver }, namespace, args) => redriver.redrive(namespace, args) },
+  redrive: {
+    action: 'publish',
+    full: 'refused',
+    run: ({ redriver }, namespace, args) => redriver.redrive(namespace, args),
+  },
   redriveProgress: {
     action: 'inspect',
     run: ({ redriver, shard }, _namespace, args) => shard.durable(redriver.progress(args.id, args.cancel === true)),
   },
-  drop: { action: 'manage', run: ({ redriver }, namespace, args) => redriver.drop(namespace, args) },
+  drop: { action: 'manage', full: 'waits', run: ({ redriver }, namespace, args) => redriver.drop(namespace, args) },
   seek: {
     action: 'manage',
+    full: 'refused',
     run: ({ definitions, caretaker, operator, shard, snapshots }, namespace, { to, ...ref }) => {
       const subscription =
         typeof to === 'object' && 'snapshot' in to
@@ -129,6 +152,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   createSnapshot: {
     action: 'manage',
+    full: 'refused',
     run: ({ shard, snapshots }, namespace, args) => shard.durable(snapshots.create(namespace, args)),
   },
   listSnapshots: {
@@ -137,6 +161,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   deleteSnapshot: {
     action: 'manage',
+    full: 'waits',
     run: ({ shard, snapshots }, namespace, args) => shard.durable(snapshots.delete(namespace, args)),
   },
   read: { action: 'consume', run: ({ reader }, namespace, args) => reader.read(namespace, args) },
@@ -147,24 +172,29 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   deleteCursor: {
     action: 'consume',
+    full: 'waits',
     run: ({ cursors, shard }, namespace, args) => shard.durable(cursors.delete(namespace, args)),
   },
   claimProducer: {
     action: 'publish',
+    full: 'refused',
     run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.claim(namespace, args)),
   },
   beginTransaction: {
     action: 'publish',
+    full: 'refused',
     run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.begin(namespace, args)),
   },
   addToTransaction: {
     action: 'publish',
+    full: 'refused',
     also: ({ cursors = [], settlements = [] }) =>
       [...cursors, ...settlements].map(({ topic }) => ({ action: 'consume', topic })),
     run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.add(namespace, args)),
   },
   endTransaction: {
     action: 'publish',
+    full: 'waits',
     run: ({ transactor }, namespace, args) => transactor.end(namespace, args),
   },
   describeProducer: {
@@ -177,10 +207,12 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   putSchedule: {
     action: 'configure',
+    full: 'refused',
     run: ({ caretaker, shard }, namespace, args) => shard.durable(caretaker.putSchedule(namespace, args)),
   },
   deleteSchedule: {
     action: 'configure',
+    full: 'waits',
     run: ({ caretaker, shard }, namespace, args) => shard.durable(caretaker.deleteSchedule(namespace, args.name)),
   },
   listSchedules: {
@@ -189,6 +221,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   putDocument: {
     action: 'admin',
+    full: 'refused',
     run: async ({ documents, shard }, namespace, args) => {
       const result = documents.put(namespace, args);
       await documents.changed(namespace, args.kind);
@@ -197,6 +230,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   deleteDocument: {
     action: 'admin',
+    full: 'waits',
     run: async ({ documents, shard }, namespace, args) => {
       const result = documents.delete(namespace, args);
       await documents.changed(namespace, args.kind);

@@ -19,11 +19,15 @@ import type {
 import type { Parts } from './broker.ts';
 import type { Topic } from './machine/topic.ts';
 import { operations, resourceOf } from './operations.ts';
+import { logIsFull } from './shard/admission.ts';
 import { type ConsumerState, CreditPool } from './shard/feeds.ts';
 import { BodyOwner } from './shard/large-bodies.ts';
 import type { Obstacle } from './shard/parking.ts';
 import { assertSize } from './shard/planner.ts';
 import type { StagedPublish } from './shard/staging.ts';
+
+/** What an operation writes, as a rule. */
+const OPERATION_BYTES = 4096;
 
 /** The shard as one client sees it: checked against what its principal may do, and cleaned up after when it goes. */
 export class ShardSession implements Session {
@@ -129,6 +133,12 @@ export class ShardSession implements Session {
     }
     for (const cursor of transaction.cursors) this.#authorize('consume', { kind: 'topic', name: cursor.topic });
     const { publishes } = transaction;
+    // Otherwise the publishes wait for room, and all of it with them.
+    const room = publishes.length === 0 ? this.#roomFor('waits') : undefined;
+    if (room !== undefined) {
+      await room;
+      this.#assertOpen();
+    }
     if (this.#order.idle && !publishes.some((request) => this.#parts.stager.concerns(request)))
       return this.#commit(transaction, publishes);
     return this.#staged(publishes, (staged) => this.#commit(transaction, staged));
@@ -171,6 +181,11 @@ export class ShardSession implements Session {
       );
     this.#authorize(handler.action, resourceOf(operation, args));
     for (const { action, topic } of handler.also?.(args) ?? []) this.#authorize(action, { kind: 'topic', name: topic });
+    const room = this.#roomFor(handler.full);
+    if (room !== undefined) {
+      await room;
+      this.#assertOpen();
+    }
     const run = (): Promise<Operations[O]['result']> => handler.run(this.#parts, this.#namespace, args);
     // What was published before it is part of what is decided, also when a large body takes its time.
     if (operation === 'endTransaction' && !this.#order.idle) return this.#order.run(Promise.resolve(), run);
@@ -215,6 +230,15 @@ export class ShardSession implements Session {
         done(outcomes);
       }
     });
+  }
+
+  /** Undefined when there is room, which is the rule: then nothing that comes later can overtake. @throws OUT_OF_SPACE */
+  #roomFor(full: 'refused' | 'waits' | undefined): Promise<void> | undefined {
+    const { shard } = this.#parts;
+    const free = full === undefined || shard.hasRoom(OPERATION_BYTES, full === 'refused' ? 'publishers' : 'consumers');
+    if (free) return undefined;
+    if (full === 'refused') throw logIsFull(shard);
+    return shard.room(OPERATION_BYTES);
   }
 
   #assertOpen(): void {

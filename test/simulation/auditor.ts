@@ -366,6 +366,7 @@ export class Auditor {
 
   /** When all is at rest and time stands still, nothing that is due has been left. */
   checkSchedules(): void {
+    if (!this.roomy()) return;
     for (const { name, nextAt } of this.#schedules.values())
       if (nextAt !== null && nextAt <= this.#clock.now()) this.#fail(`${name} was due at ${nextAt} and is not sent`);
   }

@@ -5,6 +5,9 @@ import { RateLimiter } from '../structures/rate-limiter.ts';
 import type { Plan } from './planner.ts';
 import type { Shard } from './shard.ts';
 
+/** What a publish takes beside its records, with some to spare. */
+const ENTRY_BYTES = 4096;
+
 /** What a topic gets. */
 type Load = Pick<Plan, 'topic' | 'stored' | 'bytes' | 'apartBytes'>;
 
@@ -20,21 +23,12 @@ export class Admission {
 
   /** Whether memory and the commit log take `bytes` from a publisher now. */
   hasSpace(bytes: number): boolean {
-    if (!this.#shard.ledger.hasRoom(bytes)) return false;
-    const { usedBytes, freeBytes } = this.#shard.journal.status();
-    // A part of what is there by now: a new journal begins with one segment and makes the others in the background.
-    return freeBytes - bytes - 4096 >= (usedBytes + freeBytes) * this.#shard.limits.reservedShare;
+    return this.#shard.ledger.hasRoom(bytes) && this.#shard.hasRoom(bytes + ENTRY_BYTES, 'publishers');
   }
 
   noSpace(bytes: number): RailheadError | null {
     if (this.hasSpace(bytes)) return null;
-    if (!this.#shard.ledger.hasRoom(bytes)) return this.#shard.ledger.refusal();
-    const { freeBytes } = this.#shard.journal.status();
-    return new RailheadError(
-      'OUT_OF_SPACE',
-      `The commit log has ${freeBytes} bytes free and keeps ${this.#shard.limits.reservedShare * 100} % for consumers. Free disk space, or wait until messages have moved to cold storage.`,
-      { outcome: 'not-stored' },
-    );
+    return this.#shard.ledger.hasRoom(bytes) ? logIsFull(this.#shard) : this.#shard.ledger.refusal();
   }
 
   overLimit(plan: Load): RailheadError | null {
@@ -152,6 +146,16 @@ function loadsOf(plans: readonly Plan[]): Load[] {
     });
   }
   return [...loads.values()];
+}
+
+/** There is no room for what publishers and producers ask for. */
+export function logIsFull({ journal, limits }: Shard): RailheadError {
+  const { freeBytes } = journal.status();
+  return new RailheadError(
+    'OUT_OF_SPACE',
+    `The commit log has ${freeBytes} bytes free and keeps ${limits.reservedShare * 100} % for consumers. Free disk space, or wait until messages have moved to cold storage.`,
+    { outcome: 'not-stored' },
+  );
 }
 
 function overRate({ name, policy }: Topic): RailheadError {

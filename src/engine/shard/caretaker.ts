@@ -18,6 +18,10 @@ const RETENTION_PART = 20;
 const RETENTION_MIN_MS = 100;
 const RETENTION_MAX_MS = 60_000;
 const FILL_BYTES = 1 << 20;
+/** What an offer takes in the journal for a message, as a rule. */
+const OFFER_BYTES = 128;
+/** What the next time of a schedule takes, beside its message. */
+const FIRE_BYTES = 4096;
 
 /**
  * What happens by itself: retention by age and size, queues that nobody uses, cron schedules, and old messages that are
@@ -151,6 +155,9 @@ export class Caretaker {
         const { restoring } = backlog;
         const first = restoring?.next(from) ?? from;
         const bodies = await this.#bodies.load(topic, partition, first, topic.partition(partition).end, FILL_BYTES);
+        const messages = bodies.reduce((sum, { count }) => sum + count, 0);
+        const room = OFFER_BYTES * (1 + messages);
+        if (!this.#shard.hasRoom(room) && !(await this.#shard.roomInTime(room))) return;
         if (
           this.#shard.failure !== null ||
           this.#shard.closing ||
@@ -277,6 +284,10 @@ export class Caretaker {
     const schedule = this.#shard.state.directory.schedules.get(key);
     const now = this.#shard.clock.now();
     if (schedule === undefined || schedule.nextAt === null || schedule.nextAt > now) return;
+    if (!this.#shard.hasRoom(FIRE_BYTES)) {
+      void this.#shard.roomInTime(FIRE_BYTES).then((there) => there && this.#fire(key));
+      return;
+    }
     const { namespace, name } = schedule;
     const topic = this.#shard.state.topicNamed(namespace, schedule.topic);
     if (topic !== undefined) {

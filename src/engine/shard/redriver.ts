@@ -109,6 +109,8 @@ export class Redriver {
       for (const body of bodies) {
         if (job.cancelled || job.progress.moved >= (args.limit ?? Infinity)) return;
         if (limiter !== null) await this.#pace(limiter);
+        const bytes = body.records.byteLength * 2;
+        if (!this.#shard.hasRoom(bytes, 'publishers')) await this.#shard.room(bytes);
         if (!isWaiting(source, partition, body.offset)) continue;
         job.progress.matched++;
         this.#move(namespace, source, partition, body, args.to, edits);

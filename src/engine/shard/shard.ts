@@ -229,11 +229,15 @@ export class Shard {
     while (this.#writer.count > 0 && this.#failure === null) this.turn();
   }
 
-  /** Whether leases and settlements of about `bytes` find room. Publishers have to leave more, see `Admission`. */
-  hasRoom(bytes: number): boolean {
+  /**
+   * Whether `bytes` find room in the commit log. Publishers leave some for leases and settlements, and these for what the
+   * shard does to make room.
+   */
+  hasRoom(bytes: number, whose: 'consumers' | 'publishers' = 'consumers'): boolean {
+    const { reservedShare, consumerReservedShare } = this.limits;
     const { usedBytes, freeBytes } = this.journal.status();
-    // A part of what is there by now, as for publishers: of the full size it would be more than a young journal has.
-    const reserved = (usedBytes + freeBytes) * this.limits.consumerReservedShare;
+    // A part of what is there by now: a new journal begins with one segment and makes the others in the background.
+    const reserved = (usedBytes + freeBytes) * (whose === 'publishers' ? reservedShare : consumerReservedShare);
     return freeBytes - this.#writer.byteLength - bytes >= reserved;
   }
 
@@ -242,6 +246,12 @@ export class Shard {
     if (this.#waiting.length === 0 && this.hasRoom(bytes)) return Promise.resolve();
     this.wake();
     return new Promise((resolve, reject) => this.#waiting.push({ bytes, resolve, reject }));
+  }
+
+  /** As `room`, for what the shard does by itself. False when it stops before. */
+  async roomInTime(bytes: number): Promise<boolean> {
+    await this.room(bytes).catch(() => {});
+    return !this.stopped();
   }
 
   #admitWaiting(): void {

@@ -12,6 +12,8 @@ import type { Shard } from './shard.ts';
 
 /** Of the places and reasons that the story of a message names. */
 const MAX_DEATHS = 16;
+/** What a dead letter takes in the journal beside its record, as a rule. */
+const GRAVE_BYTES = 1024;
 
 interface Dying {
   subscription: Subscription;
@@ -67,6 +69,8 @@ export class Undertaker {
         const load = this.#bodies.load(subscription.topic, partition, offset, offset + 1);
         const [body] = load instanceof Promise ? await load : load;
         if (this.#shard.stopped()) return;
+        const bytes = (body?.records.byteLength ?? 0) * 2 + GRAVE_BYTES;
+        if (!this.#shard.hasRoom(bytes) && !(await this.#shard.roomInTime(bytes))) return;
         this.#buryOne(death, body);
       }
       this.#shard.endCommand();
