@@ -29,7 +29,6 @@ import { Redriver } from './shard/redriver.ts';
 import { Returns } from './shard/returns.ts';
 import { Settler } from './shard/settler.ts';
 import { Shard } from './shard/shard.ts';
-import { Shortages } from './shard/shortages.ts';
 import { Snapshots } from './shard/snapshots.ts';
 import { Stager } from './shard/staging.ts';
 import { Transactor } from './shard/transactor.ts';
@@ -68,7 +67,6 @@ export interface Parts {
   readonly redriver: Redriver;
   readonly caretaker: Caretaker;
   readonly documents: Documents;
-  readonly shortages: Shortages;
   readonly snapshots: Snapshots;
   readonly info: () => BrokerInfo;
 }
@@ -155,7 +153,6 @@ export class Broker {
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
       caretaker,
       documents: new Documents(shard),
-      shortages: new Shortages(shard, () => publisher.lack()),
       snapshots: new Snapshots(shard, feeds, settler, definitions),
       info: () => infoOf(shard, report, startedAt, notices, reclaimer, largeBodies),
     };
@@ -171,7 +168,6 @@ export class Broker {
     shard.afterAppend = () => {
       dispatcher.send();
       reader.notify();
-      parts.shortages.look();
       undertaker.work();
       reclaimer.work();
       if (caretaker.compacted.size > 0) compactor.work(caretaker.compacted);
@@ -271,7 +267,6 @@ export class Broker {
       for (const subscription of topic.subscriptions.values()) dispatcher.drop(subscription, 'The broker closes.');
     publisher.rejectParked(closedError(shard));
     this.#reader.wakeAll();
-    this.#parts.shortages.wakeAll();
     await this.#blobs.close();
     this.#state = 'closed';
   }

@@ -38,8 +38,7 @@ export interface RecordFormat {
   head(head: Buffer, bodyBytes: number): Envelope;
 }
 
-/** The engine's own: that of the SDK. */
-export const native: RecordFormat = {
+const native: RecordFormat = {
   tag: FORMAT_NATIVE,
   name: 'native',
   check: (records, count) => checkRecords(records, count) === 0,

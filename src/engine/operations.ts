@@ -242,7 +242,6 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     run: ({ documents, shard }, namespace, args) => shard.durable(documents.list(namespace, args)),
   },
   info: { action: 'inspect', run: async ({ info }) => info() },
-  shortage: { action: 'inspect', run: ({ shortages }, _namespace, args) => shortages.wait(args) },
 };
 
 /** What an operation acts on, as `authorize` names it. */
@@ -280,7 +279,6 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
     case 'listDocuments':
       return { kind: 'document', name: text('kind') };
     case 'info':
-    case 'shortage':
     case 'redriveProgress':
       return { kind: 'broker', name: '' };
     default:

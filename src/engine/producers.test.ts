@@ -67,3 +67,32 @@ test('a batch whose records a router sends different ways is stored whole, and o
   assert.ok(again.runs.every(({ duplicate }) => duplicate === true));
   assert.deepEqual(await depths(), [3, 5, 2]);
 });
+
+test('of a batch through a router a full queue takes what it has room for, and the receipt names the others', async () => {
+  const session = await open(new MemoryDisk());
+  await session.request('declareRouter', { name: 'r', type: 'fanout' });
+  for (const [name, maxMessages] of [
+    ['two', 2],
+    ['three', 3],
+  ] as const) {
+    await session.request('declareTopic', { name, kind: 'queue', policy: { maxMessages, overflow: 'reject' } });
+    await session.request('bind', {
+      router: 'r',
+      binding: { key: '', match: null, filter: null, to: { topic: name } },
+    });
+  }
+  const { refused } = await session.publish({ to: { router: 'r', key: '' }, ...keyed(['a', 'b', 'c', 'd']) });
+  assert.deepEqual(
+    refused?.map(({ index, count }) => [index, count]),
+    [
+      [2, 1],
+      [3, 1],
+      [3, 1],
+    ],
+  );
+  const { topics } = await session.request('allStats', {});
+  assert.deepEqual(
+    topics.map(({ name, messages }) => `${name} ${messages}`),
+    ['three 3', 'two 2'],
+  );
+});
