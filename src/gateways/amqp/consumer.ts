@@ -12,6 +12,8 @@ export interface Holder {
 /** What a consumer asks of its channel. */
 export interface ConsumerOwner {
   deliver(consumer: AmqpConsumer, runs: readonly DeliveryRun[]): void;
+  /** What was on its way when it ended: the client never sees it. */
+  late(consumer: AmqpConsumer, runs: readonly DeliveryRun[]): void;
   /** The engine ended it: its queue was deleted. */
   ended(consumer: AmqpConsumer): void;
   /** It did not settle in time. */
@@ -29,8 +31,6 @@ export class AmqpConsumer implements DeliverySink, Holder {
   readonly window: CreditWindow;
   /** 0: no limit. `shared`: that of the channel, with its other consumers. */
   readonly prefetch: number | 'shared';
-  /** How long it may keep a delivery. */
-  readonly timeoutMs: number;
   /** Place in the channel's list of holders. */
   readonly holder: number;
   /** Credit that settled deliveries gave back and that was not passed on yet. */
@@ -47,7 +47,6 @@ export class AmqpConsumer implements DeliverySink, Holder {
     noAck: boolean;
     window: CreditWindow;
     prefetch: number | 'shared';
-    timeoutMs: number;
     holder: number;
     owner: ConsumerOwner;
   }) {
@@ -58,7 +57,6 @@ export class AmqpConsumer implements DeliverySink, Holder {
     this.noAck = init.noAck;
     this.window = init.window;
     this.prefetch = init.prefetch;
-    this.timeoutMs = init.timeoutMs;
     this.holder = init.holder;
     this.#owner = init.owner;
   }
@@ -82,15 +80,18 @@ export class AmqpConsumer implements DeliverySink, Holder {
     if (this.prefetch !== 0 && this.prefetch !== 'shared' && !this.#over) this.window.credit(returned);
   }
 
-  /** No more messages. With `release` what it holds is given back at once, else it may still be settled. */
-  async close(what: 'keep' | 'release'): Promise<void> {
+  /** No more messages. What it holds may still be settled. */
+  async close(): Promise<void> {
     this.#over = true;
     this.window.leave(this.#consumer);
-    await this.#consumer?.close({ release: what === 'release' });
+    await this.#consumer?.close({ release: false });
   }
 
   deliver(runs: DeliveryRun[]): void {
-    if (this.#over) return;
+    if (this.#over) {
+      this.#owner.late(this, runs);
+      return;
+    }
     let messages = 0;
     let bytes = 0;
     for (const run of runs) {

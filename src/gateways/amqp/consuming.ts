@@ -8,11 +8,11 @@ import { AmqpConsumer, type ConsumerOwner, type Holder } from './consumer.ts';
 import { RecordView } from './content.ts';
 import { withStory } from './deaths.ts';
 import { AmqpError } from './errors.ts';
-import { integerOf, type Table } from './fields.ts';
+import { integerOf } from './fields.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { amqpRecords } from './records.ts';
-import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, countsDeliveries, named } from './translate.ts';
+import { CONSUMER_TIMEOUT_MS, countsDeliveries, named } from './translate.ts';
 import { type Delivery, Unacked } from './unacked.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
@@ -108,8 +108,11 @@ export class Consuming implements ConsumerOwner {
     const { session, vhost, limits, channel, out } = this.#context;
     const tag = this.#tag(args);
     const priority = args.arguments.get('x-priority');
-    if (priority !== undefined && integerOf(priority) === undefined) throw this.#badArgument('x-priority', queue);
-    const timeoutMs = this.#timeoutMs(args.arguments, queue);
+    if (priority !== undefined && integerOf(priority) === undefined)
+      throw new AmqpError(
+        'PRECONDITION_FAILED',
+        `invalid arg 'x-priority' for ${named('queue', queue.name, vhost.namespace)}`,
+      );
     if (args.arguments.has('x-stream-offset')) throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-stream-offset'");
     const shared = args.noAck ? undefined : this.#shared;
     const consumer = new AmqpConsumer({
@@ -118,7 +121,6 @@ export class Consuming implements ConsumerOwner {
       noAck: args.noAck,
       window: shared?.window ?? new CreditWindow(out, limits.highWaterBytes, this.#context.waiting),
       prefetch: shared === undefined ? this.#prefetch : 'shared',
-      timeoutMs,
       holder: this.#nextHolder(),
       owner: this,
     });
@@ -131,7 +133,7 @@ export class Consuming implements ConsumerOwner {
           topic: queue.name,
           subscription: queue.name,
           lease: 'connection',
-          leaseMs: timeoutMs,
+          leaseMs: CONSUMER_TIMEOUT_MS,
           name: tag,
           ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
           ...(args.exclusive && { exclusive: true }),
@@ -198,7 +200,7 @@ export class Consuming implements ConsumerOwner {
     const consumer = this.#consumers.get(tag);
     if (consumer === undefined) return;
     this.#consumers.delete(tag);
-    await consumer.close('keep');
+    await consumer.close();
     this.#forgetIfDone(consumer);
     await this.#unused(consumer.queue);
   }
@@ -213,24 +215,11 @@ export class Consuming implements ConsumerOwner {
     if (!this.#closed) this.#context.cancelled(consumer.tag);
   }
 
-  /** How long a consumer may keep a delivery: as it says, or its queue. @throws PRECONDITION_FAILED */
-  #timeoutMs(args: Table, queue: Queue): number {
-    const asked = args.get('x-consumer-timeout');
-    const own = integerOf(asked);
-    if (asked !== undefined && (own === undefined || own < 0)) throw this.#badArgument('x-consumer-timeout', queue);
-    return Math.max(1, own ?? consumerTimeoutMs(queue.declared) ?? CONSUMER_TIMEOUT_MS);
-  }
-
-  #badArgument(name: string, queue: Queue): AmqpError {
-    const what = named('queue', queue.name, this.#context.vhost.namespace);
-    return new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}' for ${what}`);
-  }
-
-  timedOut({ timeoutMs }: AmqpConsumer): void {
+  timedOut(): void {
     this.#context.fail(
       new AmqpError(
         'PRECONDITION_FAILED',
-        `delivery acknowledgement on channel ${this.#context.channel} timed out. Timeout value used: ${timeoutMs} ms. This timeout value can be configured, see consumers doc guide to learn more`,
+        `delivery acknowledgement on channel ${this.#context.channel} timed out. Timeout value used: ${CONSUMER_TIMEOUT_MS} ms`,
       ),
     );
   }
@@ -240,7 +229,7 @@ export class Consuming implements ConsumerOwner {
     const { out, channel } = this.#context;
     try {
       for (const run of runs) {
-        const records = this.#records(run, consumer.queue);
+        const records = this.#records(run, consumer.queue, 'deliver');
         if (!consumer.noAck) consumer.unsettled += run.count;
         for (let i = 0, at = 0; i < run.count; i++, at = this.#view.end) {
           this.#view.at(records, at);
@@ -255,10 +244,19 @@ export class Consuming implements ConsumerOwner {
     }
   }
 
+  late({ queue, noAck }: AmqpConsumer, runs: readonly DeliveryRun[]): void {
+    if (noAck) return;
+    const ranges = runs.map(({ partition, offset, count, token }) => ({ partition, offset, count, token }));
+    const what = { topic: queue.name, subscription: queue.name, ranges };
+    void this.#settle({ ...what, action: 'release', countAttempt: false });
+  }
+
   /** With what RabbitMQ adds to them on their way. */
-  #records(run: DeliveryRun, { name, declared }: Queue): Buffer {
+  #records(run: DeliveryRun, { name, declared }: Queue, how: 'deliver' | 'get'): Buffer {
     const { deadLetterTargets } = this.#context.vhost;
-    return withStory(amqpRecords(run, name), run, { name, counted: countsDeliveries(declared) }, deadLetterTargets);
+    // A quorum queue counts from the second delivery on, and for a `get` always.
+    const counted = !countsDeliveries(declared) ? 'no' : how === 'get' ? 'always' : 'again';
+    return withStory(amqpRecords(run, name), run, { name, counted }, deadLetterTargets);
   }
 
   // ---- Get --------------------------------------------------------------------------------------------------------
@@ -272,7 +270,7 @@ export class Consuming implements ConsumerOwner {
       out.method(channel, 'basicGetEmpty', { reserved1: '' });
       return;
     }
-    const records = this.#records(run, queue);
+    const records = this.#records(run, queue, 'get');
     const tag = noAck
       ? this.#unacked.skip()
       : this.#unacked.add(this.#getter(queue), run.partition, run.offset, run.token);
@@ -295,7 +293,7 @@ export class Consuming implements ConsumerOwner {
           topic: queue.name,
           subscription: queue.name,
           lease: 'connection',
-          leaseMs: consumerTimeoutMs(queue.declared) ?? CONSUMER_TIMEOUT_MS,
+          leaseMs: CONSUMER_TIMEOUT_MS,
           ...(noAck && { autoAck: true }),
         },
         sink,
@@ -376,13 +374,22 @@ export class Consuming implements ConsumerOwner {
 
   /** Hands the settlements to the engine and passes the credit on that they gave back. */
   flush(): void {
-    for (const settlement of this.takeSettlements()) {
-      this.#context.session.settle([settlement]).catch((error: unknown) => {
-        // A queue that was deleted took its messages along; a session that is closed gave them back.
-        if (!RailheadError.is(error, 'NOT_FOUND') && !RailheadError.is(error, 'CLOSED')) this.#context.fail(error);
-      });
-    }
+    void this.#settleGathered();
     this.passCredit();
+  }
+
+  async #settleGathered(): Promise<void> {
+    await Promise.all(this.takeSettlements().map((settlement) => this.#settle(settlement)));
+  }
+
+  /** Errors are told to the channel. */
+  async #settle(settlement: Settlement): Promise<void> {
+    try {
+      await this.#context.session.settle([settlement]);
+    } catch (error) {
+      // A queue that was deleted took its messages along; a session that is closed gave them back.
+      if (!RailheadError.is(error, 'NOT_FOUND') && !RailheadError.is(error, 'CLOSED')) this.#context.fail(error);
+    }
   }
 
   takeSettlements(): Settlement[] {
@@ -401,16 +408,18 @@ export class Consuming implements ConsumerOwner {
     if (returned > 0) this.#shared?.window.credit(returned);
   }
 
-  /** The channel is over: what is not settled goes back to its place, and its consumers leave. */
+  /** The channel is over: its consumers leave, and what is not settled goes back to its place. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#endReplies();
-    this.recover();
     this.flush();
     this.#closed = true;
     const consumers = [...this.#consumers.values()];
     this.#consumers.clear();
-    await Promise.all(consumers.map((consumer) => consumer.close('release')));
+    // First they leave: one of them that acks by itself would get, and lose, what the others give back.
+    await Promise.all(consumers.map((consumer) => consumer.close()));
+    this.recover();
+    await this.#settleGathered();
     for (const { queue } of consumers) await this.#unused(queue);
   }
 

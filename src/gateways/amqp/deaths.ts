@@ -31,12 +31,12 @@ const REASONS: Readonly<Record<MessageHistory['reason'], string>> = {
 export function withStory(
   records: Buffer,
   run: DeliveryRun,
-  queue: { name: string; counted: boolean },
+  queue: { name: string; counted: 'always' | 'again' | 'no' },
   targets: ReadonlyMap<string, DeadLetterTarget>,
 ): Buffer {
   const { history, attempt } = run;
-  const again = queue.counted && attempt > 1;
-  if (history === undefined && !again) return records;
+  const counted = queue.counted === 'always' || (queue.counted === 'again' && attempt > 1);
+  if (history === undefined && !counted) return records;
   const view = new RecordView();
   const rewritten: Buffer[] = [];
   for (let i = 0, at = 0; i < run.count; i++, at = view.end) {
@@ -47,7 +47,7 @@ export function withStory(
     let route: Route = { exchange, key, copies: copiesOf(properties) };
     if (history !== undefined)
       route = addDeaths(properties, history, route, targets) ?? { exchange: '', key: queue.name, copies: [] };
-    if (again) addHeader(properties, 'x-delivery-count', { type: 'l', value: BigInt(attempt - 1) });
+    if (counted) addHeader(properties, 'x-delivery-count', { type: 'l', value: BigInt(attempt - 1) });
     rewritten.push(
       encodeRecord(routeBytes(route), encodeProperties(properties), records.subarray(view.body, view.end)),
     );
@@ -69,7 +69,7 @@ function addDeaths(
   // The newest comes first, and where each death sent the message is known from the oldest on.
   for (const death of deaths.toReversed()) {
     const from: Route = route ?? { exchange: '', key: death.topic, copies: [] };
-    told.unshift({ type: 'F', value: storyOf(death, from, properties.expiration) });
+    told.unshift({ type: 'F', value: storyOf(death, from, told.length === 0 ? properties.expiration : undefined) });
     const target = targets.get(death.topic);
     if (target === undefined) route = undefined;
     else if (target.key === null) route = { ...from, exchange: target.exchange };
@@ -99,7 +99,8 @@ function storyOf(death: Death, from: Route, expiration: string | undefined): Tab
     ['exchange', textField(from.exchange)],
     ['routing-keys', { type: 'A', value: [from.key, ...from.copies].map(textField) }],
   ]);
-  if (expiration !== undefined && death.reason === 'expired') story.set('original-expiration', textField(expiration));
+  // The first death takes it away, whatever its reason.
+  if (expiration !== undefined) story.set('original-expiration', textField(expiration));
   return story;
 }
 

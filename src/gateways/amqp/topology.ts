@@ -118,6 +118,9 @@ export class Topology {
     refuseDefault(source);
     rights.write('exchange', destination);
     rights.read('exchange', source);
+    // What is not there is not bound.
+    if (how === 'unbind')
+      for (const name of [source, destination]) if ((await vhost.findExchange(name)) === undefined) return;
     await vhost.exchange(source);
     await vhost.exchange(destination);
     await this.#bind(how, source, { router: destination }, method);
@@ -196,9 +199,9 @@ export class Topology {
     const found = await vhost.findQueue(name, owner);
     if (found === undefined) return 0;
     const what = named('queue', name, vhost.namespace);
-    const { consumers, depth, ready } = await vhost.counts(name);
+    const { consumers, ready } = await vhost.counts(name);
     if (ifUnused && consumers > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} in use`);
-    if (ifEmpty && depth > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} not empty`);
+    if (ifEmpty && ready > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} not empty`);
     await vhost.session.request('deleteTopic', { name });
     vhost.owners.delete(name);
     await vhost.dropUnbound();
@@ -213,7 +216,7 @@ export class Topology {
   }
 
   async bindQueue(method: Omit<Arguments<'queueBind'>, 'noWait'>, how: 'bind' | 'unbind'): Promise<void> {
-    const { vhost, rights } = this.#context;
+    const { vhost, rights, owner } = this.#context;
     const queue = this.queueName(method.queue);
     // Left out together, both mean the queue that was declared last.
     const routingKey = method.queue === '' && method.routingKey === '' ? queue : method.routingKey;
@@ -221,6 +224,11 @@ export class Topology {
     refuseDefault(exchange);
     rights.write('queue', withoutLineEnds(queue));
     rights.read('exchange', exchange);
+    if (how === 'unbind') {
+      // What is not there is not bound.
+      const there = (await vhost.findExchange(exchange)) !== undefined;
+      if (!there || (await vhost.findQueue(withoutLineEnds(queue), owner)) === undefined) return;
+    }
     await vhost.exchange(exchange);
     const { name } = await this.queue(withoutLineEnds(queue));
     await this.#bind(how, exchange, { topic: name }, { routingKey, arguments: method.arguments });

@@ -97,8 +97,10 @@ function valueOf(field: Field | undefined): string | undefined {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-function shown(field: Field | undefined): string {
+/** With its type where the other has none to compare it with. */
+function shown(field: Field | undefined, other: Field | undefined): string {
   if (field === undefined) return 'none';
+  if (other !== undefined) return `'${valueOf(field)}'`;
   return `the value '${valueOf(field)}' of type '${TYPE_NAMES[field.type]}'`;
 }
 
@@ -122,7 +124,7 @@ export function assertEquivalent(what: string, want: Declared, have: Declared, c
   }
   for (const name of compared) {
     const [a, b] = [want.arguments.get(name), have.arguments.get(name)];
-    if (valueOf(a) !== valueOf(b)) throw inequivalent(what, name, shown(a), shown(b));
+    if (valueOf(a) !== valueOf(b)) throw inequivalent(what, name, shown(a, b), shown(b, a));
   }
 }
 
@@ -130,7 +132,6 @@ export function assertEquivalent(what: string, want: Declared, have: Declared, c
 
 /** 30 minutes, as RabbitMQ's consumer timeout. */
 export const CONSUMER_TIMEOUT_MS = 30 * 60_000;
-const CONSUMER_TIMEOUT = 'x-consumer-timeout';
 const DEFAULT_DELIVERY_LIMIT = 20;
 const DEAD_LETTER_EXCHANGE = 'x-dead-letter-exchange';
 const DEAD_LETTER_KEY = 'x-dead-letter-routing-key';
@@ -157,6 +158,7 @@ const UNSUPPORTED: ReadonlySet<string> = new Set([
   'x-stream-filter-size-bytes',
   'x-max-in-memory-length',
   'x-max-in-memory-bytes',
+  'x-consumer-timeout',
 ]);
 
 export interface QueueSettings {
@@ -205,7 +207,6 @@ export function queueSettings(
   limits(args, policy, deadLetter === undefined ? 'plain' : 'buries');
   const priorities = args.whole('x-max-priority', 0, 255);
   if (priorities !== undefined && type === 'classic') subscription.priorities = priorities + 1;
-  args.whole(CONSUMER_TIMEOUT, 0);
   if (args.flag('x-single-active-consumer') === true) subscription.singleActive = true;
   const limit = args.integer('x-delivery-limit');
   if (type === 'quorum')
@@ -307,11 +308,6 @@ export function declaredQueue(declare: QueueDeclare): Declared {
 
 export function existingQueue(definition: TopicDefinition): Declared {
   return fromAttributes(definition.attributes);
-}
-
-/** How long consumers of a queue may keep a delivery, if it says so itself. */
-export function consumerTimeoutMs({ arguments: args }: Declared): number | undefined {
-  return integerOf(args.get(CONSUMER_TIMEOUT));
 }
 
 /** Deliveries of a quorum queue say how often they were made. */
