@@ -28,10 +28,7 @@ export interface Session {
   consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer>;
   /** Settles deliveries of any consumer of this principal. Resolves when the settlement is durable. */
   settle(settlements: Settlement[]): Promise<SettleReceipt>;
-  /**
-   * Publishes, settlements and cursor commits as one entry: all of them or none. Waits as a publish does, as long as the
-   * shortest `waitMs` in it, while a queue that blocks is full; leases that end meanwhile fail it with LEASE_LOST.
-   */
+  /** Publishes, settlements and cursor commits as one entry: all of them or none. */
   commit(transaction: Transaction): Promise<PublishReceipt[]>;
   /** Everything that is not on the hot path. */
   request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']>;
@@ -83,10 +80,7 @@ export interface PublishRequest {
   body?: number;
   /** Chosen by key when left out. */
   partition?: number;
-  /**
-   * All records or none, also of the queues that a router leads to. Otherwise each stands alone and the receipt lists the
-   * refused ones.
-   */
+  /** All records or none. Otherwise each stands alone and the receipt lists the refused ones. */
   atomic?: boolean;
   /** Idempotence over reconnects: `sequence` numbers the first record; a repeated one is not stored again. */
   producer?: { id: string; sequence: number };
@@ -143,8 +137,6 @@ export interface ConsumeRequest extends SubscriptionRef {
   bodies?: 'whole' | 'apart';
   /** Consumers of one session with the same name here share their credit: what one is given, any of them may use. */
   pool?: string;
-  /** It is over (`ended`) as soon as it has credit left and nothing more is ready: what is there, without waiting. */
-  until?: 'empty';
 }
 
 /** A run of records that lie side by side in one partition, delivered together. */
@@ -225,8 +217,7 @@ export interface LeaseRange {
 export type Settlement = SubscriptionRef & { ranges: LeaseRange[] } & SettleAction;
 
 export type SettleAction =
-  /** With `late`, also one whose lease is over, as long as attempt number `late` was the last that anybody made. */
-  | { action: 'ack'; late?: number }
+  | { action: 'ack' }
   /** Gives back. Without `delayMs` a counted attempt waits for the subscription's backoff, an uncounted one not at all. */
   | { action: 'release'; delayMs?: number; countAttempt: boolean; error?: string }
   /** To the dead-letter queue. */
@@ -263,10 +254,7 @@ export type StartAt = 'start' | 'end' | { offset: number } | { time: number };
 /** Where a subscription is put: also back to what it, or another one of its topic, had not settled at a moment. */
 export type SeekTarget = StartAt | { snapshot: string };
 
-/**
- * What a declare does when the thing exists with another policy. Structural differences are always an error. `update`
- * also puts the attributes that come with it in the place of the old ones.
- */
+/** What a declare does when the thing exists with another policy. Structural differences are always an error. */
 export type IfDifferent = 'error' | 'update' | 'keep';
 
 export interface TopicDefinition extends Declaration {
@@ -365,9 +353,6 @@ export interface RedriveProgress {
   matched: number;
   error?: string;
 }
-
-/** `memory`: consumers or syncs are slow. `disk`: the commit log is full and cannot grow. */
-export type Shortage = 'memory' | 'disk';
 
 export interface BrokerInfo {
   version: string;
@@ -493,11 +478,6 @@ export interface Operations extends ProducerOperations, ScheduleOperations, Docu
   };
   deleteCursor: { args: { cursor: string; topic?: string }; result: { deleted: number } };
   info: { args: Record<string, never>; result: BrokerInfo };
-  /**
-   * What the broker has too little of to take publishes, beside room in single queues; null when it takes them. Once it
-   * is something else than `was`, or after `waitMs`.
-   */
-  shortage: { args: { was: Shortage | null; waitMs: number }; result: { of: Shortage | null } };
 }
 
 export type OperationName = keyof Operations;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { differenceRows } from './differential/differences.ts';
 import { METHODS, type MethodName, wireName } from '../../src/gateways/amqp/methods.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -36,5 +37,10 @@ test('every method of the protocol is on the AMQP page', () => {
   const missing = (Object.keys(METHODS) as MethodName[])
     .map(wireName)
     .filter((name) => !page.includes(`\`${name}\``) && !(name.endsWith('-ok') || name === 'basic.get-empty'));
+  assert.deepEqual(missing, []);
+});
+
+test('every difference that the scripts know of is on the AMQP page', () => {
+  const missing = differenceRows().filter((row) => !page.includes(row));
   assert.deepEqual(missing, []);
 });

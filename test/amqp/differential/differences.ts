@@ -1,0 +1,82 @@
+import type { Observation } from './actor.ts';
+
+/** Where the two differ on purpose. `docs/protocols/amqp.md` shows this list; a test compares them. */
+export interface Difference {
+  what: string;
+  rabbitmq: string;
+  here: string;
+  why: string;
+  /** Makes what was seen alike on both. Without it the scripts leave the case out. */
+  same?: (seen: Observation, who: 'rabbitmq' | 'railhead') => Observation;
+}
+
+/** As rows of the table on the page. */
+export function differenceRows(): string[] {
+  return DIFFERENCES.map(({ what, rabbitmq, here, why }) => `| ${what} | ${rabbitmq} | ${here} | ${why} |`);
+}
+
+export const DIFFERENCES: readonly Difference[] = [
+  {
+    what: 'headers `x-last-death-*`',
+    rabbitmq: '3.10 has none, 3.13 and 4 have them',
+    here: 'as 4',
+    why: 'where versions differ the newest is followed',
+    same: (seen) => withoutHeaders(seen, /^x-last-death-/),
+  },
+  {
+    what: 'a message that expires behind one that does not',
+    rabbitmq: 'stays, and counts, until it is at the head of its queue',
+    here: 'goes at its time',
+    why: 'that is what its publisher asked for',
+  },
+  {
+    what: '`x-max-length` and `x-max-length-bytes`, while messages are with consumers',
+    rabbitmq: 'counts those that wait',
+    here: 'counts those that wait and those that are out, also of publishes that come together while a consumer waits',
+    why: 'what is out may come back, and then the queue would hold more than its limit',
+  },
+  {
+    what: 'the place of what is given back to a quorum queue',
+    rabbitmq: 'before all that was never out, in the order in which it came back',
+    here: 'its original place, as in a classic queue',
+    why: 'one order for every queue; retried messages do not overtake each other',
+  },
+  {
+    what: 'the consumers that a declare of a quorum queue counts',
+    rabbitmq: 'also those that were cancelled and hold messages',
+    here: 'those that get messages',
+    why: 'as for a classic queue',
+  },
+  {
+    what: '`basic.get` from a queue with an exclusive consumer',
+    rabbitmq: 'gives a message',
+    here: '403',
+    why: 'a get is a consumer for one message, and the exclusive one was promised to be the only one',
+  },
+  {
+    what: '`queue.delete` of a quorum queue with `if-unused` or `if-empty`',
+    rabbitmq: '540',
+    here: 'as for a classic queue',
+    why: 'one engine has both',
+  },
+  {
+    what: 'exchange and routing key of a dead letter, after the queue it died in was deleted or has another dead-letter exchange',
+    rabbitmq: 'those that it came by',
+    here: 'those that it would come by now',
+    why: 'the story of a message names the queue where it died; where that sends its dead letters is looked up when the message is delivered',
+  },
+];
+
+function withoutHeaders(seen: Observation, name: RegExp): Observation {
+  const strip = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(strip);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value)
+        .filter(([key]) => !name.test(key))
+        .map(([key, each]) => [key, strip(each)]),
+    );
+  };
+  // An object stays one.
+  return strip(seen) as Observation;
+}

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SeededRandom } from '../../../src/core/random.ts';
+import { testBroker } from '../../../src/testing/index.ts';
+import { RABBITMQ_MISSING, startRabbitMq } from '../rabbitmq.ts';
+import { compareMany, describeMismatch, firstMismatch } from './compare.ts';
+import { script } from './script.ts';
+
+const SCRIPTS = 48;
+const STEPS = 25;
+const WIDTH = 24;
+
+test('seeded scripts see on RabbitMQ what they see here', { skip: RABBITMQ_MISSING ?? false }, async (t) => {
+  const rabbitmq = await startRabbitMq();
+  t.after(() => rabbitmq.stop());
+  const broker = await testBroker();
+  t.after(() => broker.close());
+  const { url } = await broker.endpoint('amqp');
+  const from = (Date.now() % 100_000) * 1000;
+  t.diagnostic(`seeds from ${from}`);
+  // Some that are always the same, and some that nobody has seen yet.
+  const seeds = Array.from({ length: SCRIPTS }, (_, i) => (i % 2 === 0 ? i : from + i));
+  const found = await compareMany(seeds, STEPS, { rabbitmq: rabbitmq.url, railhead: url }, { width: WIDTH });
+  assert.equal(found.map(describeMismatch).join('\n'), '');
+});
+
+test('a script is the same for the same seed, and what differs is found at its step', () => {
+  const steps = script(new SeededRandom(7), STEPS);
+  assert.deepEqual(steps, script(new SeededRandom(7), STEPS));
+  const seen = steps.map(() => ({ messageCount: 1 }));
+  assert.equal(firstMismatch(7, steps, seen, seen), undefined);
+  const other = seen.map((each, i) => (i === 3 ? { messageCount: 2 } : each));
+  assert.equal(firstMismatch(7, steps, seen, other)?.at, 3);
+});

@@ -1,0 +1,393 @@
+import type { SeededRandom } from '../../../src/core/random.ts';
+
+/** One thing that a client does. Names are those of the script; each run puts a prefix of its own before them. */
+export type Step =
+  | { do: 'declare'; queue: string; options: QueueOptions }
+  | { do: 'exchange'; exchange: string; type: string; options: ExchangeOptions }
+  | { do: 'bind' | 'unbind'; queue: string; exchange: string; key: string; args: Record<string, unknown> }
+  | { do: 'bindExchange' | 'unbindExchange'; from: string; to: string; key: string }
+  | { do: 'publish'; exchange: string; key: string; bodies: string[]; options: PublishOptions }
+  | { do: 'get'; queue: string; after: 'ack' | 'requeue' | 'discard' | 'hold' | 'noAck' }
+  | { do: 'settleHeld'; how: 'ack' | 'requeue' | 'discard'; which: 'first' | 'last' | 'upToLast' }
+  | { do: 'consume'; queue: string; tag: string; prefetch: number; options: ConsumeOptions }
+  | { do: 'settleConsumed'; tag: string; how: 'ack' | 'requeue' | 'discard'; which: 'first' | 'all' | 'upToLast' }
+  | { do: 'ackUnknown' | 'recover' | 'closeChannel' | 'nackAll' }
+  | { do: 'cancel'; tag: string }
+  | { do: 'purge' | 'check' | 'drain'; queue: string }
+  | { do: 'checkExchange'; exchange: string }
+  | { do: 'deleteQueue'; queue: string; options: { ifUnused?: boolean; ifEmpty?: boolean } }
+  | { do: 'deleteExchange'; exchange: string; options: { ifUnused?: boolean } }
+  | { do: 'transaction'; publish: { exchange: string; key: string; body: string }[]; end: 'commit' | 'rollback' }
+  | { do: 'secondConnection'; queue: string }
+  | { do: 'wait'; ms: number };
+
+export interface QueueOptions {
+  durable?: boolean;
+  exclusive?: boolean;
+  autoDelete?: boolean;
+  arguments?: Record<string, unknown>;
+}
+
+export interface ExchangeOptions {
+  durable?: boolean;
+  internal?: boolean;
+  autoDelete?: boolean;
+  alternate?: string;
+}
+
+export interface PublishOptions {
+  mandatory?: boolean;
+  persistent?: boolean;
+  expiration?: string;
+  priority?: number;
+  headers?: Record<string, unknown>;
+  properties?: Record<string, unknown>;
+}
+
+export interface ConsumeOptions {
+  noAck?: boolean;
+  exclusive?: boolean;
+}
+
+/** Keys of arguments that name something of the script, so that the prefix of the run is put before their values. */
+export const NAMING_ARGUMENTS: ReadonlySet<string> = new Set(['x-dead-letter-exchange']);
+
+/** Longer than any life of a message in a script, so that after a wait of it all that may expire is gone. */
+const EXPIRED_MS = 160;
+const LIFE_MS = 40;
+const UNUSED_MS = 120;
+
+const QUEUES = ['q0', 'q1', 'q2'] as const;
+const EXCHANGES = ['direct', 'topic', 'fanout', 'headers'] as const;
+const KEYS = ['a', 'b', 'a.b', 'a.b.c', 'b.c', ''] as const;
+const PATTERNS = ['a', '#', '*', 'a.*', 'a.#', '*.b.*', '#.c', 'a.b'] as const;
+
+/** What the queues of a script are: one idea each, so that what follows from it is known. */
+type Flavour = 'plain' | 'dead-letters' | 'limited' | 'refusing' | 'short-lived' | 'priorities' | 'quorum';
+const FLAVOURS: readonly Flavour[] = [
+  'plain',
+  'plain',
+  'dead-letters',
+  'dead-letters',
+  'limited',
+  'refusing',
+  'short-lived',
+  'priorities',
+  'quorum',
+];
+
+/**
+ * A script from a seed. It leaves out what `differences.ts` lists, and what no two runs of one broker do alike: which of
+ * two consumers gets a message, and what happens while a message may just expire.
+ */
+export function script(random: SeededRandom, steps: number): Step[] {
+  return new Author(random).write(steps);
+}
+
+class Author {
+  readonly #random: SeededRandom;
+  readonly #flavour: Flavour;
+  readonly #steps: Step[] = [];
+  readonly #consuming = new Set<string>();
+  readonly #declared = new Map<string, QueueOptions>();
+  #messages = 0;
+  #tags = 0;
+
+  constructor(random: SeededRandom) {
+    this.#random = random;
+    this.#flavour = random.pick(FLAVOURS);
+  }
+
+  write(count: number): Step[] {
+    for (const queue of QUEUES) {
+      const options = this.#queue(queue);
+      this.#declared.set(queue, options);
+      this.#steps.push({ do: 'declare', queue, options });
+    }
+    for (const exchange of EXCHANGES) {
+      const options: ExchangeOptions = this.#random.chance(0.3) ? { alternate: 'spare' } : {};
+      this.#steps.push({ do: 'exchange', exchange, type: exchange, options });
+    }
+    if (this.#random.chance(0.7)) {
+      this.#steps.push({ do: 'exchange', exchange: 'spare', type: 'fanout', options: {} });
+      this.#steps.push({ do: 'bind', queue: 'q2', exchange: 'spare', key: '', args: {} });
+    }
+    if (this.#flavour !== 'plain' && this.#flavour !== 'priorities') this.#deadLetters();
+    for (let i = 0; i < 3; i++) this.#bind();
+    for (let i = 0; i < count; i++) this.#step();
+    for (const queue of [...QUEUES, 'dead']) this.#steps.push({ do: 'drain', queue });
+    return this.#steps;
+  }
+
+  /** The queue that dead letters end in. */
+  #deadLetters(): void {
+    this.#steps.push({ do: 'exchange', exchange: 'graves', type: 'topic', options: {} });
+    this.#steps.push({ do: 'declare', queue: 'dead', options: {} });
+    this.#steps.push({ do: 'bind', queue: 'dead', exchange: 'graves', key: '#', args: {} });
+  }
+
+  #queue(queue: string): QueueOptions {
+    const random = this.#random;
+    const durable = this.#flavour === 'quorum' || random.chance(0.8);
+    const buried: Record<string, unknown> = {};
+    if (queue !== 'q2' && random.chance(0.7)) {
+      buried['x-dead-letter-exchange'] = 'graves';
+      if (random.chance(0.5)) buried['x-dead-letter-routing-key'] = `dead.${queue}`;
+    }
+    switch (this.#flavour) {
+      case 'plain':
+        return { durable };
+      case 'dead-letters':
+        return { durable, arguments: buried };
+      case 'limited':
+        return { durable, arguments: { ...buried, 'x-max-length': 1 + random.below(3) } };
+      case 'refusing':
+        return {
+          durable,
+          arguments: { ...buried, 'x-max-length': 1 + random.below(3), 'x-overflow': 'reject-publish' },
+        };
+      case 'short-lived':
+        return { durable, arguments: { ...buried, ...(queue === 'q0' && { 'x-message-ttl': LIFE_MS }) } };
+      case 'priorities':
+        return { durable, arguments: { 'x-max-priority': random.pick([1, 3, 9]) } };
+      case 'quorum':
+        return { durable, arguments: { ...buried, 'x-queue-type': 'quorum', 'x-delivery-limit': 2 } };
+    }
+  }
+
+  #step(): void {
+    const random = this.#random;
+    const roll = random.below(100);
+    const queue = random.pick(QUEUES);
+    if (roll < 34) this.#publish();
+    else if (roll < 46) this.#get(queue);
+    else if (roll < 52)
+      this.#steps.push({
+        do: 'settleHeld',
+        how: this.#settlement(),
+        which: random.pick(['first', 'last', 'upToLast']),
+      });
+    else if (roll < 64) this.#consume(queue);
+    else if (roll < 72) this.#bind();
+    else if (roll < 77) this.#steps.push({ do: 'check', queue });
+    else if (roll < 80) this.#steps.push({ do: 'drain', queue });
+    else if (roll < 82) this.#steps.push({ do: 'purge', queue });
+    else if (roll < 86) this.#redeclare(queue);
+    else if (roll < 89) this.#delete(queue);
+    else if (roll < 92) this.#transaction();
+    else this.#rare(queue);
+  }
+
+  #publish(): void {
+    const random = this.#random;
+    const direct = random.chance(0.35);
+    const exchange = direct ? '' : random.pick(EXCHANGES);
+    const key = direct ? random.pick([...QUEUES, ...QUEUES, 'nowhere']) : random.pick(KEYS);
+    const options: PublishOptions = {};
+    if (random.chance(0.3)) options.mandatory = true;
+    if (random.chance(0.5)) options.persistent = true;
+    if (this.#flavour === 'priorities') options.priority = random.below(12);
+    if (exchange === 'headers' || random.chance(0.2)) options.headers = this.#headers();
+    if (random.chance(0.15)) options.properties = PROPERTIES;
+    // All of them: one that may expire behind one that stays is on the list.
+    if (this.#flavour === 'short-lived') options.expiration = String(LIFE_MS);
+    const bodies = Array.from({ length: random.pick([1, 1, 2, 5]) }, () => `m${++this.#messages}`);
+    this.#steps.push({ do: 'publish', exchange, key, bodies, options });
+    // What may expire is given the time for it: else the rest of the script depends on how fast it runs.
+    if (this.#flavour === 'short-lived') this.#steps.push({ do: 'wait', ms: EXPIRED_MS });
+  }
+
+  #headers(): Record<string, unknown> {
+    const random = this.#random;
+    const headers: Record<string, unknown> = {};
+    for (const name of ['x', 'y', 'z']) if (random.chance(0.5)) headers[name] = random.pick([1, 2, 'one', true]);
+    if (random.chance(0.2)) headers['nested'] = { list: [1, 'two', { three: 3 }], none: null };
+    return headers;
+  }
+
+  #get(queue: string): void {
+    // A queue that counts what is held differs; see the list.
+    const mayHold = this.#flavour !== 'limited' && this.#flavour !== 'refusing';
+    const then = mayHold ? (['ack', 'requeue', 'discard', 'hold', 'hold', 'noAck'] as const) : (['noAck'] as const);
+    const how = this.#random.pick(then);
+    const mayReturn = how === 'requeue' || (how === 'hold' && this.#flavour === 'quorum');
+    this.#steps.push({ do: 'get', queue, after: mayReturn ? this.#settlement() : how });
+  }
+
+  /** To a quorum queue nothing is given back by itself: its place differs; see the list. */
+  #settlement(): 'ack' | 'requeue' | 'discard' {
+    return this.#random.pick(this.#flavour === 'quorum' ? ['ack', 'discard'] : ['ack', 'requeue', 'discard']);
+  }
+
+  #consume(queue: string): void {
+    const random = this.#random;
+    // What is out counts, and what is published together is counted before any of it is out; see the list.
+    if (this.#flavour === 'limited' || this.#flavour === 'refusing') return;
+    const [running] = this.#consuming;
+    if (running !== undefined) {
+      if (random.chance(0.3)) {
+        this.#consuming.delete(running);
+        // What it holds makes it count; see the list.
+        if (this.#flavour === 'quorum')
+          this.#steps.push({ do: 'settleConsumed', tag: running, how: 'ack', which: 'all' });
+        this.#steps.push({ do: 'cancel', tag: running });
+        return;
+      }
+      this.#steps.push({
+        do: 'settleConsumed',
+        tag: running,
+        how: this.#settlement(),
+        which: random.pick(['first', 'all', 'upToLast']),
+      });
+      return;
+    }
+    const tag = `c${++this.#tags}`;
+    this.#consuming.add(tag);
+    const options: ConsumeOptions = {};
+    if (random.chance(0.2)) options.noAck = true;
+    // What is requeued to a consumer without a limit comes round and round, as long as it is requeued.
+    this.#steps.push({ do: 'consume', queue, tag, prefetch: random.pick([1, 2, 10]), options });
+  }
+
+  #bind(): void {
+    const random = this.#random;
+    const queue = random.pick(QUEUES);
+    const exchange = random.pick(EXCHANGES);
+    const how = random.chance(0.8) ? 'bind' : 'unbind';
+    if (random.chance(0.1)) {
+      // Never back to where it came from by more than one way: routes are a set all the same.
+      const from = random.pick(EXCHANGES);
+      this.#steps.push({
+        do: how === 'bind' ? 'bindExchange' : 'unbindExchange',
+        from,
+        to: exchange,
+        key: random.pick(KEYS),
+      });
+      return;
+    }
+    const key = exchange === 'topic' ? random.pick(PATTERNS) : random.pick(KEYS);
+    const args = exchange === 'headers' ? { ...this.#headers(), 'x-match': random.pick(['all', 'any']) } : {};
+    this.#steps.push({ do: how, queue, exchange, key, args });
+  }
+
+  #redeclare(queue: string): void {
+    const random = this.#random;
+    // One thing is wrong: with two, which of them is named is nobody's business.
+    const wrong = random.pick<Record<string, unknown>>([
+      { 'x-max-length': 77 },
+      { 'x-message-ttl': 77_000 },
+      { 'x-max-priority': 200 },
+      { 'x-dead-letter-exchange': 'elsewhere' },
+      { 'x-max-length': -1 },
+      { 'x-message-ttl': 'soon' },
+      { 'x-expires': 0 },
+      { 'x-overflow': 'pour' },
+    ]);
+    const right = this.#declared.get(queue);
+    const options = { ...right, arguments: { ...right?.arguments, ...wrong } };
+    if (random.chance(0.2)) this.#steps.push({ do: 'declare', queue, options: { ...right, autoDelete: true } });
+    else if (random.chance(0.3)) this.#steps.push({ do: 'declare', queue, options: right ?? {} });
+    else if (random.chance(0.6) && this.#flavour !== 'quorum') this.#steps.push({ do: 'declare', queue, options });
+    else {
+      const exchange = random.pick(EXCHANGES);
+      const options = random.pick<ExchangeOptions>([{ durable: false }, { internal: true }, { autoDelete: true }]);
+      this.#steps.push({ do: 'exchange', exchange, type: random.pick(EXCHANGES), options });
+    }
+  }
+
+  #delete(queue: string): void {
+    const random = this.#random;
+    if (random.chance(0.7)) {
+      // RabbitMQ has no conditions for quorum queues; see the list.
+      const conditions = this.#flavour === 'quorum' ? [{}] : [{}, { ifUnused: true }, { ifEmpty: true }];
+      const options = random.pick(conditions);
+      this.#steps.push({ do: 'deleteQueue', queue, options });
+      // As before: where a dead letter came from is told by what its queue is now; see the list.
+      if (random.chance(0.7)) this.#steps.push({ do: 'declare', queue, options: this.#declared.get(queue) ?? {} });
+      return;
+    }
+    const exchange = random.pick(EXCHANGES);
+    this.#steps.push({ do: 'deleteExchange', exchange, options: random.pick([{}, { ifUnused: true }]) });
+    if (random.chance(0.7)) this.#steps.push({ do: 'exchange', exchange, type: exchange, options: {} });
+  }
+
+  #transaction(): void {
+    const random = this.#random;
+    if (this.#flavour === 'short-lived') return;
+    const publish = Array.from({ length: 1 + random.below(3) }, () => ({
+      exchange: '',
+      key: random.pick(QUEUES),
+      body: `m${++this.#messages}`,
+    }));
+    this.#steps.push({ do: 'transaction', publish, end: random.pick(['commit', 'rollback']) });
+  }
+
+  #rare(queue: string): void {
+    const random = this.#random;
+    const kind = random.below(13);
+    // What comes back to a quorum queue has another place; see the list.
+    if (this.#flavour === 'quorum' && kind >= 1 && kind <= 3) return;
+    switch (kind) {
+      case 0:
+        this.#steps.push({ do: 'ackUnknown' });
+        return;
+      case 1:
+        this.#steps.push({ do: 'recover' });
+        return;
+      case 2:
+        this.#steps.push({ do: 'closeChannel' });
+        this.#consuming.clear();
+        return;
+      case 3:
+        this.#steps.push({ do: 'nackAll' });
+        return;
+      case 4:
+        this.#steps.push({ do: 'publish', exchange: 'nowhere', key: 'a', bodies: ['lost'], options: {} });
+        return;
+      case 5:
+        this.#steps.push({ do: 'check', queue: 'nowhere' }, { do: 'checkExchange', exchange: 'nowhere' });
+        return;
+      case 6:
+        this.#steps.push({ do: 'exchange', exchange: 'odd', type: 'odd', options: {} });
+        return;
+      case 7: {
+        const expires = { durable: true, arguments: { 'x-expires': UNUSED_MS } };
+        this.#steps.push({ do: 'declare', queue: 'brief', options: expires });
+        this.#steps.push({ do: 'wait', ms: UNUSED_MS * 3 }, { do: 'check', queue: 'brief' });
+        return;
+      }
+      case 8:
+        this.#steps.push({ do: 'declare', queue: 'own', options: { exclusive: true } });
+        this.#steps.push({ do: 'secondConnection', queue: 'own' });
+        return;
+      case 9:
+        this.#steps.push({ do: 'bind', queue: 'nowhere', exchange: random.pick(EXCHANGES), key: 'a', args: {} });
+        return;
+      case 10: {
+        // Nobody gets from it meanwhile; see the list.
+        const options = { exclusive: true };
+        this.#steps.push({ do: 'declare', queue: 'sole', options: { durable: true } });
+        this.#steps.push({ do: 'consume', queue: 'sole', tag: `e${++this.#tags}`, prefetch: 1, options });
+        this.#steps.push({ do: 'consume', queue: 'sole', tag: `e${++this.#tags}`, prefetch: 1, options: {} });
+        this.#consuming.clear();
+        return;
+      }
+      case 11:
+        this.#steps.push({ do: 'bind', queue, exchange: 'nowhere', key: 'a', args: {} });
+        return;
+      default:
+        this.#steps.push({ do: 'get', queue: 'nowhere', after: 'ack' });
+    }
+  }
+}
+
+const PROPERTIES: Record<string, unknown> = {
+  contentType: 'application/json',
+  contentEncoding: 'gzip',
+  correlationId: 'c-1',
+  replyTo: 'answers',
+  messageId: 'id-1',
+  timestamp: 1_700_000_000,
+  type: 'event',
+  appId: 'app',
+};
