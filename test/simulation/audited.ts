@@ -39,15 +39,25 @@ export class AuditedSnapshot {
   readonly exact: boolean;
   readonly #pending: ReadonlySet<string>;
   readonly #ends: readonly number[];
+  /**
+   * Taken while its subscription was put back itself: what a filter kept from that one while it was, the engine has not
+   * come to yet, and counts as not settled. It matters where another subscription is put back to it.
+   */
+  readonly #unseen: ReadonlySet<string>;
 
   constructor(subscription: AuditedSubscription) {
     this.exact = subscription.exactSet;
+    this.#unseen = new Set(this.exact ? [] : subscription.excluded);
     this.#pending = new Set(subscription.waiting.keys());
     this.#ends = [...subscription.topic.ends];
   }
 
   has({ partition, offset }: Message): boolean {
     return offset >= (this.#ends[partition] ?? 0) || this.#pending.has(AuditedTopic.at(partition, offset));
+  }
+
+  mayHave({ partition, offset }: Message): boolean {
+    return this.#unseen.has(AuditedTopic.at(partition, offset));
   }
 }
 
@@ -104,6 +114,10 @@ export class AuditedSubscription {
   readonly policy: SubscriptionPolicy;
   readonly waiting = new Map<string, Waiting>();
   readonly leased = new Set<Waiting>();
+  /** Published, and not for it. */
+  readonly excluded = new Set<string>();
+  /** Whether they wait only the engine knows. */
+  readonly #uncertain = new Map<string, Message>();
   /** False once it started somewhere in the past: a filter decides then, and nobody but the engine knows how. */
   exact = true;
   /** What waits is known, though not how: after it was put back to a snapshot. */
@@ -132,6 +146,7 @@ export class AuditedSubscription {
   seek(start: readonly number[]): void {
     this.waiting.clear();
     this.leased.clear();
+    this.#uncertain.clear();
     const { untilSettled, ageMs, bytes, compact } = this.topic.policy.retain;
     const keepsAll = !untilSettled && ageMs === null && bytes === null && !compact;
     let any = false;
@@ -148,13 +163,20 @@ export class AuditedSubscription {
   restore(snapshot: AuditedSnapshot): void {
     this.waiting.clear();
     this.leased.clear();
+    this.#uncertain.clear();
     this.exact = false;
     this.exactSet = snapshot.exact && this.policy.filter === null;
-    for (const message of this.topic.messages.values()) if (snapshot.has(message)) this.offer(message, 0);
+    for (const [at, message] of this.topic.messages) {
+      if (snapshot.has(message)) this.offer(message, 0);
+      else if (snapshot.mayHave(message)) this.#uncertain.set(at, message);
+    }
   }
 
   find(partition: number, offset: number): Waiting | undefined {
-    const waiting = this.waiting.get(AuditedTopic.at(partition, offset));
+    const at = AuditedTopic.at(partition, offset);
+    const uncertain = this.#uncertain.get(at);
+    if (uncertain !== undefined && this.#uncertain.delete(at)) this.offer(uncertain, 0);
+    const waiting = this.waiting.get(at);
     // After a seek it may be delayed anew, which only the engine works out.
     if (waiting !== undefined && !this.exact && waiting.state === 'delayed') waiting.state = 'ready';
     return waiting;

@@ -112,7 +112,8 @@ export class Auditor {
         topic.add(message);
         for (const subscription of topic.subscriptions.values()) {
           const excluded = entry.excluded?.find((one) => one.subscriptionId === subscription.id)?.indexes ?? [];
-          if (!excluded.includes(i)) subscription.offer(message, entry.due?.[i] || 0);
+          if (excluded.includes(i)) subscription.excluded.add(AuditedTopic.at(partition, message.offset));
+          else subscription.offer(message, entry.due?.[i] || 0);
         }
         const id = entry.dedupeIds?.[i];
         const seen = id === undefined ? undefined : topic.dedupe.get(id);
