@@ -1,17 +1,26 @@
 interface Appointment {
-  readonly time: number;
-  readonly order: number;
   readonly key: string;
-  readonly act: () => void;
+  act: () => void;
+  /** When it is due, and which of those due together comes first; `time` is Infinity once it was cancelled. */
+  time: number;
+  order: number;
+  /** The same when it was put in its place in the heap: never later than it is due. */
+  placedTime: number;
+  placedOrder: number;
+  place: number;
 }
 
 /**
- * What the shard has to do at a time. One appointment for each key: a new one replaces the old, and the replaced stays
- * in the heap until it comes up. Volatile: after a start everything is put on the agenda anew, from the state.
+ * What the shard has to do at a time. One appointment for each key: a new one replaces the old. Volatile: after a start
+ * everything is put on the agenda anew, from the state.
+ *
+ * Nearly all appointments are put off before they are due (the end of an idle time by each sync, the end of the first
+ * lease by each settlement). One that is put off or cancelled stays where it is in the heap, and moves when it comes up:
+ * thousands of puttings-off a second make no work and no garbage.
  */
 export class Agenda {
   readonly #heap: Appointment[] = [];
-  readonly #current = new Map<string, Appointment>();
+  readonly #byKey = new Map<string, Appointment>();
   #order = 0;
 
   /** When the next one is due; Infinity when there is none. */
@@ -19,81 +28,101 @@ export class Agenda {
     for (;;) {
       const top = this.#heap[0];
       if (top === undefined) return Infinity;
-      if (this.#current.get(top.key) === top) return top.time;
-      this.#pop();
+      if (top.time === Infinity) this.#remove(top);
+      else if (top.time > top.placedTime || top.order !== top.placedOrder) this.#replace(top);
+      else return top.time;
     }
   }
 
   set(key: string, time: number, act: () => void): void {
-    if (time === Infinity) {
-      this.#current.delete(key);
+    const known = this.#byKey.get(key);
+    if (known === undefined) {
+      if (time !== Infinity) this.#add(key, time, act);
       return;
     }
-    if (this.#current.get(key)?.time === time) return;
-    const appointment = { time, order: this.#order++, key, act };
-    this.#current.set(key, appointment);
-    this.#push(appointment);
+    if (known.time === time) return;
+    known.time = time;
+    known.act = act;
+    known.order = this.#order++;
+    if (time < known.placedTime) this.#replace(known);
   }
 
   /** Like `set`, but keeps an earlier appointment: it will look again then. */
   atLatest(key: string, time: number, act: () => void): void {
-    const current = this.#current.get(key);
-    if (current === undefined || current.time > time) this.set(key, time, act);
+    const known = this.#byKey.get(key);
+    if (known === undefined || known.time > time) this.set(key, time, act);
   }
 
   cancel(key: string): void {
-    this.#current.delete(key);
+    const known = this.#byKey.get(key);
+    if (known !== undefined) known.time = Infinity;
   }
 
   /** Does what is due, by time, then by order of appointment. */
   run(now: number): void {
     while (this.next <= now) {
-      const due = this.#pop();
+      const due = this.#heap[0];
       if (due === undefined) return;
-      this.#current.delete(due.key);
+      this.#remove(due);
       due.act();
     }
   }
 
-  #before(a: number, b: number): boolean {
-    const x = this.#heap[a];
-    const y = this.#heap[b];
-    if (x === undefined || y === undefined) return false;
-    return x.time < y.time || (x.time === y.time && x.order < y.order);
+  #add(key: string, time: number, act: () => void): void {
+    const order = this.#order++;
+    const place = this.#heap.length;
+    const appointment = { key, act, time, order, placedTime: time, placedOrder: order, place };
+    this.#byKey.set(key, appointment);
+    this.#heap.push(appointment);
+    this.#up(appointment);
   }
 
-  #swap(a: number, b: number): void {
-    const x = this.#heap[a];
-    const y = this.#heap[b];
-    if (x === undefined || y === undefined) return;
-    this.#heap[a] = y;
-    this.#heap[b] = x;
+  #replace(appointment: Appointment): void {
+    appointment.placedTime = appointment.time;
+    appointment.placedOrder = appointment.order;
+    this.#up(appointment);
+    this.#down(appointment);
   }
 
-  #push(appointment: Appointment): void {
-    let at = this.#heap.push(appointment) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >>> 1;
-      if (!this.#before(at, parent)) break;
-      this.#swap(at, parent);
-      at = parent;
-    }
-  }
-
-  #pop(): Appointment | undefined {
-    const top = this.#heap[0];
+  #remove(appointment: Appointment): void {
+    this.#byKey.delete(appointment.key);
     const last = this.#heap.pop();
-    if (top === undefined || last === undefined || this.#heap.length === 0) return top;
-    this.#heap[0] = last;
-    let at = 0;
+    if (last === undefined || last === appointment) return;
+    this.#put(last, appointment.place);
+    this.#up(last);
+    this.#down(last);
+  }
+
+  #up(appointment: Appointment): void {
     for (;;) {
-      const left = 2 * at + 1;
-      let smallest = at;
-      if (this.#before(left, smallest)) smallest = left;
-      if (this.#before(left + 1, smallest)) smallest = left + 1;
-      if (smallest === at) return top;
-      this.#swap(at, smallest);
-      at = smallest;
+      const parent = this.#heap[(appointment.place - 1) >> 1];
+      if (parent === undefined || !isBefore(appointment, parent)) return;
+      this.#swap(appointment, parent);
     }
   }
+
+  #down(appointment: Appointment): void {
+    for (;;) {
+      const left = this.#heap[2 * appointment.place + 1];
+      const right = this.#heap[2 * appointment.place + 2];
+      const smaller = left !== undefined && right !== undefined && isBefore(right, left) ? right : left;
+      if (smaller === undefined || !isBefore(smaller, appointment)) return;
+      this.#swap(appointment, smaller);
+    }
+  }
+
+  #swap(a: Appointment, b: Appointment): void {
+    const { place } = a;
+    this.#put(a, b.place);
+    this.#put(b, place);
+  }
+
+  #put(appointment: Appointment, place: number): void {
+    this.#heap[place] = appointment;
+    appointment.place = place;
+  }
+}
+
+function isBefore(a: Appointment, b: Appointment): boolean {
+  return a.placedTime < b.placedTime || (a.placedTime === b.placedTime && a.placedOrder < b.placedOrder);
 }
