@@ -101,8 +101,17 @@ class NodeFile implements DiskFile {
     return written;
   }
 
+  /** Thousands a second: as `#run`, with one promise. */
   sync(): Promise<void> {
-    return this.#run(() => this.#sync());
+    return new Promise((resolve, reject) => {
+      this.#assertOpen();
+      this.#running++;
+      fdatasync(this.#fd, (error) => {
+        this.#ended();
+        if (error === null) resolve();
+        else reject(error);
+      });
+    });
   }
 
   #sync(): Promise<void> {
@@ -166,8 +175,12 @@ class NodeFile implements DiskFile {
     try {
       return await work();
     } finally {
-      if (--this.#running === 0) this.#whenDone?.();
+      this.#ended();
     }
+  }
+
+  #ended(): void {
+    if (--this.#running === 0) this.#whenDone?.();
   }
 
   #assertOpen(): void {

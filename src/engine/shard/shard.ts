@@ -380,19 +380,20 @@ export class Shard {
     this.journal.idle().catch((error: unknown) => this.fail(error));
   }
 
+  /**
+   * One that is set for an earlier moment stays: its turn finds nothing due and sets it anew. Most of what is due is put
+   * off again and again (the end of an idle time with each sync), and a timer for each time would cost more than the turn.
+   */
   #setTimer(): void {
     const next = this.agenda.next;
-    if (next === this.#timerAt || this.#closing) return;
+    if (next >= this.#timerAt || this.#closing) return;
     this.#cancelTimer?.();
     this.#timerAt = next;
-    this.#cancelTimer =
-      next === Infinity
-        ? null
-        : this.clock.timer(next, () => {
-            this.#timerAt = Infinity;
-            this.#cancelTimer = null;
-            this.wake();
-          });
+    this.#cancelTimer = this.clock.timer(next, () => {
+      this.#timerAt = Infinity;
+      this.#cancelTimer = null;
+      this.wake();
+    });
   }
 
   #wakeIdle(): void {

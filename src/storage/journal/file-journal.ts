@@ -250,19 +250,27 @@ export class FileJournal implements Journal {
   async #sync(): Promise<void> {
     this.#assertOpen();
     const covered = this.#last;
-    const syncs: Promise<void>[] = [];
-    for (const segment of this.#ring.live) {
-      if (!segment.dirty) continue;
-      segment.dirty = false;
-      syncs.push(segment.file.sync());
-    }
-    const results = await Promise.allSettled(syncs);
-    for (const result of results) {
-      if (result.status === 'rejected')
-        throw this.#fail(storageError(result.reason, `syncing the journal in ${this.#disk.where}`));
+    try {
+      await this.#syncDirty();
+    } catch (error) {
+      throw this.#fail(storageError(error, `syncing the journal in ${this.#disk.where}`));
     }
     if (this.#failure !== undefined) throw this.#failure;
     this.#synced = covered;
+  }
+
+  /** Nearly always one segment; a second one right after a roll. */
+  #syncDirty(): Promise<unknown> {
+    let first: Promise<void> | undefined;
+    let others: Promise<void>[] | undefined;
+    for (const segment of this.#ring.live) {
+      if (!segment.dirty) continue;
+      segment.dirty = false;
+      const syncing = segment.file.sync();
+      if (first === undefined) first = syncing;
+      else (others ??= [first]).push(syncing);
+    }
+    return others === undefined ? (first ?? Promise.resolve()) : allDone(others);
   }
 
   async idle(): Promise<void> {
@@ -445,6 +453,11 @@ export class FileJournal implements Journal {
     this.#failure ??= error;
     return error;
   }
+}
+
+/** Rejects with the first failure, but not before all are over: none may run on in a journal that has failed. */
+async function allDone(syncs: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(syncs)) if (result.status === 'rejected') throw result.reason;
 }
 
 /** The journal must continue what the engine's checkpoint holds. */
