@@ -1,7 +1,10 @@
 /** A broker behind the native protocol, in a process of its own. */
+import { fixYoungGeneration } from '../../src/server/young-generation.ts';
 import { type BrokerOptions, listen, openBroker } from '../harness/broker.ts';
 
 export async function start(options: BrokerOptions) {
+  // As `railhead serve` does.
+  fixYoungGeneration();
   const { broker, disk } = await openBroker(options);
   const url = await listen(broker);
   return {

@@ -1,7 +1,7 @@
 /** A broker that is filled from another process with messages that nobody takes, or started with those that wait. */
 import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import { defineQueue, Rail } from '../../src/index.ts';
-import { boundYoungGeneration } from '../../src/server/young-generation.ts';
+import { fixYoungGeneration } from '../../src/server/young-generation.ts';
 import { listen, openBroker } from '../harness/broker.ts';
 import { bodyOf, inParallel, type Body } from '../harness/messages.ts';
 
@@ -16,7 +16,7 @@ const IN_FLIGHT = 64;
 
 export async function start(options: WaitingOptions) {
   // As `railhead serve` does.
-  if (options.server === true) boundYoungGeneration();
+  if (options.server === true) fixYoungGeneration();
   const begin = performance.now();
   const { broker } = await openBroker(options);
   const openMs = performance.now() - begin;

@@ -4,7 +4,7 @@ import { readConfig, readConfigFile, type LoadedConfig } from '../../server/conf
 import { createLogger, type Logger } from '../../server/log.ts';
 import { startServer, type RunningServer } from '../../server/server.ts';
 import { allSettings } from '../../server/settings.ts';
-import { boundYoungGeneration } from '../../server/young-generation.ts';
+import { fixYoungGeneration } from '../../server/young-generation.ts';
 import { paint, print, printJson } from '../terminal.ts';
 
 type Flags = Record<string, unknown> & { config?: string; json?: boolean };
@@ -23,7 +23,7 @@ export function configure(command: Command): void {
     '\nEvery setting has an environment variable too, and logins have only that: see docs/configuration.md.',
   );
   command.action(async (flags: Flags) => {
-    boundYoungGeneration();
+    fixYoungGeneration();
     const loaded = await load(flags);
     const log = createLogger(loaded.config.log, process.stderr, (level, text) =>
       paint(COLOURS[level] ?? 'reset', text, process.stderr),
