@@ -60,10 +60,10 @@ export type { ErrorCode, RailheadErrorOptions } from './core/errors.ts';
 export type { Duration, Rate, Size } from './core/units.ts';
 export type { Clock } from './core/clock.ts';
 export type { Random } from './core/random.ts';
+export type { BrokerInfo } from './core/broker-info.ts';
 export type { Condition, Durability, Filter, Order, Overflow, RouterType } from './core/policy.ts';
 export type { HeaderValue, Headers } from './core/records.ts';
 export type {
-  BrokerInfo,
   MessageHistory,
   MessageId,
   MessageState,

@@ -2,11 +2,11 @@ import type { RouterType } from './policy.ts';
 
 /**
  * Facts about a definition that mean something to whoever declared it and nothing to the engine: a protocol keeps here
- * what the engine has no word for. Fixed when it is declared; kept and given back as it came.
+ * what the engine has no word for. Kept and given back as they came; those of a topic change with a declare that updates it.
  */
 export type Attributes = Readonly<Record<string, string>>;
 
-/** What a declare may say beside the policy. Both are fixed by the first declare; a later one does not compare them. */
+/** What a declare may say beside the policy. A later one does not compare it, and changes at most the attributes. */
 export interface Declaration {
   attributes?: Attributes;
   /** Gone, with all that is in it, when the broker starts again. Default false. */

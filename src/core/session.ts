@@ -1,3 +1,4 @@
+import type { BrokerInfo, Shortage } from './broker-info.ts';
 import type { AbortedRange, ProducerOperations, ProducerRef, TransactionMarker } from './open-transactions.ts';
 import type { Declaration, RouterDeclaration, RouterDeclare } from './declaration.ts';
 import type { DocumentOperations } from './documents.ts';
@@ -28,7 +29,10 @@ export interface Session {
   consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer>;
   /** Settles deliveries of any consumer of this principal. Resolves when the settlement is durable. */
   settle(settlements: Settlement[]): Promise<SettleReceipt>;
-  /** Publishes, settlements and cursor commits as one entry: all of them or none. */
+  /**
+   * Publishes, settlements and cursor commits as one entry: all of them or none. Waits as a publish does, as long as the
+   * shortest `waitMs` in it, while a queue that blocks is full; leases that end meanwhile fail it with LEASE_LOST.
+   */
   commit(transaction: Transaction): Promise<PublishReceipt[]>;
   /** Everything that is not on the hot path. */
   request<O extends OperationName>(operation: O, args: Operations[O]['args']): Promise<Operations[O]['result']>;
@@ -80,7 +84,10 @@ export interface PublishRequest {
   body?: number;
   /** Chosen by key when left out. */
   partition?: number;
-  /** All records or none. Otherwise each stands alone and the receipt lists the refused ones. */
+  /**
+   * All records or none, also of the queues that a router leads to. Otherwise each stands alone and the receipt lists the
+   * refused ones.
+   */
   atomic?: boolean;
   /** Idempotence over reconnects: `sequence` numbers the first record; a repeated one is not stored again. */
   producer?: { id: string; sequence: number };
@@ -137,6 +144,8 @@ export interface ConsumeRequest extends SubscriptionRef {
   bodies?: 'whole' | 'apart';
   /** Consumers of one session with the same name here share their credit: what one is given, any of them may use. */
   pool?: string;
+  /** It is over (`ended`) as soon as it has credit left and nothing more is ready: what is there, without waiting. */
+  until?: 'empty';
 }
 
 /** A run of records that lie side by side in one partition, delivered together. */
@@ -217,7 +226,8 @@ export interface LeaseRange {
 export type Settlement = SubscriptionRef & { ranges: LeaseRange[] } & SettleAction;
 
 export type SettleAction =
-  | { action: 'ack' }
+  /** With `late`, also one whose lease is over, as long as attempt number `late` was the last that anybody made. */
+  | { action: 'ack'; late?: number }
   /** Gives back. Without `delayMs` a counted attempt waits for the subscription's backoff, an uncounted one not at all. */
   | { action: 'release'; delayMs?: number; countAttempt: boolean; error?: string }
   /** To the dead-letter queue. */
@@ -254,7 +264,10 @@ export type StartAt = 'start' | 'end' | { offset: number } | { time: number };
 /** Where a subscription is put: also back to what it, or another one of its topic, had not settled at a moment. */
 export type SeekTarget = StartAt | { snapshot: string };
 
-/** What a declare does when the thing exists with another policy. Structural differences are always an error. */
+/**
+ * What a declare does when the thing exists with another policy. Structural differences are always an error. `update`
+ * also puts the attributes that come with it in the place of the old ones.
+ */
 export type IfDifferent = 'error' | 'update' | 'keep';
 
 export interface TopicDefinition extends Declaration {
@@ -352,17 +365,6 @@ export interface RedriveProgress {
   /** Matched so far, moved or not. */
   matched: number;
   error?: string;
-}
-
-export interface BrokerInfo {
-  version: string;
-  /** Of the journal: stays the same over restarts. */
-  journalId: string;
-  startedAt: number;
-  now: number;
-  /** What went wrong or was cut at the last start, in words. */
-  notices: string[];
-  counters: Record<string, number>;
 }
 
 /** Name, arguments and result of every request. `authorize` has a line for each; a test compares the two lists. */
@@ -478,6 +480,11 @@ export interface Operations extends ProducerOperations, ScheduleOperations, Docu
   };
   deleteCursor: { args: { cursor: string; topic?: string }; result: { deleted: number } };
   info: { args: Record<string, never>; result: BrokerInfo };
+  /**
+   * What the broker has too little of to take publishes, beside room in single queues; null when it takes them. Once it
+   * is something else than `was`, or after `waitMs`.
+   */
+  shortage: { args: { was: Shortage | null; waitMs: number }; result: { of: Shortage | null } };
 }
 
 export type OperationName = keyof Operations;

@@ -3,7 +3,7 @@ import { type Clock, SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import { type Random, systemRandom } from '../core/random.ts';
 import { nextTurn, soon } from '../core/real-time.ts';
-import type { BrokerInfo } from '../core/session.ts';
+import type { BrokerInfo } from '../core/broker-info.ts';
 import { VERSION } from '../core/version.ts';
 import { type Limits, withDefaults } from './limits.ts';
 import type { BlobStore, Journal, RecoveryReport } from './ports.ts';
@@ -29,6 +29,7 @@ import { Redriver } from './shard/redriver.ts';
 import { Returns } from './shard/returns.ts';
 import { Settler } from './shard/settler.ts';
 import { Shard } from './shard/shard.ts';
+import { Shortages } from './shard/shortages.ts';
 import { Snapshots } from './shard/snapshots.ts';
 import { Stager } from './shard/staging.ts';
 import { Transactor } from './shard/transactor.ts';
@@ -67,6 +68,7 @@ export interface Parts {
   readonly redriver: Redriver;
   readonly caretaker: Caretaker;
   readonly documents: Documents;
+  readonly shortages: Shortages;
   readonly snapshots: Snapshots;
   readonly info: () => BrokerInfo;
 }
@@ -153,6 +155,7 @@ export class Broker {
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
       caretaker,
       documents: new Documents(shard),
+      shortages: new Shortages(shard, () => publisher.lack()),
       snapshots: new Snapshots(shard, feeds, settler, definitions),
       info: () => infoOf(shard, report, startedAt, notices, reclaimer, largeBodies),
     };
@@ -168,6 +171,7 @@ export class Broker {
     shard.afterAppend = () => {
       dispatcher.send();
       reader.notify();
+      parts.shortages.look();
       undertaker.work();
       reclaimer.work();
       if (caretaker.compacted.size > 0) compactor.work(caretaker.compacted);
@@ -267,6 +271,7 @@ export class Broker {
       for (const subscription of topic.subscriptions.values()) dispatcher.drop(subscription, 'The broker closes.');
     publisher.rejectParked(closedError(shard));
     this.#reader.wakeAll();
+    this.#parts.shortages.wakeAll();
     await this.#blobs.close();
     this.#state = 'closed';
   }

@@ -1,4 +1,4 @@
-import type { Declaration } from '../core/declaration.ts';
+import type { Attributes, Declaration } from '../core/declaration.ts';
 import type { BindingDefinition, MessageHistory, Settlement } from '../core/session.ts';
 import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
 
@@ -129,7 +129,10 @@ export const SETTLE = { ack: 0, gone: 1, ready: 2, delayed: 3, dying: 4, buried:
 export type SettleHow = keyof typeof SETTLE;
 export const SETTLE_NAMES = Object.keys(SETTLE) as SettleHow[];
 
-export const COUNTED = { none: 0, attempt: 1, crash: 2 } as const;
+/** `outage`: a crash that gives no reason yet to keep the message apart from others. */
+export const COUNTED = { none: 0, attempt: 1, crash: 2, outage: 3 } as const;
+export type Counted = keyof typeof COUNTED;
+export const COUNTED_NAMES = Object.keys(COUNTED) as Counted[];
 
 export interface SettleEntry {
   type: 'settle';
@@ -170,7 +173,8 @@ export type OtherEntry =
       policy: TopicPolicy;
       at: number;
     } & Declaration)
-  | { type: 'topicPolicy'; topicId: number; policy: TopicPolicy }
+  /** `attributes`: take the place of the old ones. */
+  | { type: 'topicPolicy'; topicId: number; policy: TopicPolicy; attributes?: Attributes }
   | { type: 'topicGone'; topicId: number }
   | {
       type: 'subscription';

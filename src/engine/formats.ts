@@ -38,7 +38,8 @@ export interface RecordFormat {
   head(head: Buffer, bodyBytes: number): Envelope;
 }
 
-const native: RecordFormat = {
+/** The engine's own: that of the SDK. */
+export const native: RecordFormat = {
   tag: FORMAT_NATIVE,
   name: 'native',
   check: (records, count) => checkRecords(records, count) === 0,

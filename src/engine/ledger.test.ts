@@ -6,6 +6,7 @@ import { RailheadError } from '../core/errors.ts';
 import { SeededRandom } from '../core/random.ts';
 import { nextTurn } from '../core/real-time.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
+import type { Shortage } from '../core/broker-info.ts';
 import type { DeliveryRun, PublishRequest } from '../core/session.ts';
 import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
@@ -105,4 +106,36 @@ test('consumers get what is there while publishers wait for memory', async () =>
   assert.equal(counter('memoryOutgoingBytes'), 0);
   await broker.close();
   await Promise.allSettled(published);
+});
+
+test('a shortage is told when publishers have waited for a second, and its end at once', async () => {
+  const { broker, journal, clock, session } = await open();
+  const told: (Shortage | null)[] = [];
+  const watch = async (): Promise<void> => {
+    for (;;) {
+      const { of } = await session.request('shortage', { was: told.at(-1) ?? null, waitMs: 3_600_000 });
+      if (of !== (told.at(-1) ?? null)) told.push(of);
+    }
+  };
+  const watching = assert.rejects(watch(), { code: 'CLOSED' });
+  journal.stuck = true;
+  const published: Promise<unknown>[] = [];
+  for (let i = 0; i < 50; i++) {
+    published.push(session.publish(publishOf(8 * KIB, 60_000)));
+    await nextTurn();
+  }
+  clock.advance(900);
+  await nextTurn();
+  assert.deepEqual(told, []);
+  clock.advance(100);
+  await nextTurn();
+  assert.deepEqual(told, ['memory']);
+  journal.letGo();
+  const all = Promise.all(published).then(() => 'stored' as const);
+  while ((await Promise.race([all, nextTurn()])) !== 'stored') clock.advance(20);
+  await broker.settled();
+  await nextTurn();
+  assert.deepEqual(told, ['memory', null]);
+  await broker.close();
+  await watching;
 });

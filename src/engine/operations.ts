@@ -242,6 +242,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     run: ({ documents, shard }, namespace, args) => shard.durable(documents.list(namespace, args)),
   },
   info: { action: 'inspect', run: async ({ info }) => info() },
+  shortage: { action: 'inspect', run: ({ shortages }, _namespace, args) => shortages.wait(args) },
 };
 
 /** What an operation acts on, as `authorize` names it. */
@@ -279,6 +280,7 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
     case 'listDocuments':
       return { kind: 'document', name: text('kind') };
     case 'info':
+    case 'shortage':
     case 'redriveProgress':
       return { kind: 'broker', name: '' };
     default:

@@ -6,13 +6,20 @@ import { RailheadError } from '../core/errors.ts';
 import type { TopicPolicy } from '../core/policy.ts';
 import { SeededRandom } from '../core/random.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
-import type { PublishReceipt, PublishRequest, Session } from '../core/session.ts';
+import type { LeaseRange, PublishReceipt, PublishRequest, Session, Settlement } from '../core/session.ts';
 import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
 import { Broker } from './broker.ts';
 
 const full = { maxMessages: 1, overflow: 'block' } as const;
+
+function request(to: string, text: string): PublishRequest {
+  const writer = new RecordBatchWriter();
+  writer.append({}, text);
+  const { bytes: records, count } = writer.take();
+  return { to: to === 'all' ? { router: 'all', key: '' } : { topic: to }, format: FORMAT_NATIVE, records, count };
+}
 
 class Bench {
   readonly broker: Broker;
@@ -48,25 +55,50 @@ class Bench {
   }
 
   publish(to: string, text: string, extra: Partial<PublishRequest> = {}): Promise<PublishReceipt> {
-    const writer = new RecordBatchWriter();
-    writer.append({}, text);
-    const { bytes: records, count } = writer.take();
-    const target = to === 'all' ? { router: 'all', key: '' } : { topic: to };
-    return this.session.publish({ to: target, format: FORMAT_NATIVE, records, count, ...extra });
+    return this.session.publish({ ...request(to, text), ...extra });
   }
 
   /** Publishes without waiting for the outcome, which is noted. */
   start(to: string, text: string, extra: Partial<PublishRequest> = {}): void {
-    this.publish(to, text, extra).then(
+    this.#note(text, this.publish(to, text, extra));
+  }
+
+  #note(text: string, done: Promise<unknown>): void {
+    done.then(
       () => this.outcomes.push(text),
       (error: unknown) => this.outcomes.push(`${text} ${RailheadError.is(error) ? error.code : String(error)}`),
     );
+  }
+
+  /** As `start`, in a transaction with an ack of what somebody holds. */
+  commit(
+    to: readonly string[],
+    text: string,
+    settlements: Settlement[] = [],
+    extra: Partial<PublishRequest> = {},
+  ): void {
+    const publishes = to.map((name) => ({ ...request(name, text), ...extra }));
+    this.#note(text, this.session.commit({ publishes, settlements, cursors: [] }));
   }
 
   async texts(name: string): Promise<string[]> {
     await this.broker.settled();
     const { messages } = await this.session.request('peek', { topic: name, subscription: name });
     return messages.map(({ envelope }) => Buffer.from(envelope.body).toString());
+  }
+
+  /** What a consumer gets that has credit for one. */
+  async take(name: string): Promise<LeaseRange[]> {
+    const taken: LeaseRange[] = [];
+    const sink = {
+      deliver: (runs: readonly LeaseRange[]) =>
+        void taken.push(...runs.map(({ partition, offset, count, token }) => ({ partition, offset, count, token }))),
+      ended: () => {},
+    };
+    const consumer = await this.session.consume({ topic: name, subscription: name, lease: 'session' }, sink);
+    consumer.credit(1);
+    await this.broker.settled();
+    return taken;
   }
 
   async purge(name: string): Promise<void> {
@@ -153,4 +185,81 @@ test('a publish that is sent again after it was parked is not stored twice', asy
   await bench.purge('full');
   assert.deepEqual([await bench.texts('open'), await bench.texts('full')], [['routed'], ['routed']]);
   assert.deepEqual(bench.outcomes, ['routed', 'routed again']);
+});
+
+test('a transaction waits for the queue that is full, and nothing of it is done before', async () => {
+  const bench = await Bench.open({ jobs: {}, open: {}, full });
+  await bench.publish('jobs', 'job');
+  await bench.publish('full', 'first');
+  const [range] = await bench.take('jobs');
+  assert.ok(range !== undefined);
+  bench.commit(['open', 'full'], 'result', [{ topic: 'jobs', subscription: 'jobs', action: 'ack', ranges: [range] }]);
+  assert.deepEqual([await bench.texts('jobs'), await bench.texts('open')], [['job'], []]);
+  assert.deepEqual(bench.outcomes, []);
+  await bench.purge('full');
+  const all = [await bench.texts('jobs'), await bench.texts('open'), await bench.texts('full')];
+  assert.deepEqual(all, [[], ['result'], ['result']]);
+  assert.deepEqual(bench.outcomes, ['result']);
+});
+
+test('a transaction that waits is refused when its time is over, or a lease of it', async () => {
+  const bench = await Bench.open({ jobs: {}, full });
+  await bench.publish('jobs', 'job');
+  await bench.publish('full', 'first');
+  const [range] = await bench.take('jobs');
+  assert.ok(range !== undefined);
+  bench.commit(['full'], 'hasty', [], { waitMs: 1000 });
+  const ack = { topic: 'jobs', subscription: 'jobs', action: 'ack', ranges: [range] } as const;
+  bench.commit(['full'], 'late', [{ ...ack, ranges: [range] }], { waitMs: 60_000 });
+  await bench.broker.settled();
+  bench.clock.advance(1000);
+  await bench.broker.settled();
+  bench.clock.advance(31_000);
+  await bench.broker.settled();
+  await bench.purge('full');
+  assert.deepEqual(bench.outcomes, ['hasty QUEUE_FULL', 'late LEASE_LOST']);
+  assert.deepEqual(await bench.texts('full'), []);
+});
+
+test('publishes to a queue wait behind a transaction that waits for it', async () => {
+  const bench = await Bench.open({ open: {}, full });
+  await bench.publish('full', 'first');
+  bench.commit(['open', 'full'], 'transaction');
+  bench.start('full', 'publish');
+  for (const text of ['transaction', 'publish']) {
+    await bench.purge('full');
+    assert.deepEqual(await bench.texts('full'), [text]);
+  }
+});
+
+test('an atomic publish through a router to a full queue that rejects is stored in none', async () => {
+  const bench = await Bench.open({ open: {}, strict: { maxMessages: 1 } });
+  await bench.publish('strict', 'first');
+  const { refused } = await bench.publish('all', 'by itself');
+  assert.deepEqual(
+    refused?.map(({ code }) => code),
+    ['QUEUE_FULL'],
+  );
+  await assert.rejects(bench.publish('all', 'atomic', { atomic: true }), (error) =>
+    RailheadError.is(error, 'QUEUE_FULL'),
+  );
+  assert.deepEqual([await bench.texts('open'), await bench.texts('strict')], [['by itself'], ['first']]);
+});
+
+test('an atomic publish that is refused takes nothing of the rates of the queues behind its router', async () => {
+  const rate = { publishRate: { count: 1, perMs: 1000 } } as const;
+  const bench = await Bench.open({ rated: rate, slow: { ...rate, overflow: 'block' }, strict: { maxMessages: 1 } });
+  await bench.publish('strict', 'first');
+  await assert.rejects(bench.publish('all', 'atomic', { atomic: true }));
+  await bench.publish('rated', 'direct');
+  await bench.publish('slow', 'direct', { waitMs: 0 });
+  assert.deepEqual([await bench.texts('rated'), await bench.texts('slow')], [['direct'], ['direct']]);
+});
+
+test('two queues that were declared with one rate have a rate each', async () => {
+  const rate = { publishRate: { count: 1, perMs: 1000 } } as const;
+  const bench = await Bench.open({ a: rate, b: rate });
+  await bench.publish('a', 'in a');
+  await bench.publish('b', 'in b');
+  await assert.rejects(bench.publish('a', 'too soon'), (error) => RailheadError.is(error, 'RATE_LIMITED'));
 });

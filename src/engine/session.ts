@@ -17,10 +17,12 @@ import type {
   Transaction,
 } from '../core/session.ts';
 import type { Parts } from './broker.ts';
+import type { Topic } from './machine/topic.ts';
 import { operations, resourceOf } from './operations.ts';
 import { logIsFull } from './shard/admission.ts';
 import { type ConsumerState, CreditPool } from './shard/feeds.ts';
 import { BodyOwner } from './shard/large-bodies.ts';
+import type { Obstacle } from './shard/parking.ts';
 import { assertSize } from './shard/planner.ts';
 import type { StagedPublish } from './shard/staging.ts';
 
@@ -142,12 +144,25 @@ export class ShardSession implements Session {
     return this.#staged(publishes, (staged) => this.#commit(transaction, staged));
   }
 
+  /** Waits as a publish does while a queue that it publishes to is full and blocks. */
   async #commit(transaction: Transaction, staged: readonly StagedPublish[]): Promise<PublishReceipt[]> {
+    const attempt = (head: Topic | null): Promise<PublishReceipt[]> | Obstacle =>
+      this.#attemptCommit(transaction, staged, head);
+    const result = attempt(null);
+    return result instanceof Promise ? result : this.#parts.publisher.parkTogether(staged, result, attempt);
+  }
+
+  #attemptCommit(
+    transaction: Transaction,
+    staged: readonly StagedPublish[],
+    head: Topic | null,
+  ): Promise<PublishReceipt[]> | Obstacle {
     const { settler, publisher, shard, cursors } = this.#parts;
     // First everything that can refuse, then everything at once: the entries lie in one batch.
     settler.assertHeld(this.#namespace, transaction.settlements);
-    const publishes = publisher.prepare(this.#namespace, staged);
     const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
+    const publishes = publisher.prepare(this.#namespace, staged, head);
+    if ('why' in publishes) return publishes;
     shard.beginCommand(publishes.bytes + settler.boundOf(transaction.settlements));
     const receipts = publishes.publish();
     settler.settle(this.#namespace, transaction.settlements);

@@ -72,20 +72,76 @@ class Bench {
     return { session, texts, consumer };
   }
 
+  /** The process is killed, and another one starts on what it left. */
+  async crash(): Promise<void> {
+    this.disk = this.disk.clone();
+    await this.start();
+  }
+
+  async ackAll(session: ShardSession): Promise<void> {
+    const [backlog] = this.broker.state.topicNamed('default', 'q')?.subscriptionNamed('q')?.backlogs ?? [];
+    const ranges = [...(backlog?.leases() ?? [])].map(([offset, { token }]) => ({
+      partition: 0,
+      offset,
+      count: 1,
+      token,
+    }));
+    await session.settle([{ ...REF, action: 'ack', ranges }]);
+    await this.broker.settled();
+  }
+
   async advance(ms: number): Promise<void> {
     this.clock.advance(ms);
     await this.broker.settled();
   }
 }
 
-test('what was in flight when the broker was killed comes back one at a time, counted as a crash', async () => {
+test('what was in flight when the broker was killed comes back together, and after a second time one at a time', async () => {
   const bench = await Bench.open({ maxAttempts: 1 }, ['a', 'b', 'c']);
   assert.deepEqual((await bench.consume(3)).texts, ['a', 'b', 'c']);
-  bench.disk = bench.disk.clone();
-  await bench.start();
+  await bench.crash();
+  const again = await bench.consume(10);
+  await bench.advance(10_000);
+  assert.deepEqual(again.texts, ['a', 'b', 'c']);
+  await bench.crash();
   const { texts } = await bench.consume(10);
   await bench.advance(10_000);
   assert.deepEqual(texts, ['a']);
+});
+
+test('messages that another crash of the broker would condemn come back one at a time at once', async () => {
+  const bench = await Bench.open({ maxCrashes: 2 }, ['a', 'b', 'c']);
+  assert.deepEqual((await bench.consume(3)).texts, ['a', 'b', 'c']);
+  await bench.crash();
+  const { texts } = await bench.consume(10);
+  await bench.advance(10_000);
+  assert.deepEqual(texts, ['a']);
+});
+
+test('one message that kills the broker again and again ends dead, and nobody else does', async () => {
+  const texts = Array.from({ length: 20 }, (_, i) => (i === 7 ? 'poison' : `good-${i}`));
+  const bench = await Bench.open({ maxCrashes: 3 }, texts);
+  let crashes = 0;
+  for (; crashes < 10; crashes++) {
+    // A process that settles only when it has everything in hand, and the poison kills it before.
+    const consumer = await bench.consume(20);
+    await bench.advance(10_000);
+    while (consumer.texts.length > 0 && !consumer.texts.includes('poison')) {
+      const held = consumer.texts.splice(0).length;
+      await bench.ackAll(consumer.session);
+      consumer.consumer.credit(held);
+      await bench.broker.settled();
+    }
+    if (consumer.texts.length === 0) break;
+    await bench.crash();
+  }
+  const { messages } = await bench.connect().request('peek', { topic: 'q.dead', subscription: 'q.dead' });
+  assert.deepEqual(
+    messages.map(({ envelope, history }) => [asBuffer(envelope.body).toString(), history?.reason]),
+    [['poison', 'crashes']],
+  );
+  assert.equal(bench.broker.state.topicNamed('default', 'q')?.depth, 0);
+  assert.equal(crashes, 3);
 });
 
 test('a consumer that acks by receiving goes on after a suspect', async () => {

@@ -6,10 +6,13 @@ import type { Random } from '../core/random.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
 import { AmqpGateway } from '../gateways/amqp/server.ts';
+import { AwsGateway } from '../gateways/aws/server.ts';
+import type { Gateway } from '../gateways/gateway.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback } from './config.ts';
+import { ALL_FORMATS } from './formats.ts';
 import { HttpDoor } from './http-door.ts';
 import { isTaken, listenOn, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -22,6 +25,8 @@ import { UserStore } from './users.ts';
 /** As every client of RabbitMQ expects it. */
 const AMQP_PORT = 5672;
 const AMQPS_PORT = 5671;
+/** As those who run Amazon's services on their own machine expect them, with TLS or without. */
+const AWS_PORT = 4566;
 
 export interface ServerOptions {
   /** Default: to stderr, as the `log` settings say. */
@@ -45,6 +50,8 @@ export interface RunningServer {
   readonly httpUrl: string;
   /** For RabbitMQ's clients: `amqp://127.0.0.1:5672`, or `amqps://`; null when it is off. */
   readonly amqpUrl: string | null;
+  /** For clients of SQS and SNS, as their endpoint: `http://127.0.0.1:4566`, or `https://`; null when it is off. */
+  readonly awsUrl: string | null;
   /** The one that was taken, with port 0. */
   readonly port: number;
   readonly broker: Broker;
@@ -85,6 +92,7 @@ class Server implements RunningServer {
   #broker: Broker | undefined;
   #port = 0;
   #amqpPort: number | null = null;
+  #awsPort: number | null = null;
   /** Protocols that were to be spoken and are not. */
   readonly #off: string[] = [];
   #logins: Authenticator | undefined;
@@ -123,6 +131,10 @@ class Server implements RunningServer {
     return this.#amqpPort === null ? null : `amqp${this.#secure ? 's' : ''}://${this.#authority(this.#amqpPort)}`;
   }
 
+  get awsUrl(): string | null {
+    return this.#awsPort === null ? null : `http${this.#secure ? 's' : ''}://${this.#authority(this.#awsPort)}`;
+  }
+
   /** Everything or nothing: what was started before a failure is stopped again. */
   async start(): Promise<void> {
     try {
@@ -131,6 +143,7 @@ class Server implements RunningServer {
       const broker = await this.#own(storage);
       await this.#servePort(broker, tls);
       await this.#serveAmqp(broker, tls);
+      await this.#serveAws(broker, tls);
       this.#throwFailure();
       this.#started = true;
       this.#log.info({ url: this.url, dir: storage.directory ?? 'memory', version: VERSION }, 'ready');
@@ -180,38 +193,75 @@ class Server implements RunningServer {
   }
 
   async #serveAmqp(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { amqp, host, port, limits, drainTimeout } = this.#config;
+    const { amqp } = this.#config;
     if (amqp === false) return;
-    const clock = new SystemClock();
     const gateway = new AmqpGateway({
       authenticator: this.#authenticator(),
       connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
       broker: { version: VERSION },
-      clock,
+      clock: new SystemClock(),
       report: (error) => this.#report(error),
     });
     broker.watchDocuments(async (namespace, kind) => {
       if (kind === POLICY_DOCUMENT) await gateway.applyPolicies(namespace);
     });
     await gateway.resume(broker.namespaces());
-    const wanted = amqp ?? (port === 0 ? 0 : tls === undefined ? AMQP_PORT : AMQPS_PORT);
+    const usual = tls === undefined ? AMQP_PORT : AMQPS_PORT;
+    this.#amqpPort = await this.#serve('amqp', gateway, { asked: amqp, usual, tls });
+  }
+
+  async #serveAws(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
+    const { aws, limits, allowedHosts } = this.#config;
+    if (aws === false) return;
+    const gateway = new AwsGateway({
+      authenticator: this.#authenticator(),
+      connect: (options) => broker.connect(options),
+      clock: this.#clock,
+      journalId: broker.info().journalId,
+      formats: ALL_FORMATS,
+      maxBodyBytes: limits.httpBody,
+      maxMemoryBytes: limits.httpMemory,
+      allowedHosts,
+      onBug: (error) => this.#report(error),
+    });
+    this.#awsPort = await this.#serve('aws', gateway, { asked: aws, usual: AWS_PORT, tls });
+  }
+
+  /** A protocol on a port of its own. Null when it is off, since another process has the port that it would have had. */
+  async #serve(
+    protocol: 'amqp' | 'aws',
+    gateway: Gateway & { close(): Promise<void> },
+    { asked, usual, tls }: { asked: number | undefined; usual: number; tls: Awaited<ReturnType<typeof readTls>> },
+  ): Promise<number | null> {
+    const { host, port, limits, drainTimeout } = this.#config;
+    const wanted = asked ?? (port === 0 ? 0 : usual);
     try {
       const listening = await listenOn(
         { host, port: wanted },
-        { gateway, clock, limits: { maxConnections: limits.connections }, ...(tls !== undefined && { tls }) },
+        {
+          gateway,
+          clock: new SystemClock(),
+          limits: { maxConnections: limits.connections },
+          ...(tls !== undefined && { tls }),
+        },
         () => {},
       );
-      this.#amqpPort = listening.port;
       this.#undo.push(async () => {
-        await listening.listener.close(drainTimeout);
-        await gateway.close();
+        // Either may wait for the other: connections for what they have asked, requests for the connection to go.
+        await Promise.all([listening.listener.close(drainTimeout), gateway.close()]);
       });
+      return listening.port;
     } catch (error) {
       const yields =
-        amqp === undefined && this.#options.defaultPorts !== 'must-be-free' && host.every((each) => isLoopback(each));
+        asked === undefined && this.#options.defaultPorts !== 'must-be-free' && host.every((each) => isLoopback(each));
       if (!yields || !isTaken(error)) throw error;
-      this.#off.push('amqp');
-      this.#log.warn({ port: wanted }, 'the port of AMQP is taken, so that AMQP is off; name another with --amqp');
+      this.#off.push(protocol);
+      const name = protocol.toUpperCase();
+      this.#log.warn(
+        { port: wanted },
+        `the port of ${name} is taken, so that ${name} is off; name another with --${protocol}`,
+      );
+      return null;
     }
   }
 

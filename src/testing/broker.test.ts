@@ -234,7 +234,7 @@ test('clients reach it by url, env and endpoints; a protocol that it does not sp
   assert.deepEqual(numbers((await broker.inspect(jobs)).ready), [5, 6]);
   await assert.rejects(broker.endpoint('kafka'), {
     code: 'NOT_SUPPORTED',
-    message: /does not speak "kafka". It speaks native, http and amqp/,
+    message: /does not speak "kafka". It speaks native, http, amqp and aws/,
   });
 });
 

@@ -164,7 +164,7 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
-   * Where a protocol is spoken: `native`, `http` or `amqp` (AMQP 0-9-1, for RabbitMQ's clients).
+   * Where a protocol is spoken: `native`, `http`, `amqp` (AMQP 0-9-1, for RabbitMQ's clients) or `aws` (SQS).
    *
    * @throws NOT_SUPPORTED for one that this version does not speak.
    */
@@ -176,9 +176,13 @@ export class TestBroker implements AsyncDisposable {
       const amqpPort = await this.#server.amqpPort();
       return { protocol, url: `amqp://${HOST}:${amqpPort}`, host: HOST, port: amqpPort };
     }
+    if (protocol === 'aws' && this.#server !== undefined) {
+      const awsPort = await this.#server.awsPort();
+      return { protocol, url: `http://${HOST}:${awsPort}`, host: HOST, port: awsPort };
+    }
     throw new RailheadError(
       'NOT_SUPPORTED',
-      `A test broker of this version does not speak ${JSON.stringify(protocol)}. It speaks native, http and amqp.`,
+      `A test broker of this version does not speak ${JSON.stringify(protocol)}. It speaks native, http, amqp and aws.`,
     );
   }
 

@@ -5,7 +5,8 @@ import type { Session } from '../core/session.ts';
 import { VERSION } from '../core/version.ts';
 import type { Gateway } from '../gateways/gateway.ts';
 import type { AmqpGateway } from '../gateways/amqp/server.ts';
-import { guardBrowser } from '../gateways/http/guard.ts';
+import type { AwsGateway } from '../gateways/aws/server.ts';
+import { guardBrowser } from '../gateways/browser-guard.ts';
 import type { HttpGateway } from '../gateways/http/gateway.ts';
 import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
@@ -32,7 +33,8 @@ export class TestServer {
   readonly #listener: Listener;
   readonly #sockets: Set<Duplex>;
   readonly #options: TestServerOptions;
-  #amqp: Promise<AmqpDoor> | undefined;
+  #amqp: Promise<Door<AmqpGateway>> | undefined;
+  #aws: Promise<Door<AwsGateway>> | undefined;
 
   private constructor(parts: {
     port: number;
@@ -86,7 +88,7 @@ export class TestServer {
     return (await this.#amqp).port;
   }
 
-  async #openAmqp(): Promise<AmqpDoor> {
+  async #openAmqp(): Promise<Door<AmqpGateway>> {
     const module = await import('../gateways/amqp/server.ts');
     const gateway = new module.AmqpGateway({
       authenticator: NOBODY,
@@ -94,6 +96,31 @@ export class TestServer {
       broker: { version: VERSION },
       clock: new SystemClock(),
       report,
+    });
+    return { gateway, ...(await listen(gateway, this.#sockets)) };
+  }
+
+  /** The same for Amazon's services. */
+  async awsPort(): Promise<number> {
+    this.#aws ??= this.#openAws();
+    return (await this.#aws).port;
+  }
+
+  async #openAws(): Promise<Door<AwsGateway>> {
+    const [module, { ALL_FORMATS }] = await Promise.all([
+      import('../gateways/aws/server.ts'),
+      import('../server/formats.ts'),
+    ]);
+    const gateway = new module.AwsGateway({
+      authenticator: NOBODY,
+      connect: this.#options.connect,
+      clock: this.#options.clock,
+      journalId: this.#options.journalId,
+      formats: ALL_FORMATS,
+      maxBodyBytes: 32 * MIB,
+      maxMemoryBytes: 256 * MIB,
+      allowedHosts: [],
+      onBug: report,
     });
     return { gateway, ...(await listen(gateway, this.#sockets)) };
   }
@@ -108,21 +135,21 @@ export class TestServer {
       this.#listener.close(CLOSE_MS),
       this.#native.close(CLOSE_MS),
       this.#http.close(),
-      this.#closeAmqp(),
+      closeDoor(this.#amqp),
+      closeDoor(this.#aws),
     ]);
-  }
-
-  async #closeAmqp(): Promise<void> {
-    const amqp = await this.#amqp;
-    await amqp?.listener.close(CLOSE_MS);
-    await amqp?.gateway.close();
   }
 }
 
-interface AmqpDoor {
-  gateway: AmqpGateway;
+interface Door<G> {
+  gateway: G;
   listener: Listener;
   port: number;
+}
+
+async function closeDoor(opening: Promise<Door<{ close(): Promise<void> }>> | undefined): Promise<void> {
+  const door = await opening;
+  await Promise.all([door?.listener.close(CLOSE_MS), door?.gateway.close()]);
 }
 
 /** A free port of the loopback address, for a protocol whose connections can be cut. */

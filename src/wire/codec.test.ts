@@ -110,6 +110,13 @@ test('settlements are read as they were written', () => {
   ];
   const ref = { topic: 't', subscription: 'ü' };
   const settlements: Settlement[] = [
+    {
+      topic: 't',
+      subscription: 's',
+      ranges: [{ partition: 0, offset: 4, count: 1, token: 5 }],
+      action: 'ack',
+      late: 3,
+    },
     { ...ref, ranges, action: 'ack' },
     { ...ref, ranges: [], action: 'release', countAttempt: true },
     { ...ref, ranges, action: 'release', countAttempt: false, delayMs: 5000, error: 'it broke' },

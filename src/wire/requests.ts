@@ -88,7 +88,11 @@ const settled = {
   ...subscriptionRef,
   ranges: list(object<LeaseRange>({ partition: whole, offset: whole, count: whole, token: whole })),
 };
-const ack = object<Extract<Settlement, { action: 'ack' }>>({ ...settled, action: oneOf('ack') });
+const ack = object<Extract<Settlement, { action: 'ack' }>>({
+  ...settled,
+  action: oneOf('ack'),
+  late: maybe(whole),
+});
 const release = object<Extract<Settlement, { action: 'release' }>>({
   ...settled,
   action: oneOf('release'),
@@ -257,6 +261,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   deleteDocument: object<Operations['deleteDocument']['args']>({ kind: text, name: text }),
   listDocuments: object<Operations['listDocuments']['args']>({ kind: text }),
   info: nothing,
+  shortage: object<Operations['shortage']['args']>({ was: nullable(oneOf('memory', 'disk')), waitMs: whole }),
 };
 
 /**
@@ -287,6 +292,7 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'listSnapshots',
   'listDocuments',
   'info',
+  'shortage',
 ]);
 
 export function isOperation(name: string): name is OperationName {
@@ -304,6 +310,7 @@ export const consumeRequest = object<ConsumeRequest>({
   maxBytes: maybe(whole),
   bodies: maybe(oneOf('whole', 'apart')),
   pool: maybe(text),
+  until: maybe(oneOf('empty')),
 });
 
 const publishTarget = either(

@@ -9,7 +9,8 @@ import { list, object, text, whole } from './shape.ts';
 /**
  * ```
  * settlements   u16 count, each:
- *               u8  action: 1 ack · 2 release · 3 reject · 4 extend
+ *               u8  action: 1 ack · 2 release · 3 reject · 4 extend · 5 ack, also late
+ *               ack, also late: f64 attempt
  *               release: u8 flags, [f64 delay ms] DELAY, [text error] ERROR
  *               reject:  text reason
  *               extend:  f64 lease ms
@@ -22,6 +23,7 @@ const ACK = 1;
 const RELEASE = 2;
 const REJECT = 3;
 const EXTEND = 4;
+const ACK_LATE = 5;
 
 const COUNT_ATTEMPT = 1;
 const DELAY = 2;
@@ -63,7 +65,8 @@ export function writeSettle(out: Output, id: number, settlements: readonly Settl
 function writeAction(out: Output, action: SettleAction): void {
   switch (action.action) {
     case 'ack':
-      out.u8(ACK);
+      out.u8(action.late === undefined ? ACK : ACK_LATE);
+      if (action.late !== undefined) out.whole(action.late);
       return;
     case 'release':
       out.u8(RELEASE);
@@ -106,6 +109,8 @@ function readAction(reader: ByteReader): SettleAction {
   switch (action) {
     case ACK:
       return { action: 'ack' };
+    case ACK_LATE:
+      return { action: 'ack', late: reader.whole() };
     case RELEASE: {
       const flags = reader.u8();
       const release: SettleAction = { action: 'release', countAttempt: (flags & COUNT_ATTEMPT) !== 0 };
@@ -118,7 +123,7 @@ function readAction(reader: ByteReader): SettleAction {
     case EXTEND:
       return { action: 'extend', leaseMs: reader.whole() };
     default:
-      throw new RailheadError('PROTOCOL', `A settlement has the action ${action}; 1 to 4 are known.`);
+      throw new RailheadError('PROTOCOL', `A settlement has the action ${action}; 1 to 5 are known.`);
   }
 }
 

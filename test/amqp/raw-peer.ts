@@ -72,13 +72,16 @@ export class RawPeer {
   }
 
   /** Says who it is, and what it understands. */
-  async greet(capabilities: Table = new Map([['authentication_failure_close', flagField(true)]])): Promise<void> {
+  async greet(
+    capabilities: Table = new Map([['authentication_failure_close', flagField(true)]]),
+    password = 'guest',
+  ): Promise<void> {
     this.socket.write(PROTOCOL_HEADER);
     await this.wait('connectionStart');
     this.out.method(0, 'connectionStartOk', {
       clientProperties: new Map([['capabilities', { type: 'F', value: capabilities }]]),
       mechanism: 'PLAIN',
-      response: Buffer.from('\0guest\0guest'),
+      response: Buffer.from(`\0guest\0${password}`),
       locale: 'en_US',
     });
   }

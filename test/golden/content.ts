@@ -114,6 +114,7 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
     name: 'topic',
     kind: 'topic',
     policy: { maxMessages: 100_000 },
+    attributes: { owner: 'golden' },
     ifDifferent: 'update',
   });
   await session.request('declareSubscription', {

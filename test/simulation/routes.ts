@@ -2,10 +2,15 @@ import type { ShardSession } from '../../src/engine/session.ts';
 import type { TopicPlan } from './topology.ts';
 import type { World } from './world.ts';
 
+/** Where one of them may refuse its part, a publish is to be stored in all or in none. */
 export interface Way {
   readonly router: string;
   readonly key: string;
   readonly plans: readonly TopicPlan[];
+}
+
+export function mayRefuse({ plans }: Way): boolean {
+  return plans.some(({ policy }) => policy.overflow === 'reject');
 }
 
 /**
@@ -28,11 +33,10 @@ export class Routes {
     this.#world = world;
     this.#session = session;
     this.#expected = expected;
-    // What is full or limits its rate refuses its part, unless it blocks: then nothing is stored anywhere until there is
-    // room. What is compacted wants keys, which is not what this is about.
+    // What is compacted wants keys, and what makes room drops what is checked here: not what this is about.
     const fit = plans.filter(
-      ({ policy: { maxMessages, publishRate, overflow }, retention }) =>
-        (overflow === 'block' || (maxMessages === undefined && publishRate === undefined)) && retention !== 'key',
+      ({ policy: { overflow }, retention }) =>
+        (overflow === undefined || overflow === 'block' || overflow === 'reject') && retention !== 'key',
     );
     this.#plans = fit.length < 2 ? [] : fit.slice(0, 2);
   }

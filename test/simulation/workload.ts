@@ -8,7 +8,7 @@ import { type Draft, encode } from './drafts.ts';
 import { type Copy, type Ledger, mayRemove } from './ledger.ts';
 import { type Line, OpenTransactions } from './open-transactions.ts';
 import { Operations } from './operations.ts';
-import { Routes, type Way } from './routes.ts';
+import { mayRefuse, Routes, type Way } from './routes.ts';
 import { declare, type TopicPlan } from './topology.ts';
 import { type Upload, Uploads } from './uploads.ts';
 import type { World } from './world.ts';
@@ -208,7 +208,8 @@ export class Workload {
       upload === undefined
         ? encode([first])
         : { format: FORMAT_NATIVE, records: recordHead({}, upload.bytes), count: 1, body: upload.body };
-    await session.publish({ to: { router: way.router, key: way.key }, ...records }).then(
+    const atomic = mayRefuse(way) || this.random.chance(0.5);
+    await session.publish({ to: { router: way.router, key: way.key }, ...records, ...(atomic && { atomic }) }).then(
       (receipt) => {
         const wanted = drafts.map(({ plan }) => this.#operations.topicId(plan.name));
         const stray = receipt.runs.find(({ topicId }) => !wanted.includes(topicId));

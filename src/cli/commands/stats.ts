@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { BrokerInfo, TopicStats } from '../../core/session.ts';
+import type { BrokerInfo } from '../../core/broker-info.ts';
+import type { TopicStats } from '../../core/session.ts';
 import { formatSize } from '../../core/units.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { age, count, paint, print, printJson, safe } from '../terminal.ts';

@@ -1,4 +1,5 @@
 import type { SubscriptionPolicy } from '../../core/policy.ts';
+import type { Counted } from '../entries.ts';
 import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { TimerHeap } from '../structures/timer-heap.ts';
@@ -216,7 +217,7 @@ export class Backlog {
   }
 
   /** Back to its place. A message whose consumer died becomes a suspect: delivered alone until it is settled. */
-  giveBack(from: number, count: number, counted: 'none' | 'attempt' | 'crash', error: string | undefined): void {
+  giveBack(from: number, count: number, counted: Counted, error: string | undefined): void {
     for (let offset = from; offset < from + count; offset++) {
       if (!this.pending.has(offset)) continue;
       this.#detach(offset);
@@ -226,13 +227,7 @@ export class Backlog {
     }
   }
 
-  delay(
-    from: number,
-    count: number,
-    due: number,
-    counted: 'none' | 'attempt' | 'crash',
-    error: string | undefined,
-  ): void {
+  delay(from: number, count: number, due: number, counted: Counted, error: string | undefined): void {
     for (let offset = from; offset < from + count; offset++) {
       if (!this.pending.has(offset)) continue;
       this.#detach(offset);
@@ -245,13 +240,7 @@ export class Backlog {
   }
 
   /** Out of reach of consumers, until it is stored in the dead-letter queue. */
-  die(
-    from: number,
-    count: number,
-    reason: string,
-    counted: 'none' | 'attempt' | 'crash',
-    error: string | undefined,
-  ): void {
+  die(from: number, count: number, reason: string, counted: Counted, error: string | undefined): void {
     for (let offset = from; offset < from + count; offset++) {
       if (!this.pending.has(offset)) continue;
       this.#detach(offset);
@@ -455,7 +444,7 @@ export class Backlog {
     this.dying.delete(offset);
   }
 
-  #count(offset: number, counted: 'attempt' | 'crash', error: string | undefined): void {
+  #count(offset: number, counted: Exclude<Counted, 'none'>, error: string | undefined): void {
     let trouble = this.troubles.get(offset);
     if (trouble === undefined) this.troubles.set(offset, (trouble = { attempts: 0, crashes: 0, error: undefined }));
     if (counted === 'attempt') trouble.attempts++;

@@ -1,5 +1,5 @@
 import { assert } from '../../core/errors.ts';
-import type { Entry, OtherEntry, PublishEntry, SettleEntry } from '../entries.ts';
+import { COUNTED_NAMES, type Entry, type OtherEntry, type PublishEntry, type SettleEntry } from '../entries.ts';
 import type { PieceReader } from '../structures/pieces.ts';
 import { noteDedupe } from './dedupe.ts';
 import { Directory, type EncodedDirectory, scoped } from './directory.ts';
@@ -8,8 +8,6 @@ import { noteProducer } from './producers.ts';
 import { Snapshot } from './snapshot.ts';
 import { type EncodedTopic, Subscription, Topic } from './topic.ts';
 import { endInPartition, type EncodedTransactions, Transactions } from './transactions.ts';
-
-const COUNTED_NAMES = ['none', 'attempt', 'crash'] as const;
 
 /**
  * Everything that a shard knows and that the journal can rebuild. Changed only by `apply`, one entry at a time, in
@@ -266,7 +264,7 @@ export class State {
       }
       case 'topicPolicy': {
         const topic = this.#topic(entry.topicId, sequence);
-        if (topic !== undefined) topic.policy = entry.policy;
+        if (topic !== undefined) topic.update(entry.policy, entry.attributes);
         return;
       }
       case 'topicGone': {

@@ -1,5 +1,5 @@
 import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
-import { type Declaration, declarationOf } from '../../core/declaration.ts';
+import { type Attributes, type Declaration, declarationOf } from '../../core/declaration.ts';
 import { LEASE_KIND } from '../entries.ts';
 import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { Backlog } from './backlog.ts';
@@ -50,7 +50,7 @@ export class Topic {
   readonly name: string;
   readonly kind: 'queue' | 'topic';
   readonly createdAt: number;
-  readonly declaration: Declaration;
+  declaration: Declaration;
   policy: TopicPolicy;
   readonly partitions: Partition[] = [];
   readonly subscriptions = new Map<number, Subscription>();
@@ -174,6 +174,12 @@ export class Topic {
     for (const { partitions } of this.snapshots.values())
       pending = Math.max(pending, partitions[index]?.count(end) ?? 0);
     return messages === 0 ? 0 : Math.min(1, pending / messages);
+  }
+
+  /** Attributes that are not given stay. */
+  update(policy: TopicPolicy, attributes: Attributes | undefined): void {
+    this.policy = policy;
+    if (attributes !== undefined) this.declaration = { ...this.declaration, attributes };
   }
 
   encode(pieces: PieceWriter): EncodedTopic {

@@ -1,4 +1,5 @@
 import { RailheadError } from '../../core/errors.ts';
+import type { RateLimit } from '../../core/units.ts';
 import type { Topic } from '../machine/topic.ts';
 import { RateLimiter } from '../structures/rate-limiter.ts';
 import type { Plan } from './planner.ts';
@@ -13,7 +14,8 @@ type Load = Pick<Plan, 'topic' | 'stored' | 'bytes' | 'apartBytes'>;
 /** Whether there is room: in the commit log, within the limits of a topic, and within its rate. Publishers only; consumers always find room. */
 export class Admission {
   readonly #shard: Shard;
-  readonly #rates = new WeakMap<object, RateLimiter>();
+  /** Each with the rate that it was made for, which may have changed since. */
+  readonly #rates = new WeakMap<Topic, { readonly rate: RateLimit; readonly limiter: RateLimiter }>();
 
   constructor(shard: Shard) {
     this.#shard = shard;
@@ -27,11 +29,6 @@ export class Admission {
   noSpace(bytes: number): RailheadError | null {
     if (this.hasSpace(bytes)) return null;
     return this.#shard.ledger.hasRoom(bytes) ? logIsFull(this.#shard) : this.#shard.ledger.refusal();
-  }
-
-  assertSpace(bytes: number): void {
-    const error = this.noSpace(bytes);
-    if (error !== null) throw error;
   }
 
   overLimit(plan: Load): RailheadError | null {
@@ -52,35 +49,47 @@ export class Admission {
 
   /** Why it cannot be stored as a whole, by the limits of its topic and then by its rate; null when it can. */
   refusal(plan: Load): RailheadError | null {
-    const { overflow } = plan.topic.policy;
-    const makesRoom = overflow === 'drop-oldest' || overflow === 'dead-letter-oldest';
-    return (makesRoom ? null : this.overLimit(plan)) ?? this.rateLimited(plan.topic, plan.stored);
-  }
-
-  /** For publishes that are stored all or none: what each topic gets of them counts together. */
-  assertTogether(plans: readonly Plan[]): void {
-    this.assertSpace(plans.reduce((sum, { bytes }) => sum + bytes, 0));
-    for (const load of loadsOf(plans)) {
-      const refusal = this.refusal(load);
-      if (refusal !== null) throw refusal;
-    }
+    return this.#overItsLimit(plan) ?? this.rateLimited(plan.topic, plan.stored);
   }
 
   /**
-   * The first topic with `overflow: 'block'` that cannot take its part now. If there is none, the tokens of their rates
-   * are taken: of all or, else, of none.
+   * Why publishes that are stored all or none cannot be: what each topic gets of them counts together. Topics that block
+   * are not asked. Takes no tokens.
    */
-  blocked(plans: readonly Plan[]): { topic: Topic; why: RailheadError } | null {
-    const loads = loadsOf(plans).filter(({ topic }) => topic.policy.overflow === 'block');
-    const now = this.#shard.clock.now();
-    for (const load of loads) {
-      const { topic, stored } = load;
-      const waits = (this.#limiter(topic)?.waitMs(stored, now) ?? 0) > 0;
-      const why = this.overLimit(load) ?? (waits ? overRate(topic) : null);
-      if (why !== null) return { topic, why };
+  refusalOfAll(plans: readonly Plan[]): RailheadError | null {
+    for (const load of loadsOf(plans)) {
+      const why = load.topic.policy.overflow === 'block' ? null : this.#lacks(load);
+      if (why !== null) return why;
     }
-    for (const { topic, stored } of loads) this.#limiter(topic)?.tryTake(stored, now);
     return null;
+  }
+
+  /** The first topic with `overflow: 'block'` that cannot take its part now. Takes no tokens. */
+  blocked(plans: readonly Plan[]): { topic: Topic; why: RailheadError } | null {
+    for (const load of loadsOf(plans)) {
+      const why = load.topic.policy.overflow === 'block' ? this.#lacks(load) : null;
+      if (why !== null) return { topic: load.topic, why };
+    }
+    return null;
+  }
+
+  /** The tokens that the plans need of the rates of their topics: of all of them, or only of those that block. */
+  take(plans: readonly Plan[], whose: 'all' | 'those that block'): void {
+    const now = this.#shard.clock.now();
+    for (const { topic, stored } of loadsOf(plans))
+      if (whose === 'all' || topic.policy.overflow === 'block') this.#limiter(topic)?.tryTake(stored, now);
+  }
+
+  #lacks(load: Load): RailheadError | null {
+    const { topic, stored } = load;
+    const waits = (this.#limiter(topic)?.waitMs(stored, this.#shard.clock.now()) ?? 0) > 0;
+    return this.#overItsLimit(load) ?? (waits ? overRate(topic) : null);
+  }
+
+  #overItsLimit(load: Load): RailheadError | null {
+    const { overflow } = load.topic.policy;
+    const makesRoom = overflow === 'drop-oldest' || overflow === 'dead-letter-oldest';
+    return makesRoom ? null : this.overLimit(load);
   }
 
   /** Whether a topic that refuses what is too much has no room for all of it, so that it may have some for a part. */
@@ -100,8 +109,10 @@ export class Admission {
   #limiter(topic: Topic): RateLimiter | undefined {
     const { publishRate } = topic.policy;
     if (publishRate === null) return undefined;
-    let limiter = this.#rates.get(publishRate);
-    if (limiter === undefined) this.#rates.set(publishRate, (limiter = new RateLimiter(publishRate)));
+    const known = this.#rates.get(topic);
+    if (known?.rate === publishRate) return known.limiter;
+    const limiter = new RateLimiter(publishRate);
+    this.#rates.set(topic, { rate: publishRate, limiter });
     return limiter;
   }
 

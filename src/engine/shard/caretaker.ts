@@ -292,14 +292,15 @@ export class Caretaker {
     const topic = this.#shard.state.topicNamed(namespace, schedule.topic);
     if (topic !== undefined) {
       try {
-        const { bytes, publish } = this.#publisher.prepare(namespace, [
-          { to: { topic: schedule.topic }, format: FORMAT_NATIVE, records: schedule.record, count: 1 },
-        ]);
-        this.#shard.beginCommand(bytes);
-        publish();
+        const message = { to: { topic: schedule.topic }, format: FORMAT_NATIVE, records: schedule.record, count: 1 };
+        const prepared = this.#publisher.prepare(namespace, [message], null);
+        // A run that finds no room is left out, whatever the overflow: the next one is tried at its time.
+        if (!('why' in prepared)) {
+          this.#shard.beginCommand(prepared.bytes);
+          prepared.publish();
+        }
       } catch (error) {
         if (!RailheadError.is(error)) throw error;
-        // A full queue refuses this run like any other publish; the next one is tried at its time.
       }
     }
     const nextAt = nextRun(schedule.cron, schedule.timezone, now);

@@ -59,3 +59,14 @@ export function describeSubscription(subscription: Subscription): SubscriptionDe
   const { topic, name, policy, paused, createdAt } = subscription;
   return { topic: topic.name, subscription: name, policy, paused, createdAt };
 }
+
+/** What a declare says otherwise than it is. */
+export function differing(have: object, want: object): { name: string; have: string; want: string }[] {
+  const differences: { name: string; have: string; want: string }[] = [];
+  const before = new Map(Object.entries(have));
+  for (const [name, value] of Object.entries(want)) {
+    const [a, b] = [JSON.stringify(before.get(name)), JSON.stringify(value)];
+    if (a !== b) differences.push({ name, have: a, want: b });
+  }
+  return differences;
+}

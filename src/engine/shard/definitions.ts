@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { RailheadError } from '../../core/errors.ts';
 import {
   DEFAULT_SUBSCRIPTION,
@@ -12,7 +13,7 @@ import { DEFAULT_LIMITS, type Limits } from '../limits.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter } from '../routing/filter.ts';
 import type { Router } from '../routing/router.ts';
-import { checkDeclaration, describe, describeSubscription } from './declarations.ts';
+import { checkDeclaration, describe, describeSubscription, differing } from './declarations.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Feeds } from './feeds.ts';
 import type { Settler } from './settler.ts';
@@ -102,11 +103,19 @@ export class Definitions {
     let updated = this.#change(name, topic.policy, wanted, STRUCTURAL_TOPIC, ifDifferent, () =>
       this.#shard.record({ type: 'topicPolicy', topicId: topic.id, policy: wanted }),
     );
+    if (ifDifferent === 'update' && this.#changeAttributes(topic, args)) updated = true;
     const [own] = topic.subscriptions.values();
     if (kind === 'queue' && own !== undefined && args.subscription !== undefined) {
       updated = this.#changeSubscription(own, args.subscription, ifDifferent) || updated;
     }
     return { created: false, updated, definition: describe(topic) };
+  }
+
+  #changeAttributes(topic: Topic, args: Args<'declareTopic'>): boolean {
+    const { attributes } = checkDeclaration(args, this.#shard.limits);
+    if (attributes === undefined || isDeepStrictEqual(attributes, topic.declaration.attributes)) return false;
+    this.#shard.record({ type: 'topicPolicy', topicId: topic.id, policy: topic.policy, attributes });
+    return true;
   }
 
   #changeSubscription(
@@ -388,16 +397,6 @@ function hasControl(text: string): boolean {
     if (code < 32 || code === 127) return true;
   }
   return false;
-}
-
-function differing(have: object, want: object): { name: string; have: string; want: string }[] {
-  const differences: { name: string; have: string; want: string }[] = [];
-  const before = new Map(Object.entries(have));
-  for (const [name, value] of Object.entries(want)) {
-    const [a, b] = [JSON.stringify(before.get(name)), JSON.stringify(value)];
-    if (a !== b) differences.push({ name, have: a, want: b });
-  }
-  return differences;
 }
 
 // ---- Checks -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import type { Backlog } from '../machine/backlog.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { RateLimiter } from '../structures/rate-limiter.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
+import { deliveryRun } from './delivery-run.ts';
 import { ConsumerState, type CreditPool, type Feed, type Feeds } from './feeds.ts';
 import type { Outgoing } from './outbox.ts';
 import type { Returns } from './returns.ts';
@@ -38,6 +39,8 @@ export class Dispatcher {
   readonly #returns: Returns;
   readonly #timekeeper: Timekeeper;
   #planned: Planned[] = [];
+  /** With consumers that want what is there and no more. */
+  readonly #fetched = new Set<Feed>();
   #nextConsumer: number;
 
   constructor(shard: Shard, bodies: Bodies, feeds: Feeds, returns: Returns) {
@@ -64,6 +67,7 @@ export class Dispatcher {
     if (consumer.credit > 0) this.#feeds.touch(subscription);
     const feed = this.#feeds.of(subscription);
     feed.consumers.push(consumer);
+    if (request.until === 'empty') feed.fetchers++;
     feed.consumers.sort((a, b) => (b.request.priority ?? 0) - (a.request.priority ?? 0) || a.id - b.id);
     return consumer;
   }
@@ -95,6 +99,7 @@ export class Dispatcher {
     const feed = this.#feeds.of(consumer.subscription);
     const at = feed.consumers.indexOf(consumer);
     if (at >= 0) feed.consumers.splice(at, 1);
+    if (consumer.request.until === 'empty') feed.fetchers--;
     for (const { token, ranges } of this.#leavePool(consumer)) this.#takeBack(consumer.subscription, token, ranges);
     if (how !== 'keep' && consumer.request.lease !== 'timed') this.#giveBackAll(consumer, how === 'crashed');
     this.#feeds.touch(consumer.subscription);
@@ -167,6 +172,7 @@ export class Dispatcher {
       // One look at the clock for both: a limit that held at the first must make an appointment at the second.
       const now = this.#shard.clock.now();
       if (feed.consumers.length > 0 && !subscription.paused) this.#handOut(feed, now);
+      if (feed.fetchers > 0) this.#fetched.add(feed);
       this.#timekeeper.setWake(feed, now);
     }
   }
@@ -174,9 +180,28 @@ export class Dispatcher {
   /** After the batch was appended: loads the bodies and sends them on their way. */
   send(): void {
     const planned = this.#planned;
-    if (planned.length === 0) return;
-    this.#planned = [];
-    for (const plan of planned) this.#send(plan);
+    if (planned.length > 0) {
+      this.#planned = [];
+      for (const plan of planned) this.#send(plan);
+    }
+    for (const feed of this.#fetched) {
+      for (const consumer of feed.consumers) {
+        if (consumer.request.until !== 'empty' || consumer.credit <= 0 || consumer.drained) continue;
+        consumer.drained = true;
+        if (consumer.outbox.empty) this.#endFetch(consumer);
+      }
+    }
+    this.#fetched.clear();
+  }
+
+  /** It has all that there was. That there is no more depends on what others have just been given. */
+  #endFetch(consumer: ConsumerState): void {
+    const end = (): void => {
+      if (consumer.closed) return;
+      this.removeConsumer(consumer, 'keep');
+      consumer.sink.ended('Nothing more is ready.');
+    };
+    this.#shard.gate.hold(this.#shard.sequence, consumer.subscription.topic.policy.durability, end, () => {});
   }
 
   #handOut(feed: Feed, now: number): void {
@@ -400,6 +425,7 @@ export class Dispatcher {
   #drain(consumer: ConsumerState): void {
     const late = consumer.outbox.drain(this.#shard.clock.now());
     if (late > 0) this.addCredit(consumer, late);
+    if (consumer.drained && consumer.outbox.empty) this.#endFetch(consumer);
   }
 
   /** Lets a delivery leave once `sequence` is durable, and not before those that came before it. */
@@ -463,29 +489,4 @@ function countOf(ranges: readonly OffsetRange[]): number {
   let count = 0;
   for (const range of ranges) count += range.count;
   return count;
-}
-
-function deliveryRun(
-  topic: Topic,
-  partition: number,
-  token: number,
-  attempt: number,
-  deadline: number,
-  body: BodyRun,
-): DeliveryRun {
-  const run: DeliveryRun = {
-    topicId: topic.id,
-    partition,
-    offset: body.offset,
-    count: body.count,
-    token,
-    attempt,
-    publishedAt: body.publishedAt,
-    deadline,
-    format: body.format,
-    records: body.records,
-  };
-  if (body.history !== undefined) run.history = body.history;
-  if (body.body !== undefined) run.bodyBytes = body.body.bytes;
-  return run;
 }

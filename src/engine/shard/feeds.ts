@@ -23,6 +23,8 @@ export class ConsumerState {
   /** Holds a message with which a consumer died before: it gets nothing else until that is settled. */
   isolated = false;
   closed = false;
+  /** It wanted what was there, and all of that is on its way to it. */
+  drained = false;
   /** Its last delivery leaves the gate with this sequence; a later one must not overtake it. */
   heldUntil = 0;
 
@@ -65,6 +67,8 @@ export interface FeedCounters {
 export interface Feed {
   readonly subscription: Subscription;
   readonly consumers: ConsumerState[];
+  /** Of these, how many want what is there and no more. */
+  fetchers: number;
   readonly counters: FeedCounters;
   turn: number;
   partition: number;
@@ -93,6 +97,7 @@ export class Feeds {
       feed = {
         subscription,
         consumers: [],
+        fetchers: 0,
         counters,
         turn: 0,
         partition: -1,

@@ -1,9 +1,7 @@
 import type { RailheadError } from '../../core/errors.ts';
-import type { PublishReceipt } from '../../core/session.ts';
 import type { Topic } from '../machine/topic.ts';
 import type { Admission } from './admission.ts';
 import type { Shard } from './shard.ts';
-import type { StagedPublish } from './staging.ts';
 
 /** How soon a publish that waits for room in the commit log or in memory looks again. */
 const SPACE_RETRY_MS = 20;
@@ -14,12 +12,24 @@ export interface Obstacle {
   why: RailheadError;
 }
 
+/** Something that is stored as soon as there is room for it: a publish, or a transaction. */
+export interface Waiting<T> {
+  /** How long it may wait. Default `limits.parkMs`. */
+  waitMs: number | undefined;
+  /** What it takes in memory meanwhile. */
+  bytes: number;
+  /** For the topic that it waits for, at most. */
+  messages: number;
+  /** Does it, or says what it has to wait for. Throws what refuses it for good. */
+  attempt: (head: Topic) => Promise<T> | Obstacle;
+}
+
 interface Parked extends Obstacle {
-  namespace: string;
-  request: StagedPublish;
   until: number;
   bytes: number;
-  resolve: (receipt: Promise<PublishReceipt>) => void;
+  messages: number;
+  /** Undefined once it is done. */
+  attempt: () => Obstacle | undefined;
   reject: (error: unknown) => void;
 }
 
@@ -29,11 +39,8 @@ interface Queue {
   nextUntil: number;
 }
 
-/** Tries a publish that has come to the head of the queue of `topic`. Throws what refuses it for good. */
-type Attempt = (namespace: string, request: StagedPublish, topic: Topic) => Promise<PublishReceipt> | Obstacle;
-
 /**
- * Publishes that wait for room, in the order in which they came: behind the topic that has none. One for several topics
+ * What waits for room, in the order in which it came: behind the topic that has none. Something for several topics
  * is stored in all of them at once; when the topic it waited for has room and another has not, it goes to wait there.
  */
 export class Parking {
@@ -53,21 +60,41 @@ export class Parking {
     return last === undefined ? undefined : { topic, why: last.why };
   }
 
+  /** What the first that waits for room in the commit log or in memory needs of it; 0 when nobody does. */
+  get spaceWanted(): number {
+    for (const { waiting } of this.#queues.values())
+      if (waiting[0]?.why.code === 'OUT_OF_SPACE') return Math.max(1, waiting[0].bytes);
+    return 0;
+  }
+
   /** @throws `why` when it may not wait, or too much waits already */
-  park(namespace: string, request: StagedPublish, { topic, why }: Obstacle): Promise<PublishReceipt> {
-    const waitMs = Math.min(request.waitMs ?? this.#shard.limits.parkMs, 3_600_000);
-    const bytes = request.records.byteLength;
+  park<T>({ bytes, messages, attempt, ...waiting }: Waiting<T>, { topic, why }: Obstacle): Promise<T> {
+    const waitMs = Math.min(waiting.waitMs ?? this.#shard.limits.parkMs, 3_600_000);
     if (waitMs <= 0 || !this.#shard.ledger.mayPark(bytes)) throw why;
     const until = this.#shard.clock.now() + waitMs;
-    return new Promise<PublishReceipt>((resolve, reject) => {
+    return new Promise<T>((resolve, reject) => {
       this.#shard.ledger.add('parked', bytes);
-      this.#enqueue({ namespace, request, topic, until, bytes, resolve, reject, why });
+      const parked: Parked = {
+        topic,
+        why,
+        until,
+        bytes,
+        messages,
+        reject,
+        attempt: () => {
+          const result = attempt(parked.topic);
+          if (!(result instanceof Promise)) return result;
+          resolve(result);
+          return undefined;
+        },
+      };
+      this.#enqueue(parked);
       this.#shard.wake();
     });
   }
 
   /** Lets those in for which there is room now, and gives up those that waited too long. */
-  retry(attempt: Attempt): void {
+  retry(): void {
     if (this.#queues.size === 0) return;
     const now = this.#shard.clock.now();
     const room = this.#admission.hasSpace(0);
@@ -75,8 +102,7 @@ export class Parking {
       if (queue.nextUntil <= now) this.#giveUp(queue, now);
       const { waiting } = queue;
       // Not tried in vain: an error that says why costs more than a publish, and thousands may wait.
-      for (let head = waiting[0]; head !== undefined && room; head = waiting[0])
-        if (!this.#try(waiting, head, attempt)) break;
+      for (let head = waiting[0]; head !== undefined && room; head = waiting[0]) if (!this.#try(waiting, head)) break;
       if (waiting[0] === undefined) this.#queues.delete(topic);
       else this.#arm(waiting[0], queue.nextUntil);
     }
@@ -90,14 +116,14 @@ export class Parking {
   }
 
   /** False when the head of the queue has to stay. What refuses it for good is its answer: nobody calls. */
-  #try(queue: Parked[], head: Parked, attempt: Attempt): boolean {
+  #try(queue: Parked[], head: Parked): boolean {
     try {
-      const result = attempt(head.namespace, head.request, head.topic);
-      if (result instanceof Promise) this.#leave(queue, head).resolve(result);
-      else if (result.topic === head.topic) return false;
+      const obstacle = head.attempt();
+      if (obstacle === undefined) this.#leave(queue, head);
+      else if (obstacle.topic === head.topic) return false;
       else {
         queue.shift();
-        this.#enqueue({ ...head, ...result });
+        this.#enqueue(Object.assign(head, obstacle));
       }
     } catch (error) {
       this.#leave(queue, head).reject(error);
@@ -134,9 +160,9 @@ export class Parking {
   }
 
   /** Room in a queue comes with a settlement, which is a turn. Room in the commit log and tokens of a rate come by themselves. */
-  #arm({ topic, request, why }: Parked, until: number): void {
+  #arm({ topic, messages, why }: Parked, until: number): void {
     const now = this.#shard.clock.now();
-    const again = why.code === 'OUT_OF_SPACE' ? now + SPACE_RETRY_MS : this.#admission.rateWait(topic, request.count);
+    const again = why.code === 'OUT_OF_SPACE' ? now + SPACE_RETRY_MS : this.#admission.rateWait(topic, messages);
     this.#shard.agenda.atLatest(`parked:${topic.id}`, Math.min(until, Math.max(again, now + 1)), () => {});
   }
 }

@@ -1,12 +1,10 @@
-import { RailheadError } from '../../core/errors.ts';
+import type { RailheadError } from '../../core/errors.ts';
 import { type Durability, safer } from '../../core/policy.ts';
-import { DEFAULT_ROUTER, routingKeys } from '../../core/publish-target.ts';
 import { asBuffer, type Envelope } from '../../core/records.ts';
+import type { Shortage } from '../../core/broker-info.ts';
 import type { MessageHistory, PublishReceipt } from '../../core/session.ts';
 import type { PublishEntry, Target } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
-import type { RouteEnvelope } from '../routing/filter.ts';
-import { routesByEnvelope, routeThrough } from '../routing/router.ts';
 import { Admission, bytesOf } from './admission.ts';
 import { examine } from './columns.ts';
 import type { Feeds } from './feeds.ts';
@@ -15,7 +13,7 @@ import { type Obstacle, Parking } from './parking.ts';
 import type { Returns } from './returns.ts';
 import { entryBound, type Part, type Plan, Planner } from './planner.ts';
 import type { LargeBody } from '../entries.ts';
-import { type Group, groupsOf, singly } from './routed.ts';
+import { noTopic, type RouteGroup, Routes, singly } from './routes.ts';
 import { sliceOf, type StagedPublish } from './staging.ts';
 import { mergeable, withoutFirst, resolveTwin, pushRuns, type NumberedRun } from './runs.ts';
 import type { Shard } from './shard.ts';
@@ -33,6 +31,7 @@ export class Publisher {
   readonly #parking: Parking;
   readonly #planner: Planner;
   readonly #admission: Admission;
+  readonly #routes: Routes;
   /** Have got something since the last turn, and drop what is too much. */
   readonly #outgrown = new Set<Topic>();
   /** Called when a topic that keeps only so many bytes has more. */
@@ -45,29 +44,35 @@ export class Publisher {
     this.#feeds = feeds;
     this.#returns = returns;
     this.#planner = new Planner(shard);
+    this.#routes = new Routes(shard);
     this.#admission = new Admission(shard);
     this.#parking = new Parking(shard, this.#admission);
   }
 
   publish(namespace: string, request: StagedPublish): Promise<PublishReceipt> {
-    const topics = this.#targets(namespace, request);
-    if (topics !== null && topics.length === 1 && topics[0] !== undefined)
-      return this.#publishTo(namespace, topics[0], request);
-    return this.#publishRouted(namespace, request);
+    const { to } = request;
+    if ('router' in to) return this.#publishRouted(namespace, request);
+    return this.#publishTo(namespace, this.#routes.topic(namespace, to.topic), request);
   }
 
   /**
-   * Checks the publishes of a transaction, all together. Throws what would refuse one of them; `publish` does them all.
-   * `bytes` is what their entries take at most.
+   * Checks the publishes of a transaction, all together; `publish` does them all. `bytes` is what their entries take at
+   * most.
+   *
+   * @param head the topic whose turn it is, for one that waited
+   * @returns what it has to wait for, when it does
+   * @throws what would refuse one of them
    */
-  prepare(namespace: string, requests: readonly StagedPublish[]): { bytes: number; publish: () => PublishReceipt[] } {
+  prepare(namespace: string, requests: readonly StagedPublish[], head: Topic | null): Obstacle | Prepared {
     const prepared = requests.map((request) => {
       const whole = { ...request, atomic: true };
-      const topics = this.#targets(namespace, whole) ?? this.#routedTopics(namespace, whole);
+      const topics = this.#routes.forAll(namespace, whole);
       return { whole, topics, plans: topics.map((topic) => this.#planner.plan(topic, whole)) };
     });
     const plans = prepared.flatMap((one) => one.plans);
-    this.#admission.assertTogether(plans);
+    const bytes = plans.reduce((sum, plan) => sum + entryBound(plan), 0);
+    const obstacle = this.#allOrNone(plans, bytes, head);
+    if (obstacle !== null) return obstacle;
     const planAgain = ({ whole, topics, plans: planned }: (typeof prepared)[number], i: number): readonly Plan[] => {
       // One before it may have stored the same dedupe id. A numbered batch would be taken for one that is sent again.
       const repeats = topics.some((topic) => prepared.slice(0, i).some((other) => other.topics.includes(topic)));
@@ -75,9 +80,22 @@ export class Publisher {
       return topics.map((topic) => this.#planner.plan(topic, whole));
     };
     return {
-      bytes: plans.reduce((sum, plan) => sum + entryBound(plan), 0),
+      bytes,
       publish: () => prepared.map((one, i) => this.#execute(planAgain(one, i), one.topics[0]?.id ?? 0)),
     };
+  }
+
+  /** Waits with a transaction for the room that its publishes need. */
+  parkTogether<T>(
+    requests: readonly StagedPublish[],
+    obstacle: Obstacle,
+    attempt: (head: Topic) => Promise<T> | Obstacle,
+  ): Promise<T> {
+    const waits = requests.flatMap(({ waitMs }) => waitMs ?? []);
+    const waitMs = waits.length === 0 ? undefined : Math.min(...waits);
+    const bytes = requests.reduce((sum, { records }) => sum + records.byteLength, 0);
+    const messages = requests.reduce((sum, { count }) => sum + count, 0);
+    return this.#parking.park({ waitMs, bytes, messages, attempt }, obstacle);
   }
 
   /** Stores a message that was published before (dead letter, redrive) in each of them, whatever the limits say. */
@@ -112,11 +130,14 @@ export class Publisher {
 
   /** Lets parked publishes in for which there is room now, and gives up those that waited too long. */
   retryParked(): void {
-    this.#parking.retry((namespace, request, topic) => {
-      if ('router' in request.to) return this.#attemptRouted(namespace, request, topic);
-      if (this.#shard.state.topics.get(topic.id) !== topic) throw notFound(topic.name);
-      return this.#attempt(topic, request);
-    });
+    this.#parking.retry();
+  }
+
+  /** What keeps publishers waiting, beside the limits of their topics. */
+  lack(): Shortage | null {
+    const bytes = this.#parking.spaceWanted;
+    if (this.#admission.hasSpace(bytes)) return null;
+    return this.#shard.ledger.hasRoom(bytes) ? 'disk' : 'memory';
   }
 
   /** The shard failed or closes: nobody waits for nothing. */
@@ -124,60 +145,13 @@ export class Publisher {
     this.#parking.rejectAll(error);
   }
 
-  // ---- Where to ---------------------------------------------------------------------------------------------------
-
-  /** The one topic of the request, or null for a router. */
-  #targets(namespace: string, request: StagedPublish): Topic[] | null {
-    if ('router' in request.to) return null;
-    const topic = this.#shard.state.topicNamed(namespace, request.to.topic);
-    if (topic === undefined) throw notFound(request.to.topic);
-    return [topic];
-  }
-
-  #routedTopics(namespace: string, request: StagedPublish): Topic[] {
-    const sets = this.#routeEach(namespace, request);
-    const first = sets[0] ?? [];
-    if (sets.some((set) => set.length !== first.length || set.some((topic, i) => topic !== first[i]))) {
-      throw new RailheadError(
-        'NOT_SUPPORTED',
-        'A batch in a transaction whose records are routed to different queues; publish them one by one.',
-      );
-    }
-    return first;
-  }
-
-  /** The targets of each message; one set for all of them where the routing key alone decides. */
-  #routeEach(namespace: string, request: StagedPublish): Topic[][] {
-    const { to } = request;
-    if (!('router' in to)) return [];
-    const routers = this.#shard.state.directory.routersOf(namespace);
-    if (to.router !== DEFAULT_ROUTER && !routers.has(to.router)) {
-      throw new RailheadError(
-        'NOT_FOUND',
-        `There is no router ${JSON.stringify(to.router)}. Declare it, or check the name.`,
-      );
-    }
-    const keys = routingKeys(to);
-    const route = (envelope: RouteEnvelope): Topic[] => {
-      const names = routeThrough(routers, to.router, keys, envelope);
-      const topics: Topic[] = [];
-      for (const name of names) {
-        const topic = this.#shard.state.topicNamed(namespace, name);
-        if (topic !== undefined) topics.push(topic);
-      }
-      return topics;
-    };
-    // Nothing has to be decoded then.
-    if (!routesByEnvelope(routers, to.router)) return [route({})];
-    const envelopes =
-      request.apart?.envelopes ??
-      this.#shard.formats.get(request.format).envelopes(asBuffer(request.records), request.count);
-    return envelopes.map(route);
-  }
+  // ---- Through a router -------------------------------------------------------------------------------------------
 
   async #publishRouted(namespace: string, request: StagedPublish): Promise<PublishReceipt> {
     const result = this.#attemptRouted(namespace, request, null);
-    return result instanceof Promise ? result : this.#park(namespace, request, result);
+    return result instanceof Promise
+      ? result
+      : this.#park(namespace, request, result, (held, head) => this.#attemptRouted(namespace, held, head));
   }
 
   /**
@@ -191,11 +165,10 @@ export class Publisher {
     const records = asBuffer(request.records);
     const format = this.#shard.formats.get(request.format);
     if (request.apart === undefined) format.check(records, count);
-    const sets = this.#routeEach(namespace, request);
-    const whole = groupsOf(sets, count);
-    const boundsOf = (groups: readonly Group[]): Uint32Array | null =>
+    const whole = this.#routes.groups(namespace, request);
+    const boundsOf = (groups: readonly RouteGroup[]): Uint32Array | null =>
       groups.length > 1 ? (request.apart?.bounds ?? format.bounds(records, count)) : null;
-    const plansOf = (groups: readonly Group[], bounds: Uint32Array | null): Plan[][] =>
+    const plansOf = (groups: readonly RouteGroup[], bounds: Uint32Array | null): Plan[][] =>
       groups.map(({ topics, from, to }) => {
         const part = sliceOf(request, bounds, from, to);
         return topics.map((topic) => this.#planner.plan(topic, part));
@@ -213,8 +186,10 @@ export class Publisher {
     let level: Durability = 'memory';
     const plans = checked.flat();
     const bytes = plans.reduce((sum, plan) => sum + entryBound(plan), 0);
-    const obstacle = this.#obstacle(plans, bytes, head);
+    const { atomic = false } = request;
+    const obstacle = atomic ? this.#allOrNone(plans, bytes, head) : this.#obstacle(plans, bytes, head);
     if (obstacle !== null) return obstacle;
+    if (!atomic) this.#admission.take(plans, 'those that block');
     this.#shard.beginCommand(bytes);
     for (const [i, group] of groups.entries()) {
       const { from, to } = group;
@@ -223,7 +198,7 @@ export class Publisher {
       const dying = new Set<number>();
       const open = planned.filter((plan) => {
         const { overflow } = plan.topic.policy;
-        if (overflow === 'block') return true;
+        if (overflow === 'block' || atomic) return true;
         const why = this.#admission.refusal(plan);
         if (why === null) return true;
         (receipt.refused ??= []).push({ index: from, count: to - from, code: why.code, message: why.message });
@@ -242,14 +217,34 @@ export class Publisher {
     return this.#shard.durable(receipt, level);
   }
 
-  #park(namespace: string, request: StagedPublish, obstacle: Obstacle): Promise<PublishReceipt> {
-    const { transaction: ref } = request;
-    if (ref === undefined) return this.#parking.park(namespace, request, obstacle);
-    const within = openTransaction(this.#shard.state, namespace, ref).transaction;
-    return this.#parking.park(namespace, { ...request, within }, obstacle);
+  #park(
+    namespace: string,
+    request: StagedPublish,
+    obstacle: Obstacle,
+    attempt: (held: StagedPublish, head: Topic) => Promise<PublishReceipt> | Obstacle,
+  ): Promise<PublishReceipt> {
+    const { transaction: ref, waitMs, records, count } = request;
+    const held =
+      ref === undefined
+        ? request
+        : { ...request, within: openTransaction(this.#shard.state, namespace, ref).transaction };
+    const waiting = { waitMs, bytes: records.byteLength, messages: count };
+    return this.#parking.park({ ...waiting, attempt: (head) => attempt(held, head) }, obstacle);
   }
 
-  /** What a routed publish has to wait for; null when nothing is in its way, and its tokens of rates that block are taken. */
+  /** As `#obstacle`, for what is stored in all its topics or in none; then all its tokens are taken. @throws what refuses it */
+  #allOrNone(plans: readonly Plan[], bytes: number, head: Topic | null): Obstacle | null {
+    const refusal = this.#admission.refusalOfAll(plans);
+    if (refusal !== null) {
+      for (const { topic, stored } of plans) this.#counter(topic).refused += stored;
+      throw refusal;
+    }
+    const obstacle = this.#obstacle(plans, bytes, head);
+    if (obstacle === null) this.#admission.take(plans, 'all');
+    return obstacle;
+  }
+
+  /** What publishes to several topics have to wait for; null when nothing is in their way. */
   #obstacle(plans: readonly Plan[], bytes: number, head: Topic | null): Obstacle | null {
     const [first] = plans;
     if (first === undefined) return null;
@@ -266,7 +261,11 @@ export class Publisher {
 
   #publishTo(namespace: string, topic: Topic, request: StagedPublish): Promise<PublishReceipt> {
     const result = this.#parking.queued(topic) ?? this.#attempt(topic, request);
-    return result instanceof Promise ? result : this.#park(namespace, request, result);
+    if (result instanceof Promise) return result;
+    return this.#park(namespace, request, result, (held, head) => {
+      if (this.#shard.state.topics.get(head.id) !== head) throw noTopic(head.name);
+      return this.#attempt(head, held);
+    });
   }
 
   /** Stores it, or returns why it must wait. Throws what refuses it for good. */
@@ -474,16 +473,15 @@ export class Publisher {
   }
 }
 
+/** The publishes of a transaction, for which there is room. */
+interface Prepared {
+  bytes: number;
+  publish: () => PublishReceipt[];
+}
+
 /** A message as it was stored. */
 interface Republished {
   format: number;
   record: Buffer;
   body?: LargeBody | undefined;
-}
-
-function notFound(name: string): RailheadError {
-  return new RailheadError(
-    'NOT_FOUND',
-    `There is no topic or queue ${JSON.stringify(name)}. Declare it first, or check the name and the namespace.`,
-  );
 }

@@ -1,10 +1,18 @@
-import { COUNTED, type OffsetRange, type SettleEntry, type SettleHow } from '../entries.ts';
+import { type Counted, COUNTED, type OffsetRange, type SettleEntry, type SettleHow } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Feeds } from './feeds.ts';
 import type { Shard } from './shard.ts';
 
 /** What a range takes in an entry. */
 const RANGE_BYTES = 14;
+
+/** Messages with one fate. */
+interface Group {
+  how: SettleHow;
+  due: number;
+  reason: string | undefined;
+  counted: Counted;
+}
 
 /** What becomes of messages that are not acked: they come back, wait, expire, or die. By the rules of their subscription. */
 export class Returns {
@@ -38,13 +46,15 @@ export class Returns {
    * Gives messages back that were not acked, by the rules of the subscription: a counted attempt waits for its backoff,
    * and the last one leads to the dead-letter queue.
    *
-   * @param how `attempt` and `crash` are counted; `uncounted` comes back at once
+   * @param how `attempt` is counted, and `crash` and `outage` both as a crash; `uncounted` comes back at once. After an
+   * `outage`, which many messages share, only those are kept apart that were in flight at a crash before, or that
+   * could not survive another one
    */
   settleAs(
     subscription: Subscription,
     partition: number,
     offsets: readonly number[],
-    how: 'attempt' | 'crash' | 'uncounted',
+    how: 'attempt' | 'crash' | 'outage' | 'uncounted',
     error: string | undefined,
     delayMs?: number,
   ): void {
@@ -55,8 +65,7 @@ export class Returns {
     const feed = this.#feeds.of(subscription);
     this.noteSettled(subscription, partition, offsets);
     feed.counters.released += offsets.length;
-    const counted = how === 'uncounted' ? 'none' : how;
-    const groups = new Map<string, { how: SettleHow; due: number; reason: string | undefined; offsets: number[] }>();
+    const groups = new Map<string, Group & { offsets: number[] }>();
     const overdue: number[] = [];
     for (const offset of offsets) {
       if (backlog.isOverdue(offset)) {
@@ -65,19 +74,21 @@ export class Returns {
       }
       const trouble = backlog.troubles.get(offset);
       const attempts = (trouble?.attempts ?? 0) + (how === 'attempt' ? 1 : 0);
-      const crashes = (trouble?.crashes ?? 0) + (how === 'crash' ? 1 : 0);
-      let group: { key: string; how: SettleHow; due: number; reason: string | undefined };
+      const crashes = (trouble?.crashes ?? 0) + (how === 'crash' || how === 'outage' ? 1 : 0);
+      const apart = crashes > 1 || (policy.maxCrashes > 0 && crashes + 1 >= policy.maxCrashes);
+      const counted = how === 'uncounted' ? 'none' : how === 'outage' && apart ? 'crash' : how;
+      let group: Group & { key: string };
       if (how === 'attempt' && policy.maxAttempts > 0 && attempts >= policy.maxAttempts)
-        group = { key: 'a', how: 'dying', due: 0, reason: 'attempts' };
-      else if (how === 'crash' && policy.maxCrashes > 0 && crashes >= policy.maxCrashes)
-        group = { key: 'c', how: 'dying', due: 0, reason: 'crashes' };
+        group = { key: 'a', how: 'dying', due: 0, reason: 'attempts', counted };
+      else if (how !== 'attempt' && how !== 'uncounted' && policy.maxCrashes > 0 && crashes >= policy.maxCrashes)
+        group = { key: 'c', how: 'dying', due: 0, reason: 'crashes', counted };
       else {
         const wait =
           delayMs ?? (how === 'attempt' ? backoffMs(policy.backoff, attempts, this.#shard.random.next()) : 0);
         group =
           wait > 0
-            ? { key: `d${attempts}`, how: 'delayed', due: now + wait, reason: undefined }
-            : { key: 'r', how: 'ready', due: 0, reason: undefined };
+            ? { key: `d${attempts}`, how: 'delayed', due: now + wait, reason: undefined, counted }
+            : { key: `r${counted}`, how: 'ready', due: 0, reason: undefined, counted };
       }
       const same = groups.get(group.key);
       if (same === undefined) groups.set(group.key, { ...group, offsets: [offset] });
@@ -94,7 +105,7 @@ export class Returns {
         group.reason,
         error,
         group.due,
-        COUNTED[counted],
+        COUNTED[group.counted],
       );
       if (group.how === 'dying') for (const offset of group.offsets) this.onDying(subscription, partition, offset);
     }

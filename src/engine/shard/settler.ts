@@ -2,6 +2,7 @@ import { RailheadError } from '../../core/errors.ts';
 import { type Durability, safer } from '../../core/policy.ts';
 import type { LeaseRange, SettleReceipt, Settlement, SubscriptionRef } from '../../core/session.ts';
 import { COUNTED, type OffsetRange } from '../entries.ts';
+import type { Backlog } from '../machine/backlog.ts';
 import type { Subscription } from '../machine/topic.ts';
 import type { Feeds } from './feeds.ts';
 import type { Returns } from './returns.ts';
@@ -52,7 +53,8 @@ export class Settler {
           together.push(range);
           continue;
         }
-        const { held, gone } = this.#sort(subscription, range);
+        const late = settlement.action === 'ack' ? settlement.late : undefined;
+        const { held, gone } = this.#sort(subscription, range, late);
         if (held.length > 0) this.#apply(subscription, settlement, range.partition, null, held);
         for (const part of gone) lost.push({ topic: settlement.topic, subscription: settlement.subscription, ...part });
       }
@@ -122,14 +124,21 @@ export class Settler {
     return true;
   }
 
-  #sort(subscription: Subscription, range: LeaseRange): { held: number[]; gone: LeaseRange[] } {
+  /** With `late`, those are held too that nobody has been given since that attempt. */
+  #sort(
+    subscription: Subscription,
+    range: LeaseRange,
+    late: number | undefined,
+  ): { held: number[]; gone: LeaseRange[] } {
     const backlog = subscription.backlogs[range.partition];
     const held: number[] = [];
     const gone: LeaseRange[] = [];
     // A peer may name a range of any length; only what is leased is walked through one by one.
     if (backlog === undefined || range.count > backlog.leased.size * 2 + 1000) return { held, gone: [range] };
+    const isHeld = (offset: number): boolean =>
+      backlog.leaseOf(offset)?.token === range.token || (late !== undefined && isFree(backlog, offset, late));
     for (let offset = range.offset; offset < range.offset + range.count; offset++) {
-      if (backlog.leaseOf(offset)?.token === range.token) held.push(offset);
+      if (isHeld(offset)) held.push(offset);
       else {
         const last = gone.at(-1);
         if (last !== undefined && last.offset + last.count === offset) last.count++;
@@ -196,6 +205,13 @@ export class Settler {
       }
     }
   }
+}
+
+/** Nobody has it, and nobody was given it after attempt number `attempt`. */
+function isFree(backlog: Backlog, offset: number, attempt: number): boolean {
+  if (!backlog.pending.has(offset) || backlog.leased.has(offset)) return false;
+  if (backlog.dying.has(offset) || backlog.withheld.has(offset)) return false;
+  return backlog.attemptOf(offset) === attempt + 1;
 }
 
 /** Ranges that only go up are one entry. One that goes back could name a message again, which is then no longer held. */

@@ -65,7 +65,7 @@ export class Timekeeper {
           feed.subscription,
           partition,
           orphaned.sort((a, b) => a - b),
-          'crash',
+          'outage',
           'the broker ended with this message in flight, and its consumer did not come back',
         );
     });

@@ -36,6 +36,8 @@ export interface ChannelContext {
   readonly cancelNotify: boolean;
   /** Bytes that wait for the engine; negative when they are done. */
   hold(bytes: number): void;
+  /** Called with each batch that is published. */
+  publishes(): void;
   /** Something gathers: `flush` before the turn ends. */
   dirty(channel: Channel): void;
   /** Ends the whole connection. */
@@ -351,6 +353,7 @@ export class Channel {
     const unconfirmed = this.#confirms?.add(count);
     const context = this.#context;
     context.hold(records.byteLength);
+    context.publishes();
     context.session.publish({ to: route.to, format: FORMAT_AMQP, records, count }).then(
       (receipt) => {
         context.hold(-records.byteLength);

@@ -31,6 +31,8 @@ export class AmqpConsumer implements DeliverySink, Holder {
   readonly window: CreditWindow;
   /** 0: no limit. `shared`: that of the channel, with its other consumers. */
   readonly prefetch: number | 'shared';
+  /** How long it may keep a delivery. */
+  readonly timeoutMs: number;
   /** Place in the channel's list of holders. */
   readonly holder: number;
   /** Credit that settled deliveries gave back and that was not passed on yet. */
@@ -47,6 +49,7 @@ export class AmqpConsumer implements DeliverySink, Holder {
     noAck: boolean;
     window: CreditWindow;
     prefetch: number | 'shared';
+    timeoutMs: number;
     holder: number;
     owner: ConsumerOwner;
   }) {
@@ -57,6 +60,7 @@ export class AmqpConsumer implements DeliverySink, Holder {
     this.noAck = init.noAck;
     this.window = init.window;
     this.prefetch = init.prefetch;
+    this.timeoutMs = init.timeoutMs;
     this.holder = init.holder;
     this.#owner = init.owner;
   }

@@ -8,11 +8,11 @@ import { AmqpConsumer, type ConsumerOwner, type Holder } from './consumer.ts';
 import { RecordView } from './content.ts';
 import { withStory } from './deaths.ts';
 import { AmqpError } from './errors.ts';
-import { integerOf } from './fields.ts';
+import { integerOf, type Table } from './fields.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { amqpRecords } from './records.ts';
-import { CONSUMER_TIMEOUT_MS, countsDeliveries, named } from './translate.ts';
+import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, countsDeliveries, named } from './translate.ts';
 import { type Delivery, Unacked } from './unacked.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
@@ -108,11 +108,8 @@ export class Consuming implements ConsumerOwner {
     const { session, vhost, limits, channel, out } = this.#context;
     const tag = this.#tag(args);
     const priority = args.arguments.get('x-priority');
-    if (priority !== undefined && integerOf(priority) === undefined)
-      throw new AmqpError(
-        'PRECONDITION_FAILED',
-        `invalid arg 'x-priority' for ${named('queue', queue.name, vhost.namespace)}`,
-      );
+    if (priority !== undefined && integerOf(priority) === undefined) throw this.#badArgument('x-priority', queue);
+    const timeoutMs = this.#timeoutMs(args.arguments, queue);
     if (args.arguments.has('x-stream-offset')) throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-stream-offset'");
     const shared = args.noAck ? undefined : this.#shared;
     const consumer = new AmqpConsumer({
@@ -121,6 +118,7 @@ export class Consuming implements ConsumerOwner {
       noAck: args.noAck,
       window: shared?.window ?? new CreditWindow(out, limits.highWaterBytes, this.#context.waiting),
       prefetch: shared === undefined ? this.#prefetch : 'shared',
+      timeoutMs,
       holder: this.#nextHolder(),
       owner: this,
     });
@@ -133,7 +131,7 @@ export class Consuming implements ConsumerOwner {
           topic: queue.name,
           subscription: queue.name,
           lease: 'connection',
-          leaseMs: CONSUMER_TIMEOUT_MS,
+          leaseMs: timeoutMs,
           name: tag,
           ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
           ...(args.exclusive && { exclusive: true }),
@@ -215,11 +213,24 @@ export class Consuming implements ConsumerOwner {
     if (!this.#closed) this.#context.cancelled(consumer.tag);
   }
 
-  timedOut(): void {
+  /** How long a consumer may keep a delivery: as it says, or its queue. @throws PRECONDITION_FAILED */
+  #timeoutMs(args: Table, queue: Queue): number {
+    const asked = args.get('x-consumer-timeout');
+    const own = integerOf(asked);
+    if (asked !== undefined && (own === undefined || own < 0)) throw this.#badArgument('x-consumer-timeout', queue);
+    return Math.max(1, own ?? consumerTimeoutMs(queue.declared) ?? CONSUMER_TIMEOUT_MS);
+  }
+
+  #badArgument(name: string, queue: Queue): AmqpError {
+    const what = named('queue', queue.name, this.#context.vhost.namespace);
+    return new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}' for ${what}`);
+  }
+
+  timedOut({ timeoutMs }: AmqpConsumer): void {
     this.#context.fail(
       new AmqpError(
         'PRECONDITION_FAILED',
-        `delivery acknowledgement on channel ${this.#context.channel} timed out. Timeout value used: ${CONSUMER_TIMEOUT_MS} ms`,
+        `delivery acknowledgement on channel ${this.#context.channel} timed out. Timeout value used: ${timeoutMs} ms. This timeout value can be configured, see consumers doc guide to learn more`,
       ),
     );
   }
@@ -293,7 +304,7 @@ export class Consuming implements ConsumerOwner {
           topic: queue.name,
           subscription: queue.name,
           lease: 'connection',
-          leaseMs: CONSUMER_TIMEOUT_MS,
+          leaseMs: consumerTimeoutMs(queue.declared) ?? CONSUMER_TIMEOUT_MS,
           ...(noAck && { autoAck: true }),
         },
         sink,

@@ -43,6 +43,8 @@ export interface ClientProperties {
   readonly name: string;
   readonly cancelNotify: boolean;
   readonly authenticationFailureClose: boolean;
+  /** Wants to know when its publishes have to wait. */
+  readonly blocked: boolean;
 }
 
 export function clientProperties(table: Table): ClientProperties {
@@ -51,6 +53,7 @@ export function clientProperties(table: Table): ClientProperties {
     name: textOf(table.get('connection_name')) ?? textOf(table.get('product')) ?? 'amqp',
     cancelNotify: flagOf(capabilities?.get('consumer_cancel_notify')) === true,
     authenticationFailureClose: flagOf(capabilities?.get('authentication_failure_close')) === true,
+    blocked: flagOf(capabilities?.get('connection.blocked')) === true,
   };
 }
 

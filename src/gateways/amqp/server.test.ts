@@ -8,6 +8,8 @@ import { type Authenticator, LOCAL_PRINCIPAL } from '../../core/auth.ts';
 import { ManualClock, SystemClock } from '../../core/clock.ts';
 import { SeededRandom } from '../../core/random.ts';
 import { RailheadError } from '../../core/errors.ts';
+import type { Shortage } from '../../core/broker-info.ts';
+import type { Session } from '../../core/session.ts';
 import { Broker } from '../../engine/broker.ts';
 import { FileBlobs } from '../../storage/blobs.ts';
 import { FileJournal } from '../../storage/journal/file-journal.ts';
@@ -17,7 +19,7 @@ import { PROTOCOL_HEADER } from './codec.ts';
 import { flagField } from './fields.ts';
 import { amqpFormat } from './content.ts';
 import type { AmqpLimits } from './limits.ts';
-import { METHODS } from './methods.ts';
+import { type Arguments, METHODS } from './methods.ts';
 import { AmqpGateway } from './server.ts';
 
 const OPEN: Authenticator = { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) };
@@ -39,7 +41,12 @@ interface Started {
 
 async function start(
   t: TestContext,
-  options: { authenticator?: Authenticator; limits?: Partial<AmqpLimits>; beats?: boolean } = {},
+  options: {
+    authenticator?: Authenticator;
+    limits?: Partial<AmqpLimits>;
+    beats?: boolean;
+    wrap?: (session: Session) => Session;
+  } = {},
 ): Promise<Started> {
   const disk = new MemoryDisk();
   const clock = new ManualClock();
@@ -52,7 +59,10 @@ async function start(
   const bugs: unknown[] = [];
   const gateway = new AmqpGateway({
     authenticator: options.authenticator ?? OPEN,
-    connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+    connect: (principal, namespace, name) => {
+      const session = broker.connect({ principal, namespace, name });
+      return options.wrap?.(session) ?? session;
+    },
     broker: { version: '0.0.0' },
     clock: options.beats === true ? clock : new SystemClock(),
     ...(options.limits !== undefined && { limits: options.limits }),
@@ -425,4 +435,103 @@ test('a client that does not wait for the answers of the handshake is understood
   );
   assert.equal((await peer.wait('queueDeclareOk')).queue, 'q');
   peer.socket.destroy();
+});
+
+/** Sessions of a broker that says what it lacks when the test says so. */
+function shortages(): { wrap: (session: Session) => Session; set: (of: Shortage | null) => void } {
+  let now: Shortage | null = null;
+  let wake = (): void => {};
+  const wrap = (session: Session): Session => ({
+    publish: (request) => session.publish(request),
+    body: (to, bytes) => session.body(to, bytes),
+    consume: (request, sink) => session.consume(request, sink),
+    settle: (settlements) => session.settle(settlements),
+    commit: (transaction) => session.commit(transaction),
+    close: (how) => {
+      wake();
+      return session.close(how);
+    },
+    async request(operation, args) {
+      if (operation !== 'shortage') return session.request(operation, args);
+      if ('was' in args && args.was === now) await new Promise<void>((resolve) => (wake = resolve));
+      await session.request('info', {});
+      // The result of this operation.
+      return { of: now } as Awaited<ReturnType<typeof session.request<typeof operation>>>;
+    },
+  });
+  return {
+    wrap,
+    set: (of) => {
+      now = of;
+      wake();
+    },
+  };
+}
+
+async function withCapability(port: number, name: string): Promise<RawPeer> {
+  const peer = await RawPeer.dial(port);
+  await peer.greet(new Map([[name, flagField(true)]]));
+  await peer.wait('connectionTune');
+  peer.out.method(0, 'connectionTuneOk', { channelMax: 2047, frameMax: 131_072, heartbeat: 0 });
+  peer.out.method(0, 'connectionOpen', { virtualHost: '/', reserved1: '', reserved2: false });
+  await peer.wait('connectionOpenOk');
+  await peer.ask(1, 'channelOpen', { reserved1: '' }, 'channelOpenOk');
+  return peer;
+}
+
+test('who publishes and understands it is told when the broker cannot take publishes, and when it can again', async (t) => {
+  const { wrap, set } = shortages();
+  const { port } = await start(t, { wrap });
+  const publish = (peer: RawPeer): void => {
+    const to = { reserved1: 0, exchange: '', routingKey: 'q', mandatory: false, immediate: false };
+    peer.out.method(1, 'basicPublish', to);
+    peer.out.flush();
+    // The header of an empty body without properties.
+    peer.raw(Buffer.from('02 0001 0000000e 003c 0000 0000000000000000 0000 ce'.replaceAll(' ', ''), 'hex'));
+  };
+  const publisher = await withCapability(port, 'connection.blocked');
+  const idle = await withCapability(port, 'connection.blocked');
+  const deaf = await withCapability(port, 'basic.nack');
+  for (const peer of [publisher, deaf]) {
+    publish(peer);
+    await peer.ask(1, 'channelFlow', { active: true }, 'channelFlowOk');
+  }
+  set('memory');
+  assert.deepEqual(await publisher.wait('connectionBlocked'), { reason: 'low on memory' });
+  await idle.ask(1, 'channelFlow', { active: true }, 'channelFlowOk');
+  publish(idle);
+  assert.deepEqual(await idle.wait('connectionBlocked'), { reason: 'low on memory' });
+  set(null);
+  for (const peer of [publisher, idle]) await peer.wait('connectionUnblocked');
+  publish(idle);
+  for (const peer of [publisher, idle, deaf]) await peer.ask(1, 'channelFlow', { active: true }, 'channelFlowOk');
+  const told = (peer: RawPeer): number => peer.came.filter(({ method }) => method.name === 'connectionBlocked').length;
+  assert.deepEqual([publisher, idle, deaf].map(told), [1, 1, 0]);
+  for (const peer of [publisher, idle, deaf]) peer.socket.destroy();
+});
+
+test('a new secret must be one that this user can log in with, else the connection ends with 530', async (t) => {
+  const { port } = await start(t, { authenticator: GUARDED });
+  const login = async (): Promise<RawPeer> => {
+    const peer = await RawPeer.dial(port);
+    await peer.greet(new Map(), 'secret');
+    await peer.wait('connectionTune');
+    peer.out.method(0, 'connectionTuneOk', { channelMax: 2047, frameMax: 131_072, heartbeat: 0 });
+    peer.out.method(0, 'connectionOpen', { virtualHost: '/', reserved1: '', reserved2: false });
+    await peer.wait('connectionOpenOk');
+    return peer;
+  };
+  const good = await login();
+  const update = (secret: string): Arguments<'connectionUpdateSecret'> => ({
+    newSecret: Buffer.from(secret),
+    reason: '',
+  });
+  await good.ask(0, 'connectionUpdateSecret', update('secret'), 'connectionUpdateSecretOk');
+  good.out.method(0, 'connectionUpdateSecret', update('wrong'));
+  assert.deepEqual(await refusal(good), {
+    code: 530,
+    text: 'NOT_ALLOWED - New secret was refused by one of the backends',
+    method: '10.70',
+  });
+  good.socket.destroy();
 });

@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { type Authenticator, LOCAL_PRINCIPAL, mayUse, type Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Shortage } from '../../core/broker-info.ts';
 import type { Session } from '../../core/session.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
@@ -21,6 +23,9 @@ export interface AmqpGatewayOptions {
   report?: (error: unknown) => void;
 }
 
+/** Then it is asked again. */
+const SHORTAGE_WAIT_MS = 60_000;
+
 /** AMQP 0-9-1 as RabbitMQ speaks it. */
 export class AmqpGateway implements Gateway {
   readonly #options: AmqpGatewayOptions;
@@ -28,6 +33,9 @@ export class AmqpGateway implements Gateway {
   readonly #connections = new Set<AmqpConnection>();
   readonly #vhosts = new Map<string, Promise<Vhost>>();
   #onEmpty: (() => void) | undefined;
+  #shortage: Shortage | null = null;
+  /** Set once somebody is asked for shortages. */
+  #watching = false;
 
   constructor(options: AmqpGatewayOptions) {
     this.#options = options;
@@ -46,6 +54,7 @@ export class AmqpGateway implements Gateway {
       version: broker.version,
       authenticate: (credentials) => authenticator.authenticate(credentials),
       open: (principal, vhost, clientName) => this.#open(principal, vhost, clientName),
+      shortage: () => this.#shortage,
       gone: () => {
         this.#connections.delete(connection);
         if (this.#connections.size === 0) this.#onEmpty?.();
@@ -99,6 +108,24 @@ export class AmqpGateway implements Gateway {
   }
 
   async #openVhost(namespace: string): Promise<Vhost> {
-    return Vhost.open(namespace, await this.#options.connect(LOCAL_PRINCIPAL, namespace, 'amqp'));
+    const session = await this.#options.connect(LOCAL_PRINCIPAL, namespace, 'amqp');
+    if (!this.#watching) void this.#watchShortage(session);
+    return Vhost.open(namespace, session);
+  }
+
+  /** Until the session is closed. It is one broker for all virtual hosts. */
+  async #watchShortage(session: Session): Promise<void> {
+    this.#watching = true;
+    try {
+      for (;;) {
+        const { of } = await session.request('shortage', { was: this.#shortage, waitMs: SHORTAGE_WAIT_MS });
+        if (of === this.#shortage) continue;
+        this.#shortage = of;
+        for (const connection of this.#connections) connection.tellShortage();
+      }
+    } catch (error) {
+      this.#watching = false;
+      if (!RailheadError.is(error)) this.#options.report?.(error);
+    }
   }
 }

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Credentials, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
+import type { Shortage } from '../../core/broker-info.ts';
 import type { Session } from '../../core/session.ts';
 import { FrameCutter } from '../../wire/frame-cutter.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
@@ -27,6 +28,8 @@ export interface ConnectionContext {
   authenticate(credentials: Credentials): Promise<Principal>;
   /** @throws what the client is told. */
   open(principal: Principal, vhost: string, clientName: string): Promise<{ session: Session; vhost: Vhost }>;
+  /** What the broker has too little of to take publishes. */
+  shortage(): Shortage | null;
   /** The connection is over and has given everything back. */
   gone(connection: AmqpConnection): void;
   report(error: unknown): void;
@@ -71,6 +74,9 @@ export class AmqpConnection implements GatewayConnection {
   /** Frames that came while the login or the virtual host was looked at: not more than a chunk, since nothing is read. */
   #early: [Buffer, number, number][] = [];
   #heartbeat: Heartbeat | undefined;
+  /** It has published, so that a shortage concerns it; and whether it was told of one. */
+  #publishes = false;
+  #blocked = false;
   #heldBytes = 0;
   #paused = false;
   #released: Promise<void> = Promise.resolve();
@@ -102,6 +108,17 @@ export class AmqpConnection implements GatewayConnection {
     if (this.#state.name === 'open') this.#abort(new AmqpError('CONNECTION_FORCED', reason.message), 0);
     else if (this.#state.name === 'ended') this.#socket.end();
     else if (this.#state.name !== 'closing') this.#end();
+  }
+
+  /** The broker takes publishes again, or does not: who publishes is told. */
+  tellShortage(): void {
+    const state = this.#state;
+    if (state.name !== 'open' || !state.client.blocked || !this.#publishes) return;
+    const shortage = this.#context.shortage();
+    if ((shortage !== null) === this.#blocked) return;
+    this.#blocked = shortage !== null;
+    if (shortage === null) this.#out.method(0, 'connectionUnblocked', {});
+    else this.#out.method(0, 'connectionBlocked', { reason: `low on ${shortage}` });
   }
 
   // ---- Reading ----------------------------------------------------------------------------------------------------
@@ -187,6 +204,11 @@ export class AmqpConnection implements GatewayConnection {
       owner: this,
       cancelNotify: client.cancelNotify,
       hold: (bytes) => this.#hold(bytes),
+      publishes: () => {
+        if (this.#publishes) return;
+        this.#publishes = true;
+        this.tellShortage();
+      },
       dirty: (channel) => {
         this.#dirty.add(channel);
         this.#out.schedule();
@@ -236,7 +258,7 @@ export class AmqpConnection implements GatewayConnection {
     else if (state.name === 'opening' && method.name === 'connectionOpen')
       void this.#open(method.args.virtualHost, state);
     else if (state.name === 'open' && method.name === 'connectionUpdateSecret')
-      this.#out.method(0, 'connectionUpdateSecretOk', {});
+      void this.#updateSecret(method.args.newSecret, state.user);
     else throw new AmqpError('COMMAND_INVALID', `${method.name} is not expected in the state ${state.name}`);
   }
 
@@ -256,6 +278,18 @@ export class AmqpConnection implements GatewayConnection {
       this.#socket.resume();
       if (RailheadError.is(error, 'UNAUTHENTICATED')) this.#refuse(client, args.mechanism);
       else this.#fail(error, METHODS.connectionStartOk.id);
+    }
+  }
+
+  /** The client shows what it would log in with now: a password that was changed, or a new token. */
+  async #updateSecret(secret: Buffer, user: string): Promise<void> {
+    try {
+      await this.#context.authenticate({ user, password: secret.toString() });
+      if (this.#state.name === 'open') this.#out.method(0, 'connectionUpdateSecretOk', {});
+    } catch (error) {
+      const refused = RailheadError.is(error, 'UNAUTHENTICATED');
+      const exception = new AmqpError('NOT_ALLOWED', 'New secret was refused by one of the backends');
+      this.#fail(refused ? exception : error, METHODS.connectionUpdateSecret.id);
     }
   }
 

@@ -132,6 +132,7 @@ export function assertEquivalent(what: string, want: Declared, have: Declared, c
 
 /** 30 minutes, as RabbitMQ's consumer timeout. */
 export const CONSUMER_TIMEOUT_MS = 30 * 60_000;
+const CONSUMER_TIMEOUT = 'x-consumer-timeout';
 const DEFAULT_DELIVERY_LIMIT = 20;
 const DEAD_LETTER_EXCHANGE = 'x-dead-letter-exchange';
 const DEAD_LETTER_KEY = 'x-dead-letter-routing-key';
@@ -158,7 +159,6 @@ const UNSUPPORTED: ReadonlySet<string> = new Set([
   'x-stream-filter-size-bytes',
   'x-max-in-memory-length',
   'x-max-in-memory-bytes',
-  'x-consumer-timeout',
 ]);
 
 export interface QueueSettings {
@@ -207,6 +207,7 @@ export function queueSettings(
   limits(args, policy, deadLetter === undefined ? 'plain' : 'buries');
   const priorities = args.whole('x-max-priority', 0, 255);
   if (priorities !== undefined && type === 'classic') subscription.priorities = priorities + 1;
+  args.whole(CONSUMER_TIMEOUT, 0);
   if (args.flag('x-single-active-consumer') === true) subscription.singleActive = true;
   const limit = args.integer('x-delivery-limit');
   if (type === 'quorum')
@@ -308,6 +309,11 @@ export function declaredQueue(declare: QueueDeclare): Declared {
 
 export function existingQueue(definition: TopicDefinition): Declared {
   return fromAttributes(definition.attributes);
+}
+
+/** How long consumers of a queue may keep a delivery, if it says so itself. */
+export function consumerTimeoutMs({ arguments: args }: Declared): number | undefined {
+  return integerOf(args.get(CONSUMER_TIMEOUT));
 }
 
 /** Deliveries of a quorum queue say how often they were made. */

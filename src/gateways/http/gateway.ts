@@ -2,13 +2,14 @@ import { Hono, type Context } from 'hono';
 import type { Authenticator, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
-import { BodyBudget, parseJson, readBody } from './body.ts';
+import { BodyBudget } from '../body-budget.ts';
+import { parseJson, readBody } from './body.ts';
 import { errorResponse } from './errors.ts';
-import { guardBrowser } from './guard.ts';
+import { guardBrowser } from '../browser-guard.ts';
 import { JsonText } from './messages.ts';
 import type { Route } from './route.ts';
 import { ROUTES } from './routes/index.ts';
-import { SessionCache, type Connect } from './sessions.ts';
+import { SessionCache, type Connect } from '../session-cache.ts';
 
 export interface HttpGatewayOptions {
   connect: Connect;
@@ -44,7 +45,7 @@ export class HttpGateway {
 
   constructor(options: HttpGatewayOptions) {
     this.#options = options;
-    this.#sessions = new SessionCache(options.connect);
+    this.#sessions = new SessionCache(options.connect, 'http');
     this.#budget = new BodyBudget(options.maxMemoryBytes);
     this.#app = this.#build();
   }

@@ -259,6 +259,7 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   deleteDocument: { kind: 'k', name: 'n' },
   listDocuments: { kind: 'k' },
   info: {},
+  shortage: { was: null, waitMs: 5 },
 };
 
 test('every operation carries its arguments there and its result back', async () => {

@@ -1,6 +1,6 @@
-import type { Principal } from '../../core/auth.ts';
-import { RailheadError } from '../../core/errors.ts';
-import type { Session } from '../../core/session.ts';
+import type { Principal } from '../core/auth.ts';
+import { RailheadError } from '../core/errors.ts';
+import type { Session } from '../core/session.ts';
 
 export type Connect = (options: { principal: Principal; namespace: string; name: string }) => Session;
 
@@ -12,17 +12,20 @@ interface Entry {
 const MAX_SESSIONS = 1_000;
 
 /**
- * One session for each principal and namespace, made on first use and kept: HTTP has no connection of its own to tie
- * one to. Bounded, because a client names namespaces as it likes; the one that was not used for longest goes first.
+ * One session for each principal and namespace, made on first use and kept: over HTTP there is no connection to tie one
+ * to. Bounded, because a client names namespaces as it likes; the one that was not used for longest goes first.
  */
 export class SessionCache {
   readonly #connect: Connect;
+  /** Of its sessions, for people. */
+  readonly #name: string;
   /** In the order of last use. */
   readonly #entries = new Map<string, Entry>();
   #closed = false;
 
-  constructor(connect: Connect) {
+  constructor(connect: Connect, name: string) {
     this.#connect = connect;
+    this.#name = name;
   }
 
   async use<T>(principal: Principal, namespace: string, work: (session: Session) => Promise<T>): Promise<T> {
@@ -48,7 +51,7 @@ export class SessionCache {
 
   #add(principal: Principal, namespace: string): Entry {
     if (this.#entries.size >= MAX_SESSIONS) this.#dropOldest();
-    return { session: this.#connect({ principal, namespace, name: 'http' }), inUse: 0 };
+    return { session: this.#connect({ principal, namespace, name: this.#name }), inUse: 0 };
   }
 
   #dropOldest(): void {
@@ -61,7 +64,7 @@ export class SessionCache {
     }
     throw new RailheadError(
       'RATE_LIMITED',
-      `${MAX_SESSIONS} namespaces are in use over HTTP at this moment. Try again later.`,
+      `${MAX_SESSIONS} namespaces are in use over ${this.#name} at this moment. Try again later.`,
     );
   }
 }

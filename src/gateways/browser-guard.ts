@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { RailheadError } from '../../core/errors.ts';
+import { RailheadError } from '../core/errors.ts';
 
 /**
  * What keeps a web page in somebody's browser from using a broker on the same machine:

@@ -1,0 +1,191 @@
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { Duplex } from 'node:stream';
+import { BodyBudget } from '../body-budget.ts';
+import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
+import { AwsError } from './errors.ts';
+
+/** One request, as far as HTTP goes. */
+export interface DoorRequest {
+  readonly method: string;
+  /** With what follows the question mark. */
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  readonly secure: boolean;
+  /** Calls back when the client goes away before it has its answer. Returns what undoes that. */
+  onGone(callback: () => void): () => void;
+}
+
+export interface DoorAnswer {
+  status: number;
+  headers: Readonly<Record<string, string>>;
+  body: string;
+}
+
+export interface DoorOptions {
+  /** Must not reject. */
+  answer(request: DoorRequest): Promise<DoorAnswer>;
+  /** For what is refused before it is read. */
+  refuse(error: AwsError, headers: IncomingHttpHeaders): DoorAnswer;
+  maxBodyBytes: number;
+  /** Of the bodies of all requests together. */
+  maxMemoryBytes: number;
+  onBug(error: unknown): void;
+}
+
+const LIMITS = {
+  maxHeaderBytes: 16 * 1024,
+  maxHeaders: 100,
+  /** From the first byte of a request to the end of its headers, and of its body. */
+  headersMs: 10_000,
+  requestMs: 120_000,
+  idleMs: 75_000,
+  checkMs: 2_000,
+} as const;
+
+/**
+ * Plain `node:http` on the shared listener, without a framework and without web streams: a request costs its parser and
+ * one answer.
+ */
+export class AwsDoor implements Gateway {
+  readonly #options: DoorOptions;
+  readonly #server: Server;
+  readonly #budget: BodyBudget;
+  /** Requests without an answer, by connection. */
+  readonly #busy = new Map<Duplex, number>();
+  readonly #peers = new WeakMap<Duplex, Peer>();
+  #inFlight = 0;
+  #closing = false;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(options: DoorOptions) {
+    this.#options = options;
+    this.#budget = new BodyBudget(options.maxMemoryBytes);
+    this.#server = createServer({
+      maxHeaderSize: LIMITS.maxHeaderBytes,
+      headersTimeout: LIMITS.headersMs,
+      requestTimeout: LIMITS.requestMs,
+      keepAliveTimeout: LIMITS.idleMs,
+      connectionsCheckingInterval: LIMITS.checkMs,
+      insecureHTTPParser: false,
+      noDelay: true,
+    });
+    this.#server.maxHeadersCount = LIMITS.maxHeaders;
+    this.#server.on('request', (request, response) => this.#serve(request, response));
+    this.#server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      else socket.destroy();
+    });
+    // It never listens, the shared listener does; this event alone starts the timer that enforces the timeouts.
+    this.#server.emit('listening');
+  }
+
+  handle(socket: Duplex, peer: Peer): GatewayConnection {
+    this.#peers.set(socket, peer);
+    this.#busy.set(socket, 0);
+    socket.once('close', () => this.#busy.delete(socket));
+    this.#server.emit('connection', socket);
+    return { close: () => this.#drain(socket) };
+  }
+
+  /** Resolves when what is under way is answered. Connections are the listener's to close. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#server.close();
+    for (const socket of this.#busy.keys()) this.#drain(socket);
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+  }
+
+  /** Ends a connection that waits for its next request; one with a request ends after the answer. */
+  #drain(socket: Duplex): void {
+    if (this.#busy.get(socket) === 0) socket.end();
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
+    this.#inFlight++;
+    let held = 0;
+    response.once('close', () => {
+      this.#budget.giveBack(held);
+      const rest = (this.#busy.get(socket) ?? 1) - 1;
+      if (this.#busy.has(socket)) this.#busy.set(socket, rest);
+      if (this.#closing) this.#drain(socket);
+      // Refused before its body was read: what follows on this connection would be the rest of that body.
+      else if (!request.complete) socket.destroySoon();
+      if (--this.#inFlight === 0) this.#whenIdle?.();
+    });
+    const chunks: Buffer[] = [];
+    let length = 0;
+    let refused = false;
+    const refuse = (error: AwsError): void => {
+      refused = true;
+      this.#send(response, this.#options.refuse(error, request.headers));
+    };
+    request.on('data', (chunk: Buffer) => {
+      if (refused) return;
+      length += chunk.byteLength;
+      if (length > this.#options.maxBodyBytes) {
+        refuse(
+          new AwsError('RequestEntityTooLarge', `The body is larger than ${this.#options.maxBodyBytes} bytes.`, 413),
+        );
+        return;
+      }
+      try {
+        this.#budget.take(chunk.byteLength);
+        held += chunk.byteLength;
+        chunks.push(chunk);
+      } catch (error) {
+        refuse(new AwsError('ServiceUnavailable', error instanceof Error ? error.message : '', 503));
+      }
+    });
+    request.on('end', () => {
+      if (refused) return;
+      this.#peers.get(socket)?.authenticated();
+      const [first = Buffer.alloc(0)] = chunks;
+      this.#answer(request, response, chunks.length > 1 ? Buffer.concat(chunks, length) : first);
+    });
+    request.on('error', () => response.destroy());
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+    const { method = '', url = '/', headers, socket } = request;
+    this.#options
+      .answer({
+        method,
+        url,
+        headers,
+        body,
+        secure: this.#peers.get(socket)?.secure ?? false,
+        onGone(callback) {
+          const closed = (): void => {
+            if (!response.writableEnded) callback();
+          };
+          response.once('close', closed);
+          return () => response.off('close', closed);
+        },
+      })
+      .then((answer) => this.#send(response, answer))
+      .catch((error: unknown) => {
+        this.#options.onBug(error);
+        response.destroy();
+      });
+  }
+
+  #send(response: ServerResponse, { status, headers, body }: DoorAnswer): void {
+    if (response.destroyed || response.writableEnded) return;
+    const bytes = Buffer.from(body, 'utf8');
+    response.writeHead(status, {
+      ...headers,
+      'Content-Length': bytes.byteLength,
+      ...(this.#closing && { Connection: 'close' }),
+    });
+    response.end(bytes);
+  }
+}

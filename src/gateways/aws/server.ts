@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { RecordFormat } from '../../engine/formats.ts';
+import { guardBrowser } from '../browser-guard.ts';
+import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
+import { type Connect, SessionCache } from '../session-cache.ts';
+import { AwsDoor, type DoorAnswer, type DoorRequest } from './door.ts';
+import { answerOf, AwsError } from './errors.ts';
+import { decodeJson, type Input } from './json.ts';
+import { DEFAULT_ACCOUNT, DEFAULT_REGION, isAccount } from './names.ts';
+import { decodeQuery, encodeXml, escapeXml, parseParameters, type Parameters } from './query.ts';
+import type { AwsService, Caller } from './service.ts';
+import { SqsService } from './sqs/service.ts';
+
+export interface AwsGatewayOptions {
+  connect: Connect;
+  authenticator: Authenticator;
+  /** Of the broker: for waits and for what a message says of its time. */
+  clock: Clock;
+  /** Of the broker's journal: ids are made with it. */
+  journalId: string;
+  /** Of all protocols: a message may have been published over any. */
+  formats: readonly RecordFormat[];
+  /** Largest body of one request, and of all requests together, in bytes. */
+  maxBodyBytes: number;
+  maxMemoryBytes: number;
+  /** More names that the Host header may have. */
+  allowedHosts: readonly string[];
+  /** A failure that is a bug of ours, for the log. */
+  onBug: (error: unknown) => void;
+}
+
+/** What was asked for, in either form. */
+interface Call {
+  service: AwsService;
+  form: 'json' | 'query';
+  action: string;
+  parameters: Parameters;
+}
+
+const JSON_TYPE = 'application/x-amz-json-1.0';
+
+/** SQS and SNS as Amazon's clients speak them, over JSON and over forms. */
+export class AwsGateway implements Gateway {
+  readonly #options: AwsGatewayOptions;
+  readonly #sessions: SessionCache;
+  readonly #services: readonly AwsService[];
+  readonly #door: AwsDoor;
+
+  constructor(options: AwsGatewayOptions) {
+    this.#options = options;
+    this.#sessions = new SessionCache(options.connect, 'aws');
+    this.#services = [new SqsService({ ...options, sessions: this.#sessions })];
+    this.#door = new AwsDoor({
+      answer: (request) => this.#answer(request),
+      refuse: (error, headers) => this.#failure(error, this.#callOf(headers, new Map()), randomUUID()),
+      maxBodyBytes: options.maxBodyBytes,
+      maxMemoryBytes: options.maxMemoryBytes,
+      onBug: options.onBug,
+    });
+  }
+
+  handle(socket: Duplex, peer: Peer): GatewayConnection {
+    return this.#door.handle(socket, peer);
+  }
+
+  /** Ends long polls with what they have, and waits for what is under way. */
+  async close(): Promise<void> {
+    await Promise.all([this.#door.close(), ...this.#services.map((service) => service.close())]);
+    await this.#sessions.close();
+  }
+
+  async #answer(request: DoorRequest): Promise<DoorAnswer> {
+    const requestId = randomUUID();
+    let call: Partial<Call> = {};
+    try {
+      const { allowedHosts, authenticator } = this.#options;
+      guardBrowser(
+        { host: request.headers.host, origin: request.headers.origin },
+        { allowedHosts, loginRequired: authenticator.required },
+      );
+      const parameters = parametersOf(request);
+      call = this.#callOf(request.headers, parameters.parts);
+      const { service, action, form } = call;
+      if (service === undefined || action === undefined)
+        throw new AwsError('MissingAction', 'The request names no action of SQS or SNS.');
+      const model = service.model.actions.get(action);
+      if (model === undefined) {
+        if (service.model.refused.has(action))
+          throw new AwsError('UnsupportedOperation', `${action} is not supported by this broker.`);
+        throw new AwsError('InvalidAction', `There is no action ${JSON.stringify(action.slice(0, 100))}.`);
+      }
+      const caller = await this.#caller(request, requestId);
+      const input: Input =
+        form === 'json'
+          ? decodeJson(request.body, model.input)
+          : decodeQuery(withQueueOf(parameters, request.url), model.input);
+      const output = await service.run(action, input, caller);
+      if (form === 'json')
+        return answer(200, JSON_TYPE, requestId, model.output === null ? '' : JSON.stringify(output));
+      const inside = model.output === null ? '' : encodeXml(output, model.output);
+      const result = model.output === null ? '' : `<${action}Result>${inside}</${action}Result>`;
+      const xml = `<?xml version="1.0"?><${action}Response xmlns="${service.xmlns}">${result}<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata></${action}Response>`;
+      return answer(200, 'text/xml', requestId, xml);
+    } catch (error) {
+      return this.#failure(error, call, requestId);
+    }
+  }
+
+  #failure(error: unknown, { service, form }: Partial<Call>, requestId: string): DoorAnswer {
+    const { error: name, code, message, status, type } = answerOf(error, service?.model, this.#options.onBug);
+    if (form === 'json') {
+      const body = JSON.stringify({ __type: `${service?.errorPrefix ?? ''}${name}`, message });
+      return {
+        ...answer(status, JSON_TYPE, requestId, body),
+        headers: { 'Content-Type': JSON_TYPE, 'x-amzn-RequestId': requestId, 'x-amzn-query-error': `${code};${type}` },
+      };
+    }
+    const xmlns = service === undefined ? '' : ` xmlns="${service.xmlns}"`;
+    const xml = `<?xml version="1.0"?><ErrorResponse${xmlns}><Error><Type>${type}</Type><Code>${escapeXml(code)}</Code><Message>${escapeXml(message)}</Message><Detail/></Error><RequestId>${requestId}</RequestId></ErrorResponse>`;
+    return answer(status, 'text/xml', requestId, xml);
+  }
+
+  /** The header says it for JSON; in a form it is a parameter, and both services have some of the same name. */
+  #callOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, Parameters>): Partial<Call> {
+    const target = headers['x-amz-target'];
+    if (typeof target === 'string') {
+      const service = this.#services.find((each) => target.startsWith(`${each.target}.`));
+      if (service === undefined) return { form: 'json' };
+      return { form: 'json', service, action: target.slice(service.target.length + 1) };
+    }
+    const action = parts.get('Action')?.value;
+    const version = parts.get('Version')?.value;
+    const scope = credentialOf(headers, parts)?.service;
+    const service =
+      this.#services.find((each) => each.version === version) ??
+      this.#services.find((each) => each.name === scope) ??
+      this.#services.find((each) => action !== undefined && each.model.actions.has(action));
+    return { form: 'query', ...(service !== undefined && { service }), ...(action !== undefined && { action }) };
+  }
+
+  async #caller(request: DoorRequest, requestId: string): Promise<Caller> {
+    const principal = await this.#login();
+    const credential = credentialOf(request.headers, new Map());
+    const { host = 'localhost' } = request.headers;
+    return {
+      principal,
+      account: credential !== undefined && isAccount(credential.key) ? credential.key : DEFAULT_ACCOUNT,
+      region: credential?.region ?? DEFAULT_REGION,
+      origin: `${request.secure ? 'https' : 'http'}://${host}`,
+      path: request.url.split('?', 1)[0] ?? '/',
+      requestId,
+      onGone: (callback) => request.onGone(callback),
+    };
+  }
+
+  async #login(): Promise<Principal> {
+    if (!this.#options.authenticator.required) return LOCAL_PRINCIPAL;
+    throw new RailheadError('UNAUTHENTICATED', 'This broker wants a login, and knows no access keys.');
+  }
+}
+
+interface Credential {
+  key: string;
+  region: string;
+  service: string;
+}
+
+/** `KEY/20260101/us-east-1/sqs/aws4_request`, which every client sends, signed or not. */
+function credentialOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, Parameters>): Credential | undefined {
+  const scope =
+    /Credential=([^,\s]+)/.exec(headers.authorization ?? '')?.[1] ?? parts.get('X-Amz-Credential')?.value ?? '';
+  const [key, , region, service, end] = scope.split('/');
+  if (key === undefined || region === undefined || service === undefined || end !== 'aws4_request') return undefined;
+  return { key, region: /^[a-z0-9-]{1,32}$/.test(region) ? region : DEFAULT_REGION, service };
+}
+
+function parametersOf({ method, url, headers, body }: DoorRequest): Parameters {
+  const parameters = parseParameters(url.includes('?') ? url.slice(url.indexOf('?') + 1) : '');
+  const type = headers['content-type'] ?? '';
+  if (method !== 'POST' || headers['x-amz-target'] !== undefined) return parameters;
+  if (/^application\/x-www-form-urlencoded/i.test(type) || type === '')
+    return parseParameters(body.toString('utf8'), parameters);
+  throw new AwsError('InvalidAction', `The Content-Type is ${JSON.stringify(type.slice(0, 100))}.`);
+}
+
+/** Old clients post to the URL of the queue and name it nowhere else. */
+function withQueueOf(parameters: Parameters, url: string): Parameters {
+  const path = url.split('?', 1)[0] ?? '/';
+  if (path !== '/' && !parameters.parts.has('QueueUrl'))
+    parameters.parts.set('QueueUrl', { value: path, parts: new Map() });
+  return parameters;
+}
+
+function answer(status: number, type: string, requestId: string, body: string): DoorAnswer {
+  return { status, headers: { 'Content-Type': type, 'x-amzn-RequestId': requestId }, body };
+}

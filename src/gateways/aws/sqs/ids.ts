@@ -1,0 +1,107 @@
+import { createHash, hash } from 'node:crypto';
+import { type MessageId, messageId, parseMessageId } from '../../../core/session.ts';
+import { AwsError } from '../errors.ts';
+import { type Attribute, isBinary } from './content.ts';
+
+/** Names of messages and deliveries, as SQS has them. */
+export class Ids {
+  readonly #journalId: string;
+  /** Makes the ids of two brokers differ. */
+  readonly #salt: string;
+
+  constructor(journalId: string) {
+    this.#journalId = journalId;
+    this.#salt = hash('md5', journalId, 'hex');
+  }
+
+  /** As AMQP or the SDK's messages have one too: it says where a message was stored first, so that nothing is kept for it. */
+  messageId(id: MessageId): string {
+    const { topicId, partition, offset } = parseMessageId(id) ?? { topicId: 0, partition: 0, offset: 0 };
+    const topic = (topicId >>> 0).toString(16).padStart(8, '0');
+    const part = (partition & 0xffff).toString(16).padStart(4, '0');
+    const place = offset.toString(16).padStart(12, '0');
+    return `${topic}-${part}-4${this.#salt.slice(0, 3)}-8${this.#salt.slice(3, 6)}-${place}`;
+  }
+
+  handle(delivery: Delivery): string {
+    const { topicId, partition, offset, token, attempt, receivedAt } = delivery;
+    const text = [topicId, partition, offset, token, attempt, receivedAt].map((part) => part.toString(36)).join('.');
+    return Buffer.from(`${text}.${this.#check(text)}`).toString('base64');
+  }
+
+  /** @throws ReceiptHandleIsInvalid for what this broker never gave out, or for another queue. */
+  delivery(handle: string, topicId: number): Delivery {
+    const text = handle.length > 200 ? '' : Buffer.from(handle, 'base64').toString('latin1');
+    const parts = text.split('.');
+    const check = parts.pop();
+    const [topic, partition, offset, token, attempt, receivedAt] = parts.map((part) => Number.parseInt(part, 36));
+    if (
+      topic === undefined ||
+      partition === undefined ||
+      offset === undefined ||
+      token === undefined ||
+      attempt === undefined ||
+      receivedAt === undefined ||
+      parts.length !== 6 ||
+      check !== this.#check(parts.join('.')) ||
+      topic !== topicId
+    )
+      throw new AwsError(
+        'ReceiptHandleIsInvalid',
+        `The input receipt handle "${handle.slice(0, 100)}" is not a valid receipt handle.`,
+      );
+    return { topicId: topic, partition, offset, token, attempt, receivedAt };
+  }
+
+  /** Against mistakes, not against forgers: whoever may consume from a queue may settle what is in it. */
+  #check(text: string): string {
+    return hash('md5', `${this.#journalId} ${text}`, 'hex').slice(0, 8);
+  }
+}
+
+/** What a receipt handle names: one message as one receive gave it out. */
+export interface Delivery {
+  topicId: number;
+  partition: number;
+  offset: number;
+  token: number;
+  attempt: number;
+  receivedAt: number;
+}
+
+/** Twenty digits, as FIFO queues give them: higher for what came later. */
+export function sequenceNumber(offset: number): string {
+  return (18_840_000_000_000_000_000n + BigInt(offset) * 256n).toString();
+}
+
+export function idOf(run: { topicId: number; partition: number; offset: number }): MessageId {
+  return messageId(run.topicId, run.partition, run.offset);
+}
+
+export function md5(text: string): string {
+  return hash('md5', text, 'hex');
+}
+
+export function sha256(text: string): string {
+  return hash('sha256', text, 'hex');
+}
+
+/**
+ * By the rule that the SDKs check: of each attribute, in the order of their names, u32 length and bytes of name and
+ * type, one byte for the kind of value, u32 length and bytes of the value. Big endian.
+ */
+export function md5OfAttributes(attributes: readonly Attribute[]): string {
+  const digest = createHash('md5');
+  const part = (bytes: Uint8Array): void => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.byteLength);
+    digest.update(length).update(bytes);
+  };
+  for (const { name, type, value } of attributes.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    part(Buffer.from(name, 'utf8'));
+    part(Buffer.from(type, 'utf8'));
+    digest.update(Buffer.from([isBinary(type) ? 2 : 1]));
+    part(typeof value === 'string' ? Buffer.from(value, 'utf8') : value);
+  }
+  return digest.digest('hex');
+}

@@ -1,0 +1,205 @@
+import { RailheadError } from '../../../core/errors.ts';
+import type { Attributes } from '../../../core/declaration.ts';
+import type { Session, TopicDefinition } from '../../../core/session.ts';
+import type { SessionCache } from '../../session-cache.ts';
+import { AwsError, invalidValue } from '../errors.ts';
+import { arnText, isAccount, namespaceOf } from '../names.ts';
+import type { Caller } from '../service.ts';
+import { isSetting, type SettingName, Settings } from './settings.ts';
+
+/** A queue as SQS sees it, whoever declared it. */
+export interface Queue {
+  readonly account: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly topicId: number;
+  readonly kind: 'standard' | 'fifo';
+  readonly settings: Settings;
+  /** What was set over SQS, by name. */
+  readonly given: ReadonlyMap<string, string>;
+  readonly tags: ReadonlyMap<string, string>;
+  readonly createdAt: number;
+  readonly modifiedAt: number;
+  /** All that the engine keeps for it, also of other protocols. */
+  readonly attributes: Attributes;
+}
+
+/** Before the names of what SQS keeps with a queue. */
+const PREFIX = 'sqs:';
+const TAGS = `${PREFIX}tags`;
+const MODIFIED = `${PREFIX}modified`;
+/** Definitions that are remembered; the one that was not used for longest is asked for again. */
+const MAX_REMEMBERED = 20_000;
+
+/**
+ * The queues by URL, name and ARN. Definitions are remembered, so that a message costs no question; what comes back from
+ * the engine tells when one is not the queue that it was.
+ */
+export class Queues {
+  readonly #sessions: SessionCache;
+  /** In the order of last use. */
+  readonly #known = new Map<string, Queue>();
+
+  constructor(sessions: SessionCache) {
+    this.#sessions = sessions;
+  }
+
+  use<T>(caller: Caller, account: string, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#sessions.use(caller.principal, namespaceOf(account), work);
+  }
+
+  /** @throws QueueDoesNotExist, InvalidAddress */
+  byUrl(caller: Caller, url: string): Promise<Queue> {
+    const { account, name } = placeOf(url, caller);
+    return this.find(caller, account, name);
+  }
+
+  /** @throws QueueDoesNotExist */
+  async find(caller: Caller, account: string, name: string): Promise<Queue> {
+    const key = keyOf(account, name);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    return this.refresh(caller, account, name);
+  }
+
+  /** As the engine has it now. @throws QueueDoesNotExist */
+  async refresh(caller: Caller, account: string, name: string): Promise<Queue> {
+    try {
+      const definition = await this.use(caller, account, (session) => session.request('describeTopic', { name }));
+      if (definition.kind !== 'queue') throw doesNotExist();
+      return this.remember(account, definition);
+    } catch (error) {
+      this.forget(account, name);
+      throw RailheadError.is(error, 'NOT_FOUND') ? doesNotExist() : error;
+    }
+  }
+
+  remember(account: string, definition: TopicDefinition): Queue {
+    const queue = queueOf(account, definition);
+    const key = keyOf(account, queue.name);
+    this.#known.delete(key);
+    this.#known.set(key, queue);
+    if (this.#known.size > MAX_REMEMBERED) this.#known.delete(this.#known.keys().next().value ?? '');
+    return queue;
+  }
+
+  forget(account: string, name: string): void {
+    this.#known.delete(keyOf(account, name));
+  }
+
+  /**
+   * Does it with what is remembered of the queue, and once more if that turns out to be of a queue that is gone.
+   *
+   * @throws QueueDoesNotExist
+   */
+  async with<T>(caller: Caller, url: string, work: (queue: Queue, session: Session) => Promise<T>): Promise<T> {
+    const queue = await this.byUrl(caller, url);
+    try {
+      return await this.use(caller, queue.account, (session) => work(queue, session));
+    } catch (error) {
+      if (!RailheadError.is(error, 'NOT_FOUND')) throw error;
+      this.forget(queue.account, queue.name);
+      throw doesNotExist();
+    }
+  }
+}
+
+function keyOf(account: string, name: string): string {
+  return `${account} ${name}`;
+}
+
+/** The account and the name are the last two parts of its path; a name alone is one of the caller's account. */
+export function placeOf(url: string, caller: Pick<Caller, 'account'>): { account: string; name: string } {
+  const path = url.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/[?#].*$/s, '');
+  const parts = path.split('/').filter((part) => part !== '');
+  const last = parts.at(-1);
+  const account = parts.at(-2) ?? caller.account;
+  if (last === undefined || !isAccount(account)) throw invalidAddress(url);
+  try {
+    return { account, name: decodeURIComponent(last) };
+  } catch {
+    throw invalidAddress(url);
+  }
+}
+
+function invalidAddress(url: string): AwsError {
+  return new AwsError('InvalidAddress', `The address ${url.slice(0, 200)} is not valid for this endpoint.`);
+}
+
+export function urlOf(caller: Pick<Caller, 'origin'>, { account, name }: Pick<Queue, 'account' | 'name'>): string {
+  return `${caller.origin}/${account}/${encodeURIComponent(name)}`;
+}
+
+export function arnOf(caller: Pick<Caller, 'region'>, { account, name }: Pick<Queue, 'account' | 'name'>): string {
+  return arnText({ service: 'sqs', region: caller.region, account, name });
+}
+
+export function doesNotExist(): AwsError {
+  return new AwsError('QueueDoesNotExist', 'The specified queue does not exist.');
+}
+
+/** @throws InvalidParameterValue for a name that no queue can have */
+export function checkQueueName(name: string, kind: 'standard' | 'fifo'): void {
+  const base = kind === 'fifo' && name.endsWith('.fifo') ? name.slice(0, -'.fifo'.length) : name;
+  const good = name.length <= 80 && /^[\w-]+$/.test(base) && (kind === 'fifo') === name.endsWith('.fifo');
+  if (good) return;
+  throw invalidValue(
+    name,
+    'QueueName',
+    kind === 'fifo'
+      ? 'The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.'
+      : 'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length.',
+  );
+}
+
+function queueOf(account: string, definition: TopicDefinition): Queue {
+  const { name, topicId, createdAt, subscription, attributes = {} } = definition;
+  const given = new Map<string, string>();
+  for (const [key, value] of Object.entries(attributes)) {
+    const setting = key.slice(PREFIX.length);
+    if (key.startsWith(PREFIX) && isSetting(setting)) given.set(setting, value);
+  }
+  if (given.size === 0) fillIn(given, definition);
+  return {
+    account,
+    namespace: namespaceOf(account),
+    name,
+    topicId,
+    kind: subscription?.order === 'key' ? 'fifo' : 'standard',
+    settings: new Settings(given),
+    given,
+    tags: tagsOf(attributes[TAGS]),
+    createdAt,
+    modifiedAt: Number(attributes[MODIFIED] ?? createdAt),
+    attributes,
+  };
+}
+
+/** Of a queue that was declared by somebody else: what its policy means in the words of SQS. */
+function fillIn(given: Map<string, string>, { policy, subscription }: TopicDefinition): void {
+  const set = (name: SettingName, value: number): void => void given.set(name, String(value));
+  if (subscription !== undefined) set('VisibilityTimeout', Math.ceil(subscription.leaseMs / 1000));
+  if (policy.ttlMs !== null) set('MessageRetentionPeriod', Math.ceil(policy.ttlMs / 1000));
+}
+
+function tagsOf(text: string | undefined): ReadonlyMap<string, string> {
+  // We wrote it.
+  return new Map(Object.entries(JSON.parse(text ?? '{}') as Record<string, string>));
+}
+
+/** What the engine is to keep for a queue, beside what it keeps for others. */
+export function attributesWith(
+  before: Attributes,
+  given: ReadonlyMap<string, string>,
+  tags: ReadonlyMap<string, string>,
+  now: number,
+): Attributes {
+  const foreign = Object.entries(before).filter(([key]) => !key.startsWith(PREFIX));
+  const own = [...given].map(([name, value]): [string, string] => [`${PREFIX}${name}`, value]);
+  return Object.fromEntries([
+    ...foreign,
+    ...own,
+    [TAGS, JSON.stringify(Object.fromEntries(tags))],
+    [MODIFIED, String(now)],
+  ]);
+}

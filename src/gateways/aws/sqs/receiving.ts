@@ -1,0 +1,274 @@
+import { isUtf8 } from 'node:buffer';
+import type { Clock } from '../../../core/clock.ts';
+import { asBuffer, type Envelope } from '../../../core/records.ts';
+import type { DeliveryRun, DeliverySink } from '../../../core/session.ts';
+import type { RecordFormat } from '../../../engine/formats.ts';
+import type { Deadlines } from '../deadlines.ts';
+import { AwsError, invalidValue } from '../errors.ts';
+import type { Caller } from '../service.ts';
+import { type Attribute, FORMAT_SQS, readRecord, type SqsRecord } from './content.ts';
+import { type Ids, idOf, md5, md5OfAttributes, sequenceNumber } from './ids.ts';
+import type { SqsInputs } from './inputs.ts';
+import { arnOf, type Queue, type Queues } from './queues.ts';
+import { MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS } from './settings.ts';
+
+/** A response has at most so many bytes of messages, beside one that is larger. */
+const MAX_BYTES = 10 << 20;
+const MAX_MESSAGES = 10;
+
+const SYSTEM_ATTRIBUTES = [
+  'SenderId',
+  'SentTimestamp',
+  'ApproximateReceiveCount',
+  'ApproximateFirstReceiveTimestamp',
+  'SequenceNumber',
+  'MessageDeduplicationId',
+  'MessageGroupId',
+  'AWSTraceHeader',
+  'DeadLetterQueueSourceArn',
+] as const;
+
+type SystemAttribute = (typeof SYSTEM_ATTRIBUTES)[number];
+
+interface Wanted {
+  system: ReadonlySet<string> | 'all';
+  attributes: readonly string[];
+}
+
+/** ReceiveMessage. */
+export class Receiving {
+  readonly #queues: Queues;
+  readonly #ids: Ids;
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+  readonly #formats: ReadonlyMap<number, RecordFormat>;
+  /** Of the polls that wait: what ends them. */
+  readonly #polls = new Set<() => void>();
+
+  constructor(parts: {
+    queues: Queues;
+    ids: Ids;
+    clock: Clock;
+    deadlines: Deadlines;
+    formats: readonly RecordFormat[];
+  }) {
+    this.#queues = parts.queues;
+    this.#ids = parts.ids;
+    this.#clock = parts.clock;
+    this.#deadlines = parts.deadlines;
+    this.#formats = new Map(parts.formats.map((format) => [format.tag, format]));
+  }
+
+  /** Ends the polls that wait, without a message. */
+  close(): void {
+    for (const end of this.#polls) end();
+  }
+
+  receiveMessage(input: SqsInputs['ReceiveMessage'], caller: Caller): Promise<object> {
+    const max = input.MaxNumberOfMessages ?? 1;
+    checkRange(max, 'MaxNumberOfMessages', 1, MAX_MESSAGES, 'Must be between 1 and 10, if provided.');
+    if (input.WaitTimeSeconds !== undefined)
+      checkRange(input.WaitTimeSeconds, 'WaitTimeSeconds', 0, MAX_WAIT_SECONDS, 'Must be >= 0 and <= 20, if provided.');
+    if (input.VisibilityTimeout !== undefined)
+      checkRange(
+        input.VisibilityTimeout,
+        'VisibilityTimeout',
+        0,
+        MAX_VISIBILITY_SECONDS,
+        'Must be between 0 and 43200, if provided.',
+      );
+    const wanted = wantedOf(input);
+    return this.#queues.with(caller, input.QueueUrl, async (queue, session) => {
+      const { settings } = queue;
+      const visibilityMs =
+        input.VisibilityTimeout === undefined ? settings.visibilityMs : input.VisibilityTimeout * 1000;
+      const waitMs = (input.WaitTimeSeconds ?? settings.waitSeconds) * 1000;
+      const poll = new Poll();
+      const consumer = await session.consume(
+        {
+          topic: queue.name,
+          subscription: queue.name,
+          lease: 'timed',
+          leaseMs: Math.max(1, visibilityMs),
+          name: 'sqs',
+          maxBytes: MAX_BYTES,
+          ...(waitMs === 0 && { until: 'empty' }),
+        },
+        poll,
+      );
+      const end = (): void => poll.ended();
+      this.#polls.add(end);
+      const notGone = caller.onGone(end);
+      const notDue = waitMs === 0 ? undefined : this.#deadlines.in(waitMs, end);
+      try {
+        consumer.credit(max);
+        await poll.over;
+      } finally {
+        notDue?.();
+        notGone();
+        this.#polls.delete(end);
+        await consumer.close();
+      }
+      const { runs } = poll;
+      if (runs.length === 0) return {};
+      if (runs[0]?.topicId !== queue.topicId) {
+        // The one that was remembered was deleted and made again.
+        this.#queues.forget(queue.account, queue.name);
+        queue = await this.#queues.find(caller, queue.account, queue.name);
+      }
+      const Messages = runs.flatMap((run) => this.#messages(run, queue, wanted, caller));
+      // Seen, and at once there for the next: nobody could have settled it.
+      if (visibilityMs === 0) {
+        const ranges = runs.map(({ partition, offset, count, token }) => ({ partition, offset, count, token }));
+        const ref = { topic: queue.name, subscription: queue.name };
+        await session.settle([{ ...ref, ranges, action: 'release', delayMs: 0, countAttempt: true }]);
+      }
+      return { Messages };
+    });
+  }
+
+  #messages(run: DeliveryRun, queue: Queue, wanted: Wanted, caller: Caller): object[] {
+    const messages: object[] = [];
+    for (const [i, record] of this.#records(run).entries()) {
+      const { topicId, partition, token, attempt, history } = run;
+      const offset = run.offset + i;
+      const receivedAt = this.#clock.now();
+      const system = (name: SystemAttribute): string | undefined => {
+        switch (name) {
+          case 'SenderId':
+            return record.sender ?? queue.account;
+          case 'SentTimestamp':
+            return String(history?.publishedAt ?? run.publishedAt);
+          case 'ApproximateReceiveCount':
+            return String(attempt);
+          case 'ApproximateFirstReceiveTimestamp':
+            return String(receivedAt);
+          case 'SequenceNumber':
+            return queue.kind === 'fifo' ? sequenceNumber(offset) : undefined;
+          case 'MessageDeduplicationId':
+            return record.dedupeId;
+          case 'MessageGroupId':
+            return record.groupId;
+          case 'AWSTraceHeader':
+            return record.trace;
+          case 'DeadLetterQueueSourceArn':
+            return history === undefined ? undefined : arnOf(caller, { account: queue.account, name: history.topic });
+        }
+      };
+      const Attributes = selected(SYSTEM_ATTRIBUTES, wanted.system, system);
+      const attributes = (record.attributes ?? []).filter(({ name }) => isWanted(name, wanted.attributes));
+      messages.push({
+        MessageId: this.#ids.messageId(history?.id ?? idOf({ topicId, partition, offset })),
+        ReceiptHandle: this.#ids.handle({ topicId, partition, offset, token, attempt, receivedAt }),
+        MD5OfBody: md5(record.body),
+        Body: record.body,
+        ...(Attributes !== undefined && { Attributes }),
+        ...(attributes.length > 0 && {
+          MD5OfMessageAttributes: md5OfAttributes(attributes),
+          MessageAttributes: Object.fromEntries(attributes.map((attribute) => [attribute.name, shown(attribute)])),
+        }),
+      });
+    }
+    return messages;
+  }
+
+  /** The messages of a run, over whichever protocol they came. */
+  #records(run: DeliveryRun): SqsRecord[] {
+    const bytes = asBuffer(run.records);
+    if (run.format === FORMAT_SQS) {
+      const records: SqsRecord[] = [];
+      for (let i = 0, at = 0; i < run.count; i++) {
+        const { record, end } = readRecord(bytes, at);
+        records.push(record);
+        at = end;
+      }
+      return records;
+    }
+    const format = this.#formats.get(run.format);
+    if (format === undefined)
+      throw new AwsError('UnsupportedOperation', `Messages of format ${run.format} cannot be read over SQS.`);
+    return format.envelopes(bytes, run.count).map(fromEnvelope);
+  }
+}
+
+/** What a poll has got so far. It is over with the first messages, or when there is nothing more to wait for. */
+class Poll implements DeliverySink {
+  readonly runs: DeliveryRun[] = [];
+  readonly over: Promise<void>;
+  readonly #end: () => void;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.over = promise;
+    this.#end = resolve;
+  }
+
+  deliver(runs: DeliveryRun[]): void {
+    this.runs.push(...runs);
+    this.#end();
+  }
+
+  ended(): void {
+    this.#end();
+  }
+}
+
+function checkRange(value: number, name: string, min: number, max: number, reason: string): void {
+  if (!Number.isInteger(value) || value < min || value > max) throw invalidValue(value, name, reason);
+}
+
+function wantedOf(input: SqsInputs['ReceiveMessage']): Wanted {
+  const names = [...(input.AttributeNames ?? []), ...(input.MessageSystemAttributeNames ?? [])];
+  const known: readonly string[] = SYSTEM_ATTRIBUTES;
+  for (const name of names)
+    if (name !== 'All' && !known.includes(name))
+      throw new AwsError('InvalidAttributeName', `Unknown Attribute ${name.slice(0, 100)}.`);
+  return {
+    system: names.includes('All') ? 'all' : new Set(names),
+    attributes: input.MessageAttributeNames ?? [],
+  };
+}
+
+function selected<Name extends string>(
+  names: readonly Name[],
+  wanted: ReadonlySet<string> | 'all',
+  valueOf: (name: Name) => string | undefined,
+): Record<string, string> | undefined {
+  if (wanted !== 'all' && wanted.size === 0) return undefined;
+  const found: Record<string, string> = {};
+  for (const name of names) {
+    const value = wanted === 'all' || wanted.has(name) ? valueOf(name) : undefined;
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
+}
+
+/** By name, `All`, or the beginning of a name followed by `.*`. */
+function isWanted(name: string, wanted: readonly string[]): boolean {
+  return wanted.some(
+    (each) =>
+      each === 'All' || each === '.*' || each === name || (each.endsWith('.*') && name.startsWith(each.slice(0, -2))),
+  );
+}
+
+function shown({ type, value }: Attribute): object {
+  return typeof value === 'string'
+    ? { DataType: type, StringValue: value }
+    : { DataType: type, BinaryValue: value.toString('base64') };
+}
+
+/** What another protocol published. A body that is not text comes as base64. */
+function fromEnvelope({ body, key, headers = {} }: Envelope): SqsRecord {
+  const bytes = asBuffer(body);
+  const attributes = Object.entries(headers).flatMap(([name, value]): Attribute[] => {
+    if (typeof value === 'number') return [{ name, type: 'Number', value: String(value) }];
+    if (typeof value === 'string') return [{ name, type: 'String', value }];
+    if (value instanceof Uint8Array) return [{ name, type: 'Binary', value: asBuffer(value) }];
+    return [{ name, type: 'String', value: JSON.stringify(value) }];
+  });
+  return {
+    body: isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('base64'),
+    groupId: key,
+    attributes: attributes.filter(({ value }) => value.length > 0),
+  };
+}

@@ -1,0 +1,81 @@
+import type { Clock } from '../../../core/clock.ts';
+import type { RecordFormat } from '../../../engine/formats.ts';
+import type { SessionCache } from '../../session-cache.ts';
+import { Deadlines } from '../deadlines.ts';
+import { AwsError } from '../errors.ts';
+import type { Input } from '../json.ts';
+import { parseModel } from '../model.ts';
+import { SQS_MODEL } from '../model/sqs.ts';
+import type { AwsService, Caller } from '../service.ts';
+import { Ids } from './ids.ts';
+import type { SqsAction, SqsInputs } from './inputs.ts';
+import { Managing } from './managing.ts';
+import { Queues } from './queues.ts';
+import { Receiving } from './receiving.ts';
+import { Sending } from './sending.ts';
+import { Settling } from './settling.ts';
+
+type Handlers = { readonly [A in SqsAction]: (input: SqsInputs[A], caller: Caller) => Promise<object> };
+
+/** Amazon SQS: which action is done by what. */
+export class SqsService implements AwsService {
+  readonly name = 'sqs';
+  readonly model = parseModel(SQS_MODEL);
+  readonly version = '2012-11-05';
+  readonly xmlns = 'http://queue.amazonaws.com/doc/2012-11-05/';
+  readonly target = 'AmazonSQS';
+  readonly errorPrefix = 'com.amazonaws.sqs#';
+  readonly #receiving: Receiving;
+  readonly #handlers: Handlers;
+
+  constructor(options: { sessions: SessionCache; clock: Clock; journalId: string; formats: readonly RecordFormat[] }) {
+    const { sessions, clock, journalId, formats } = options;
+    const queues = new Queues(sessions);
+    const ids = new Ids(journalId);
+    const managing = new Managing(queues, clock);
+    const sending = new Sending(queues, ids);
+    const settling = new Settling(queues, ids, clock);
+    const receiving = new Receiving({ queues, ids, clock, deadlines: new Deadlines(clock), formats });
+    this.#receiving = receiving;
+    this.#handlers = {
+      AddPermission: () => refused('AddPermission'),
+      CancelMessageMoveTask: () => refused('CancelMessageMoveTask'),
+      ChangeMessageVisibility: (input, caller) => settling.changeMessageVisibility(input, caller),
+      ChangeMessageVisibilityBatch: (input, caller) => settling.changeMessageVisibilityBatch(input, caller),
+      CreateQueue: (input, caller) => managing.createQueue(input, caller),
+      DeleteMessage: (input, caller) => settling.deleteMessage(input, caller),
+      DeleteMessageBatch: (input, caller) => settling.deleteMessageBatch(input, caller),
+      DeleteQueue: (input, caller) => managing.deleteQueue(input, caller),
+      GetQueueAttributes: (input, caller) => managing.getQueueAttributes(input, caller),
+      GetQueueUrl: (input, caller) => managing.getQueueUrl(input, caller),
+      ListDeadLetterSourceQueues: (input, caller) => managing.listDeadLetterSourceQueues(input, caller),
+      ListMessageMoveTasks: () => refused('ListMessageMoveTasks'),
+      ListQueueTags: (input, caller) => managing.listQueueTags(input, caller),
+      ListQueues: (input, caller) => managing.listQueues(input, caller),
+      PurgeQueue: (input, caller) => managing.purgeQueue(input, caller),
+      ReceiveMessage: (input, caller) => receiving.receiveMessage(input, caller),
+      RemovePermission: () => refused('RemovePermission'),
+      SendMessage: (input, caller) => sending.sendMessage(input, caller),
+      SendMessageBatch: (input, caller) => sending.sendMessageBatch(input, caller),
+      SetQueueAttributes: (input, caller) => managing.setQueueAttributes(input, caller),
+      StartMessageMoveTask: () => refused('StartMessageMoveTask'),
+      TagQueue: (input, caller) => managing.tagQueue(input, caller),
+      UntagQueue: (input, caller) => managing.untagQueue(input, caller),
+    };
+  }
+
+  run(action: string, input: Input, caller: Caller): Promise<object> {
+    // The model has no other actions, and what was decoded by it has the shape that the handler wants.
+    const handler = this.#handlers[action as SqsAction] as (input: Input, caller: Caller) => Promise<object>;
+    return handler(input, caller);
+  }
+
+  close(): Promise<void> {
+    this.#receiving.close();
+    return Promise.resolve();
+  }
+}
+
+function refused(action: string): Promise<never> {
+  return Promise.reject(new AwsError('UnsupportedOperation', `${action} is not supported by this broker yet.`));
+}
