@@ -217,7 +217,8 @@ export class Broker {
   /** Where there is something: topics, routers, documents. */
   namespaces(): Set<string> {
     const { topics, directory } = this.state;
-    const found = new Set(directory.routers.keys());
+    const found = new Set<string>();
+    for (const [namespace, routers] of directory.routers) if (routers.size > 0) found.add(namespace);
     for (const { namespace } of topics.values()) found.add(namespace);
     for (const documents of directory.documents.values())
       for (const { namespace } of documents.values()) found.add(namespace);

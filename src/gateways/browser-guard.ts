@@ -15,7 +15,7 @@ export interface GuardOptions {
   loginRequired: boolean;
 }
 
-interface GuardedHeaders {
+export interface GuardedHeaders {
   host: string | undefined;
   origin: string | undefined;
 }

@@ -303,7 +303,22 @@ test('AMQP is spoken on a port of its own, unless it is turned off', async (t) =
   assert.deepEqual([answer[0], answer.readUInt32BE(7)], [1, 0x000a000a]);
   socket.destroy();
   const off = await start(t, { memory: true, amqp: false });
-  assert.equal(off.amqpUrl, null);
+  assert.deepEqual([off.amqpUrl, off.amqpManagementUrl], [null, null]);
+});
+
+test("RabbitMQ's tools are answered on a port of their own, unless that is turned off or AMQP is", async (t) => {
+  const on = await start(t, { memory: true });
+  const overview = await fetch(`${on.amqpManagementUrl}/api/overview`, { headers: { connection: 'close' } });
+  const { listeners } = (await overview.json()) as { listeners: { protocol: string; port: number }[] };
+  assert.deepEqual(
+    listeners.map(({ protocol, port }) => [protocol, port]),
+    [
+      ['amqp', Number(new URL(on.amqpUrl ?? '').port)],
+      ['http', Number(new URL(on.amqpManagementUrl ?? '').port)],
+    ],
+  );
+  const off = await start(t, { memory: true, amqpManagement: false });
+  assert.deepEqual([typeof off.amqpUrl, off.amqpManagementUrl], ['string', null]);
 });
 
 test('the default AMQP port that somebody else has turns AMQP off, said in the log and by readyz; a port asked for is an error', async (t) => {
@@ -311,7 +326,7 @@ test('the default AMQP port that somebody else has turns AMQP off, said in the l
   const taken = await listening(5672).catch(() => undefined);
   t.after(() => taken?.close());
   const lines: string[] = [];
-  const server = await start(t, { memory: true, port: await freePort() }, lines);
+  const server = await start(t, { memory: true, port: await freePort(), amqpManagement: 0 }, lines);
   assert.equal(server.amqpUrl, null);
   assert.ok(lines.some((line) => line.includes('the port of AMQP is taken')));
   const ready = await fetch(`${server.httpUrl}/readyz`);

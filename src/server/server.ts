@@ -1,13 +1,16 @@
-import { StoredUserView, SYSTEM_NAMESPACE } from '../core/access.ts';
-import type { Authenticator } from '../core/auth.ts';
+import type { Duplex } from 'node:stream';
+import { StoredUsers, StoredUserView, SYSTEM_NAMESPACE } from '../core/access.ts';
+import { type Authenticator, LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
+import { Management } from '../gateways/amqp/management/management.ts';
 import { AmqpGateway } from '../gateways/amqp/server.ts';
 import { AwsGateway } from '../gateways/aws/server.ts';
-import type { Gateway } from '../gateways/gateway.ts';
+import type { Gateway, Peer } from '../gateways/gateway.ts';
+import { guardBrowser, type GuardedHeaders } from '../gateways/browser-guard.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
@@ -25,6 +28,9 @@ import { UserStore } from './users.ts';
 /** As every client of RabbitMQ expects it. */
 const AMQP_PORT = 5672;
 const AMQPS_PORT = 5671;
+/** As RabbitMQ's tools expect it. */
+const AMQP_MANAGEMENT_PORT = 15_672;
+const AMQPS_MANAGEMENT_PORT = 15_671;
 /** As those who run Amazon's services on their own machine expect them, with TLS or without. */
 const AWS_PORT = 4566;
 
@@ -50,6 +56,8 @@ export interface RunningServer {
   readonly httpUrl: string;
   /** For RabbitMQ's clients: `amqp://127.0.0.1:5672`, or `amqps://`; null when it is off. */
   readonly amqpUrl: string | null;
+  /** For RabbitMQ's tools: `http://127.0.0.1:15672`, or `https://`; null when it is off. */
+  readonly amqpManagementUrl: string | null;
   /** For clients of SQS and SNS, as their endpoint: `http://127.0.0.1:4566`, or `https://`; null when it is off. */
   readonly awsUrl: string | null;
   /** The one that was taken, with port 0. */
@@ -92,6 +100,7 @@ class Server implements RunningServer {
   #broker: Broker | undefined;
   #port = 0;
   #amqpPort: number | null = null;
+  #amqpManagementPort: number | null = null;
   #awsPort: number | null = null;
   /** Protocols that were to be spoken and are not. */
   readonly #off: string[] = [];
@@ -129,6 +138,11 @@ class Server implements RunningServer {
 
   get amqpUrl(): string | null {
     return this.#amqpPort === null ? null : `amqp${this.#secure ? 's' : ''}://${this.#authority(this.#amqpPort)}`;
+  }
+
+  get amqpManagementUrl(): string | null {
+    const port = this.#amqpManagementPort;
+    return port === null ? null : `http${this.#secure ? 's' : ''}://${this.#authority(port)}`;
   }
 
   get awsUrl(): string | null {
@@ -208,6 +222,42 @@ class Server implements RunningServer {
     await gateway.resume(broker.namespaces());
     const usual = tls === undefined ? AMQP_PORT : AMQPS_PORT;
     this.#amqpPort = await this.#serve('amqp', gateway, { asked: amqp, usual, tls });
+    await this.#serveAmqpManagement(broker, gateway, tls);
+  }
+
+  async #serveAmqpManagement(
+    broker: Broker,
+    amqp: AmqpGateway,
+    tls: Awaited<ReturnType<typeof readTls>>,
+  ): Promise<void> {
+    const { amqpManagement, allowedHosts } = this.#config;
+    if (amqpManagement === false) return;
+    const authenticator = this.#authenticator();
+    const onBug = (error: unknown): void => this.#report(error);
+    const guard = (headers: GuardedHeaders): void =>
+      guardBrowser(headers, { allowedHosts, loginRequired: authenticator.required });
+    const management = new Management({
+      authenticator,
+      amqp,
+      users: new StoredUsers(broker.connect({ principal: LOCAL_PRINCIPAL, namespace: SYSTEM_NAMESPACE })),
+      broker: {
+        version: VERSION,
+        info: () => broker.info(),
+        health: () => broker.health(),
+        namespaces: () => broker.namespaces(),
+      },
+      ports: () => ({ amqp: this.#amqpPort, management: this.#amqpManagementPort }),
+      guard,
+      clock: new SystemClock(),
+      onBug,
+    });
+    const door = new HttpDoor({ fetch: management.fetch, guard, upgrade: () => false, onBug });
+    const gateway = {
+      handle: (socket: Duplex, peer: Peer) => door.handle(socket, peer),
+      close: () => Promise.resolve(door.close()),
+    };
+    const usual = tls === undefined ? AMQP_MANAGEMENT_PORT : AMQPS_MANAGEMENT_PORT;
+    this.#amqpManagementPort = await this.#serve('amqp-management', gateway, { asked: amqpManagement, usual, tls });
   }
 
   async #serveAws(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
@@ -229,7 +279,7 @@ class Server implements RunningServer {
 
   /** A protocol on a port of its own. Null when it is off, since another process has the port that it would have had. */
   async #serve(
-    protocol: 'amqp' | 'aws',
+    protocol: 'amqp' | 'amqp-management' | 'aws',
     gateway: Gateway & { close(): Promise<void> },
     { asked, usual, tls }: { asked: number | undefined; usual: number; tls: Awaited<ReturnType<typeof readTls>> },
   ): Promise<number | null> {

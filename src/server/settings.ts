@@ -110,6 +110,17 @@ export const settingsSchema = z.strictObject({
       fallback: '5672; 5671 with TLS; a free one with `port` 0',
       off: true,
     }),
+  amqpManagement: z
+    .union([z.int().min(0).max(65_535), z.literal(false)])
+    .optional()
+    .register(settingDocs, {
+      summary:
+        "TCP port for the part of RabbitMQ's management HTTP API that tools use; `false` (the flag `--no-amqp-management`) turns it off. Off by itself without AMQP, and with a warning where the port is taken, as for `amqp`.",
+      allowed: 'a whole number from 0 to 65535, or false',
+      placeholder: 'PORT',
+      fallback: '15672; 15671 with TLS; a free one with `port` 0',
+      off: true,
+    }),
   aws: z
     .union([z.int().min(0).max(65_535), z.literal(false)])
     .optional()

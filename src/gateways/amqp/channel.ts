@@ -11,6 +11,7 @@ import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { define } from './definitions.ts';
 import { AmqpError, asAmqpError } from './errors.ts';
 import type { AmqpLimits } from './limits.ts';
+import type { ChannelInfo } from './live.ts';
 import { type AnyMethod, METHODS } from './methods.ts';
 import { type PublishedBatch, Publishing, refusedTags, type Route } from './publishing.ts';
 import { Rights } from './rights.ts';
@@ -115,6 +116,11 @@ export class Channel {
         if (this.#state === 'open') this.#tellCancelled();
       },
     });
+  }
+
+  info(): ChannelInfo {
+    const mode = this.#transaction !== undefined ? 'transactional' : this.#confirms !== undefined ? 'confirm' : 'plain';
+    return { number: this.number, mode, unconfirmed: this.#confirms?.waiting ?? 0, ...this.#consuming.info() };
   }
 
   // ---- Frames -----------------------------------------------------------------------------------------------------

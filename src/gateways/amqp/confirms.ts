@@ -26,6 +26,11 @@ export class Confirms {
     return added;
   }
 
+  /** Publishes that the client has no answer for. */
+  get waiting(): number {
+    return this.#waiting.reduce((sum, { from, to, state }) => sum + (state === 'waiting' ? to - from : 0), 0);
+  }
+
   settle(unconfirmed: Unconfirmed, refused: Unconfirmed['refused'] = []): void {
     unconfirmed.state = 'settled';
     unconfirmed.refused = refused;

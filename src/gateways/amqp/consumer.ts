@@ -1,5 +1,6 @@
 import type { Consumer, DeliveryRun, DeliverySink } from '../../core/session.ts';
 import type { CreditWindow } from '../credit-window.ts';
+import type { Table } from './fields.ts';
 import type { Queue } from './vhost.ts';
 
 /** To whom deliveries of a channel were made, so that settling them reaches the right queue. */
@@ -28,6 +29,9 @@ export class AmqpConsumer implements DeliverySink, Holder {
   readonly queue: Queue;
   readonly consumer = this;
   readonly noAck: boolean;
+  readonly exclusive: boolean;
+  /** As the client gave them, to be shown. */
+  readonly arguments: Table;
   readonly window: CreditWindow;
   /** 0: no limit. `shared`: that of the channel, with its other consumers. */
   readonly prefetch: number | 'shared';
@@ -47,6 +51,8 @@ export class AmqpConsumer implements DeliverySink, Holder {
     tag: string;
     queue: Queue;
     noAck: boolean;
+    exclusive: boolean;
+    arguments: Table;
     window: CreditWindow;
     prefetch: number | 'shared';
     timeoutMs: number;
@@ -58,6 +64,8 @@ export class AmqpConsumer implements DeliverySink, Holder {
     this.tagBytes = Buffer.concat([Buffer.from([tag.byteLength]), tag]);
     this.queue = init.queue;
     this.noAck = init.noAck;
+    this.exclusive = init.exclusive;
+    this.arguments = init.arguments;
     this.window = init.window;
     this.prefetch = init.prefetch;
     this.timeoutMs = init.timeoutMs;

@@ -9,6 +9,7 @@ import { RecordView } from './content.ts';
 import { withStory } from './deaths.ts';
 import { AmqpError } from './errors.ts';
 import { integerOf, type Table } from './fields.ts';
+import type { ChannelInfo } from './live.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { amqpRecords } from './records.ts';
@@ -75,6 +76,25 @@ export class Consuming implements ConsumerOwner {
     return this.#unacked.size;
   }
 
+  info(): Pick<ChannelInfo, 'prefetch' | 'globalPrefetch' | 'unacked' | 'consumers'> {
+    return {
+      prefetch: this.#prefetch,
+      globalPrefetch: this.#shared?.prefetch ?? 0,
+      unacked: this.#unacked.size,
+      consumers: Array.from(
+        this.#consumers.values(),
+        ({ tag, queue, noAck, exclusive, prefetch, arguments: args }) => ({
+          tag,
+          queue: queue.name,
+          noAck,
+          exclusive,
+          prefetch: prefetch === 'shared' ? 0 : prefetch,
+          arguments: args,
+        }),
+      ),
+    };
+  }
+
   // ---- Consumers --------------------------------------------------------------------------------------------------
 
   qos({ prefetchSize, prefetchCount, global }: Arguments<'basicQos'>): void {
@@ -116,6 +136,8 @@ export class Consuming implements ConsumerOwner {
       tag,
       queue,
       noAck: args.noAck,
+      exclusive: args.exclusive,
+      arguments: args.arguments,
       window: shared?.window ?? new CreditWindow(out, limits.highWaterBytes, this.#context.waiting),
       prefetch: shared === undefined ? this.#prefetch : 'shared',
       timeoutMs,

@@ -40,6 +40,7 @@ export function start(version: string): Arguments<'connectionStart'> {
 
 /** What a client says of itself. */
 export interface ClientProperties {
+  readonly table: Table;
   readonly name: string;
   readonly cancelNotify: boolean;
   readonly authenticationFailureClose: boolean;
@@ -50,6 +51,7 @@ export interface ClientProperties {
 export function clientProperties(table: Table): ClientProperties {
   const capabilities = tableOf(table.get('capabilities'));
   return {
+    table,
     name: textOf(table.get('connection_name')) ?? textOf(table.get('product')) ?? 'amqp',
     cancelNotify: flagOf(capabilities?.get('consumer_cancel_notify')) === true,
     authenticationFailureClose: flagOf(capabilities?.get('authentication_failure_close')) === true,

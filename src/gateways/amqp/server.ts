@@ -5,6 +5,7 @@ import { RailheadError } from '../../core/errors.ts';
 import type { Shortage } from '../../core/broker-info.ts';
 import type { Session } from '../../core/session.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
+import type { ConnectionInfo } from './live.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
 import { AmqpConnection, refusedVhost } from './session.ts';
 import { BUILT_IN, toNamespace } from './translate.ts';
@@ -30,6 +31,7 @@ const SHORTAGE_WAIT_MS = 60_000;
 export class AmqpGateway implements Gateway {
   readonly #options: AmqpGatewayOptions;
   readonly #limits: AmqpLimits;
+  #nextId = 1;
   readonly #connections = new Set<AmqpConnection>();
   readonly #vhosts = new Map<string, Promise<Vhost>>();
   #onEmpty: (() => void) | undefined;
@@ -49,6 +51,7 @@ export class AmqpGateway implements Gateway {
   handle(socket: Duplex, peer: Peer): GatewayConnection {
     const { authenticator, clock, broker, report } = this.#options;
     const connection: AmqpConnection = new AmqpConnection(socket, peer, {
+      id: this.#nextId++,
       clock,
       limits: this.#limits,
       version: broker.version,
@@ -79,6 +82,35 @@ export class AmqpGateway implements Gateway {
     const vhost = await this.#vhost(namespace);
     return { session: await this.#options.connect(principal, namespace, clientName), vhost };
   }
+
+  // ---- For the management API ---------------------------------------------------------------------------------------
+
+  vhost(namespace: string): Promise<Vhost> {
+    return this.#vhost(namespace);
+  }
+
+  live(): ConnectionInfo[] {
+    return Array.from(this.#connections, (connection) => connection.info()).filter((info) => info !== undefined);
+  }
+
+  /** False when there is none. */
+  disconnect(id: number, reason: string): boolean {
+    for (const connection of this.#connections) {
+      if (connection.id !== id) continue;
+      connection.close(new RailheadError('CLOSED', reason));
+      return true;
+    }
+    return false;
+  }
+
+  /** All in a virtual host was deleted: whoever opens it next makes it anew. */
+  forget(namespace: string): void {
+    const vhost = this.#vhosts.get(namespace);
+    this.#vhosts.delete(namespace);
+    vhost?.then(({ session }) => session.close()).catch((error: unknown) => this.#options.report?.(error));
+  }
+
+  // ---- Policies -----------------------------------------------------------------------------------------------------
 
   /** At the start: policies may have changed, or gone, while nobody was here to apply them. */
   async resume(namespaces: Iterable<string>): Promise<void> {

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Credentials, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -13,6 +14,7 @@ import { AmqpFrames, AmqpOutput, FRAME, FRAME_END, FRAME_HEADER_BYTES, PROTOCOL_
 import { AmqpError, asAmqpError } from './errors.ts';
 import { checkTuned, clientProperties, type ClientProperties, credentials, start, tune } from './handshake.ts';
 import type { AmqpLimits } from './limits.ts';
+import type { ConnectionInfo } from './live.ts';
 import { type AnyMethod, type Arguments, METHODS } from './methods.ts';
 import type { Vhost } from './vhost.ts';
 
@@ -21,6 +23,8 @@ const LAST_WORDS_MS = 5_000;
 
 /** What a connection needs from its gateway. */
 export interface ConnectionContext {
+  /** By which people name it. */
+  readonly id: number;
   readonly clock: Clock;
   readonly limits: AmqpLimits;
   readonly version: string;
@@ -59,6 +63,8 @@ type State =
 
 /** One AMQP client: handshake, heartbeats and channels. */
 export class AmqpConnection implements GatewayConnection {
+  readonly #connectedAt: number;
+  #heartbeatSeconds = 0;
   readonly #socket: Duplex;
   readonly #peer: Peer;
   readonly #context: ConnectionContext;
@@ -85,6 +91,7 @@ export class AmqpConnection implements GatewayConnection {
     this.#socket = socket;
     this.#peer = peer;
     this.#context = context;
+    this.#connectedAt = context.clock.now();
     this.#out = new AmqpOutput(socket, {
       maxBytes: context.limits.maxOutputBytes,
       beforeFlush: () => this.#flush(),
@@ -119,6 +126,39 @@ export class AmqpConnection implements GatewayConnection {
     this.#blocked = shortage !== null;
     if (shortage === null) this.#out.method(0, 'connectionUnblocked', {});
     else this.#out.method(0, 'connectionBlocked', { reason: `low on ${shortage}` });
+  }
+
+  get id(): number {
+    return this.#context.id;
+  }
+
+  /** As it is now; undefined for one that is not open. */
+  info(): ConnectionInfo | undefined {
+    const state = this.#state;
+    if (state.name !== 'open') return undefined;
+    const socket = this.#socket instanceof Socket ? this.#socket : undefined;
+    const [peerHost, peerPort] = [socket?.remoteAddress ?? this.#peer.address, socket?.remotePort ?? 0];
+    const [host, port] = [socket?.localAddress ?? '', socket?.localPort ?? 0];
+    return {
+      id: this.id,
+      name: `${peerHost}:${peerPort} -> ${host}:${port}`,
+      user: state.user,
+      namespace: state.vhost.namespace,
+      clientName: state.client.name,
+      clientProperties: state.client.table,
+      connectedAt: this.#connectedAt,
+      secure: this.#peer.secure,
+      peerHost,
+      peerPort,
+      host,
+      port,
+      frameMax: this.#shape.maxFrameBytes,
+      channelMax: this.#channelMax,
+      heartbeatSeconds: this.#heartbeatSeconds,
+      bytesIn: socket?.bytesRead ?? 0,
+      bytesOut: socket?.bytesWritten ?? 0,
+      channels: Array.from(this.#channels.values(), (channel) => channel.info()),
+    };
   }
 
   // ---- Reading ----------------------------------------------------------------------------------------------------
@@ -309,6 +349,7 @@ export class AmqpConnection implements GatewayConnection {
     this.#channelMax = args.channelMax;
     this.#shape.maxFrameBytes = args.frameMax;
     this.#out.frameMax = args.frameMax;
+    this.#heartbeatSeconds = args.heartbeat;
     this.#state = { name: 'opening', principal, user, client };
     if (args.heartbeat === 0) return;
     this.#heartbeat = new Heartbeat({

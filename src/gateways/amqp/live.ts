@@ -1,0 +1,43 @@
+import type { Table } from './fields.ts';
+
+/** Connections as people look at them: facts of the moment, with nothing in them that could be changed. */
+export interface ConnectionInfo {
+  readonly id: number;
+  /** As RabbitMQ names them: `127.0.0.1:50123 -> 127.0.0.1:5672`. */
+  readonly name: string;
+  readonly user: string;
+  readonly namespace: string;
+  readonly clientName: string;
+  readonly clientProperties: Table;
+  readonly connectedAt: number;
+  readonly secure: boolean;
+  readonly peerHost: string;
+  readonly peerPort: number;
+  readonly host: string;
+  readonly port: number;
+  readonly frameMax: number;
+  readonly channelMax: number;
+  readonly heartbeatSeconds: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly channels: readonly ChannelInfo[];
+}
+
+export interface ChannelInfo {
+  readonly number: number;
+  readonly prefetch: number;
+  readonly globalPrefetch: number;
+  readonly unacked: number;
+  readonly unconfirmed: number;
+  readonly mode: 'plain' | 'confirm' | 'transactional';
+  readonly consumers: readonly ConsumerInfo[];
+}
+
+export interface ConsumerInfo {
+  readonly tag: string;
+  readonly queue: string;
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  readonly prefetch: number;
+  readonly arguments: Table;
+}

@@ -1,0 +1,120 @@
+import type { StoredUser } from '../../../core/access.ts';
+import { hashPassword } from '../../../core/passwords.ts';
+import { toNamespace, toVhost } from '../translate.ts';
+import { bad, notFound } from './errors.ts';
+import { param, text } from './fields.ts';
+import type { Json } from './json.ts';
+import { type Call, done, list, object, put, type Route, route } from './route.ts';
+
+/** RabbitMQ's names of how it hashes passwords, and ours of the same. */
+const ALGORITHMS = new Map([
+  ['rabbit_password_hashing_sha256', 'rabbit-sha256:'],
+  ['rabbit_password_hashing_sha512', 'rabbit-sha512:'],
+]);
+/** Ours is none of RabbitMQ's: what is exported with it comes back only here. */
+const OWN_ALGORITHM = 'railhead_scrypt';
+
+export function showUser({ name, passwordHash, tags }: StoredUser): Json {
+  const [algorithm, prefix] = [...ALGORITHMS].find(([, each]) => passwordHash?.startsWith(each)) ?? [OWN_ALGORITHM, ''];
+  return {
+    name,
+    password_hash: (passwordHash ?? '').slice(prefix.length),
+    hashing_algorithm: algorithm,
+    tags: [...tags],
+    limits: {},
+  };
+}
+
+/** Of a body, as `PUT /api/users` and definitions have it. @throws bad_request */
+export async function readUser(name: string, body: Json): Promise<StoredUser> {
+  const { tags = [], password, password_hash: hash } = body;
+  const list = Array.isArray(tags) ? tags.map(String) : String(tags).split(',');
+  const user = { name, tags: list.map((tag) => tag.trim()).filter((tag) => tag !== '') };
+  if (typeof password === 'string' && password !== '') return { ...user, passwordHash: await hashPassword(password) };
+  if (hash === '' || (hash === undefined && password === '')) return { ...user, passwordHash: null };
+  if (typeof hash !== 'string') throw bad('password or password_hash is missing');
+  const algorithm = text(body, 'hashing_algorithm', 'rabbit_password_hashing_sha256');
+  if (algorithm === OWN_ALGORITHM) return { ...user, passwordHash: hash };
+  const prefix = ALGORITHMS.get(algorithm);
+  if (prefix === undefined) throw bad(`the hashing algorithm ${JSON.stringify(algorithm)} is not supported`);
+  return { ...user, passwordHash: `${prefix}${hash}` };
+}
+
+async function findUser(call: Call): Promise<StoredUser> {
+  call.access.assertAdministrator();
+  const found = (await call.management.options.users.list()).find(({ name }) => name === call.params['user']);
+  if (found === undefined) throw notFound();
+  return found;
+}
+
+interface Permission extends Json {
+  user: string;
+  vhost: string;
+}
+
+async function permissions(call: Call): Promise<Permission[]> {
+  call.access.assertAdministrator();
+  const { user, vhost } = call.params;
+  return (await call.management.options.users.permissions())
+    .map(({ namespace, ...rest }) => ({ ...rest, vhost: toVhost(namespace) }))
+    .filter((each) => (user === undefined || each.user === user) && (vhost === undefined || each.vhost === vhost));
+}
+
+async function deleteUsers(call: Call, names: readonly string[]): Promise<void> {
+  call.access.assertAdministrator();
+  for (const name of names) await call.management.options.users.delete(name);
+}
+
+async function putPermission(call: Call): Promise<boolean> {
+  call.access.assertAdministrator();
+  const { management, params, body } = call;
+  const patterns = { configure: text(body, 'configure'), write: text(body, 'write'), read: text(body, 'read') };
+  const namespace = toNamespace(param(params, 'vhost'));
+  if (!(await management.namespaces()).has(namespace)) throw notFound();
+  const { created } = await management.options.users.setPermission(param(params, 'user'), namespace, patterns);
+  return created;
+}
+
+export const userRoutes: Route[] = [
+  route('GET', '/api/whoami', ({ principal, access }) => object({ name: principal.name, tags: access.tags })),
+  route('GET', '/api/users', async (call) => {
+    call.access.assertAdministrator();
+    return list((await call.management.options.users.list()).map(showUser));
+  }),
+  route('GET', '/api/users/without-permissions', async (call) => {
+    const permitted = new Set((await permissions(call)).map(({ user }) => user));
+    const users = await call.management.options.users.list();
+    return list(users.filter(({ name }) => !permitted.has(name)).map(showUser));
+  }),
+  route('POST', '/api/users/bulk-delete', async (call) => {
+    const { users } = call.body;
+    if (!Array.isArray(users)) throw bad('users is not a list');
+    await deleteUsers(call, users.map(String));
+    return done;
+  }),
+  route('GET', '/api/users/:user', async (call) => object(showUser(await findUser(call)))),
+  route('PUT', '/api/users/:user', async (call) => {
+    call.access.assertAdministrator();
+    const user = await readUser(param(call.params, 'user'), call.body);
+    return put((await call.management.options.users.put(user)).created);
+  }),
+  route('DELETE', '/api/users/:user', async (call) => {
+    await deleteUsers(call, [(await findUser(call)).name]);
+    return done;
+  }),
+  route('GET', '/api/users/:user/permissions', async (call) => list(await permissions(call))),
+  route('GET', '/api/permissions', async (call) => list(await permissions(call))),
+  route('GET', '/api/permissions/:vhost/:user', async (call) => {
+    const [found] = await permissions(call);
+    if (found === undefined) throw notFound();
+    return object(found);
+  }),
+  route('PUT', '/api/permissions/:vhost/:user', async (call) => put(await putPermission(call))),
+  route('DELETE', '/api/permissions/:vhost/:user', async (call) => {
+    call.access.assertAdministrator();
+    const { user, vhost } = call.params;
+    const { users } = call.management.options;
+    if (!(await users.clearPermission(user ?? '', toNamespace(vhost ?? ''))).deleted) throw notFound();
+    return done;
+  }),
+];
