@@ -25,6 +25,9 @@ abstract class Checked implements Command {
   abstract toString(): string;
 }
 
+/** In order, what waits for a time of its own is passed by the others or not, by how it came to wait. */
+const ORDERED: ReadonlySet<string> = new Set(['keyed', 'strict']);
+
 interface Sent {
   key: string | undefined;
   priority: number;
@@ -39,9 +42,10 @@ function accept(
 ): { text: string; key?: string; priority?: number; delayMs?: number; dedupeId?: string }[] {
   return sent.map(({ key, priority, delayMs }) => {
     const text = `m${++model.texts}`;
-    const own = { key, priority: topic === 'ranked' ? priority : 0, delayMs: topic === 'keyed' ? 0 : delayMs };
-    for (const name of receiversOf(topic, key))
-      model.queue(name).publish({ text, ...own, due: model.now + own.delayMs }, model.now);
+    const own = { key, priority: topic === 'ranked' ? priority : 0, delayMs: ORDERED.has(topic) ? 0 : delayMs };
+    const message = { text, ...own, due: model.now + own.delayMs };
+    if (topic === 'events') model.log.push({ ...message, publishedAt: model.now });
+    for (const name of receiversOf(topic, key)) model.queue(name).publish(message, model.now);
     return {
       text,
       ...(key !== undefined && { key }),
@@ -90,13 +94,13 @@ class Receive extends Checked {
 
   async act(model: Model, system: System): Promise<void> {
     const delivery = ++model.deliveries;
-    const expected = model.queue(this.#name).receive(this.#count, model.now, delivery);
+    const queue = model.queue(this.#name);
+    const fair = queue.rules.order === 'fair';
+    const expected = fair ? [] : queue.receive(this.#count, model.now, delivery);
     const got = await system.receive(this.#name, this.#count);
-    assert.deepEqual(
-      got.map(({ text, attempt }) => ({ text, attempt })),
-      expected,
-      this.toString(),
-    );
+    const seen = got.map(({ text, attempt }) => ({ text, attempt }));
+    if (fair) assert.equal(queue.receiveFairly(seen, this.#count, model.now, delivery), undefined, this.toString());
+    else assert.deepEqual(seen, expected, this.toString());
     for (const one of got) {
       model.hands.push({ queue: this.#name, text: one.text, delivery });
       system.hands.set(`${delivery} ${one.text}`, one);
@@ -271,6 +275,37 @@ class Purge extends Checked {
   }
 }
 
+/** Puts a subscription of the topic back, or ahead. */
+class Seek extends Checked {
+  readonly #name: string;
+  readonly #to: 'start' | 'end' | 'offset' | 'time';
+  readonly #choice: number;
+
+  constructor(name: string, to: 'start' | 'end' | 'offset' | 'time', choice: number) {
+    super();
+    this.#name = name;
+    this.#to = to;
+    this.#choice = choice;
+  }
+
+  async act(model: Model, system: System): Promise<void> {
+    const { log, now } = model;
+    const offset = this.#choice % (log.length + 2);
+    const time = log[offset]?.publishedAt ?? now + 1;
+    const firstAt = log.findIndex(({ publishedAt }) => publishedAt >= time);
+    const from = { start: 0, end: log.length, offset, time: firstAt === -1 ? log.length : firstAt }[this.#to];
+    const to = { start: 'start', end: 'end', offset: { offset }, time: { time } } as const;
+    const messages = log.slice(from).filter(({ key }) => receiversOf('events', key).includes(this.#name));
+    model.queue(this.#name).seek(messages, now);
+    await system.session.request('seek', { topic: 'events', subscription: this.#name, to: to[this.#to] });
+    await system.filled('events');
+  }
+
+  override toString(): string {
+    return `seek ${this.#name} to ${this.#to} ${this.#choice}`;
+  }
+}
+
 class Redrive extends Checked {
   readonly #name: string;
 
@@ -331,8 +366,7 @@ class Change extends Checked {
     super();
     this.#name = name;
     this.#choice = choice;
-    // By key, what waits for a time of its own is passed by the others or not, by how it came to wait.
-    this.#delayMs = name === 'keyed' ? undefined : delayMs;
+    this.#delayMs = ORDERED.has(name) ? undefined : delayMs;
   }
 
   override check(model: Readonly<Model>): boolean {
@@ -365,9 +399,9 @@ class Change extends Checked {
   }
 }
 
-const topics = fc.constantFrom('plain', 'ranked', 'keyed', 'events');
+const topics = fc.constantFrom('plain', 'ranked', 'keyed', 'strict', 'fair', 'events');
 const names = fc.constantFrom(...SUBSCRIPTIONS.keys());
-const queues = fc.constantFrom('plain', 'ranked', 'keyed');
+const queues = fc.constantFrom('plain', 'ranked', 'keyed', 'strict', 'fair');
 const sent = fc.array(
   fc.record({
     key: fc.constantFrom(undefined, 'a', 'b'),
@@ -392,6 +426,13 @@ export const commands = [
     .map((how) => new Restart(how)),
   names.map((name) => new Purge(name)),
   queues.map((name) => new Redrive(name)),
+  fc
+    .tuple(
+      fc.constantFrom('all', 'some'),
+      fc.constantFrom('start' as const, 'end' as const, 'offset' as const, 'time' as const),
+      fc.nat(20),
+    )
+    .map(([name, to, choice]) => new Seek(name, to, choice)),
   fc
     .tuple(names, fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const))
     .map(([name, operation]) => new Pause(name, operation)),

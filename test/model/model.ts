@@ -1,3 +1,5 @@
+import type { Order } from '../../src/core/policy.ts';
+
 /** The broker in arrays and maps: what a queue, a topic and a transaction mean, with nothing of how it is done. */
 
 export interface ModelMessage {
@@ -13,10 +15,19 @@ export interface ModelMessage {
 
 /** Rules of a subscription, the same numbers that the real one is declared with. */
 export interface Rules {
-  readonly byKey: boolean;
+  readonly order: Order;
   readonly leaseMs: number;
   readonly maxAttempts: number;
   readonly retryMs: number;
+}
+
+/** A message of a topic that keeps all of them. */
+export interface LogMessage {
+  readonly text: string;
+  readonly key: string | undefined;
+  readonly priority: number;
+  readonly due: number;
+  readonly publishedAt: number;
 }
 
 export class ModelQueue {
@@ -32,11 +43,20 @@ export class ModelQueue {
   }
 
   publish(message: { text: string; key: string | undefined; priority: number; due: number }, now: number): void {
-    const { due, ...rest } = message;
-    this.messages.push({ ...rest, attempts: 0, state: due > now ? { is: 'delayed', due } : { is: 'ready' } });
+    const { text, key, priority, due } = message;
+    this.messages.push({
+      text,
+      key,
+      priority,
+      attempts: 0,
+      state: due > now ? { is: 'delayed', due } : { is: 'ready' },
+    });
   }
 
-  /** Leases up to `count`: higher priorities first, then publish order; with keys, one of a key at a time. */
+  /**
+   * Leases up to `count`: higher priorities first, then publish order; with order by key one of a key at a time, with
+   * strict order one of all.
+   */
   receive(count: number, now: number, delivery: number): { text: string; attempt: number }[] {
     const taken: { text: string; attempt: number }[] = [];
     while (taken.length < count && !this.paused) {
@@ -51,8 +71,47 @@ export class ModelQueue {
   }
 
   #isHeldBack(message: ModelMessage): boolean {
-    if (!this.rules.byKey || message.key === undefined) return false;
+    const { order } = this.rules;
+    if (order === 'strict') return this.messages[0] !== message;
+    if (order !== 'key' || message.key === undefined) return false;
     return this.messages.find(({ key }) => key === message.key) !== message;
+  }
+
+  /**
+   * With fair order the turn of a key is nobody's business, so that what was received is looked at instead: as much as
+   * there was, of each key in publish order, and of two keys that both had more as many, or one more.
+   *
+   * @returns what is wrong with it
+   */
+  receiveFairly(
+    got: readonly { text: string; attempt: number }[],
+    count: number,
+    now: number,
+    delivery: number,
+  ): string | undefined {
+    const ready = this.paused ? [] : this.messages.filter(({ state }) => state.is === 'ready');
+    if (got.length !== Math.min(count, ready.length)) return `${got.length} of ${count}, ${ready.length} are ready`;
+    const taken = new Map<string | undefined, number>();
+    for (const { text, attempt } of got) {
+      const message = ready.find((one) => one.text === text && one.state.is === 'ready');
+      if (message === undefined) return `${text} is not ready`;
+      if (attempt !== message.attempts + 1) return `attempt ${attempt} of ${text}`;
+      const older = ready.find(({ key, state }) => key === message.key && state.is === 'ready');
+      if (older !== message) return `${text} before ${older?.text ?? ''}, which has the same key`;
+      message.state = { is: 'leased', deadline: now + this.rules.leaseMs, delivery };
+      taken.set(message.key, (taken.get(message.key) ?? 0) + 1);
+    }
+    const most = Math.max(0, ...taken.values());
+    for (const { key, state } of ready)
+      if (state.is === 'ready' && (taken.get(key) ?? 0) < most - 1)
+        return `${most} of one key, fewer of ${key ?? 'none'}`;
+    return undefined;
+  }
+
+  /** These wait, and nothing else. What somebody has is nobody's any more. */
+  seek(messages: readonly LogMessage[], now: number): void {
+    this.messages = [];
+    for (const message of messages) this.publish(message, now);
   }
 
   /** The message if this delivery of it still holds. */
@@ -111,8 +170,8 @@ export class Model {
   now: number;
   readonly queues: ReadonlyMap<string, ModelQueue>;
   readonly cursors = new Map<string, number>();
-  /** Texts that were sent with a dedupe id. */
-  readonly deduped = new Set<string>();
+  /** All that was published to `events`, by offset. */
+  readonly log: LogMessage[] = [];
   /** Deliveries that a client still has in hand, settled or not. */
   hands: { queue: string; text: string; delivery: number }[] = [];
   deliveries = 0;

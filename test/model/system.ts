@@ -27,7 +27,7 @@ interface Declared {
 }
 
 /** By subscription. `events` has two subscriptions, the others are queues. */
-export const SUBSCRIPTIONS: ReadonlyMap<string, Declared> = new Map([
+export const SUBSCRIPTIONS: ReadonlyMap<string, Declared> = new Map<string, Declared>([
   [
     'plain',
     { topic: 'plain', kind: 'queue', policy: {}, subscription: { leaseMs: 5000, maxAttempts: 3, backoff: RETRY } },
@@ -50,6 +50,15 @@ export const SUBSCRIPTIONS: ReadonlyMap<string, Declared> = new Map([
       subscription: { leaseMs: 5000, maxAttempts: 3, backoff: RETRY, order: 'key' },
     },
   ],
+  ...(['strict', 'fair'] as const).map((order): [string, Declared] => [
+    order,
+    {
+      topic: order,
+      kind: 'queue',
+      policy: {},
+      subscription: { leaseMs: 5000, maxAttempts: 3, backoff: RETRY, order },
+    },
+  ]),
   [
     'all',
     { topic: 'events', kind: 'topic', policy: {}, subscription: { leaseMs: 5000, maxAttempts: 3, backoff: RETRY } },
@@ -69,7 +78,7 @@ export function rulesOf(): Map<string, Rules> {
   return new Map(
     [...SUBSCRIPTIONS].map(([name, { subscription }]) => [
       name,
-      { byKey: subscription.order === 'key', leaseMs: 5000, maxAttempts: subscription.maxAttempts ?? 0, retryMs: 1000 },
+      { order: subscription.order ?? 'fifo', leaseMs: 5000, maxAttempts: subscription.maxAttempts ?? 0, retryMs: 1000 },
     ]),
   );
 }
@@ -180,6 +189,15 @@ export class System {
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
     await consumer.close();
     return got;
+  }
+
+  /** Old messages that are looked through for a subscription have all been offered. */
+  async filled(topic: string): Promise<void> {
+    const { subscriptions } = this.broker.state.topicNamed('default', topic) ?? {};
+    const isFilling = (): boolean =>
+      [...(subscriptions?.values() ?? [])].some(({ backlogs }) => backlogs.some(({ fillFrom }) => fillFrom !== null));
+    while (isFilling()) await new Promise((resolve) => setImmediate(resolve));
+    await this.broker.settled();
   }
 
   async counts(

@@ -110,7 +110,7 @@ export class Redriver {
         if (job.cancelled || job.progress.moved >= (args.limit ?? Infinity)) return;
         if (limiter !== null) await this.#pace(limiter);
         const bytes = body.records.byteLength * 2;
-        if (!this.#shard.hasRoom(bytes, 'publishers')) await this.#shard.room(bytes);
+        if (!this.#shard.hasRoom(bytes)) await this.#shard.room(bytes);
         if (!isWaiting(source, partition, body.offset)) continue;
         job.progress.matched++;
         this.#move(namespace, source, partition, body, args.to, edits);
