@@ -19,6 +19,7 @@ const LIMITS: Partial<Limits> = {
   coldBlockBytes: 2 << 10,
   recentBytes: 4 << 10,
   maxProducers: 3,
+  takeOverGraceMs: 100,
 };
 const START = Date.UTC(2026, 10, 21);
 /** When the content is read: nothing is due by then but what the checks expect. */
@@ -93,7 +94,9 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
 
   // Definitions, also changed and deleted ones.
   const backoff = { type: 'fixed', minMs: 60_000, maxMs: 60_000, jitter: false } as const;
-  await session.request('declareTopic', { name: 'queue', kind: 'queue', subscription: { maxAttempts: 3, backoff } });
+  const attributes = { owner: 'golden', empty: '' };
+  const attempts = { maxAttempts: 3, backoff };
+  await session.request('declareTopic', { name: 'queue', kind: 'queue', subscription: attempts, attributes });
   await session.request('declareTopic', { name: 'ranked', kind: 'queue', subscription: { priorities: 10 } });
   await session.request('declareTopic', { name: 'keyed', kind: 'queue', subscription: { order: 'key' } });
   await session.request('declareTopic', { name: 'big', kind: 'queue' });
@@ -124,7 +127,7 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
     ifDifferent: 'update',
   });
   await session.request('deleteSubscription', { topic: 'topic', subscription: 'gone' });
-  await session.request('declareRouter', { name: 'router', type: 'topic' });
+  await session.request('declareRouter', { name: 'router', type: 'topic', attributes });
   await session.request('declareRouter', { name: 'gone', type: 'fanout' });
   const binding = { match: null, filter: null };
   await session.request('bind', { router: 'router', binding: { ...binding, key: 'a.#', to: { topic: 'queue' } } });
@@ -157,6 +160,10 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
     if (one.offset === 1) await session.settle([{ ...large, ranges, action: 'reject', reason: 'no good' }]);
     if (one.offset === 2) await session.settle([{ ...large, ranges, action: 'ack' }]);
   }
+
+  // A producer that numbers what it sends.
+  const numbered = { id: 'numbered', sequence: 7 };
+  await session.publish({ to: { topic: 'topic' }, ...records({ text: 'numbered', key: 'x' }), producer: numbered });
 
   // Much, so that segments roll, a checkpoint is written and the oldest moves to a cold segment.
   for (let i = 0; i < 24; i++)
@@ -317,7 +324,35 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   const purged = messages.find(({ envelope }) => Buffer.from(envelope.body).toString() === 'purged');
   if (purged !== undefined) await session.request('cancel', { topic: 'queue', subscription: 'queue', id: purged.id });
   await session.request('deleteTopic', { name: 'gone' });
-  await broker.settled();
+
+  // What is gone with the next start, and what is in flight then: with a consumer that died before, and with the broker.
+  const declareTransient = async (to: ShardSession): Promise<void> => {
+    await to.request('declareTopic', { name: 'fleeting', kind: 'queue', transient: true });
+    await to.request('declareRouter', { name: 'fleeting', type: 'direct', transient: true });
+  };
+  await declareTransient(session);
+  const fallen = { topic: 'fallen', subscription: 'fallen' };
+  await session.request('declareTopic', { name: 'fallen', kind: 'queue' });
+  await send('fallen', { text: 'with its consumer' });
+  const hold = async (): Promise<ShardSession> => {
+    const own = connect(broker);
+    const consumer = await own.consume({ ...fallen, lease: 'session' }, { deliver: () => {}, ended: () => {} });
+    consumer.credit(1);
+    await quiet(broker);
+    return own;
+  };
+  await (await hold()).close('lost');
+  await session.request('purge', fallen);
+  await send('fallen', { text: 'with the broker' });
+  await hold();
+
+  const again = await openGolden(disk, clock, wrap);
+  clock.advance(LIMITS.takeOverGraceMs ?? 0);
+  await quiet(again);
+  await declareTransient(connect(again));
+  await again.checkpoint();
+  await connect(again).publish({ to: { topic: 'queue' }, ...records({ text: 'the last one' }) });
+  await again.settled();
 }
 
 /** Everything that can be asked about a broker, with stable order. */

@@ -3,10 +3,11 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { entryBytes, readEntry } from '../../src/engine/entry-reader.ts';
-import { END, type Entry, FORMAT_VERSION, SETTLE } from '../../src/engine/entries.ts';
+import { COUNTED_NAMES, END, type Entry, FORMAT_VERSION, SETTLE } from '../../src/engine/entries.ts';
+import type { State } from '../../src/engine/machine/state.ts';
 import type { RecoveredBatch } from '../../src/engine/ports.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
-import { assertSameState, History, replay, stateOnDisk } from '../simulation/replay.ts';
+import { assertSameState, checkpointOnDisk, History, replay, stateOnDisk } from '../simulation/replay.ts';
 import { unpack, unpackBatches } from './archive.ts';
 import { GOLDEN_JOURNAL, readContent, writeGolden } from './content.ts';
 
@@ -54,6 +55,7 @@ const TYPES: Record<Entry['type'], true> = {
 const KINDS = [
   ...Object.keys(TYPES).filter((type) => type !== 'settle'),
   ...Object.keys(SETTLE).map((how) => `settle ${how}`),
+  ...COUNTED_NAMES.map((how) => `counted as ${how}`),
   'publish of a large message',
   ...Object.keys(END).map((how) => `end ${how}`),
 ];
@@ -73,6 +75,7 @@ function missingKinds(batches: readonly RecoveredBatch[]): string[] {
       const entry = readEntry(body, at);
       if (entry.type === 'publish' && entry.ends !== undefined) kinds.add(`end ${entry.ends.how}`);
       kinds.add(entry.type === 'settle' ? `settle ${entry.how}` : entry.type);
+      if (entry.type === 'settle') kinds.add(`counted as ${COUNTED_NAMES[entry.counted] ?? ''}`);
       if (entry.type === 'publish' && entry.body !== undefined) kinds.add('publish of a large message');
     }
   }
@@ -88,12 +91,48 @@ async function assertHasAllFiles(disk: MemoryDisk): Promise<void> {
     );
 }
 
+/** What is known of declarations beside their policies, and of producers. */
+function declared(state: State): Record<string, unknown> {
+  const { routers, transactions } = state.encodeGlobals();
+  const topics = [...state.topics.values()];
+  return {
+    topics: topics.flatMap(({ name, declaration }) =>
+      Object.keys(declaration).length > 0 ? [{ name, ...declaration }] : [],
+    ),
+    routers: routers.flatMap(({ definition: { name, attributes, transient } }) =>
+      attributes === undefined && transient === undefined
+        ? []
+        : [{ name, ...(attributes && { attributes }), ...(transient && { transient }) }],
+    ),
+    open: transactions.producers.flatMap(({ name, open }) => (open === null ? [] : [name])),
+    numbered: topics.flatMap(({ name, producers }) => (producers.has('numbered') ? [name] : [])),
+  };
+}
+
 describe('golden directories', () => {
   test(`there is one of the current format, ${FORMAT_VERSION}, with every kind of entry, a checkpoint, a cold segment and a large body`, async () => {
     const name = `format-${FORMAT_VERSION}`;
     assert.ok(existsSync(join(import.meta.dirname, `${name}.gz`)));
     assert.deepEqual(missingKinds(unpackBatches(archive(`${name}.entries.gz`))), []);
     await assertHasAllFiles(await unpack(archive(`${name}.gz`)));
+  });
+
+  test('its checkpoint has the attributes of a queue and a router, what is transient, and producers', async () => {
+    const attributes = { owner: 'golden', empty: '' };
+    const disk = await unpack(archive(`format-${FORMAT_VERSION}.gz`));
+    assert.deepEqual(declared(await checkpointOnDisk(disk)), {
+      topics: [
+        { name: 'queue', attributes },
+        { name: 'topic', attributes: { owner: 'golden' } },
+        { name: 'fleeting', transient: true },
+      ],
+      routers: [
+        { name: 'router', attributes },
+        { name: 'fleeting', transient: true },
+      ],
+      open: ['open'],
+      numbered: ['topic'],
+    });
   });
 
   for (const format of formats) {

@@ -5,7 +5,7 @@ import { entryBytes, readEntry } from '../../src/engine/entry-reader.ts';
 import { withDefaults } from '../../src/engine/limits.ts';
 import type { Backlog } from '../../src/engine/machine/backlog.ts';
 import { State } from '../../src/engine/machine/state.ts';
-import type { Journal, Position, RecoveredBatch } from '../../src/engine/ports.ts';
+import type { BlobStore, Journal, Position, RecoveredBatch } from '../../src/engine/ports.ts';
 import { Checkpointer } from '../../src/engine/shard/checkpointer.ts';
 import { Shard } from '../../src/engine/shard/shard.ts';
 import { PieceWriter } from '../../src/engine/structures/pieces.ts';
@@ -83,18 +83,29 @@ function apply(state: State, batch: RecoveredBatch): void {
 /** The state as a start finds it on this disk: checkpoint, then the journal after it. Nothing is served. */
 export async function stateOnDisk(disk: MemoryDisk, sizes = TINY_JOURNAL): Promise<State> {
   const journal = new FileJournal(disk, { ...sizes, random: new SeededRandom(1) });
-  const shard = new Shard({
+  const shard = shardOn(await FileBlobs.open(disk), journal);
+  const after = await new Checkpointer(shard).load([]);
+  await journal.recover(after, (batch) => apply(shard.state, batch));
+  return shard.state;
+}
+
+/** What the checkpoints of this disk hold, without the journal after them. */
+export async function checkpointOnDisk(disk: MemoryDisk): Promise<State> {
+  const shard = shardOn(await FileBlobs.open(disk), new FileJournal(disk));
+  await new Checkpointer(shard).load([]);
+  return shard.state;
+}
+
+function shardOn(blobs: BlobStore, journal: Journal): Shard {
+  return new Shard({
     journal,
-    blobs: await FileBlobs.open(disk),
+    blobs,
     clock: new ManualClock(),
     random: new SeededRandom(1),
     limits: withDefaults(TINY_LIMITS),
     defer: () => {},
     onFailure: () => {},
   });
-  const after = await new Checkpointer(shard).load([]);
-  await journal.recover(after, (batch) => apply(shard.state, batch));
-  return shard.state;
 }
 
 /** All that decides how a state behaves, in one order, without what is volatile or only a hint. */
@@ -123,6 +134,7 @@ export function canonical(state: State): unknown {
         kind: topic.kind,
         policy: topic.policy,
         timed: topic.timed,
+        declaration: topic.declaration,
         dedupe: [...topic.dedupe],
         producers: [...topic.producers].map(([producer, seen]) => [producer, seen.encode()]),
         snapshots: [...topic.snapshots.values()].map(({ name, subscription, createdAt, expiresAt, partitions }) => ({
