@@ -71,7 +71,7 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   batchBytes: 1 << 20,
   memoryBytes: 256 << 20,
-  recentBytes: 32 << 20,
+  recentBytes: 16 << 20,
   coldCacheBytes: 16 << 20,
   reservedShare: 1 / 8,
   consumerReservedShare: 1 / 32,
