@@ -46,6 +46,7 @@ export class Reader {
     let from = this.#definitions.startOffsets(topic, args.from)[index] ?? partition.end;
     if (from >= endFor(partition, isolation) && waitMs > 0) await this.#wait(topic, index, from, isolation, waitMs);
     this.#shard.assertOpen();
+    if (this.#isGone(topic)) throw gone(args.topic);
     from = Math.max(from, partition.start);
     const max = Math.max(1, Math.min(args.maxMessages ?? 1000, 100_000));
     const to = Math.max(from, Math.min(endFor(partition, isolation), from + max));
@@ -111,8 +112,13 @@ export class Reader {
   notify(): void {
     for (const waiting of this.#waiting) {
       const { topic, partition, at, isolation } = waiting;
-      if (endFor(topic.partition(partition), isolation) > at) waiting.wake();
+      if (endFor(topic.partition(partition), isolation) > at || this.#isGone(topic)) waiting.wake();
     }
+  }
+
+  /** Deleted; there may be another one of its name. */
+  #isGone(topic: Topic): boolean {
+    return this.#shard.state.topics.get(topic.id) !== topic;
   }
 
   wakeAll(): void {
@@ -199,6 +205,10 @@ export class Reader {
     if (body.body !== undefined) message.bodyBytes = body.body.bytes;
     return message;
   }
+}
+
+function gone(topic: string): RailheadError {
+  return new RailheadError('NOT_FOUND', `${JSON.stringify(topic)} was deleted while it was read.`);
 }
 
 function endFor(partition: Partition, isolation: Isolation): number {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { RailheadError } from '../../core/errors.ts';
 import type { Consumer, DeliveryRun, LeaseRange, Session, SettleAction, Settlement } from '../../core/session.ts';
 import type { Clock } from '../../core/clock.ts';
+import { asBuffer } from '../../core/records.ts';
 import { CreditWindow } from '../credit-window.ts';
 import type { AmqpOutput } from './codec.ts';
 import { AmqpConsumer, type ConsumerOwner, type Holder } from './consumer.ts';
@@ -13,6 +14,10 @@ import type { ChannelInfo } from './live.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { amqpRecords } from './records.ts';
+import { StreamReader } from './stream-reader.ts';
+import { takeOne } from './take-one.ts';
+import { type StreamOptions, streamOptions } from './streams.ts';
+import { refuseStream } from './topology.ts';
 import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, countsDeliveries, named } from './translate.ts';
 import { type Delivery, Unacked } from './unacked.ts';
 import type { Queue, Vhost } from './vhost.ts';
@@ -42,9 +47,6 @@ interface Gathering {
   readonly action: Action;
   readonly ranges: LeaseRange[];
 }
-
-/** How long a message that the broker says is ready may take to arrive, when another consumer was quicker. */
-const GET_WAIT_MS = 500;
 
 /** Deliveries of one channel: its consumers, what they have not settled, and the settlements on their way. */
 export class Consuming implements ConsumerOwner {
@@ -130,8 +132,8 @@ export class Consuming implements ConsumerOwner {
     const priority = args.arguments.get('x-priority');
     if (priority !== undefined && integerOf(priority) === undefined) throw this.#badArgument('x-priority', queue);
     const timeoutMs = this.#timeoutMs(args.arguments, queue);
-    if (args.arguments.has('x-stream-offset')) throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-stream-offset'");
-    const shared = args.noAck ? undefined : this.#shared;
+    const stream = queue.kind === 'stream' ? this.#streamOptions(queue, args) : undefined;
+    const shared = args.noAck || stream !== undefined ? undefined : this.#shared;
     const consumer = new AmqpConsumer({
       tag,
       queue,
@@ -148,20 +150,23 @@ export class Consuming implements ConsumerOwner {
     this.#holders[consumer.holder] = consumer;
     let started: Consumer;
     try {
-      started = await session.consume(
-        {
-          topic: queue.name,
-          subscription: queue.name,
-          lease: 'connection',
-          leaseMs: timeoutMs,
-          name: tag,
-          ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
-          ...(args.exclusive && { exclusive: true }),
-          ...(args.noAck && { autoAck: true }),
-          ...(shared !== undefined && { pool: shared.pool }),
-        },
-        consumer,
-      );
+      started =
+        stream === undefined
+          ? await session.consume(
+              {
+                topic: queue.name,
+                subscription: queue.name,
+                lease: 'connection',
+                leaseMs: timeoutMs,
+                name: tag,
+                ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
+                ...(args.exclusive && { exclusive: true }),
+                ...(args.noAck && { autoAck: true }),
+                ...(shared !== undefined && { pool: shared.pool }),
+              },
+              consumer,
+            )
+          : await StreamReader.open(session, queue.name, stream, consumer);
     } catch (error) {
       this.#consumers.delete(tag);
       this.#forgetHolder(consumer.holder);
@@ -176,6 +181,16 @@ export class Consuming implements ConsumerOwner {
     }
     if (!args.noWait) out.method(channel, 'basicConsumeOk', { consumerTag: tag });
     consumer.start(started);
+  }
+
+  /** @throws NOT_IMPLEMENTED, PRECONDITION_FAILED for what RabbitMQ refuses */
+  #streamOptions(queue: Queue, { noAck, arguments: args }: Arguments<'basicConsume'>): StreamOptions {
+    const { namespace } = this.#context.vhost;
+    const what = named('queue', queue.name, namespace);
+    if (noAck) refuseStream(queue, 'automatic acknowledgement', namespace);
+    if (this.#prefetch === 0)
+      throw new AmqpError('PRECONDITION_FAILED', `consumer prefetch count is not set for '${what}'`);
+    return streamOptions(args, what);
   }
 
   /** Answers of others come straight to this channel. */
@@ -278,14 +293,15 @@ export class Consuming implements ConsumerOwner {
   }
 
   late({ queue, noAck }: AmqpConsumer, runs: readonly DeliveryRun[]): void {
-    if (noAck) return;
+    if (noAck || queue.kind === 'stream') return;
     const ranges = runs.map(({ partition, offset, count, token }) => ({ partition, offset, count, token }));
     const what = { topic: queue.name, subscription: queue.name, ranges };
     void this.#settle({ ...what, action: 'release', countAttempt: false });
   }
 
   /** With what RabbitMQ adds to them on their way. */
-  #records(run: DeliveryRun, { name, declared }: Queue, how: 'deliver' | 'get'): Buffer {
+  #records(run: DeliveryRun, { name, declared, kind }: Queue, how: 'deliver' | 'get'): Buffer {
+    if (kind === 'stream') return asBuffer(run.records);
     const { deadLetterTargets } = this.#context.vhost;
     // A quorum queue counts from the second delivery on, and for a `get` always.
     const counted = !countsDeliveries(declared) ? 'no' : how === 'get' ? 'always' : 'again';
@@ -295,9 +311,10 @@ export class Consuming implements ConsumerOwner {
   // ---- Get --------------------------------------------------------------------------------------------------------
 
   async get(queue: Queue, noAck: boolean): Promise<void> {
-    const { session, vhost, channel, out } = this.#context;
-    const { ready } = await vhost.counts(queue.name);
-    const run = ready === 0 ? undefined : await this.#takeOne(session, queue, noAck);
+    const { session, clock, vhost, channel, out } = this.#context;
+    refuseStream(queue, 'basic.get', vhost.namespace);
+    const { ready } = await vhost.counts(queue);
+    const run = ready === 0 ? undefined : await takeOne({ session, clock, vhost }, queue, noAck);
     if (this.#closed) return;
     if (run === undefined) {
       out.method(channel, 'basicGetEmpty', { reserved1: '' });
@@ -308,43 +325,6 @@ export class Consuming implements ConsumerOwner {
       ? this.#unacked.skip()
       : this.#unacked.add(this.#getter(queue), run.partition, run.offset, run.token);
     out.getOk(channel, tag, run.attempt, ready - 1, records, this.#view.at(records, 0));
-  }
-
-  /** By a consumer that lives for one message. */
-  async #takeOne(session: Session, queue: Queue, noAck: boolean): Promise<DeliveryRun | undefined> {
-    const { clock } = this.#context;
-    const { promise, resolve } = Promise.withResolvers<DeliveryRun | undefined>();
-    let taken: DeliveryRun | undefined;
-    const sink = {
-      deliver: ([run]: DeliveryRun[]): void => resolve((taken = run)),
-      ended: (): void => resolve(undefined),
-    };
-    let consumer: Consumer;
-    try {
-      consumer = await session.consume(
-        {
-          topic: queue.name,
-          subscription: queue.name,
-          lease: 'connection',
-          leaseMs: consumerTimeoutMs(queue.declared) ?? CONSUMER_TIMEOUT_MS,
-          ...(noAck && { autoAck: true }),
-        },
-        sink,
-      );
-    } catch (error) {
-      if (RailheadError.is(error, 'IN_USE'))
-        throw new AmqpError(
-          'ACCESS_REFUSED',
-          `${named('queue', queue.name, this.#context.vhost.namespace)} in exclusive use`,
-        );
-      throw error;
-    }
-    consumer.credit(1);
-    const cancel = clock.timer(clock.now() + GET_WAIT_MS, () => resolve(undefined));
-    await promise;
-    cancel();
-    await consumer.close();
-    return taken;
   }
 
   /** One holder for all that was got from a queue. */
@@ -378,10 +358,20 @@ export class Consuming implements ConsumerOwner {
   }
 
   #gather(action: Action): void {
-    const { holder: index, partition, offset, token } = this.#taken;
-    const holder = this.#holders[index];
+    const holder = this.#holders[this.#taken.holder];
     if (holder === undefined) return;
     const { queue, consumer } = holder;
+    if (queue.kind === 'stream') {
+      // Nothing of a stream is taken, so that nothing can be given back; an ack is for the next message.
+      if (action !== 'ack') refuseStream(queue, 'basic.nack and basic.reject', this.#context.vhost.namespace);
+      this.#context.settles();
+    } else this.#gatherFor(queue, action);
+    if (consumer !== undefined) this.#returnCredit(consumer);
+  }
+
+  /** The delivery that was taken. */
+  #gatherFor(queue: Queue, action: Action): void {
+    const { partition, offset, token } = this.#taken;
     let group = this.#gathering.at(-1);
     if (group === undefined || group.queue.name !== queue.name || group.action !== action) {
       group = { queue, action, ranges: [] };
@@ -397,7 +387,9 @@ export class Consuming implements ConsumerOwner {
     )
       last.count++;
     else group.ranges.push({ partition, offset, count: 1, token });
-    if (consumer === undefined) return;
+  }
+
+  #returnCredit(consumer: AmqpConsumer): void {
     if (consumer.prefetch === 'shared') this.#sharedReturns++;
     consumer.returned++;
     consumer.unsettled--;
@@ -451,7 +443,8 @@ export class Consuming implements ConsumerOwner {
     this.#consumers.clear();
     // First they leave: one of them that acks by itself would get, and lose, what the others give back.
     await Promise.all(consumers.map((consumer) => consumer.close()));
-    this.recover();
+    while (this.#unacked.takeOldest(Infinity, this.#taken))
+      if (this.#holders[this.#taken.holder]?.queue.kind === 'queue') this.#gather('requeue');
     await this.#settleGathered();
     for (const { queue } of consumers) await this.#unused(queue);
   }

@@ -7,12 +7,14 @@ import { textOf } from './fields.ts';
 import type { Arguments } from './methods.ts';
 import { effectiveAlternate, effectiveQueue, exchangeTarget, queueTarget } from './policies.ts';
 import type { Rights } from './rights.ts';
+import { streamPolicy } from './streams.ts';
 import {
   assertEquivalent,
   declaredExchange,
   declaredQueue,
   EXCHANGE_ARGUMENTS,
   exchangeSettings,
+  isStream,
   named,
   QUEUE_ARGUMENTS,
   queueSettings,
@@ -148,7 +150,7 @@ export class Topology {
     }
     this.#lastQueue = name;
     if (fresh) return { queue: name, messageCount: 0, consumerCount: 0 };
-    const { ready, consumers } = await vhost.counts(name);
+    const { ready, consumers } = await vhost.counts(existing ?? (await vhost.queue(name, owner)));
     return { queue: name, messageCount: ready, consumerCount: consumers };
   }
 
@@ -161,6 +163,7 @@ export class Topology {
 
   async #createQueue(name: string, declare: Arguments<'queueDeclare'>): Promise<boolean> {
     const { vhost, owner, rights } = this.#context;
+    if (isStream(declare)) return this.#createStream(name, declare);
     queueSettings(declare, name, vhost.namespace);
     const deadLetterExchange = textOf(declare.arguments.get('x-dead-letter-exchange'));
     if (deadLetterExchange !== undefined) {
@@ -192,6 +195,18 @@ export class Topology {
     }
   }
 
+  async #createStream(name: string, declare: Arguments<'queueDeclare'>): Promise<boolean> {
+    const { vhost } = this.#context;
+    const { created } = await vhost.session.request('declareTopic', {
+      name,
+      kind: 'topic',
+      policy: streamPolicy(declare, name, vhost.namespace),
+      attributes: toAttributes(declaredQueue(declare)),
+      ifDifferent: 'keep',
+    });
+    return created;
+  }
+
   async deleteQueue({ queue, ifUnused, ifEmpty }: Arguments<'queueDelete'>): Promise<number> {
     const { vhost, owner, rights } = this.#context;
     const name = withoutLineEnds(this.queueName(queue));
@@ -199,18 +214,21 @@ export class Topology {
     const found = await vhost.findQueue(name, owner);
     if (found === undefined) return 0;
     const what = named('queue', name, vhost.namespace);
-    const { consumers, ready } = await vhost.counts(name);
+    const { consumers, ready } = await vhost.counts(found);
     if (ifUnused && consumers > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} in use`);
-    if (ifEmpty && ready > 0) throw new AmqpError('PRECONDITION_FAILED', `${what} not empty`);
+    // RabbitMQ minds neither for streams, and counts nothing.
+    if (ifEmpty && ready > 0 && found.kind === 'queue') throw new AmqpError('PRECONDITION_FAILED', `${what} not empty`);
     await vhost.session.request('deleteTopic', { name });
     vhost.owners.delete(name);
     await vhost.dropUnbound();
-    return ready;
+    return found.kind === 'queue' ? ready : 0;
   }
 
   async purgeQueue({ queue }: Arguments<'queuePurge'>): Promise<number> {
     const { vhost } = this.#context;
-    const { name } = await this.readable(queue);
+    const found = await this.readable(queue);
+    const { name } = found;
+    refuseStream(found, 'queue.purge', vhost.namespace);
     const { purged } = await vhost.session.request('purge', { topic: name, subscription: name });
     return purged;
   }
@@ -259,4 +277,10 @@ function refuseDefault(exchange: string): void {
 function refuseReserved(kind: 'queue' | 'exchange', name: string): void {
   if (name.startsWith(RESERVED_PREFIX))
     throw new AmqpError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
+}
+
+/** @throws NOT_IMPLEMENTED for a stream */
+export function refuseStream({ name, kind }: Queue, what: string, namespace: string): void {
+  if (kind === 'stream')
+    throw new AmqpError('NOT_IMPLEMENTED', `${what} not supported by stream queues ${named('queue', name, namespace)}`);
 }

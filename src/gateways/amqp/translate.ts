@@ -6,17 +6,18 @@ import type { DeadLetterTarget } from './deaths.ts';
 import { AmqpError } from './errors.ts';
 import {
   type Field,
-  flagOf,
   integerOf,
   readTable,
   type Table,
   tableBytes,
+  textField,
   textOf,
   TYPE_NAMES,
   writeTable,
 } from './fields.ts';
 import type { Arguments } from './methods.ts';
 import { toHeader } from './properties.ts';
+import { QueueArguments } from './queue-arguments.ts';
 
 /** Between the definitions of AMQP and those of the engine: pure, and nothing else. */
 
@@ -150,16 +151,13 @@ export const QUEUE_ARGUMENTS: ReadonlySet<string> = new Set([
   'x-single-active-consumer',
   'x-queue-type',
   'x-delivery-limit',
+  'x-max-age',
+  'x-stream-max-segment-size-bytes',
 ]);
 
 /** Arguments that RabbitMQ obeys, and which have no counterpart here: refused, since nothing is accepted and ignored. */
-const UNSUPPORTED: ReadonlySet<string> = new Set([
-  'x-max-age',
-  'x-stream-max-segment-size-bytes',
-  'x-stream-filter-size-bytes',
-  'x-max-in-memory-length',
-  'x-max-in-memory-bytes',
-]);
+const UNSUPPORTED: readonly string[] = ['x-max-in-memory-length', 'x-max-in-memory-bytes'];
+const ONLY_STREAMS: readonly string[] = ['x-max-age', 'x-stream-max-segment-size-bytes', 'x-stream-filter-size-bytes'];
 
 export interface QueueSettings {
   policy: Partial<TopicPolicy>;
@@ -177,7 +175,7 @@ export function queueSettings(
   const args = new QueueArguments(declare.arguments, named('queue', name, namespace));
   for (const each of UNSUPPORTED) if (args.has(each)) throw new AmqpError('NOT_IMPLEMENTED', `argument '${each}'`);
   const type = args.oneOf('x-queue-type', ['classic', 'quorum', 'stream']) ?? 'classic';
-  if (type === 'stream') throw new AmqpError('NOT_IMPLEMENTED', "argument 'x-queue-type' with the value 'stream'");
+  for (const each of ONLY_STREAMS) if (args.has(each)) throw args.notOf(each, type);
   const volatile = !declare.durable || declare.exclusive;
   if (type === 'quorum' && volatile) {
     const which = declare.durable ? 'exclusive' : 'non-durable';
@@ -239,66 +237,6 @@ function limits(args: QueueArguments, policy: Partial<TopicPolicy>, deadLetters:
   if (overflow !== undefined && (messages ?? bytes) !== undefined) policy.overflow = overflow[deadLetters];
 }
 
-class QueueArguments {
-  readonly #table: Table;
-  readonly #what: string;
-
-  constructor(table: Table, what: string) {
-    this.#table = table;
-    this.#what = what;
-  }
-
-  has(name: string): boolean {
-    return this.#table.has(name);
-  }
-
-  integer(name: string): number | undefined {
-    const field = this.#table.get(name);
-    if (field === undefined) return undefined;
-    const value = integerOf(field);
-    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
-    return value;
-  }
-
-  whole(name: string, least: number, most = 2 ** 48): number | undefined {
-    const value = this.integer(name);
-    if (value === undefined) return undefined;
-    if (value < 0) throw this.invalid(name, `{value_negative,${value}}`);
-    if (value < least) throw this.invalid(name, '{value_zero,0}');
-    if (value > most) throw this.invalid(name, `{max_value_exceeded,${value}}`);
-    return value;
-  }
-
-  text(name: string): string | undefined {
-    const field = this.#table.get(name);
-    if (field === undefined) return undefined;
-    const value = textOf(field);
-    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
-    return value;
-  }
-
-  flag(name: string): boolean | undefined {
-    const field = this.#table.get(name);
-    if (field === undefined) return undefined;
-    const value = flagOf(field);
-    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
-    return value;
-  }
-
-  oneOf(name: string, allowed: readonly string[]): string | undefined {
-    const field = this.#table.get(name);
-    if (field === undefined) return undefined;
-    const value = textOf(field);
-    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
-    if (!allowed.includes(value)) throw this.invalid(name, `invalid_value '${value}'`);
-    return value;
-  }
-
-  invalid(name: string, why: string): AmqpError {
-    return new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}' for ${this.#what}: ${why}`);
-  }
-}
-
 /** What a declare of a queue says, to be kept and compared. */
 export function declaredQueue(declare: QueueDeclare): Declared {
   const { durable, exclusive, autoDelete } = declare;
@@ -308,7 +246,15 @@ export function declaredQueue(declare: QueueDeclare): Declared {
 }
 
 export function existingQueue(definition: TopicDefinition): Declared {
-  return fromAttributes(definition.attributes);
+  const declared = fromAttributes(definition.attributes);
+  if (definition.kind === 'queue' || isStream(declared)) return declared;
+  // A topic that was not made by an AMQP client.
+  return { ...declared, arguments: new Map([['x-queue-type', textField('stream')]]) };
+}
+
+/** A log that is read by offset, and of which nothing is taken. */
+export function isStream({ arguments: args }: Pick<Declared, 'arguments'>): boolean {
+  return textOf(args.get('x-queue-type')) === 'stream';
 }
 
 /** How long consumers of a queue may keep a delivery, if it says so itself. */

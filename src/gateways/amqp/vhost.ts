@@ -25,6 +25,7 @@ export interface Exchange {
 export interface Queue {
   readonly name: string;
   readonly declared: Declared;
+  readonly kind: 'queue' | 'stream';
   /** What is rejected becomes a dead letter: somebody asked for that, or the queue is one of the engine's own. */
   readonly buries: boolean;
 }
@@ -199,6 +200,7 @@ export class Vhost {
       return {
         name,
         declared: existingQueue(definition),
+        kind: definition.kind === 'queue' ? 'queue' : 'stream',
         // A policy may change it while it is consumed.
         get buries() {
           return own || deadLetterTargets.has(name);
@@ -240,8 +242,14 @@ export class Vhost {
   }
 
   /** Messages that wait, and consumers. */
-  async counts(queue: string): Promise<{ ready: number; depth: number; consumers: number }> {
-    return this.session.request('subscriptionStats', { topic: queue, subscription: queue });
+  async counts({
+    name,
+    kind,
+  }: Pick<Queue, 'name' | 'kind'>): Promise<{ ready: number; depth: number; consumers: number }> {
+    if (kind === 'queue') return this.session.request('subscriptionStats', { topic: name, subscription: name });
+    const { messages } = await this.session.request('topicStats', { name });
+    // As RabbitMQ says of streams.
+    return { ready: messages, depth: messages, consumers: 0 };
   }
 
   /** Deletes a queue that the protocol lets go by itself: exclusive ones with their connection, and those without use. */

@@ -329,7 +329,6 @@ test('reserved names, the default exchange and unknown types are refused as Rabb
 test('what is not supported ends the connection with 540 and is not ignored', async (t) => {
   const { url } = await client(t);
   const cases: ((on: Channel) => unknown)[] = [
-    (on) => on.assertQueue('s', { arguments: { 'x-queue-type': 'stream' } }),
     (on) => on.assertQueue('s', { arguments: { 'x-max-in-memory-length': 5 } }),
   ];
   for (const run of cases) {

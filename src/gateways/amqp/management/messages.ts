@@ -107,7 +107,7 @@ async function getMessages(call: Call): Promise<Json[]> {
   const truncate = body['truncate'] === undefined ? Infinity : whole(body, 'truncate', Number.MAX_SAFE_INTEGER);
   const count = whole(body, 'count', MAX_GET);
   const action = actionOf(mode, deadLetterTarget(definition.subscription) !== undefined);
-  const { ready } = await vhost.counts(name);
+  const { ready } = await vhost.counts({ name, kind: 'queue' });
   const runs = await take(vhost.session, name, Math.min(count, ready), management);
   const shown = runs.map((run, i) => show(run, name, ready - i - 1, { encoding, truncate }));
   const ranges = runs.map(({ partition, offset, count: messages, token }) => ({
