@@ -280,7 +280,7 @@ export class Broker {
   /** Cold segments that a crash left without their `moved` entry, and large bodies without a publish. */
   async #removeOrphans(): Promise<void> {
     for (const { name } of await this.#blobs.list()) {
-      if (/^(cold|body)-/.test(name) && !this.#parts.shard.state.liveBlocks.has(name)) await this.#blobs.remove(name);
+      if (/^(cold|body)-/.test(name) && !this.#parts.shard.state.blobs.counts.has(name)) await this.#blobs.remove(name);
     }
   }
 }
@@ -318,7 +318,7 @@ function infoOf(
       journalCapacityBytes: capacityBytes,
       journalOldestGeneration: oldestGeneration,
       journalCurrentGeneration: currentGeneration,
-      coldSegments: [...shard.state.liveBlocks.keys()].filter((name) => name.startsWith('cold-')).length,
+      coldSegments: [...shard.state.blobs.counts.keys()].filter((name) => name.startsWith('cold-')).length,
       unfinishedBodyBytes: largeBodies.unfinishedBytes,
       ...shard.ledger.counters(),
     },

@@ -406,7 +406,7 @@ export async function readContent(disk: Disk): Promise<unknown> {
     producers: (await session.request('listProducers', {})).producers,
     open: await session.request('fetchCursors', { cursor: 'open', topic: 'log' }),
     log: await session.request('read', { topic: 'log', from: 'start', isolation: 'uncommitted', verbatim: true }),
-    coldSegments: broker.state.liveBlocks.size,
+    coldSegments: broker.state.blobs.counts.size,
   };
   await broker.close();
   return JSON.parse(

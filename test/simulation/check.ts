@@ -125,10 +125,10 @@ export async function checkBlobs(disk: MemoryDisk, broker: Broker, fail: (proble
   const find = async (): Promise<{ there: Set<string>; strays: string[] }> => {
     const files = (await disk.list()).map(({ name }) => name);
     const there = files.filter((name) => isBody(name) && name.endsWith('.blob')).map((name) => name.slice(0, -5));
-    const { liveBlocks, emptyBlobs } = broker.state;
+    const { counts, empty } = broker.state.blobs;
     return {
       there: new Set(there),
-      strays: there.filter((name) => !liveBlocks.has(name) && !emptyBlobs.includes(name)),
+      strays: there.filter((name) => !counts.has(name) && !empty.includes(name)),
     };
   };
   let { there, strays } = await find();
@@ -138,7 +138,7 @@ export async function checkBlobs(disk: MemoryDisk, broker: Broker, fail: (proble
     ({ there, strays } = await find());
   }
   for (const name of strays) fail(`${name} is there and nothing names it`);
-  for (const name of broker.state.liveBlocks.keys())
+  for (const name of broker.state.blobs.counts.keys())
     if (isBody(name) && !there.has(name)) fail(`lost: ${name}, which something names`);
 }
 

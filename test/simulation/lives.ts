@@ -90,7 +90,7 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
       if (step % 50 === 49) await rest(world, auditor, fail);
     }
     report.delivered += workload.consumers.delivered;
-    report.coldSegments = Math.max(report.coldSegments, world.broker.state.liveBlocks.size);
+    report.coldSegments = Math.max(report.coldSegments, world.broker.state.blobs.counts.size);
     if (world.failure !== undefined && !fault) fail(`the broker stopped: ${world.failure.stack}`);
     if (world.failure !== undefined) report.faults++;
     const end =

@@ -3,6 +3,7 @@ import { COUNTED_NAMES, type Entry, type OtherEntry, type PublishEntry, type Set
 import type { PieceReader } from '../structures/pieces.ts';
 import { noteDedupe } from './dedupe.ts';
 import { Directory, type EncodedDirectory, scoped } from './directory.ts';
+import { LiveBlobs } from './live-blobs.ts';
 import { blocksByPartition } from './partition.ts';
 import { noteProducer } from './producers.ts';
 import { Snapshot } from './snapshot.ts';
@@ -18,12 +19,7 @@ export class State {
   readonly topicsByName = new Map<string, Topic>();
   readonly directory = new Directory();
   readonly transactions = new Transactions();
-  /** Blocks with something alive in them, for each cold segment; messages, for each blob of a large body. */
-  readonly liveBlocks = new Map<string, number>();
-  /** While checkpoints are read. */
-  readonly #blobNames = new Map<string, string>();
-  /** Blobs that hold nothing any more. The shard removes them once that is durable. */
-  readonly emptyBlobs: string[] = [];
+  readonly blobs = new LiveBlobs();
   nextTopicId = 1;
   nextSubscriptionId = 1;
   formatVersion = 0;
@@ -99,29 +95,18 @@ export class State {
     this.#addTopic(topic);
     this.transactions.noteParts(topic);
     for (const partition of topic.partitions) {
-      // A name that was decoded is a slice of all text of its frame, and keeps that.
-      for (const block of partition.cold) block.blob = this.#blobName(block.blob);
-      this.#countBlobs(partition.cold, 1);
-      this.#countBlobs(partition.bodies.values(), 1);
+      for (const block of partition.cold) block.blob = this.blobs.nameOf(block.blob);
+      this.blobs.count(partition.cold, 1);
+      this.blobs.count(partition.bodies.values(), 1);
     }
     return topic;
-  }
-
-  /** The one string for that name. */
-  #blobName(name: string): string {
-    let known = this.#blobNames.get(name);
-    if (known === undefined) {
-      known = Buffer.from(name).toString();
-      this.#blobNames.set(known, known);
-    }
-    return known;
   }
 
   /** In the order in which they were made, as if they had not been read from several checkpoints. */
   sortTopics(): void {
     const sorted = [...this.topics].sort(([a], [b]) => a - b);
     this.topics.clear();
-    this.#blobNames.clear();
+    this.blobs.forgetNames();
     for (const [id, topic] of sorted) this.topics.set(id, topic);
   }
 
@@ -152,7 +137,7 @@ export class State {
         `offset ${target.offset} published to ${topic.name}, which ends at ${partition.end}`,
       );
       partition.append(target.offset, entry.count, position, bytes, entry.publishedAt, entry.body);
-      if (entry.body !== undefined) this.#countBlobs([entry.body], 1);
+      if (entry.body !== undefined) this.blobs.count([entry.body], 1);
       if (entry.ends !== undefined) {
         endInPartition(topic, target, entry, sequence);
         this.#forgetSettled(topic, target.partition);
@@ -232,23 +217,12 @@ export class State {
     const partition = topic.partition(index);
     if (partition.bodies.size === 0 || !topic.forgetsSettled) return;
     for (const offset of partition.bodies.offsetsIn(from, to)) {
-      if (!topic.needs(index, offset, offset + 1)) this.#countBlobs(partition.remove(offset, offset + 1), -1);
+      if (!topic.needs(index, offset, offset + 1)) this.blobs.count(partition.remove(offset, offset + 1), -1);
     }
   }
 
   #trim(topic: Topic, partition: number, start: number): void {
-    this.#countBlobs(topic.partition(partition).trim(start), -1);
-  }
-
-  #countBlobs(places: Iterable<{ blob: string }>, step: 1 | -1): void {
-    for (const { blob } of places) {
-      const live = (this.liveBlocks.get(blob) ?? 0) + step;
-      if (live > 0) this.liveBlocks.set(blob, live);
-      else {
-        this.liveBlocks.delete(blob);
-        this.emptyBlobs.push(blob);
-      }
-    }
+    this.blobs.count(topic.partition(partition).trim(start), -1);
   }
 
   #other(entry: OtherEntry, sequence: number): void {
@@ -273,7 +247,7 @@ export class State {
         this.topics.delete(topic.id);
         const name = scoped(topic.namespace, topic.name);
         if (this.topicsByName.get(name) === topic) this.topicsByName.delete(name);
-        for (const partition of topic.partitions) this.#countBlobs(partition.clear(), -1);
+        for (const partition of topic.partitions) this.blobs.count(partition.clear(), -1);
         return;
       }
       case 'subscription': {
@@ -373,7 +347,7 @@ export class State {
         const topic = this.#topic(entry.topicId, sequence);
         if (topic === undefined) return;
         for (const [from, count] of entry.ranges) {
-          this.#countBlobs(topic.partition(entry.partition).remove(from, from + count), -1);
+          this.blobs.count(topic.partition(entry.partition).remove(from, from + count), -1);
           for (const { backlogs } of topic.subscriptions.values()) backlogs[entry.partition]?.remove(from, count);
           for (const { partitions } of topic.snapshots.values())
             partitions[entry.partition]?.remove(from, from + count);
@@ -458,11 +432,11 @@ export class State {
         const replaced = partition.rewritten(entry.old, blocks);
         if (replaced.length === 0 && blocks.length === 0) return;
         topic.changed = sequence;
-        this.#countBlobs(replaced, -1);
-        this.#countBlobs(blocks, 1);
+        this.blobs.count(replaced, -1);
+        this.blobs.count(blocks, 1);
       });
     }
-    if (!this.liveBlocks.has(entry.blob)) this.emptyBlobs.push(entry.blob);
+    this.blobs.written(entry.blob);
   }
 
   #moved(entry: Extract<OtherEntry, { type: 'moved' }>, sequence: number): void {
@@ -474,11 +448,10 @@ export class State {
         if (blocks.length === 0 && partition.hotEntries === 0) return;
         topic.changed = sequence;
         partition.moved(entry.before, blocks);
-        this.#countBlobs(blocks, 1);
+        this.blobs.count(blocks, 1);
       });
     }
-    // Everything in it may have been settled while it was written.
-    if (!this.liveBlocks.has(entry.blob)) this.emptyBlobs.push(entry.blob);
+    this.blobs.written(entry.blob);
   }
 }
 

@@ -52,7 +52,7 @@ export class Reclaimer {
     if (this.#busy || this.#shard.closing || this.#shard.clock.now() < this.#retryAt) return;
     const { usedBytes, capacityBytes } = this.#shard.journal.status();
     const due = this.#shard.counters.bytes - this.#checkpointedBytes >= this.#shard.limits.checkpointBytes;
-    if (!due && usedBytes <= capacityBytes * RECLAIM_SHARE && this.#shard.state.emptyBlobs.length === 0) return;
+    if (!due && usedBytes <= capacityBytes * RECLAIM_SHARE && this.#shard.state.blobs.empty.length === 0) return;
     this.#busy = true;
     this.#work(due, usedBytes > capacityBytes * RECLAIM_SHARE)
       .then(
@@ -105,10 +105,10 @@ export class Reclaimer {
   }
 
   async #removeEmptyBlobs(): Promise<void> {
-    const empty = this.#shard.state.emptyBlobs.splice(0);
+    const empty = this.#shard.state.blobs.empty.splice(0);
     if (empty.length === 0) return;
     await this.#shard.durable(null);
-    for (const blob of empty) if (!this.#shard.state.liveBlocks.has(blob)) await this.#shard.blobs.remove(blob);
+    for (const blob of empty) if (!this.#shard.state.blobs.counts.has(blob)) await this.#shard.blobs.remove(blob);
   }
 
   async #moveOldest(): Promise<void> {
