@@ -301,7 +301,8 @@ export class Channel {
     const bits = buffer[start + 8] ?? 0;
     const upTo = (bits & 1) === 0 || id === METHODS.basicReject.id ? 'one' : 'all';
     const requeue = id === METHODS.basicReject.id ? 1 : 2;
-    const action = id === METHODS.basicAck.id ? 'ack' : (bits & requeue) === 0 ? 'discard' : 'requeue';
+    const back = id === METHODS.basicReject.id ? 'reject' : 'nack';
+    const action = id === METHODS.basicAck.id ? 'ack' : (bits & requeue) === 0 ? 'discard' : back;
     if (this.#transaction === undefined) this.#consuming.settle(tag, upTo, action);
     else this.#transaction.settle(tag, upTo, action);
   }

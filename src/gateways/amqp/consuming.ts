@@ -18,7 +18,7 @@ import { StreamReader } from './stream-reader.ts';
 import { takeOne } from './take-one.ts';
 import { type StreamOptions, streamOptions } from './streams.ts';
 import { refuseStream } from './topology.ts';
-import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, countsDeliveries, named } from './translate.ts';
+import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, countsDeliveries, delaysRetry, named } from './translate.ts';
 import { type Delivery, Unacked } from './unacked.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
@@ -39,7 +39,8 @@ export interface ConsumingContext {
   cancelled(tag: string): void;
 }
 
-export type Action = 'ack' | 'requeue' | 'discard';
+/** `reject` and `nack` are those with requeue; `return` is what the broker gives back itself. */
+export type Action = 'ack' | 'reject' | 'nack' | 'return' | 'discard';
 
 /** Settlements of one queue that are alike. */
 interface Gathering {
@@ -354,7 +355,7 @@ export class Consuming implements ConsumerOwner {
 
   /** Everything goes back to its place. */
   recover(): void {
-    while (this.#unacked.takeOldest(Infinity, this.#taken)) this.#gather('requeue');
+    while (this.#unacked.takeOldest(Infinity, this.#taken)) this.#gather('return');
   }
 
   #gather(action: Action): void {
@@ -444,7 +445,7 @@ export class Consuming implements ConsumerOwner {
     // First they leave: one of them that acks by itself would get, and lose, what the others give back.
     await Promise.all(consumers.map((consumer) => consumer.close()));
     while (this.#unacked.takeOldest(Infinity, this.#taken))
-      if (this.#holders[this.#taken.holder]?.queue.kind === 'queue') this.#gather('requeue');
+      if (this.#holders[this.#taken.holder]?.queue.kind === 'queue') this.#gather('return');
     await this.#settleGathered();
     for (const { queue } of consumers) await this.#unused(queue);
   }
@@ -471,8 +472,13 @@ function settleAction(action: Action, queue: Queue): SettleAction {
   switch (action) {
     case 'ack':
       return { action: 'ack' };
-    case 'requeue':
-      return { action: 'release', countAttempt: true };
+    case 'return':
+      return { action: 'release', countAttempt: true, delayMs: 0 };
+    case 'reject':
+    case 'nack': {
+      const waits = delaysRetry(queue.declared, action);
+      return { action: 'release', countAttempt: true, ...(!waits && { delayMs: 0 }) };
+    }
     case 'discard':
       // Without a dead-letter exchange what is rejected is gone, as it is with RabbitMQ.
       return queue.buries ? { action: 'reject', reason: 'rejected by the consumer' } : { action: 'ack' };

@@ -48,6 +48,7 @@ export function withStory(
     if (history !== undefined)
       route = addDeaths(properties, history, route, targets) ?? { exchange: '', key: queue.name, copies: [] };
     if (counted) addHeader(properties, 'x-delivery-count', { type: 'l', value: BigInt(attempt - 1) });
+    if (counted && attempt > 1) addHeader(properties, 'x-acquired-count', { type: 'l', value: BigInt(attempt - 1) });
     rewritten.push(
       encodeRecord(routeBytes(route), encodeProperties(properties), records.subarray(view.body, view.end)),
     );

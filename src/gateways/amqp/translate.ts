@@ -1,5 +1,5 @@
 import type { HeaderValue } from '../../core/records.ts';
-import type { Overflow, RouterType, SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
+import type { Backoff, Overflow, RouterType, SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import type { Attributes } from '../../core/declaration.ts';
 import type { BindingDefinition, RouterDefinition, TopicDefinition } from '../../core/session.ts';
 import type { DeadLetterTarget } from './deaths.ts';
@@ -151,9 +151,16 @@ export const QUEUE_ARGUMENTS: ReadonlySet<string> = new Set([
   'x-single-active-consumer',
   'x-queue-type',
   'x-delivery-limit',
+  'x-delayed-retry-type',
+  'x-delayed-retry-min',
+  'x-delayed-retry-max',
   'x-max-age',
   'x-stream-max-segment-size-bytes',
 ]);
+
+/** What `basic.reject` gives back is `failed`, what `basic.nack` gives back `returned`. */
+const RETRY_TYPES = ['disabled', 'all', 'failed', 'returned'];
+const DELAYED_RETRY: readonly string[] = ['x-delayed-retry-type', 'x-delayed-retry-min', 'x-delayed-retry-max'];
 
 /** Arguments that RabbitMQ obeys, and which have no counterpart here: refused, since nothing is accepted and ignored. */
 const UNSUPPORTED: readonly string[] = ['x-max-in-memory-length', 'x-max-in-memory-bytes'];
@@ -204,7 +211,10 @@ export function queueSettings(
   } else if (args.has(DEAD_LETTER_KEY)) throw args.invalid(DEAD_LETTER_KEY, 'routing_key_but_no_dlx_defined');
   limits(args, policy, deadLetter === undefined ? 'plain' : 'buries');
   const priorities = args.whole('x-max-priority', 0, 255);
-  if (priorities !== undefined && type === 'classic') subscription.priorities = priorities + 1;
+  if (priorities !== undefined && type !== 'classic') throw args.notOf('x-max-priority', type);
+  if (priorities !== undefined) subscription.priorities = priorities + 1;
+  const backoff = retryBackoff(args, type);
+  if (backoff !== undefined) subscription.backoff = backoff;
   args.whole(CONSUMER_TIMEOUT, 0);
   if (args.flag('x-single-active-consumer') === true) subscription.singleActive = true;
   const limit = args.integer('x-delivery-limit');
@@ -212,6 +222,24 @@ export function queueSettings(
     subscription.maxAttempts = (limit ?? DEFAULT_DELIVERY_LIMIT) < 0 ? 0 : (limit ?? DEFAULT_DELIVERY_LIMIT) + 1;
   else if (limit !== undefined) throw args.invalid('x-delivery-limit', 'only a quorum queue has a delivery limit');
   return { policy, subscription };
+}
+
+/** Of a quorum queue: how long what is given back waits, by the number of its failures. */
+function retryBackoff(args: QueueArguments, type: string): Backoff | undefined {
+  for (const each of DELAYED_RETRY) if (type !== 'quorum' && args.has(each)) throw args.notOf(each, type);
+  const kind = args.oneOf('x-delayed-retry-type', RETRY_TYPES) ?? 'disabled';
+  const minMs = args.whole('x-delayed-retry-min', 1);
+  const maxMs = args.whole('x-delayed-retry-max', 1) ?? Number.MAX_SAFE_INTEGER;
+  if (kind === 'disabled') return undefined;
+  if (minMs === undefined) throw args.invalid('x-delayed-retry-type', "it needs 'x-delayed-retry-min'");
+  if (maxMs < minMs) throw args.invalid('x-delayed-retry-max', "less than 'x-delayed-retry-min'");
+  return { type: 'linear', minMs, maxMs, jitter: false };
+}
+
+/** Whether what a consumer gives back to a queue waits for a while. */
+export function delaysRetry({ arguments: args }: Declared, how: 'reject' | 'nack'): boolean {
+  const kind = textOf(args.get('x-delayed-retry-type'));
+  return kind === 'all' || kind === (how === 'reject' ? 'failed' : 'returned');
 }
 
 /** Where dead letters of a queue go, as far as its policy says it in words of AMQP. */
