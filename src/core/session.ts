@@ -144,6 +144,11 @@ export interface ConsumeRequest extends SubscriptionRef {
   bodies?: 'whole' | 'apart';
   /** Consumers of one session with the same name here share their credit: what one is given, any of them may use. */
   pool?: string;
+  /**
+   * With order by key: `several` messages of a key may come together, one after the other in one delivery; the key then
+   * waits until all of them are settled or back. Default `one`.
+   */
+  perKey?: 'one' | 'several';
   /** It is over (`ended`) as soon as it has credit left and nothing more is ready: what is there, without waiting. */
   until?: 'empty';
 }

@@ -310,6 +310,7 @@ export const consumeRequest = object<ConsumeRequest>({
   maxBytes: maybe(whole),
   bodies: maybe(oneOf('whole', 'apart')),
   pool: maybe(text),
+  perKey: maybe(oneOf('one', 'several')),
   until: maybe(oneOf('empty')),
 });
 

@@ -4,7 +4,8 @@ import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { TimerHeap } from '../structures/timer-heap.ts';
 import { type Dying, type EncodedBacklog, encodeLeases, type Lease, type Trouble } from './encoded-backlog.ts';
-import { KeyOrder, KeyTable } from './keys.ts';
+import { KeyOrder } from './key-order.ts';
+import { KeyTable } from './keys.ts';
 import { FairLanes, type Lanes, PriorityLanes } from './lanes.ts';
 import { Priorities } from './priorities.ts';
 import { Retained } from './retained.ts';
@@ -167,6 +168,17 @@ export class Backlog {
     if (this.suspects.size > 0) this.suspects.deleteRange(from, to);
     this.leased.addRange(from, to);
     for (let offset = from; offset < to; offset++) this.#leases.set(offset, lease);
+    if (this.#keys === null) return;
+    for (let offset = from; offset < to; offset++) {
+      const key = this.#orderKey(offset);
+      if (key !== undefined) this.#keys.take(offset, key);
+    }
+  }
+
+  /** With order by key: those that may be given out together with the head of their key, in order. */
+  following(head: number, max: number): Iterable<number> {
+    const key = this.#orderKey(head);
+    return key === undefined ? [] : (this.#keys?.following(key, max) ?? []);
   }
 
   extend(from: number, count: number, deadline: number): void {
@@ -357,6 +369,7 @@ export class Backlog {
       overdue: [...this.#overdue],
       keys: this.#table?.encode(pieces) ?? null,
       heads: this.#keys?.encode(pieces) ?? null,
+      company: this.#keys?.encodeCompany() ?? [],
       priorities: this.#priorities?.encode(pieces) ?? null,
       fillFrom: this.fillFrom,
       restoring: this.restoring?.encode() ?? null,
@@ -382,7 +395,7 @@ export class Backlog {
     for (const [offset, due] of data.rescheduled) backlog.#rescheduled.set(offset, due);
     for (const offset of data.overdue) backlog.#overdue.add(offset);
     if (data.keys !== null) backlog.#table?.load(data.keys, pieces);
-    if (data.heads !== null) backlog.#keys?.load(data.heads, pieces);
+    if (data.heads !== null) backlog.#keys?.load(data.heads, pieces, data.company);
     if (data.priorities !== null) backlog.#priorities?.load(pieces.get(data.priorities));
     backlog.fillFrom = data.fillFrom;
     backlog.retained = Retained.decode(data.retained);
@@ -426,14 +439,11 @@ export class Backlog {
     return this.#strict ? STRICT_KEY : this.#table?.numberOf(offset);
   }
 
-  #isHeadAfterArrival(offset: number): boolean {
-    const key = this.#orderKey(offset);
-    return key === undefined || (this.#keys?.arrive(offset, key) ?? true);
-  }
-
   /** To the lanes, unless it has to wait behind the head of its key. */
   #arrive(offset: number): void {
-    if (this.#isHeadAfterArrival(offset)) this.#lanes.add(offset, this.#priorities?.of(offset) ?? 0);
+    const key = this.#orderKey(offset);
+    const next = key === undefined || this.#keys === null ? offset : this.#keys.arrive(offset, key);
+    if (next !== undefined) this.#lanes.add(next, this.#priorities?.of(next) ?? 0);
   }
 
   #detach(offset: number): void {

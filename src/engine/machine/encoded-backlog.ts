@@ -1,4 +1,5 @@
 import type { Pieces } from '../structures/pieces.ts';
+import type { EncodedCompany } from './key-order.ts';
 import type { EncodedKeyTable } from './keys.ts';
 import type { EncodedRetained } from './retained.ts';
 import type { EncodedUnsettled } from './snapshot.ts';
@@ -43,6 +44,7 @@ export interface EncodedBacklog {
   overdue: number[];
   keys: EncodedKeyTable | null;
   heads: Pieces | null;
+  company: EncodedCompany[];
   priorities: Pieces | null;
   fillFrom: number | null;
   restoring: EncodedUnsettled | null;

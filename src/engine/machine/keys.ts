@@ -1,12 +1,10 @@
-import { cut, numbersOf, PIECE_BYTES, type PieceReader, type Pieces, type PieceWriter } from '../structures/pieces.ts';
-import { OffsetSet } from '../structures/offset-set.ts';
+import { PIECE_BYTES, type PieceReader, type Pieces, type PieceWriter } from '../structures/pieces.ts';
 
 /** Messages of one block. Small, so that one message that stays behind holds about a KiB and not more. */
 const BLOCK = 256;
 const BLOCK_BYTES = 8 + BLOCK * 4;
 /** Length of a text that is not there: its number is free. */
 const NO_TEXT = 0xffff;
-const NONE = -1;
 
 interface Block {
   /** Number of the key + 1 of each message; 0 for none. */
@@ -186,97 +184,5 @@ function* encodeBlocks(blocks: readonly { index: number; numbers: Int32Array }[]
       bytes.set(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength), i * BLOCK_BYTES + 8);
     }
     yield bytes;
-  }
-}
-
-/**
- * Strict order by key, keys by number: of each key only the head is let through to the lanes; the next becomes head when
- * the head is settled. A head that waits for its retry holds its key; other keys flow.
- */
-export class KeyOrder {
-  /** By key: the one message that is ready, leased, waiting for its retry or dying. */
-  #heads = new Float64Array(16).fill(NONE);
-  /** By key: the others, in order. */
-  readonly #behind = new Map<number, OffsetSet>();
-  #waiting = 0;
-
-  /** Messages held back behind their heads. */
-  get waiting(): number {
-    return this.#waiting;
-  }
-
-  /** True when `offset` may be delivered: it is the head of its key. Otherwise it is kept until its turn comes. */
-  arrive(offset: number, key: number): boolean {
-    const head = this.#heads[key] ?? NONE;
-    if (head === offset) return true;
-    if (head === NONE) {
-      this.#setHead(key, offset);
-      return true;
-    }
-    this.hold(offset, key);
-    return false;
-  }
-
-  /** Keeps it behind its head. */
-  hold(offset: number, key: number): void {
-    let behind = this.#behind.get(key);
-    if (behind === undefined) this.#behind.set(key, (behind = new OffsetSet()));
-    if (behind.add(offset)) this.#waiting++;
-  }
-
-  /** A message that waits behind its head will not follow it: it was delayed, or dies. A head keeps its key. */
-  withdraw(offset: number, key: number | undefined): void {
-    if (key === undefined || this.#heads[key] === offset) return;
-    this.#release(offset, key);
-  }
-
-  /** Forgets a settled message. Returns the offset that becomes head of its key, if any. */
-  settle(offset: number, key: number | undefined): number | undefined {
-    if (key === undefined) return undefined;
-    if (this.#heads[key] !== offset) {
-      this.withdraw(offset, key);
-      return undefined;
-    }
-    const next = this.#behind.get(key)?.first();
-    if (next !== undefined) this.#release(next, key);
-    this.#setHead(key, next ?? NONE);
-    return next;
-  }
-
-  *heads(): Generator<number, void, void> {
-    for (const head of this.#heads) if (head !== NONE) yield head;
-  }
-
-  clear(): void {
-    this.#heads = new Float64Array(16).fill(NONE);
-    this.#behind.clear();
-    this.#waiting = 0;
-  }
-
-  encode(pieces: PieceWriter): Pieces {
-    const heads = this.#heads.slice();
-    return pieces.put(heads.byteLength, () => cut(new Uint8Array(heads.buffer)));
-  }
-
-  /** Who waits behind them is told by `hold`. */
-  load(heads: Pieces, pieces: PieceReader): void {
-    this.clear();
-    this.#heads = numbersOf(pieces.get(heads));
-  }
-
-  #release(offset: number, key: number): void {
-    const behind = this.#behind.get(key);
-    if (behind?.delete(offset) !== true) return;
-    this.#waiting--;
-    if (behind.size === 0) this.#behind.delete(key);
-  }
-
-  #setHead(key: number, offset: number): void {
-    if (key >= this.#heads.length) {
-      const larger = new Float64Array(Math.max(key + 1, this.#heads.length * 2)).fill(NONE, this.#heads.length);
-      larger.set(this.#heads);
-      this.#heads = larger;
-    }
-    this.#heads[key] = offset;
   }
 }

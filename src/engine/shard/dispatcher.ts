@@ -4,6 +4,7 @@ import type { Backlog } from '../machine/backlog.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { RateLimiter } from '../structures/rate-limiter.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
+import { type ChosenRange, choose, MAX_RUNS } from './choice.ts';
 import { deliveryRun } from './delivery-run.ts';
 import { ConsumerState, type CreditPool, type Feed, type Feeds } from './feeds.ts';
 import type { Outgoing } from './outbox.ts';
@@ -17,11 +18,9 @@ interface Planned {
   token: number;
   deadline: number;
   sequence: number;
-  ranges: (OffsetRange & { attempt: number })[];
+  ranges: ChosenRange[];
 }
 
-/** Of one lease: where every second message is settled, a run is a single message. */
-const MAX_RUNS = 64;
 /** What a lease takes in the journal at most. */
 const LEASE_BYTES = 128 + MAX_RUNS * 24;
 /** At most so many messages are chosen for one consumer before the next one gets its turn. */
@@ -216,7 +215,7 @@ export class Dispatcher {
       const share = Math.min(consumer.credit, this.#share(feed, backlog), this.#byBytes(consumer, feed.partition));
       const max = this.#allowed(feed, share, now);
       if (max === 0) return;
-      const ranges = this.#choose(backlog, feed.partition, suspect, max);
+      const ranges = choose(backlog, feed.partition, { suspect, max, perKey: consumer.request.perKey ?? 'one' });
       if (ranges.length === 0) return;
       feed.limiter?.tryTake(countOf(ranges), now);
       this.#lease(feed, consumer, ranges, now);
@@ -316,7 +315,8 @@ export class Dispatcher {
     const now = this.#shard.clock.now();
     for (const consumer of consumers) {
       const max = this.#allowed(feed, Math.min(consumer.credit, MAX_SHARE), now);
-      const ranges = max === 0 ? [] : this.#choose(backlog, feed.partition, undefined, max);
+      const perKey = consumer.request.perKey ?? 'one';
+      const ranges = max === 0 ? [] : choose(backlog, feed.partition, { suspect: undefined, max, perKey });
       if (ranges.length === 0) return;
       feed.limiter?.tryTake(countOf(ranges), now);
       this.#lease(feed, consumer, ranges, now);
@@ -338,27 +338,7 @@ export class Dispatcher {
     return subscription.backlogs.reduce((sum, backlog) => sum + backlog.leased.size, 0);
   }
 
-  /** Runs that can be delivered together: one attempt number for each run. Nothing changes yet. */
-  #choose(
-    backlog: Backlog,
-    partition: number,
-    suspect: number | undefined,
-    max: number,
-  ): (OffsetRange & { attempt: number })[] {
-    if (suspect !== undefined) return [{ partition, offset: suspect, count: 1, attempt: backlog.attemptOf(suspect) }];
-    const ranges: (OffsetRange & { attempt: number })[] = [];
-    let left = max;
-    let run = backlog.nextRun(left);
-    while (run !== undefined) {
-      const count = run.to - run.from;
-      ranges.push({ partition, offset: run.from, count, attempt: backlog.attemptOf(run.from) });
-      left -= count;
-      run = left > 0 && ranges.length < MAX_RUNS ? backlog.nextRun(left, run.to) : undefined;
-    }
-    return ranges;
-  }
-
-  #lease(feed: Feed, consumer: ConsumerState, ranges: (OffsetRange & { attempt: number })[], now: number): void {
+  #lease(feed: Feed, consumer: ConsumerState, ranges: ChosenRange[], now: number): void {
     const { subscription } = feed;
     const { topic } = subscription;
     const count = countOf(ranges);

@@ -46,6 +46,8 @@ export function decodeQuery(parameters: Parameters, { members }: Structure): Inp
     const node = parameters.parts.get(member.as);
     const value = node === undefined ? undefined : decode(node, member.type, member.name, spellingOf(member));
     if (value !== undefined) found[member.name] = value;
+    // A form cannot say that a list is there and empty.
+    else if (member.required && member.type.kind === 'list') found[member.name] = [];
     else if (member.required) throw missing(member.name);
   }
   return found;

@@ -1,6 +1,6 @@
-/** Amazon's own client for JavaScript, over JSON, unmodified. */
+/** Amazon's own client for JavaScript, unmodified, over JSON and over forms with XML. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test as nodeTest } from 'node:test';
 import {
   ChangeMessageVisibilityCommand,
   CreateQueueCommand,
@@ -20,7 +20,12 @@ import {
   TagQueueCommand,
   UntagQueueCommand,
 } from '@aws-sdk/client-sqs';
-import { sqsBench } from './clients.ts';
+import { FORMS, type OpenSqs, sqsBench } from './clients.ts';
+
+/** Each in both forms. */
+function test(name: string, run: (open: OpenSqs) => Promise<void>): void {
+  for (const form of FORMS) nodeTest(`${name} (${form})`, () => run((options) => sqsBench({ ...options, form })));
+}
 
 async function createQueue(sqs: SQSClient, name: string, Attributes?: Record<string, string>): Promise<string> {
   const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: name, ...(Attributes && { Attributes }) }));
@@ -37,8 +42,8 @@ function named(name: string): (error: unknown) => boolean {
   };
 }
 
-test('a message is sent, received with its attributes and deleted', async () => {
-  await using bench = await sqsBench();
+test('a message is sent, received with its attributes and deleted', async (open) => {
+  await using bench = await open();
   const { sqs } = bench;
   const QueueUrl = await createQueue(sqs, 'orders');
   assert.equal(QueueUrl, `${bench.url}/000000000000/orders`);
@@ -80,8 +85,8 @@ test('a message is sent, received with its attributes and deleted', async () => 
   assert.equal(Attributes.QueueArn, 'arn:aws:sqs:eu-central-1:000000000000:orders');
 });
 
-test('a receive without waiting finds what is there, and nothing in an empty queue', async () => {
-  await using bench = await sqsBench({ clock: 'manual' });
+test('a receive without waiting finds what is there, and nothing in an empty queue', async (open) => {
+  await using bench = await open({ clock: 'manual' });
   const { sqs } = bench;
   const QueueUrl = await createQueue(sqs, 'orders');
   assert.equal((await sqs.send(new ReceiveMessageCommand({ QueueUrl }))).Messages, undefined);
@@ -109,8 +114,8 @@ test('a receive without waiting finds what is there, and nothing in an empty que
   );
 });
 
-test('a long poll gets the message that comes while it waits, and ends empty when its time is over', async () => {
-  await using bench = await sqsBench({ clock: 'manual' });
+test('a long poll gets the message that comes while it waits, and ends empty when its time is over', async (open) => {
+  await using bench = await open({ clock: 'manual' });
   const { sqs, broker } = bench;
   const QueueUrl = await createQueue(sqs, 'orders');
   const waiting = sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 20 }));
@@ -123,8 +128,8 @@ test('a long poll gets the message that comes while it waits, and ends empty whe
   assert.equal((await empty).Messages, undefined);
 });
 
-test('a message is visible again after its timeout, and its receives are counted', async () => {
-  await using bench = await sqsBench({ clock: 'manual' });
+test('a message is visible again after its timeout, and its receives are counted', async (open) => {
+  await using bench = await open({ clock: 'manual' });
   const { sqs, broker } = bench;
   const QueueUrl = await createQueue(sqs, 'orders', { VisibilityTimeout: '10' });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'again' }));
@@ -164,8 +169,8 @@ test('a message is visible again after its timeout, and its receives are counted
   );
 });
 
-test('counts of receives and receipt handles survive a crash of the broker', async () => {
-  await using bench = await sqsBench({ clock: 'manual' });
+test('counts of receives and receipt handles survive a crash of the broker', async (open) => {
+  await using bench = await open({ clock: 'manual' });
   const { sqs, broker } = bench;
   const QueueUrl = await createQueue(sqs, 'orders', { VisibilityTimeout: '30' });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'kept' }));
@@ -187,8 +192,8 @@ test('counts of receives and receipt handles survive a crash of the broker', asy
   assert.equal(Attributes.ApproximateNumberOfMessagesNotVisible, '0');
 });
 
-test('delays of the queue and of a message hold it back', async () => {
-  await using bench = await sqsBench({ clock: 'manual' });
+test('delays of the queue and of a message hold it back', async (open) => {
+  await using bench = await open({ clock: 'manual' });
   const { sqs, broker } = bench;
   const QueueUrl = await createQueue(sqs, 'later', { DelaySeconds: '60' });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'as the queue says' }));
@@ -204,8 +209,8 @@ test('delays of the queue and of a message hold it back', async () => {
   assert.ok((await bodies()).includes('as the queue says'));
 });
 
-test('attributes and tags of a queue are kept, changed and shown, also after a crash', async () => {
-  await using bench = await sqsBench();
+test('attributes and tags of a queue are kept, changed and shown, also after a crash', async (open) => {
+  await using bench = await open();
   const { sqs, broker } = bench;
   const QueueUrl = await createQueue(sqs, 'orders', { VisibilityTimeout: '45' });
   await sqs.send(
@@ -230,8 +235,8 @@ test('attributes and tags of a queue are kept, changed and shown, also after a c
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'x'.repeat(2048) }));
 });
 
-test('a message is gone after the retention period', async () => {
-  await using bench = await sqsBench({ clock: 'manual' });
+test('a message is gone after the retention period', async (open) => {
+  await using bench = await open({ clock: 'manual' });
   const { sqs, broker } = bench;
   const QueueUrl = await createQueue(sqs, 'short', { MessageRetentionPeriod: '60' });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'old' }));
@@ -239,8 +244,8 @@ test('a message is gone after the retention period', async () => {
   assert.equal((await sqs.send(new ReceiveMessageCommand({ QueueUrl }))).Messages, undefined);
 });
 
-test('to create a queue again is to find it, unless something is another', async () => {
-  await using bench = await sqsBench();
+test('to create a queue again is to find it, unless something is another', async (open) => {
+  await using bench = await open();
   const { sqs } = bench;
   const first = await createQueue(sqs, 'orders', { VisibilityTimeout: '45' });
   assert.equal(await createQueue(sqs, 'orders', { VisibilityTimeout: '45' }), first);
@@ -255,8 +260,8 @@ test('to create a queue again is to find it, unless something is another', async
   assert.equal((await sqs.send(new ReceiveMessageCommand({ QueueUrl: first }))).Messages?.[0]?.Body, 'new');
 });
 
-test('queues are listed in pages, by prefix', async () => {
-  await using bench = await sqsBench();
+test('queues are listed in pages, by prefix', async (open) => {
+  await using bench = await open();
   const { sqs, url } = bench;
   for (const name of ['a-1', 'a-2', 'a-3', 'b-1']) await createQueue(sqs, name);
   const { QueueUrls } = await sqs.send(new ListQueuesCommand({ QueueNamePrefix: 'a-' }));
@@ -271,8 +276,8 @@ test('queues are listed in pages, by prefix', async () => {
   assert.equal(rest.NextToken, undefined);
 });
 
-test('a purge takes everything, also what is in flight, and not twice within a minute', async () => {
-  await using bench = await sqsBench({ clock: 'manual' });
+test('a purge takes everything, also what is in flight, and not twice within a minute', async (open) => {
+  await using bench = await open({ clock: 'manual' });
   const { sqs, broker } = bench;
   const QueueUrl = await createQueue(sqs, 'orders');
   for (const MessageBody of ['one', 'two']) await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody }));
@@ -286,8 +291,8 @@ test('a purge takes everything, also what is in flight, and not twice within a m
   await sqs.send(new PurgeQueueCommand({ QueueUrl }));
 });
 
-test('the twelve digits of an access key are an account of its own', async () => {
-  await using bench = await sqsBench();
+test('the twelve digits of an access key are an account of its own', async (open) => {
+  await using bench = await open();
   const QueueUrl = await createQueue(bench.sqs, 'orders');
   const other = QueueUrl.replace('000000000000', '123456789012');
   await assert.rejects(

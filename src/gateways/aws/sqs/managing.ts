@@ -89,13 +89,16 @@ export class Managing {
     caller: Caller,
   ): Promise<object> {
     const dead = await this.#queues.byUrl(caller, QueueUrl);
-    const page = await this.#page(caller, '', NextToken, MaxResults, ({ settings: { redrive } }) => {
-      return redrive?.queue === dead.name && redrive.account === dead.account;
-    });
+    const page = await this.#page(caller, '', NextToken, MaxResults, sourceOf(dead));
     return {
       queueUrls: page.queues.map((queue) => urlOf(caller, queue)),
       ...(MaxResults !== undefined && page.next !== null && { NextToken: tokenOf(page.next) }),
     };
+  }
+
+  /** Whether the dead letters of any queue go there. */
+  async isDeadLetterQueue(caller: Caller, queue: Queue): Promise<boolean> {
+    return (await this.#page(caller, '', undefined, 1, sourceOf(queue))).queues.length > 0;
   }
 
   async #page(
@@ -287,6 +290,10 @@ export class Managing {
     const { account, name } = await this.#queues.byUrl(caller, url);
     return this.#queues.refresh(caller, account, name);
   }
+}
+
+function sourceOf(dead: Queue): (queue: Queue) => boolean {
+  return ({ settings: { redrive } }) => redrive?.queue === dead.name && redrive.account === dead.account;
 }
 
 /** @throws QueueNameExists when it was made with another value for something */

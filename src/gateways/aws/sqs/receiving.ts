@@ -92,6 +92,7 @@ export class Receiving {
           leaseMs: Math.max(1, visibilityMs),
           name: 'sqs',
           maxBytes: MAX_BYTES,
+          ...(queue.kind === 'fifo' && { perKey: 'several' }),
           ...(waitMs === 0 && { until: 'empty' }),
         },
         poll,
@@ -152,7 +153,9 @@ export class Receiving {
           case 'AWSTraceHeader':
             return record.trace;
           case 'DeadLetterQueueSourceArn':
-            return history === undefined ? undefined : arnOf(caller, { account: queue.account, name: history.topic });
+            return history === undefined || history.topic === queue.name
+              ? undefined
+              : arnOf(caller, { account: queue.account, name: history.topic });
         }
       };
       const Attributes = selected(SYSTEM_ATTRIBUTES, wanted.system, system);

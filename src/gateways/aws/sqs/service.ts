@@ -10,6 +10,7 @@ import type { AwsService, Caller } from '../service.ts';
 import { Ids } from './ids.ts';
 import type { SqsAction, SqsInputs } from './inputs.ts';
 import { Managing } from './managing.ts';
+import { Moving } from './moving.ts';
 import { Queues } from './queues.ts';
 import { Receiving } from './receiving.ts';
 import { Sending } from './sending.ts';
@@ -33,13 +34,14 @@ export class SqsService implements AwsService {
     const queues = new Queues(sessions);
     const ids = new Ids(journalId);
     const managing = new Managing(queues, clock);
+    const moving = new Moving(queues, clock, (caller, queue) => managing.isDeadLetterQueue(caller, queue));
     const sending = new Sending(queues, ids);
     const settling = new Settling(queues, ids, clock);
     const receiving = new Receiving({ queues, ids, clock, deadlines: new Deadlines(clock), formats });
     this.#receiving = receiving;
     this.#handlers = {
       AddPermission: () => refused('AddPermission'),
-      CancelMessageMoveTask: () => refused('CancelMessageMoveTask'),
+      CancelMessageMoveTask: (input, caller) => moving.cancelMessageMoveTask(input, caller),
       ChangeMessageVisibility: (input, caller) => settling.changeMessageVisibility(input, caller),
       ChangeMessageVisibilityBatch: (input, caller) => settling.changeMessageVisibilityBatch(input, caller),
       CreateQueue: (input, caller) => managing.createQueue(input, caller),
@@ -49,7 +51,7 @@ export class SqsService implements AwsService {
       GetQueueAttributes: (input, caller) => managing.getQueueAttributes(input, caller),
       GetQueueUrl: (input, caller) => managing.getQueueUrl(input, caller),
       ListDeadLetterSourceQueues: (input, caller) => managing.listDeadLetterSourceQueues(input, caller),
-      ListMessageMoveTasks: () => refused('ListMessageMoveTasks'),
+      ListMessageMoveTasks: (input, caller) => moving.listMessageMoveTasks(input, caller),
       ListQueueTags: (input, caller) => managing.listQueueTags(input, caller),
       ListQueues: (input, caller) => managing.listQueues(input, caller),
       PurgeQueue: (input, caller) => managing.purgeQueue(input, caller),
@@ -58,7 +60,7 @@ export class SqsService implements AwsService {
       SendMessage: (input, caller) => sending.sendMessage(input, caller),
       SendMessageBatch: (input, caller) => sending.sendMessageBatch(input, caller),
       SetQueueAttributes: (input, caller) => managing.setQueueAttributes(input, caller),
-      StartMessageMoveTask: () => refused('StartMessageMoveTask'),
+      StartMessageMoveTask: (input, caller) => moving.startMessageMoveTask(input, caller),
       TagQueue: (input, caller) => managing.tagQueue(input, caller),
       UntagQueue: (input, caller) => managing.untagQueue(input, caller),
     };

@@ -1,0 +1,45 @@
+import type { OffsetRange } from '../entries.ts';
+import type { Backlog } from '../machine/backlog.ts';
+
+/** Of one lease: where every second message is settled, a run is a single message. */
+export const MAX_RUNS = 64;
+
+/** All of it with one attempt number. */
+export type ChosenRange = OffsetRange & { attempt: number };
+
+/** Runs that can be delivered together. Nothing changes yet. */
+export function choose(
+  backlog: Backlog,
+  partition: number,
+  { suspect, max, perKey }: { suspect: number | undefined; max: number; perKey: 'one' | 'several' },
+): ChosenRange[] {
+  const rangeOf = (offset: number, count = 1): ChosenRange => ({
+    partition,
+    offset,
+    count,
+    attempt: backlog.attemptOf(offset),
+  });
+  if (suspect !== undefined) return [rangeOf(suspect)];
+  const ranges: ChosenRange[] = [];
+  let left = max;
+  let run = backlog.nextRun(left);
+  while (run !== undefined) {
+    const { from, to } = run;
+    if (perKey === 'one') {
+      ranges.push(rangeOf(from, to - from));
+      left -= to - from;
+    } else {
+      // The rest of a key before the next key.
+      for (let head = from; head < to && left > 0; head++) {
+        ranges.push(rangeOf(head));
+        left--;
+        for (const offset of backlog.following(head, Math.min(left, MAX_RUNS - ranges.length))) {
+          ranges.push(rangeOf(offset));
+          left--;
+        }
+      }
+    }
+    run = left > 0 && ranges.length < MAX_RUNS ? backlog.nextRun(left, to) : undefined;
+  }
+  return ranges;
+}
