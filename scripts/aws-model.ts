@@ -1,8 +1,9 @@
 /**
- * The actions, shapes and errors of SQS, taken from the schemas that Amazon's SDK exports:
+ * The actions, shapes and errors of SQS and SNS, taken from the schemas that Amazon's SDK exports:
  * `node scripts/aws-model.ts` writes `src/gateways/aws/model/*.ts`. `test/aws/model.test.ts` fails when one of them is
  * not what the SDK says. The SDK is needed for this alone, never by the product.
  */
+import * as sns from '@aws-sdk/client-sns';
 import * as sqs from '@aws-sdk/client-sqs';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -26,13 +27,20 @@ type Schema = readonly unknown[];
 
 interface Service {
   /** In the code. */
-  name: 'SQS';
+  name: 'SQS' | 'SNS';
   exports: object;
   /** What this gateway refuses by name: their shapes are not needed. */
   refused: RegExp;
 }
 
-const SERVICES: readonly Service[] = [{ name: 'SQS', exports: sqs, refused: /^$/ }];
+const SERVICES: readonly Service[] = [
+  { name: 'SQS', exports: sqs, refused: /^$/ },
+  {
+    name: 'SNS',
+    exports: sns,
+    refused: /Platform|Endpoint|SMS|PhoneNumber|OriginationNumbers|DataProtection/,
+  },
+];
 
 class Writer {
   readonly #done = new Set<string>();

@@ -126,7 +126,7 @@ export const settingsSchema = z.strictObject({
     .optional()
     .register(settingDocs, {
       summary:
-        "TCP port for Amazon's SQS; `false` (the flag `--no-aws`) turns it off. Left out and taken by somebody else, it is off with a warning, as long as only this machine can connect and there is no config file.",
+        "TCP port for Amazon's SQS and SNS; `false` (the flag `--no-aws`) turns it off. Left out and taken by somebody else, it is off with a warning, as long as only this machine can connect and there is no config file.",
       allowed: 'a whole number from 0 to 65535, or false',
       placeholder: 'PORT',
       fallback: '4566; a free one with `port` 0',

@@ -164,7 +164,7 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
-   * Where a protocol is spoken: `native`, `http`, `amqp` (AMQP 0-9-1, for RabbitMQ's clients) or `aws` (SQS).
+   * Where a protocol is spoken: `native`, `http`, `amqp` (AMQP 0-9-1, for RabbitMQ's clients) or `aws` (SQS and SNS).
    *
    * @throws NOT_SUPPORTED for one that this version does not speak.
    */

@@ -1,17 +1,23 @@
-/** `docs/protocols/sqs.md` names a test for what it claims, every action and every attribute. */
+/** `docs/protocols/sqs.md` and `sns.md` name a test for what they claim, every action and every attribute. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { parseModel } from '../../src/gateways/aws/model.ts';
+import { SNS_MODEL } from '../../src/gateways/aws/model/sns.ts';
 import { SQS_MODEL } from '../../src/gateways/aws/model/sqs.ts';
+import { SUBSCRIPTION_SETTINGS, TOPIC_SETTINGS } from '../../src/gateways/aws/sns/managing.ts';
 import { SETTINGS } from '../../src/gateways/aws/sqs/settings.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const page = readFileSync(join(root, 'docs/protocols/sqs.md'), 'utf8');
+
+const PAGES = [
+  { name: 'sqs', model: SQS_MODEL, attributes: [SETTINGS] },
+  { name: 'sns', model: SNS_MODEL, attributes: [TOPIC_SETTINGS, SUBSCRIPTION_SETTINGS] },
+];
 
 /** Of the tables with a column of tests: what is claimed, and the test that shows it. */
-function rows(): { claim: string; shownBy: string }[] {
+function rows(page: string): { claim: string; shownBy: string }[] {
   const found: { claim: string; shownBy: string }[] = [];
   let inTable = false;
   for (const line of page.split('\n')) {
@@ -23,23 +29,28 @@ function rows(): { claim: string; shownBy: string }[] {
   return found;
 }
 
-test('every test that the SQS page names exists', () => {
-  const files = globSync(['src/gateways/aws/**/*.test.ts', 'test/conformance/aws/*.test.ts', 'test/aws/*.test.ts'], {
-    cwd: root,
-  });
-  const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
-  const named = rows().filter(({ shownBy }) => shownBy !== '');
-  assert.ok(named.length > 20);
-  assert.deepEqual(
-    named.filter(({ shownBy }) => !["test('", 'test("', 'test(`'].some((call) => source.includes(`${call}${shownBy}`))),
-    [],
-  );
-});
+for (const { name, model, attributes } of PAGES) {
+  const page = readFileSync(join(root, `docs/protocols/${name}.md`), 'utf8');
 
-test('every action and every attribute is on the SQS page', () => {
-  const names = [...parseModel(SQS_MODEL).actions.keys(), ...Object.keys(SETTINGS)];
-  assert.deepEqual(
-    names.filter((name) => !page.includes(`\`${name}\``)),
-    [],
-  );
-});
+  test(`every test that docs/protocols/${name}.md names exists`, () => {
+    const files = globSync(['src/gateways/aws/**/*.test.ts', 'test/conformance/aws/*.test.ts', 'test/aws/*.test.ts'], {
+      cwd: root,
+    });
+    const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
+    const quotes = ["'", '"', '`'];
+    const named = rows(page).filter(({ shownBy }) => shownBy !== '');
+    assert.ok(named.length > 15);
+    assert.deepEqual(
+      named.filter(({ shownBy }) => !quotes.some((quote) => source.includes(`${quote}${shownBy}`))),
+      [],
+    );
+  });
+
+  test(`every action and every attribute is in docs/protocols/${name}.md`, () => {
+    const names = [...parseModel(model).actions.keys(), ...attributes.flatMap((each) => Object.keys(each))];
+    assert.deepEqual(
+      names.filter((each) => !page.includes(`\`${each}\``)),
+      [],
+    );
+  });
+}

@@ -89,7 +89,7 @@ function announce(server: RunningServer, { config }: LoadedConfig, flags: Flags)
   print(`${paint('bold', 'Railhead')} ${VERSION} takes connections at ${paint('cyan', server.url)}`);
   if (server.amqpUrl !== null) print(`RabbitMQ's clients (AMQP 0-9-1) at ${server.amqpUrl}`);
   if (server.amqpManagementUrl !== null) print(`RabbitMQ's tools (management HTTP API) at ${server.amqpManagementUrl}`);
-  if (server.awsUrl !== null) print(`Amazon's clients (SQS) at ${server.awsUrl}`);
+  if (server.awsUrl !== null) print(`Amazon's clients (SQS, SNS) at ${server.awsUrl}`);
   print(`HTTP and JSON at ${server.httpUrl}/api/v1, data ${data}. Ctrl-C stops it.`);
 }
 

@@ -39,6 +39,12 @@ export function invalidValue(value: unknown, parameter: string, reason: string):
   );
 }
 
+/** What an entry of a batch is told that the others need not know. */
+export function failure(id: string, error: unknown): object {
+  if (!(error instanceof AwsError)) throw error;
+  return { Id: id, SenderFault: error.status < 500, Code: error.error, Message: error.message };
+}
+
 /** What is wrong, as the service says it; `report` gets what no client should be able to cause. */
 export function answerOf(
   error: unknown,

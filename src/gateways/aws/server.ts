@@ -14,6 +14,7 @@ import { decodeJson, type Input } from './json.ts';
 import { DEFAULT_ACCOUNT, DEFAULT_REGION, isAccount } from './names.ts';
 import { decodeQuery, encodeXml, escapeXml, parseParameters, type Parameters } from './query.ts';
 import type { AwsService, Caller } from './service.ts';
+import { SnsService } from './sns/service.ts';
 import { SqsService } from './sqs/service.ts';
 
 export interface AwsGatewayOptions {
@@ -48,13 +49,16 @@ const JSON_TYPE = 'application/x-amz-json-1.0';
 export class AwsGateway implements Gateway {
   readonly #options: AwsGatewayOptions;
   readonly #sessions: SessionCache;
+  readonly #sns: SnsService;
   readonly #services: readonly AwsService[];
   readonly #door: AwsDoor;
 
   constructor(options: AwsGatewayOptions) {
     this.#options = options;
     this.#sessions = new SessionCache(options.connect, 'aws');
-    this.#services = [new SqsService({ ...options, sessions: this.#sessions })];
+    const parts = { ...options, sessions: this.#sessions };
+    this.#sns = new SnsService(parts);
+    this.#services = [new SqsService(parts), this.#sns];
     this.#door = new AwsDoor({
       answer: (request) => this.#answer(request),
       refuse: (error, headers) => this.#failure(error, this.#callOf(headers, new Map()), randomUUID()),
@@ -83,6 +87,9 @@ export class AwsGateway implements Gateway {
         { host: request.headers.host, origin: request.headers.origin },
         { allowedHosts, loginRequired: authenticator.required },
       );
+      // Whoever was sent a message may verify it, logged in or not.
+      const certificate = request.method === 'GET' ? await this.#sns.certificateAt(request.url) : undefined;
+      if (certificate !== undefined) return answer(200, 'application/x-pem-file', requestId, certificate);
       const parameters = parametersOf(request);
       call = this.#callOf(request.headers, parameters.parts);
       const { service, action, form } = call;

@@ -1,7 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 import { type MessageId, messageId, parseMessageId } from '../../../core/session.ts';
 import { AwsError } from '../errors.ts';
-import { type Attribute, isBinary } from './content.ts';
+import { type Attribute, isBinary } from '../content.ts';
 
 /** Names of messages and deliveries, as SQS has them. */
 export class Ids {

@@ -1,4 +1,4 @@
-import type { AttributeInput } from './message.ts';
+import type { AttributeInput } from '../message.ts';
 
 /**
  * What the actions are given, in the shapes of the model (`model/sqs.ts`), which was checked against before they are

@@ -6,7 +6,7 @@ import type { RecordFormat } from '../../../engine/formats.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { AwsError, invalidValue } from '../errors.ts';
 import type { Caller } from '../service.ts';
-import { type Attribute, FORMAT_SQS, readRecord, type SqsRecord } from './content.ts';
+import { type Attribute, FORMAT_SQS, readRecord, type SqsRecord } from '../content.ts';
 import { type Ids, idOf, md5, md5OfAttributes, sequenceNumber } from './ids.ts';
 import type { SqsInputs } from './inputs.ts';
 import { arnOf, type Queue, type Queues } from './queues.ts';

@@ -1,7 +1,7 @@
 import type { PublishReceipt } from '../../../core/session.ts';
-import { AwsError, invalidValue, missing } from '../errors.ts';
+import { AwsError, failure, invalidValue, missing } from '../errors.ts';
 import type { Caller } from '../service.ts';
-import { type Attribute, encodeRecord, FORMAT_SQS } from './content.ts';
+import { type Attribute, encodeRecord, FORMAT_SQS } from '../content.ts';
 import { type Ids, idOf, md5, md5OfAttributes, sequenceNumber, sha256 } from './ids.ts';
 import type { MessageInput, SqsInputs } from './inputs.ts';
 import {
@@ -13,7 +13,7 @@ import {
   checkToken,
   sizeOf,
   traceOf,
-} from './message.ts';
+} from '../message.ts';
 import type { Queue, Queues } from './queues.ts';
 import { MAX_DELAY_SECONDS } from './settings.ts';
 
@@ -118,12 +118,6 @@ function placesOf({ runs }: PublishReceipt): Place[] {
   return runs.flatMap(({ topicId, partition, offset, count }) =>
     Array.from({ length: count }, (_, i) => ({ topicId, partition, offset: offset + i })),
   );
-}
-
-/** What an entry of a batch is told that the others need not know. */
-export function failure(id: string, error: unknown): object {
-  if (!(error instanceof AwsError)) throw error;
-  return { Id: id, SenderFault: error.status < 500, Code: error.error, Message: error.message };
 }
 
 function attributeBytes(attributes: MessageInput['MessageAttributes']): number {

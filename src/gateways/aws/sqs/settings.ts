@@ -1,5 +1,6 @@
 import type { SubscriptionPolicy, TopicPolicy } from '../../../core/policy.ts';
 import { AwsError } from '../errors.ts';
+import { MAX_MESSAGE_BYTES } from '../message.ts';
 import { parseArn } from '../names.ts';
 
 /**
@@ -7,8 +8,6 @@ import { parseArn } from '../names.ts';
  * the engine has a word for is in its policy besides.
  */
 
-/** Of everything one message may take: its body, the names, types and values of its attributes. */
-export const MAX_MESSAGE_BYTES = 1 << 20;
 export const MAX_VISIBILITY_SECONDS = 43_200;
 export const MAX_DELAY_SECONDS = 900;
 export const MAX_WAIT_SECONDS = 20;

@@ -1,12 +1,11 @@
 import type { Clock } from '../../../core/clock.ts';
 import type { Session, Settlement } from '../../../core/session.ts';
-import { AwsError, invalidValue } from '../errors.ts';
+import { AwsError, failure, invalidValue } from '../errors.ts';
 import type { Caller } from '../service.ts';
 import type { Delivery, Ids } from './ids.ts';
 import type { SqsInputs } from './inputs.ts';
-import { checkBatch } from './message.ts';
+import { checkBatch } from '../message.ts';
 import type { Queue, Queues } from './queues.ts';
-import { failure } from './sending.ts';
 import { MAX_VISIBILITY_SECONDS } from './settings.ts';
 
 interface Entry {

@@ -1,6 +1,6 @@
-import { RailheadError } from '../../../core/errors.ts';
-import type { Envelope, HeaderValue } from '../../../core/records.ts';
-import type { RecordFormat } from '../../../engine/formats.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Envelope, HeaderValue } from '../../core/records.ts';
+import type { RecordFormat } from '../../engine/formats.ts';
 
 /**
  * A message as SQS has it, with its attributes as they were sent.

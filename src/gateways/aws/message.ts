@@ -1,8 +1,10 @@
-import { AwsError, invalidValue } from '../errors.ts';
+import { AwsError, invalidValue } from './errors.ts';
 import { type Attribute, isBinary } from './content.ts';
-import { MAX_MESSAGE_BYTES } from './settings.ts';
 
-/** What a message may be, before it is one. */
+/** What a message of SQS or SNS may be, before it is one. */
+
+/** Of everything one message may take: its body, the names, types and values of its attributes. */
+export const MAX_MESSAGE_BYTES = 1 << 20;
 
 /** Of the model: the attributes of a message. */
 export interface AttributeInput {

@@ -1,0 +1,307 @@
+import { randomUUID } from 'node:crypto';
+import { AwsError } from '../errors.ts';
+import { parseArn } from '../names.ts';
+import type { Caller } from '../service.ts';
+import type { Tag, SnsInputs } from './inputs.ts';
+import {
+  deadLetterTarget,
+  type Subscription,
+  subscriptionArn,
+  subscriptionOf,
+  type Topic,
+  topicArn,
+  topicOf,
+  type Topics,
+} from './topics.ts';
+
+const PAGE = 100;
+const MAX_TAGS = 50;
+const JSON_OBJECT = /^\s*\{[\s\S]*\}\s*$/;
+
+interface Setting {
+  default?: string;
+  fifo?: true;
+  fits(value: string): boolean;
+}
+
+const choice =
+  (...values: string[]): ((value: string) => boolean) =>
+  (value) =>
+    values.includes(value);
+const nothing = (value: string): boolean => value === '';
+
+/** What a topic can be told. What this broker does not do takes no value but none. */
+export const TOPIC_SETTINGS: Readonly<Record<string, Setting>> = {
+  DisplayName: { default: '', fits: (value) => value.length <= 100 },
+  Policy: { fits: (value) => value === '' || JSON_OBJECT.test(value) },
+  SignatureVersion: { fits: choice('1', '2') },
+  FifoTopic: { fits: choice('true'), fifo: true },
+  ContentBasedDeduplication: { default: 'false', fits: choice('true', 'false'), fifo: true },
+  FifoThroughputScope: { default: 'Topic', fits: choice('Topic', 'MessageGroup'), fifo: true },
+  TracingConfig: { fits: choice('PassThrough') },
+  DeliveryPolicy: { fits: nothing },
+  KmsMasterKeyId: { fits: nothing },
+  ArchivePolicy: { fits: nothing, fifo: true },
+};
+
+/** What a subscription can be told. */
+export const SUBSCRIPTION_SETTINGS: Readonly<Record<string, Setting>> = {
+  RawMessageDelivery: { default: 'false', fits: choice('true', 'false') },
+  // Compiled, which says what is wrong with it.
+  FilterPolicy: { fits: () => true },
+  FilterPolicyScope: { fits: choice('MessageAttributes', 'MessageBody') },
+  RedrivePolicy: {
+    fits: (value) => value === '' || deadLetterTarget(value) !== undefined,
+  },
+  DeliveryPolicy: { fits: nothing },
+  ReplayPolicy: { fits: nothing },
+  SubscriptionRoleArn: { fits: nothing },
+};
+
+/** Topics and subscriptions: made, changed, listed and deleted. */
+export class SnsManaging {
+  readonly #topics: Topics;
+
+  constructor(topics: Topics) {
+    this.#topics = topics;
+  }
+
+  // ---- Topics -----------------------------------------------------------------------------------------------------
+
+  async createTopic({ Name, Attributes, Tags = [] }: SnsInputs['CreateTopic'], caller: Caller): Promise<object> {
+    const given = Attributes ?? new Map<string, string>();
+    const fifo = given.get('FifoTopic') === 'true';
+    const base = fifo && Name.endsWith('.fifo') ? Name.slice(0, -'.fifo'.length) : Name;
+    if (Name.length > 256 || !/^[\w-]+$/.test(base) || fifo !== Name.endsWith('.fifo'))
+      throw invalid(fifo ? 'Topic Name: FIFO topic names must end with .fifo' : 'Topic Name');
+    check(
+      TOPIC_SETTINGS,
+      new Map([...given].filter(([name, value]) => name !== 'FifoTopic' || value !== 'false')),
+      fifo,
+    );
+    this.#topics.authorize(caller, 'configure', caller.account, Name);
+    const existing = await this.#topics.find(caller.account, Name);
+    const tags = tagsOf(Tags);
+    if (existing === undefined) {
+      const topic = topicOf(caller.account, Name, Object.fromEntries(given), Object.fromEntries(tags));
+      checkTags(topic.tags);
+      await this.#topics.putTopic(topic);
+      return { TopicArn: topicArn(caller, topic) };
+    }
+    for (const [name, value] of given)
+      if (existing.attributes.get(name) !== value && TOPIC_SETTINGS[name]?.default !== value)
+        throw invalid('Attributes Reason: Topic already exists with different attributes');
+    for (const [name, value] of tags)
+      if (existing.tags.get(name) !== value) throw invalid('Tags Reason: Topic already exists with different tags');
+    return { TopicArn: topicArn(caller, existing) };
+  }
+
+  /** Also for one that is not there. */
+  async deleteTopic({ TopicArn }: SnsInputs['DeleteTopic'], caller: Caller): Promise<object> {
+    try {
+      await this.#topics.deleteTopic(await this.#topics.topic(caller, TopicArn, 'configure'));
+    } catch (error) {
+      if (!(error instanceof AwsError && error.error === 'NotFoundException')) throw error;
+    }
+    return {};
+  }
+
+  async getTopicAttributes({ TopicArn }: SnsInputs['GetTopicAttributes'], caller: Caller): Promise<object> {
+    const topic = await this.#topics.topic(caller, TopicArn, 'inspect');
+    const subscriptions = await this.#topics.subscriptionsOf(topic);
+    const Attributes: [string, string][] = [
+      ['TopicArn', topicArn(caller, topic)],
+      ['Owner', topic.account],
+      ['SubscriptionsConfirmed', String(subscriptions.length)],
+      ['SubscriptionsPending', '0'],
+      ['SubscriptionsDeleted', '0'],
+      ...shown(TOPIC_SETTINGS, topic.attributes, topic.fifo),
+    ];
+    return { Attributes: Object.fromEntries(Attributes) };
+  }
+
+  async setTopicAttributes(input: SnsInputs['SetTopicAttributes'], caller: Caller): Promise<object> {
+    const { TopicArn, AttributeName, AttributeValue = '' } = input;
+    const topic = await this.#topics.topic(caller, TopicArn, 'configure');
+    if (AttributeName === 'FifoTopic') throw invalid('AttributeName');
+    check(TOPIC_SETTINGS, new Map([[AttributeName, AttributeValue]]), topic.fifo);
+    await this.#topics.putTopic({
+      ...topic,
+      attributes: new Map([...topic.attributes, [AttributeName, AttributeValue]]),
+    });
+    return {};
+  }
+
+  async listTopics({ NextToken }: SnsInputs['ListTopics'], caller: Caller): Promise<object> {
+    this.#topics.authorize(caller, 'inspect', caller.account, '');
+    const { topics } = await this.#topics.all(caller.account);
+    const { page, next } = pageOf(topics, NextToken);
+    return { Topics: page.map((topic) => ({ TopicArn: topicArn(caller, topic) })), ...next };
+  }
+
+  // ---- Tags -------------------------------------------------------------------------------------------------------
+
+  async listTagsForResource({ ResourceArn }: SnsInputs['ListTagsForResource'], caller: Caller): Promise<object> {
+    const { tags } = await this.#topics.topic(caller, ResourceArn, 'inspect');
+    return { Tags: Array.from(tags, ([Key, Value]) => ({ Key, Value })) };
+  }
+
+  async tagResource({ ResourceArn, Tags }: SnsInputs['TagResource'], caller: Caller): Promise<object> {
+    const topic = await this.#topics.topic(caller, ResourceArn, 'configure');
+    const tags = new Map([...topic.tags, ...tagsOf(Tags)]);
+    checkTags(tags);
+    await this.#topics.putTopic({ ...topic, tags });
+    return {};
+  }
+
+  async untagResource({ ResourceArn, TagKeys }: SnsInputs['UntagResource'], caller: Caller): Promise<object> {
+    const topic = await this.#topics.topic(caller, ResourceArn, 'configure');
+    const tags = new Map([...topic.tags].filter(([key]) => !TagKeys.includes(key)));
+    await this.#topics.putTopic({ ...topic, tags });
+    return {};
+  }
+
+  // ---- Subscriptions ----------------------------------------------------------------------------------------------
+
+  async subscribe(input: SnsInputs['Subscribe'], caller: Caller): Promise<object> {
+    const { TopicArn, Protocol, Endpoint = '', Attributes: given = new Map<string, string>() } = input;
+    const topic = await this.#topics.topic(caller, TopicArn, 'configure');
+    if (Protocol !== 'sqs')
+      throw invalid(`Protocol Reason: this broker delivers to sqs, not to ${Protocol.slice(0, 50)}`);
+    const queue = parseArn(Endpoint, 'sqs');
+    if (queue === undefined) throw invalid('SQS endpoint ARN');
+    if (queue.name.endsWith('.fifo') && !topic.fifo)
+      throw invalid('Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics');
+    check(SUBSCRIPTION_SETTINGS, given, topic.fifo);
+    const same = (await this.#topics.subscriptionsOf(topic)).find(({ endpoint }) => endpoint === Endpoint);
+    if (same !== undefined) {
+      for (const [name, value] of given)
+        if (same.attributes.get(name) !== value)
+          throw invalid('Attributes Reason: Subscription already exists with different attributes');
+      return { SubscriptionArn: subscriptionArn(caller, same) };
+    }
+    const subscription = subscriptionOf({
+      account: topic.account,
+      topic: topic.name,
+      id: randomUUID(),
+      protocol: Protocol,
+      endpoint: Endpoint,
+      attributes: given,
+    });
+    await this.#topics.putSubscription(subscription);
+    return { SubscriptionArn: subscriptionArn(caller, subscription) };
+  }
+
+  async unsubscribe({ SubscriptionArn }: SnsInputs['Unsubscribe'], caller: Caller): Promise<object> {
+    try {
+      await this.#topics.unsubscribe(await this.#topics.subscription(caller, SubscriptionArn, 'configure'));
+    } catch (error) {
+      if (!(error instanceof AwsError && error.error === 'NotFoundException')) throw error;
+    }
+    return {};
+  }
+
+  async getSubscriptionAttributes(
+    { SubscriptionArn }: SnsInputs['GetSubscriptionAttributes'],
+    caller: Caller,
+  ): Promise<object> {
+    const subscription = await this.#topics.subscription(caller, SubscriptionArn, 'inspect');
+    const { account, topic, protocol, endpoint, attributes } = subscription;
+    const scope = attributes.has('FilterPolicy') ? 'MessageAttributes' : undefined;
+    const Attributes: [string, string][] = [
+      ['SubscriptionArn', subscriptionArn(caller, subscription)],
+      ['TopicArn', topicArn(caller, { account, name: topic })],
+      ['Owner', account],
+      ['Protocol', protocol],
+      ['Endpoint', endpoint],
+      ['PendingConfirmation', 'false'],
+      ['ConfirmationWasAuthenticated', 'true'],
+      ...(scope === undefined ? [] : [['FilterPolicyScope', scope] as [string, string]]),
+      ...shown(SUBSCRIPTION_SETTINGS, attributes, true),
+    ];
+    return { Attributes: Object.fromEntries(Attributes) };
+  }
+
+  async setSubscriptionAttributes(input: SnsInputs['SetSubscriptionAttributes'], caller: Caller): Promise<object> {
+    const { SubscriptionArn, AttributeName, AttributeValue = '' } = input;
+    const subscription = await this.#topics.subscription(caller, SubscriptionArn, 'configure');
+    check(SUBSCRIPTION_SETTINGS, new Map([[AttributeName, AttributeValue]]), true);
+    const attributes = new Map([...subscription.attributes, [AttributeName, AttributeValue]]);
+    if (AttributeValue === '') attributes.delete(AttributeName);
+    await this.#topics.putSubscription(subscriptionOf({ ...subscription, attributes }));
+    return {};
+  }
+
+  async listSubscriptions({ NextToken }: SnsInputs['ListSubscriptions'], caller: Caller): Promise<object> {
+    this.#topics.authorize(caller, 'inspect', caller.account, '');
+    const { subscriptions } = await this.#topics.all(caller.account);
+    return listed(subscriptions, NextToken, caller);
+  }
+
+  async listSubscriptionsByTopic(
+    { TopicArn, NextToken }: SnsInputs['ListSubscriptionsByTopic'],
+    caller: Caller,
+  ): Promise<object> {
+    const topic = await this.#topics.topic(caller, TopicArn, 'inspect');
+    return listed(await this.#topics.subscriptionsOf(topic), NextToken, caller);
+  }
+}
+
+function invalid(what: string): AwsError {
+  return new AwsError('InvalidParameterException', `Invalid parameter: ${what}`);
+}
+
+/** @throws InvalidParameterException */
+function check(settings: Readonly<Record<string, Setting>>, given: ReadonlyMap<string, string>, fifo: boolean): void {
+  for (const [name, value] of given) {
+    const setting = Object.hasOwn(settings, name) ? settings[name] : undefined;
+    if (setting === undefined || (setting.fifo === true && !fifo))
+      throw invalid(`AttributeName: ${name.slice(0, 100)}`);
+    if (!setting.fits(value))
+      throw invalid(`${name} Reason: this broker does not support ${JSON.stringify(value.slice(0, 100))}`);
+  }
+}
+
+/** What was set, and what is so when nothing is set. */
+function shown(
+  settings: Readonly<Record<string, Setting>>,
+  given: ReadonlyMap<string, string>,
+  fifo: boolean,
+): [string, string][] {
+  return Object.entries(settings).flatMap(([name, setting]): [string, string][] => {
+    const value = given.get(name) ?? (setting.fifo === true && !fifo ? undefined : setting.default);
+    return value === undefined ? [] : [[name, value]];
+  });
+}
+
+function tagsOf(tags: readonly Tag[]): Map<string, string> {
+  return new Map(tags.map(({ Key, Value }) => [Key, Value]));
+}
+
+function checkTags(tags: ReadonlyMap<string, string>): void {
+  if (tags.size > MAX_TAGS)
+    throw new AwsError('TagLimitExceededException', `Could not complete request: tag quota of ${MAX_TAGS} reached`);
+  for (const [key, value] of tags)
+    if (key.length < 1 || key.length > 128 || value.length > 256 || /^aws:/i.test(key)) throw invalid('Tags');
+}
+
+function pageOf<T>(all: readonly T[], token: string | undefined): { page: readonly T[]; next: { NextToken?: string } } {
+  const from = token === undefined ? 0 : Number(Buffer.from(token, 'base64url').toString());
+  if (!Number.isInteger(from) || from < 0) throw invalid('NextToken');
+  const page = all.slice(from, from + PAGE);
+  const next = from + PAGE < all.length ? { NextToken: Buffer.from(String(from + PAGE)).toString('base64url') } : {};
+  return { page, next };
+}
+
+function listed(subscriptions: readonly Subscription[], token: string | undefined, caller: Caller): object {
+  const { page, next } = pageOf(subscriptions, token);
+  const topicOfOne = ({ account, topic }: Subscription): Pick<Topic, 'account' | 'name'> => ({ account, name: topic });
+  const Subscriptions = page.map((subscription) => ({
+    SubscriptionArn: subscriptionArn(caller, subscription),
+    Owner: subscription.account,
+    Protocol: subscription.protocol,
+    Endpoint: subscription.endpoint,
+    TopicArn: topicArn(caller, topicOfOne(subscription)),
+  }));
+  return { Subscriptions, ...next };
+}

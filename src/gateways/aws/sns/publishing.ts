@@ -1,0 +1,196 @@
+import type { Clock } from '../../../core/clock.ts';
+import { RailheadError } from '../../../core/errors.ts';
+import type { PublishRequest } from '../../../core/session.ts';
+import { AwsError, failure } from '../errors.ts';
+import { parseArn } from '../names.ts';
+import type { Caller } from '../service.ts';
+import { encodeRecord, FORMAT_SQS } from '../content.ts';
+import { checkBatch } from '../message.ts';
+import type { SnsInputs } from './inputs.ts';
+import { FilterView, type Published, publishedOf } from './message.ts';
+import type { Signer } from './signer.ts';
+import { deadLetterTarget, type Subscription, subscriptionArn, type Topic, topicArn, type Topics } from './topics.ts';
+
+const MAX_BATCH_BYTES = 256 * 1024;
+
+/** Where a subscription's copy goes. */
+interface Delivery {
+  readonly subscription: Subscription;
+  readonly account: string;
+  readonly queue: string;
+  readonly record: Buffer;
+}
+
+/** Publish and PublishBatch: each subscription that wants it is given its copy before the publisher is told. */
+export class Publishing {
+  readonly #topics: Topics;
+  readonly #signer: Signer;
+  readonly #clock: Clock;
+  #lastSequence = 0;
+
+  constructor(topics: Topics, signer: Signer, clock: Clock) {
+    this.#topics = topics;
+    this.#signer = signer;
+    this.#clock = clock;
+  }
+
+  async publish(input: SnsInputs['Publish'], caller: Caller): Promise<object> {
+    if (input.PhoneNumber !== undefined)
+      throw new AwsError('UnsupportedOperation', 'This broker sends no text messages to phones.');
+    const arn = input.TopicArn ?? input.TargetArn;
+    if (arn === undefined) throw new AwsError('InvalidParameterException', 'Invalid parameter: TopicArn or TargetArn');
+    const topic = await this.#topics.topic(caller, arn, 'publish');
+    return this.#publishOne(publishedOf(input, topic), topic, caller);
+  }
+
+  async publishBatch(input: SnsInputs['PublishBatch'], caller: Caller): Promise<object> {
+    const { TopicArn, PublishBatchRequestEntries: entries } = input;
+    const topic = await this.#topics.topic(caller, TopicArn, 'publish');
+    try {
+      checkBatch(entries, 'PublishBatchRequestEntries');
+    } catch (error) {
+      // The same rules, and names of its own.
+      throw error instanceof AwsError ? new AwsError(`${error.error}Exception`, error.message) : error;
+    }
+    const good: { id: string; message: Published }[] = [];
+    const Failed: object[] = [];
+    for (const entry of entries) {
+      try {
+        good.push({ id: entry.Id, message: publishedOf(entry, topic) });
+      } catch (error) {
+        Failed.push(failure(entry.Id, error));
+      }
+    }
+    if (good.reduce((sum, { message }) => sum + message.bytes, 0) > MAX_BATCH_BYTES)
+      throw new AwsError(
+        'BatchRequestTooLongException',
+        'The length of all the messages put together is more than the limit.',
+      );
+    const Successful: object[] = [];
+    // One after the other: a FIFO topic keeps their order.
+    for (const { id, message } of good)
+      Successful.push({ Id: id, ...(await this.#publishOne(message, topic, caller)) });
+    return { Successful, Failed };
+  }
+
+  async #publishOne(message: Published, topic: Topic, caller: Caller): Promise<object> {
+    const view = new FilterView(message);
+    const sequence = topic.fifo ? this.#nextSequence() : undefined;
+    const deliveries: Delivery[] = [];
+    for (const subscription of await this.#topics.subscriptionsOf(topic)) {
+      const { wants, attributes } = subscription;
+      if (wants !== null && !wants(view.of(attributes.get('FilterPolicyScope')))) continue;
+      const target = parseArn(subscription.endpoint, 'sqs');
+      if (target === undefined) continue;
+      const record = await this.#recordFor(message, subscription, topic, caller, sequence);
+      deliveries.push({ subscription, account: target.account, queue: target.name, record });
+    }
+    for (const [account, group] of Map.groupBy(deliveries, (each) => each.account)) await this.#deliver(account, group);
+    return { MessageId: message.id, ...(sequence !== undefined && { SequenceNumber: sequence }) };
+  }
+
+  /** To all of them at once, or, when one of the queues is in the way, to each by itself. */
+  async #deliver(account: string, deliveries: readonly Delivery[]): Promise<void> {
+    await this.#topics.asBroker(account, async (session) => {
+      try {
+        await session.commit({ publishes: deliveries.map(requestOf), settlements: [], cursors: [] });
+      } catch (error) {
+        if (!isOfOne(error)) throw error;
+        for (const delivery of deliveries) await this.#deliverAlone(delivery);
+      }
+    });
+  }
+
+  /** What a queue does not take goes to the dead-letter queue of the subscription; without one it is gone, as with Amazon. */
+  async #deliverAlone(delivery: Delivery): Promise<void> {
+    try {
+      await this.#topics.asBroker(delivery.account, (session) => session.publish(requestOf(delivery)));
+    } catch (error) {
+      if (!isOfOne(error)) throw error;
+      const dead = deadLetterTarget(delivery.subscription.attributes.get('RedrivePolicy'));
+      if (dead === undefined) return;
+      await this.#topics.asBroker(dead.account, (session) =>
+        session.publish({ ...requestOf(delivery), to: { topic: dead.name } }).catch((failed: unknown) => {
+          if (!isOfOne(failed)) throw failed;
+        }),
+      );
+    }
+  }
+
+  async #recordFor(
+    message: Published,
+    subscription: Subscription,
+    topic: Topic,
+    caller: Caller,
+    sequence: string | undefined,
+  ): Promise<Buffer> {
+    const { groupId, dedupeId } = message;
+    // Of every queue alike: it is what makes a repeated publish come once.
+    const ids = {
+      groupId,
+      dedupeId,
+      dedupeScope: topic.attributes.get('FifoThroughputScope') === 'MessageGroup' ? 'messageGroup' : 'queue',
+    } as const;
+    const text = message.textFor('sqs');
+    if (subscription.attributes.get('RawMessageDelivery') === 'true')
+      return encodeRecord({ body: text, attributes: message.attributes, ...ids });
+    return encodeRecord({ body: await this.#envelope(message, text, subscription, topic, caller, sequence), ...ids });
+  }
+
+  /** The notification, with a signature that everybody can verify. */
+  async #envelope(
+    message: Published,
+    text: string,
+    subscription: Subscription,
+    topic: Topic,
+    caller: Caller,
+    sequence: string | undefined,
+  ): Promise<string> {
+    const Timestamp = new Date(this.#clock.now()).toISOString();
+    const TopicArn = topicArn(caller, topic);
+    const version = topic.attributes.get('SignatureVersion') === '2' ? '2' : '1';
+    const signed = [
+      ['Message', text],
+      ['MessageId', message.id],
+      ['Subject', message.subject],
+      ['Timestamp', Timestamp],
+      ['TopicArn', TopicArn],
+      ['Type', 'Notification'],
+    ] as const;
+    const attributes = message.attributes.map(({ name, type, value }): [string, object] => [
+      name,
+      { Type: type, Value: typeof value === 'string' ? value : value.toString('base64') },
+    ]);
+    return JSON.stringify({
+      Type: 'Notification',
+      MessageId: message.id,
+      ...(sequence !== undefined && { SequenceNumber: sequence }),
+      TopicArn,
+      ...(message.subject !== undefined && { Subject: message.subject }),
+      Message: text,
+      Timestamp,
+      SignatureVersion: version,
+      Signature: await this.#signer.sign(signed, version),
+      SigningCertURL: `${caller.origin}${await this.#signer.certificatePath()}`,
+      UnsubscribeURL: `${caller.origin}/?Action=Unsubscribe&SubscriptionArn=${subscriptionArn(caller, subscription)}`,
+      ...(attributes.length > 0 && { MessageAttributes: Object.fromEntries(attributes) }),
+    });
+  }
+
+  /** Twenty digits, higher for what was published later, also after a restart. */
+  #nextSequence(): string {
+    this.#lastSequence = Math.max(this.#lastSequence + 1, this.#clock.now() * 1000);
+    return (10_000_000_000_000_000_000n + BigInt(this.#lastSequence)).toString();
+  }
+}
+
+function requestOf({ queue, record }: Delivery): PublishRequest {
+  return { to: { topic: queue }, format: FORMAT_SQS, records: record, count: 1 };
+}
+
+/** Something is the matter with one queue, and not with the broker. */
+function isOfOne(error: unknown): boolean {
+  return ['NOT_FOUND', 'QUEUE_FULL', 'TOO_LARGE', 'INVALID', 'NOT_SUPPORTED'].some(
+    (code) => RailheadError.is(error) && error.code === code,
+  );
+}

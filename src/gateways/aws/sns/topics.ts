@@ -1,0 +1,210 @@
+import type { Session } from '../../../core/session.ts';
+import { type Action, authorize, LOCAL_PRINCIPAL } from '../../../core/auth.ts';
+import type { SessionCache } from '../../session-cache.ts';
+import { AwsError } from '../errors.ts';
+import { type Arn, arnText, namespaceOf, parseArn } from '../names.ts';
+import type { Caller } from '../service.ts';
+import { compileFilter, type FilterMatch } from './filter.ts';
+
+/** A topic of SNS: keeps nothing, and knows who is to be given what is published. */
+export interface Topic {
+  readonly account: string;
+  readonly name: string;
+  readonly fifo: boolean;
+  readonly attributes: ReadonlyMap<string, string>;
+  readonly tags: ReadonlyMap<string, string>;
+}
+
+export interface Subscription {
+  readonly account: string;
+  /** Of the topic. */
+  readonly topic: string;
+  readonly id: string;
+  readonly protocol: string;
+  readonly endpoint: string;
+  readonly attributes: ReadonlyMap<string, string>;
+  /** Null: all. */
+  readonly wants: FilterMatch | null;
+}
+
+interface Account {
+  readonly topics: Map<string, Topic>;
+  readonly subscriptions: Map<string, Subscription>;
+  /** By the topic, in the order in which they came. */
+  readonly byTopic: Map<string, Map<string, Subscription>>;
+}
+
+/** The kinds of documents that are kept with the broker. */
+const TOPIC = 'sns-topic';
+const SUBSCRIPTION = 'sns-subscription';
+
+interface StoredTopic {
+  attributes: Record<string, string>;
+  tags: Record<string, string>;
+}
+
+interface StoredSubscription {
+  topic: string;
+  protocol: string;
+  endpoint: string;
+  attributes: Record<string, string>;
+}
+
+/** Topics and subscriptions, as documents of the broker, and in memory for whoever publishes. */
+export class Topics {
+  readonly #sessions: SessionCache;
+  readonly #accounts = new Map<string, Promise<Account>>();
+
+  constructor(sessions: SessionCache) {
+    this.#sessions = sessions;
+  }
+
+  /** As the broker itself: what the caller may do was asked before. */
+  asBroker<T>(account: string, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#sessions.use(LOCAL_PRINCIPAL, namespaceOf(account), work);
+  }
+
+  /** @throws FORBIDDEN */
+  authorize(caller: Caller, action: Action, account: string, name: string): void {
+    authorize(caller.principal, action, { namespace: namespaceOf(account), kind: 'router', name });
+  }
+
+  async all(account: string): Promise<{ topics: readonly Topic[]; subscriptions: readonly Subscription[] }> {
+    const { topics, subscriptions } = await this.#account(account);
+    return { topics: [...topics.values()], subscriptions: [...subscriptions.values()] };
+  }
+
+  /** @throws NotFoundException, InvalidParameterException */
+  async topic(caller: Caller, arn: string, action: Action): Promise<Topic> {
+    const parsed = parseArn(arn, 'sns');
+    if (parsed === undefined || parsed.name.includes(':'))
+      throw new AwsError('InvalidParameterException', 'Invalid parameter: TopicArn');
+    this.authorize(caller, action, parsed.account, parsed.name);
+    const topic = (await this.#account(parsed.account)).topics.get(parsed.name);
+    if (topic === undefined) throw new AwsError('NotFoundException', 'Topic does not exist');
+    return topic;
+  }
+
+  async find(account: string, name: string): Promise<Topic | undefined> {
+    return (await this.#account(account)).topics.get(name);
+  }
+
+  /** @throws NotFoundException, InvalidParameterException */
+  async subscription(caller: Caller, arn: string, action: Action): Promise<Subscription> {
+    const parsed = parseArn(arn, 'sns');
+    const [name, id] = parsed?.name.split(':') ?? [];
+    if (parsed === undefined || name === undefined || id === undefined)
+      throw new AwsError('InvalidParameterException', 'Invalid parameter: SubscriptionArn');
+    this.authorize(caller, action, parsed.account, name);
+    const subscription = (await this.#account(parsed.account)).subscriptions.get(id);
+    if (subscription === undefined) throw new AwsError('NotFoundException', 'Subscription does not exist');
+    return subscription;
+  }
+
+  async subscriptionsOf({ account, name }: Topic): Promise<readonly Subscription[]> {
+    return [...((await this.#account(account)).byTopic.get(name)?.values() ?? [])];
+  }
+
+  async putTopic(topic: Topic): Promise<void> {
+    const { account, name, attributes, tags } = topic;
+    const stored: StoredTopic = { attributes: Object.fromEntries(attributes), tags: Object.fromEntries(tags) };
+    const value = JSON.stringify(stored);
+    await this.asBroker(account, (session) => session.request('putDocument', { kind: TOPIC, name, value }));
+    (await this.#account(account)).topics.set(name, topic);
+  }
+
+  async deleteTopic({ account, name }: Topic): Promise<void> {
+    const known = await this.#account(account);
+    for (const subscription of known.byTopic.get(name)?.values() ?? []) await this.unsubscribe(subscription);
+    await this.asBroker(account, (session) => session.request('deleteDocument', { kind: TOPIC, name }));
+    known.topics.delete(name);
+  }
+
+  async putSubscription(subscription: Subscription): Promise<void> {
+    const { account, id, topic, protocol, endpoint, attributes } = subscription;
+    const stored: StoredSubscription = { topic, protocol, endpoint, attributes: Object.fromEntries(attributes) };
+    const value = JSON.stringify(stored);
+    await this.asBroker(account, (session) => session.request('putDocument', { kind: SUBSCRIPTION, name: id, value }));
+    add(await this.#account(account), subscription);
+  }
+
+  async unsubscribe({ account, topic, id }: Subscription): Promise<void> {
+    await this.asBroker(account, (session) => session.request('deleteDocument', { kind: SUBSCRIPTION, name: id }));
+    const known = await this.#account(account);
+    known.subscriptions.delete(id);
+    known.byTopic.get(topic)?.delete(id);
+  }
+
+  #account(account: string): Promise<Account> {
+    let known = this.#accounts.get(account);
+    if (known === undefined) {
+      known = this.#load(account);
+      this.#accounts.set(account, known);
+      known.catch(() => this.#accounts.delete(account));
+    }
+    return known;
+  }
+
+  #load(account: string): Promise<Account> {
+    return this.asBroker(account, async (session) => {
+      const known: Account = { topics: new Map(), subscriptions: new Map(), byTopic: new Map() };
+      for (const { name, value } of (await session.request('listDocuments', { kind: TOPIC })).documents) {
+        // We wrote it.
+        const { attributes, tags } = JSON.parse(value) as StoredTopic;
+        known.topics.set(name, topicOf(account, name, attributes, tags));
+      }
+      for (const { name, value } of (await session.request('listDocuments', { kind: SUBSCRIPTION })).documents) {
+        const { attributes, ...stored } = JSON.parse(value) as StoredSubscription;
+        add(known, subscriptionOf({ account, id: name, ...stored, attributes: new Map(Object.entries(attributes)) }));
+      }
+      return known;
+    });
+  }
+}
+
+function add(known: Account, subscription: Subscription): void {
+  known.subscriptions.set(subscription.id, subscription);
+  let ofTopic = known.byTopic.get(subscription.topic);
+  if (ofTopic === undefined) known.byTopic.set(subscription.topic, (ofTopic = new Map<string, Subscription>()));
+  ofTopic.set(subscription.id, subscription);
+}
+
+export function topicOf(
+  account: string,
+  name: string,
+  attributes: Record<string, string>,
+  tags: Record<string, string>,
+): Topic {
+  return {
+    account,
+    name,
+    fifo: name.endsWith('.fifo'),
+    attributes: new Map(Object.entries(attributes)),
+    tags: new Map(Object.entries(tags)),
+  };
+}
+
+/** With its filter ready. @throws InvalidParameterException */
+export function subscriptionOf(subscription: Omit<Subscription, 'wants'>): Subscription {
+  const policy = subscription.attributes.get('FilterPolicy') ?? '';
+  const scope =
+    subscription.attributes.get('FilterPolicyScope') === 'MessageBody' ? 'MessageBody' : 'MessageAttributes';
+  return { ...subscription, wants: policy === '' ? null : compileFilter(policy, scope) };
+}
+
+export function topicArn(caller: Pick<Caller, 'region'>, { account, name }: Pick<Topic, 'account' | 'name'>): string {
+  return arnText({ service: 'sns', region: caller.region, account, name });
+}
+
+export function subscriptionArn(
+  caller: Pick<Caller, 'region'>,
+  { account, topic, id }: Pick<Subscription, 'account' | 'topic' | 'id'>,
+): string {
+  return arnText({ service: 'sns', region: caller.region, account, name: `${topic}:${id}` });
+}
+
+/** The queue for what cannot be delivered: the policy of a subscription names nothing else. */
+export function deadLetterTarget(policy: string | undefined): Arn | undefined {
+  const arn = /"deadLetterTargetArn"\s*:\s*"([^"]+)"/.exec(policy ?? '')?.[1];
+  return arn === undefined ? undefined : parseArn(arn, 'sqs');
+}
