@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { amqpLoop } from './amqp-loop.ts';
 import { embeddedLoop, serverLoop } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
@@ -22,6 +23,14 @@ describe('kill -9', { concurrency: 2 }, () => {
   test('of a server under clients that go on, 8 times: every confirmed message is received', async (t) => {
     const report = await serverLoop({ cycles: 8, seed: 1 });
     assertNothingLost(report);
+    t.diagnostic(`${report.confirmed} confirmed, ${report.recovered} more recovered, ${report.duplicated} duplicates`);
+  });
+
+  test('of a server under clients of AMQP that reconnect, 4 times: every confirmed message is received', async (t) => {
+    const report = await amqpLoop({ cycles: 4, seed: 1 });
+    assertNothingLost(report);
+    for (const name of ['amqplib', 'amqp-connection-manager', 'rabbitmq-client'])
+      assert.ok((report.byClient[name] ?? 0) > 20, `${name}: ${report.byClient[name]} confirmed`);
     t.diagnostic(`${report.confirmed} confirmed, ${report.recovered} more recovered, ${report.duplicated} duplicates`);
   });
 });

@@ -1,0 +1,176 @@
+import manager, { type ChannelWrapper } from 'amqp-connection-manager';
+import { type ChannelModel, connect, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
+import { Connection } from 'rabbitmq-client';
+import { SeededRandom } from '../../src/core/random.ts';
+import { after, Child, withDirectory } from './child.ts';
+import type { LoopOptions } from './loops.ts';
+import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
+
+const QUEUE = 'numbers';
+const PREFETCH = 50;
+const DRAIN_MS = 60_000;
+
+/** Publishes one number; resolves when the broker confirmed it, and rejects when that is not known. */
+type Publish = (n: number) => Promise<unknown>;
+
+interface Client {
+  name: string;
+  publish: Publish;
+  close(): Promise<void>;
+}
+
+interface Server {
+  child: Child;
+  url: string;
+  port: number;
+}
+
+export interface AmqpReport extends TotalQueueReport {
+  /** Confirmed numbers, by the client that sent them: each of them has to come through the kills. */
+  byClient: Record<string, number>;
+}
+
+/**
+ * A server is killed under clients of three libraries, which reconnect as each of them does, publish with confirms, and
+ * consume with acks. What was confirmed must be received.
+ */
+export function amqpLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Promise<AmqpReport> {
+  return withDirectory(async (dir) => {
+    const random = new SeededRandom(seed);
+    const queue = new TotalQueue();
+    const byClient: Record<string, number> = {};
+    let server = await start(dir, 0);
+    const { url } = server;
+    const receive = (content: Buffer): void => queue.receive(Number(content.toString()));
+    const clients = [plainClient(url), managedClient(url, receive), rabbitClient(url, receive)];
+    const stop = { now: false };
+    try {
+      let next = 0;
+      const line = async ({ name, publish }: Client): Promise<void> => {
+        while (!stop.now) {
+          const n = next++;
+          queue.attempt(n);
+          try {
+            await publish(n);
+            queue.confirm(n);
+            byClient[name] = (byClient[name] ?? 0) + 1;
+          } catch {
+            // Not known: it may come or not. The next one waits for the broker to be back.
+            await after(10);
+          }
+        }
+      };
+      const lines = clients.flatMap((client) => Array.from({ length: 4 }, () => line(client)));
+      for (let cycle = 0; cycle < cycles; cycle++) {
+        // Each library takes its time to reconnect: the kill comes once all of them went through again.
+        const before = { ...byClient };
+        const again = (): boolean => clients.every(({ name }) => (byClient[name] ?? 0) > (before[name] ?? 0));
+        for (let waited = 0; !again() && waited < 10_000; waited += 10) await after(10);
+        await after(random.below(100));
+        await server.child.kill();
+        server = await start(dir, server.port);
+        onCycle(cycle, queue);
+      }
+      stop.now = true;
+      await Promise.all(lines);
+      for (let waited = 0; queue.report().lost.length > 0 && waited < DRAIN_MS; waited += 50) await after(50);
+      return { ...queue.report(), byClient };
+    } finally {
+      stop.now = true;
+      await Promise.allSettled(clients.map((client) => client.close()));
+      await server.child.kill();
+    }
+  });
+}
+
+async function start(dir: string, port: number): Promise<Server> {
+  let told: (message: Record<string, unknown>) => void = () => {};
+  const first = new Promise<Record<string, unknown>>((resolve) => (told = resolve));
+  const child = new Child('server-child.ts', [dir, '0', String(port)], (message) => told(message));
+  const message = await Promise.race([first, child.ended()]);
+  if (message === undefined) throw new Error('the server ended by itself');
+  const url = String(message['amqpUrl']);
+  return { child, url, port: Number(new URL(url).port) };
+}
+
+/** amqplib by itself, with a reconnect of the program's own. */
+function plainClient(url: string): Client {
+  let connection: ChannelModel | undefined;
+  let opening: Promise<ConfirmChannel> | undefined;
+  let closed = false;
+  const open = async (): Promise<ConfirmChannel> => {
+    connection = await connect(url);
+    connection.on('error', () => {});
+    connection.on('close', () => (opening = undefined));
+    const channel = await connection.createConfirmChannel();
+    channel.on('error', () => {});
+    await channel.assertQueue(QUEUE, { durable: true });
+    return channel;
+  };
+  return {
+    name: 'amqplib',
+    publish: async (n) => {
+      if (closed) throw new Error('closed');
+      opening ??= open().catch((error: unknown) => {
+        opening = undefined;
+        throw error;
+      });
+      const channel = await opening;
+      await new Promise<void>((resolve, reject) => {
+        channel.sendToQueue(QUEUE, Buffer.from(String(n)), { persistent: true }, (error: Error | null) =>
+          error === null ? resolve() : reject(error),
+        );
+      });
+    },
+    close: async () => {
+      closed = true;
+      await connection?.close();
+    },
+  };
+}
+
+function managedClient(url: string, receive: (content: Buffer) => void): Client {
+  const connection = manager.connect([url], { reconnectTimeInSeconds: 0.02, heartbeatIntervalInSeconds: 0 });
+  // Told of every reconnect; it goes on by itself.
+  connection.on('disconnect', () => {});
+  const channel: ChannelWrapper = connection.createChannel({
+    setup: async (each: ConfirmChannel) => {
+      await each.assertQueue(QUEUE, { durable: true });
+      await each.prefetch(PREFETCH);
+      await each.consume(QUEUE, (message: ConsumeMessage | null) => {
+        if (message === null) return;
+        receive(message.content);
+        each.ack(message);
+      });
+    },
+  });
+  channel.on('error', () => {});
+  return {
+    name: 'amqp-connection-manager',
+    publish: (n) => channel.sendToQueue(QUEUE, Buffer.from(String(n)), { persistent: true }),
+    close: async () => {
+      await channel.close();
+      await connection.close();
+    },
+  };
+}
+
+function rabbitClient(url: string, receive: (content: Buffer) => void): Client {
+  const rabbit = new Connection({ url, retryLow: 10, retryHigh: 50 });
+  rabbit.on('error', () => {});
+  const publisher = rabbit.createPublisher({ confirm: true, queues: [{ queue: QUEUE, durable: true }] });
+  const consumer = rabbit.createConsumer(
+    { queue: QUEUE, queueOptions: { durable: true }, qos: { prefetchCount: PREFETCH } },
+    async ({ body }: { body: unknown }) => receive(body as Buffer),
+  );
+  consumer.on('error', () => {});
+  return {
+    name: 'rabbitmq-client',
+    publish: (n) => publisher.send({ routingKey: QUEUE, durable: true }, Buffer.from(String(n))),
+    close: async () => {
+      await publisher.close();
+      await consumer.close();
+      await rabbit.close();
+    },
+  };
+}
