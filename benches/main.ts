@@ -10,6 +10,7 @@ import { describeMachine, machineLines } from './harness/machine.ts';
 import { killAll } from './harness/process.ts';
 import { asMarkdown, asText, type Measured } from './harness/report.ts';
 import type { Context, Row } from './harness/row.ts';
+import { amqp } from './rows/amqp.ts';
 import { consume } from './rows/consume.ts';
 import { embedded } from './rows/embedded.ts';
 import { jobs } from './rows/jobs.ts';
@@ -30,6 +31,7 @@ const ROWS: readonly Row[] = [
   declared,
   testBroker,
   jobs,
+  amqp,
 ];
 
 const { values, positionals } = parseArgs({
