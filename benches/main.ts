@@ -31,7 +31,7 @@ const ROWS: readonly Row[] = [
   declared,
   testBroker,
   jobs,
-  amqp,
+  ...amqp,
 ];
 
 const { values, positionals } = parseArgs({
@@ -47,7 +47,9 @@ const { values, positionals } = parseArgs({
 
 const write = (text: string): void => void process.stdout.write(`${text}\n`);
 const names = ROWS.map((row) => row.name);
-const unknown = positionals.filter((name) => !names.includes(name));
+/** By its name, or by the first word of it. */
+const isMeant = (name: string, asked: string): boolean => name === asked || name.startsWith(`${asked} `);
+const unknown = positionals.filter((asked) => !names.some((name) => isMeant(name, asked)));
 if (unknown.length > 0) {
   process.stderr.write(`There is no bench ${unknown.join(', ')}; there are ${names.join(', ')}.\n`);
   process.exit(1);
@@ -66,7 +68,7 @@ const context: Context = {
 const all: Measured[] = [];
 let failed = false;
 for (const row of ROWS) {
-  if (positionals.length > 0 && !positionals.includes(row.name)) continue;
+  if (positionals.length > 0 && !positionals.some((asked) => isMeant(row.name, asked))) continue;
   write(`\n${row.name}: ${row.title}`);
   let outcome: Measured['outcome'];
   try {

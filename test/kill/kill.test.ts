@@ -4,13 +4,13 @@ import { amqpLoop } from './amqp-loop.ts';
 import { embeddedLoop, serverLoop } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
-function assertNothingLost(report: TotalQueueReport): void {
+function assertNothingLost(report: TotalQueueReport, least = 300): void {
   assert.deepEqual(
     { lost: report.lost, unexpected: report.unexpected },
     { lost: [], unexpected: [] },
     JSON.stringify(report.where),
   );
-  assert.ok(report.confirmed > 300, `${report.confirmed} confirmed`);
+  assert.ok(report.confirmed > least, `${report.confirmed} confirmed`);
 }
 
 describe('kill -9', { concurrency: 2 }, () => {
@@ -28,9 +28,10 @@ describe('kill -9', { concurrency: 2 }, () => {
 
   test('of a server under clients of AMQP that reconnect, 4 times: every confirmed message is received', async (t) => {
     const report = await amqpLoop({ cycles: 4, seed: 1 });
-    assertNothingLost(report);
+    // They wait for a broker that is away in their own ways, some for long.
+    assertNothingLost(report, 60);
     for (const name of ['amqplib', 'amqp-connection-manager', 'rabbitmq-client'])
-      assert.ok((report.byClient[name] ?? 0) > 20, `${name}: ${report.byClient[name]} confirmed`);
+      assert.ok((report.byClient[name] ?? 0) > 10, `${name}: ${report.byClient[name]} confirmed`);
     t.diagnostic(`${report.confirmed} confirmed, ${report.recovered} more recovered, ${report.duplicated} duplicates`);
   });
 });

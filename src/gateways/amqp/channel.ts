@@ -78,6 +78,8 @@ export class Channel {
   #transaction: ChannelTransaction | undefined;
   #state: State = 'opening';
   #deferred: Deferred[] = [];
+  /** Until the method is done that later frames wait for. */
+  #busy: Promise<void> = Promise.resolve();
   /** Tags of consumers that ended by themselves, until the client is told. */
   #cancelled: string[] = [];
   /** Of `Vhost`, when the route of the last publish was looked up. */
@@ -191,13 +193,18 @@ export class Channel {
   /** Later frames wait until this is done. */
   #wait(waiting: Promise<void>, method: number): void {
     this.#state = 'busy';
-    waiting
+    this.#busy = waiting
       .catch((error: unknown) => this.#fail(error, method))
       .finally(() => {
         if (this.#state === 'busy') this.#state = 'open';
         this.#tellCancelled();
         this.#resume();
       });
+  }
+
+  /** Resolves when every frame that came has been obeyed. */
+  async idle(): Promise<void> {
+    while (this.#state === 'busy') await this.#busy;
   }
 
   /** After the answer to the method that ended them, if it was one of this channel. */

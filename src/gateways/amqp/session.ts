@@ -52,14 +52,18 @@ interface LoggedIn {
  * opening   tuned; connection.open comes
  * busy      the login or the virtual host is looked at; nothing is read
  * open      the only state with channels
- * leaving   the client closes; what it held is given back, and what it still sends is dropped
+ * leaving   the client closes; what it asked for before is done, then what it held is given back; what it still sends
+ *           is dropped
  * closing   told to close by an exception: everything but close-ok is ignored
  * ended     the last words were sent or the socket is gone
  */
 type State =
-  | { name: 'header' | 'start' | 'busy' | 'leaving' | 'closing' | 'ended' }
+  | { name: 'header' | 'start' | 'busy' | 'closing' | 'ended' }
+  | { name: 'leaving'; open: Open | undefined }
   | ({ name: 'tune' | 'opening' } & LoggedIn)
-  | ({ name: 'open' } & LoggedIn & { session: Session; vhost: Vhost });
+  | Open;
+
+type Open = { name: 'open' } & LoggedIn & { session: Session; vhost: Vhost };
 
 /** One AMQP client: handshake, heartbeats and channels. */
 export class AmqpConnection implements GatewayConnection {
@@ -230,7 +234,7 @@ export class AmqpConnection implements GatewayConnection {
     channel.frame(type, buffer, start, end);
   }
 
-  #newChannel(number: number, { session, vhost, principal, user, client }: Extract<State, { name: 'open' }>): Channel {
+  #newChannel(number: number, { session, vhost, principal, user, client }: Open): Channel {
     const { clock, limits } = this.#context;
     return new Channel(number, {
       out: this.#out,
@@ -427,8 +431,9 @@ export class AmqpConnection implements GatewayConnection {
   }
 
   async #closeAsAsked(): Promise<void> {
+    this.#state = { name: 'leaving', open: this.#state.name === 'open' ? this.#state : undefined };
+    await Promise.all([...this.#channels.values()].map((channel) => channel.idle()));
     this.#release();
-    this.#state = { name: 'leaving' };
     // The client may rely on it that its messages are given back and its queues are gone.
     await this.#released;
     if (this.#isOver()) return;
@@ -459,12 +464,13 @@ export class AmqpConnection implements GatewayConnection {
 
   /** Gives back what the client holds, and deletes what was its own. */
   #release(): void {
-    const state = this.#state;
-    if (state.name !== 'open') return;
+    const open = this.#state.name === 'leaving' ? this.#state.open : this.#state;
+    if (open?.name !== 'open') return;
+    if (this.#state.name === 'leaving') this.#state.open = undefined;
     const channels = [...this.#channels.values()];
     this.#channels.clear();
     this.#dirty.clear();
-    this.#released = this.#giveBack(channels, state).catch((error: unknown) => {
+    this.#released = this.#giveBack(channels, open).catch((error: unknown) => {
       // A broker that closes has given everything back already.
       if (!RailheadError.is(error, 'CLOSED')) this.#context.report(error);
     });
