@@ -7,6 +7,7 @@ import type { Random } from '../core/random.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
 import { Management } from '../gateways/amqp/management/management.ts';
+import { limitsFor } from '../gateways/amqp/limits.ts';
 import { AmqpGateway } from '../gateways/amqp/server.ts';
 import { AwsGateway } from '../gateways/aws/server.ts';
 import type { Gateway, Peer } from '../gateways/gateway.ts';
@@ -214,6 +215,7 @@ class Server implements RunningServer {
       connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
       broker: { version: VERSION },
       clock: new SystemClock(),
+      limits: limitsFor(this.#config.limits.amqpMessage),
       report: (error) => this.#report(error),
     });
     broker.watchDocuments(async (namespace, kind) => {

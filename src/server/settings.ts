@@ -219,6 +219,19 @@ export const settingsSchema = z.strictObject({
           allowed: "a size from '160MiB'",
           placeholder: 'SIZE',
         }),
+      amqpMessage: size('limits.amqpMessage')
+        .pipe(
+          z
+            .int()
+            .min(1024)
+            .max(256 << 20),
+        )
+        .default(16 << 20)
+        .register(settingDocs, {
+          summary: 'Largest body of one message over AMQP. Each is in memory as a whole while it comes and goes.',
+          allowed: "a size from '1KiB' to '256MiB'",
+          placeholder: 'SIZE',
+        }),
       httpBody: size('limits.httpBody')
         .pipe(
           z

@@ -20,6 +20,14 @@ export interface AmqpLimits {
   maxConsumers: number;
 }
 
+/** What a queue takes of one message, head and all: how large a body may be is the gateway's to say. */
+export const QUEUE_MESSAGE_BYTES = 257 * MIB;
+
+/** With room for the largest message in what may wait for a client. */
+export function limitsFor(maxMessageBytes: number): Partial<AmqpLimits> {
+  return { maxMessageBytes, maxOutputBytes: Math.max(AMQP_LIMITS.maxOutputBytes, 2 * maxMessageBytes) };
+}
+
 export const AMQP_LIMITS: AmqpLimits = {
   frameMax: 128 * 1024,
   channelMax: 2047,

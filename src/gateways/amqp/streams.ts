@@ -4,6 +4,7 @@ import type { RecordView } from './content.ts';
 import { encodeRecord } from './content.ts';
 import { AmqpError } from './errors.ts';
 import { type Field, flagOf, integerOf, readTable, type Table, textOf } from './fields.ts';
+import { QUEUE_MESSAGE_BYTES } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { encodeProperties, noPlaces, readProperties, scanProperties } from './properties.ts';
 import { QueueArguments } from './queue-arguments.ts';
@@ -56,7 +57,8 @@ export function streamPolicy(
   const ageMs = age === undefined ? null : intervalMs(age);
   if (ageMs === undefined || ageMs === 0) throw args.invalid('x-max-age', 'invalid_max_age');
   const bytes = args.whole('x-max-length-bytes', 1) ?? null;
-  return { durability: 'fsync', retain: { untilSettled: false, ageMs, bytes, compact: false } };
+  const retain = { untilSettled: false, ageMs, bytes, compact: false };
+  return { durability: 'fsync', maxMessageBytes: QUEUE_MESSAGE_BYTES, retain };
 }
 
 /** Where a consumer of a stream begins. */

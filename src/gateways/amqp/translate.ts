@@ -15,6 +15,7 @@ import {
   TYPE_NAMES,
   writeTable,
 } from './fields.ts';
+import { QUEUE_MESSAGE_BYTES } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { toHeader } from './properties.ts';
 import { QueueArguments } from './queue-arguments.ts';
@@ -191,7 +192,10 @@ export function queueSettings(
       `invalid property '${which}' for ${named('queue', name, namespace)}: a quorum queue is durable and not exclusive`,
     );
   }
-  const policy: Partial<TopicPolicy> = { durability: volatile ? 'memory' : 'fsync' };
+  const policy: Partial<TopicPolicy> = {
+    durability: volatile ? 'memory' : 'fsync',
+    maxMessageBytes: QUEUE_MESSAGE_BYTES,
+  };
   const subscription: Partial<SubscriptionPolicy> = {
     leaseMs: CONSUMER_TIMEOUT_MS,
     maxAttempts: 0,

@@ -57,6 +57,19 @@ test('an empty body and one of a megabyte come back whole', async (t) => {
   assert.deepEqual((await got(channel, 'q', { noAck: true })).content, large);
 });
 
+test('a body of sixteen megabytes comes back whole, through a queue and a stream', async (t) => {
+  const { channel } = await client(t);
+  await channel.assertQueue('q');
+  await channel.assertQueue('s', { arguments: { 'x-queue-type': 'stream' } });
+  const large = Buffer.alloc(16 << 20, 'railhead');
+  for (const queue of ['q', 's']) channel.sendToQueue(queue, large);
+  await channel.waitForConfirms();
+  assert.ok((await got(channel, 'q', { noAck: true })).content.equals(large));
+  await channel.prefetch(1);
+  const [message] = await consumed(channel, 's', 1, { arguments: { 'x-stream-offset': 'first' } });
+  assert.ok(message?.content.equals(large));
+});
+
 test('direct, fanout, topic and headers exchanges route as their bindings say', async (t) => {
   const { channel } = await client(t);
   for (const name of ['one', 'two']) await channel.assertQueue(name);
