@@ -27,6 +27,7 @@ import {
   type TestTarget,
   type WaitingMessage,
 } from './messages.ts';
+import type { DocumentWatcher } from '../engine/shard/documents.ts';
 import { TestServer } from './server.ts';
 import { TestSession, type SessionHost, type SessionOwner } from './session.ts';
 
@@ -142,11 +143,13 @@ export class TestBroker implements AsyncDisposable {
       startAt: options.startAt?.getTime() ?? realTime.now(),
       settle: (fired) => (broker === undefined ? undefined : broker.#settle(fired)),
     });
-    const lifeOptions: LifeOptions = { clock, random, onPublish: (entry) => history.add(entry) };
+    const watchers: DocumentWatcher[] = [];
+    const lifeOptions: LifeOptions = { clock, random, onPublish: (entry) => history.add(entry), watchers };
     const life = await Life.begin(lifeOptions);
     broker = new TestBroker({ life, lifeOptions, clock, history, random, options });
     broker.#server = await TestServer.start({
       connect: broker.#connect,
+      watchDocuments: (watcher) => watchers.push(watcher),
       journalId: life.broker.info().journalId,
       clock,
     });

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { soon } from '../core/real-time.ts';
 import type { SeededRandom } from '../core/random.ts';
 import { Broker } from '../engine/broker.ts';
+import type { DocumentWatcher } from '../engine/shard/documents.ts';
 import type { PublishEntry } from '../engine/entries.ts';
 import type { Session } from '../core/session.ts';
 import { RECORD_FORMATS } from '../server/formats.ts';
@@ -15,6 +16,8 @@ export interface LifeOptions {
   clock: Clock;
   random: SeededRandom;
   onPublish: (entry: PublishEntry) => void;
+  /** Of protocols that are spoken, over all lives. */
+  watchers: readonly DocumentWatcher[];
 }
 
 /** Leases of clients that are gone: a test does not want to wait for them. */
@@ -52,6 +55,9 @@ export class Life {
       limits: LIMITS,
       formats: RECORD_FORMATS,
       defer: turns.defer,
+    });
+    broker.watchDocuments(async (namespace, kind) => {
+      for (const watcher of options.watchers) await watcher(namespace, kind);
     });
     life = new Life(broker, disk, spy, turns, options);
     return life;

@@ -8,6 +8,7 @@ import type { AmqpGateway } from '../gateways/amqp/server.ts';
 import type { AwsGateway } from '../gateways/aws/server.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import type { HttpGateway } from '../gateways/http/gateway.ts';
+import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { HttpDoor } from '../server/http-door.ts';
@@ -15,6 +16,7 @@ import type { SessionOwner } from './session.ts';
 
 export interface TestServerOptions {
   connect: (owner: SessionOwner) => Session;
+  watchDocuments: (watcher: (namespace: string, kind: string) => Promise<void>) => void;
   journalId: string;
   /** Of the broker: for how long a request waits. Deadlines of connections run on the real one. */
   clock: Clock;
@@ -96,6 +98,9 @@ export class TestServer {
       broker: { version: VERSION },
       clock: new SystemClock(),
       report,
+    });
+    this.#options.watchDocuments(async (namespace, kind) => {
+      if (kind === POLICY_DOCUMENT) await gateway.applyPolicies(namespace);
     });
     return { gateway, ...(await listen(gateway, this.#sockets)) };
   }

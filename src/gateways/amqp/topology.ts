@@ -81,7 +81,7 @@ export class Topology {
         rights.read('exchange', name);
         rights.publish(alternate, '');
       }
-      const policies = await vhost.policies();
+      const { policies } = vhost;
       await vhost.session.request('declareRouter', {
         name,
         type,
@@ -171,8 +171,7 @@ export class Topology {
       rights.publish(deadLetterExchange, textOf(declare.arguments.get('x-dead-letter-routing-key')) ?? '');
     }
     const declared = declaredQueue(declare);
-    const { policyGeneration } = vhost;
-    const policies = await vhost.policies();
+    const { policies, policyGeneration } = vhost;
     const target = queueTarget(name, declared);
     const { policy, subscription } = effectiveQueue(name, vhost.namespace, declare, policies.of(target));
     if (declare.exclusive) vhost.owners.set(name, owner);

@@ -47,6 +47,7 @@ export class Vhost {
   generation = 0;
   /** Grows whenever policies are applied: what was declared meanwhile may have had older ones. */
   policyGeneration = 0;
+  #policies = new PolicySet([]);
   #applying: Promise<void> = Promise.resolve();
 
   private constructor(namespace: string, session: Session) {
@@ -89,9 +90,9 @@ export class Vhost {
 
   // ---- Policies ---------------------------------------------------------------------------------------------------
 
-  /** Of a queue or exchange, as the policies are now. */
-  async policies(): Promise<PolicySet> {
-    return new PolicySet(await new Policies(this.session).list());
+  /** As they were when they were applied last: `applyPolicies` is called whenever one is set or cleared. */
+  get policies(): PolicySet {
+    return this.#policies;
   }
 
   /** Makes every queue and exchange of AMQP what it declared and the policies, as they are now, say. */
@@ -103,7 +104,8 @@ export class Vhost {
   }
 
   async #apply(): Promise<void> {
-    const policies = await this.policies();
+    const policies = new PolicySet(await new Policies(this.session).list());
+    this.#policies = policies;
     for (const definition of await this.#queues())
       await this.#applyToQueue(definition, policies.of(queueTarget(definition.name, existingQueue(definition))));
     const { routers } = await this.session.request('listRouters', {});

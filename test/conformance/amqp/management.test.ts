@@ -188,10 +188,11 @@ test('messages are published and taken in every mode of acknowledging', async (t
   assert.deepEqual((await publish('/w==', 'base64')).body, { routed: true });
   assert.deepEqual((await publish('x', 'string', { routing_key: 'nowhere' })).body, { routed: false });
   assert.equal((await publish('x', 'string', { properties: { user_id: 'somebody' } })).status, 400);
-  assert.equal(
-    (await call('POST', '/api/exchanges/%2F/nowhere/publish', { routing_key: '', payload: '' })).status,
-    404,
-  );
+  const nowhere = await call('POST', '/api/exchanges/%2F/nowhere/publish', { routing_key: '', payload: '' });
+  assert.deepEqual(nowhere, {
+    status: 400,
+    body: { error: 'bad_request', reason: "404 NOT_FOUND - no exchange 'nowhere' in vhost '/'" },
+  });
   const get = async (body: Json): Promise<Json[]> => (await call('POST', '/api/queues/%2F/q/get', body)).body;
   const [first, second] = await get({ count: 5, ackmode: 'ack_requeue_true', encoding: 'auto' });
   assert.deepEqual(first, {
@@ -246,7 +247,7 @@ test('connections, channels and consumers are shown, and a connection can be clo
       ['tag', { name: 'q', vhost: '/' }, true, 7],
     );
   }
-  assert.deepEqual((await call('GET', '/api/vhosts/elsewhere/connections')).body, []);
+  assert.equal((await call('GET', '/api/vhosts/elsewhere/connections')).status, 404);
   const closed = new Promise((resolve) => connection.once('close', resolve));
   assert.equal((await call('DELETE', path)).status, 204);
   await closed;
@@ -280,7 +281,7 @@ test('users and permissions are kept, and count over AMQP at once', async (t) =>
   assert.equal((await call('GET', '/api/users/without-permissions')).body.length, 1);
   assert.equal((await call('PUT', '/api/permissions/%2F/ann', { ...ALL, read: '(a' })).status, 400);
   assert.equal((await call('PUT', '/api/permissions/%2F/ann', { ...ALL, configure: '^a' })).status, 201);
-  assert.equal((await call('PUT', '/api/permissions/%2F/nobody', ALL)).status, 404);
+  assert.equal((await call('PUT', '/api/permissions/%2F/nobody', ALL)).status, 400);
   const permission = { user: 'ann', vhost: '/', ...ALL, configure: '^a' };
   for (const path of ['/api/permissions', '/api/users/ann/permissions', '/api/vhosts/%2F/permissions'])
     assert.deepEqual((await call('GET', path)).body, [permission]);

@@ -9,6 +9,7 @@ import { LOCAL_PRINCIPAL } from '../../../src/core/auth.ts';
 import type { Session } from '../../../src/core/session.ts';
 import { Policies, type PolicyDefinition } from '../../../src/gateways/policies.ts';
 import { startServer } from '../../../src/server/index.ts';
+import { place as testPlace } from './broker.ts';
 
 interface Place {
   channel: ConfirmChannel;
@@ -188,6 +189,18 @@ test('settings that say where or how RabbitMQ stores are accepted, all others re
   for (const definition of [{ 'max-length': -1 }, { 'max-length': '1' }, { overflow: 'drop-tail' }, { expires: 0 }, {}])
     await assert.rejects(set('p', 'jobs', definition), { code: 'INVALID' });
   await assert.rejects(set('p', '(', { 'max-length': 1 }), { code: 'INVALID' });
+});
+
+test('a test broker applies policies too', async (t) => {
+  const { broker, url } = await testPlace(t);
+  const connection = await connect(url);
+  connection.on('error', () => {});
+  t.after(() => connection.close().catch(() => {}));
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue('jobs');
+  await new Policies(broker.rail).put({ name: 'p', pattern: 'jobs', definition: { 'max-length': 1 } });
+  await publish(channel, 'jobs', 'a', 'b');
+  assert.deepEqual(await texts(channel, 'jobs'), ['b']);
 });
 
 test('policies and what they did are there after a restart', async (t) => {

@@ -100,6 +100,11 @@ export function consumersOf(management: Management, filter: Filter): ShownConsum
   );
 }
 
+/** One that the path names is there. */
+async function assertVhost({ management, access, params: { vhost } }: Call): Promise<void> {
+  if (vhost !== undefined) await management.vhost({ access }, vhost);
+}
+
 function liveOf(call: Call): ConnectionInfo[] {
   return call.management.options.amqp.live().filter(visible(call));
 }
@@ -125,7 +130,10 @@ function oneChannel(call: Call): Json {
 
 export const connectionRoutes: Route[] = [
   ...['/api/connections', '/api/vhosts/:vhost/connections'].map((path) =>
-    route('GET', path, (call) => list(liveOf(call).map((each) => showConnection(call.management, each)))),
+    route('GET', path, async (call) => {
+      await assertVhost(call);
+      return list(liveOf(call).map((each) => showConnection(call.management, each)));
+    }),
   ),
   route('GET', '/api/connections/:name', (call) => object(showConnection(call.management, one(call)))),
   route('DELETE', '/api/connections/:name', (call) => {
@@ -134,10 +142,16 @@ export const connectionRoutes: Route[] = [
   }),
   route('GET', '/api/connections/:name/channels', (call) => list(channelsOf(call, [one(call)]))),
   ...['/api/channels', '/api/vhosts/:vhost/channels'].map((path) =>
-    route('GET', path, (call) => list(channelsOf(call, liveOf(call)))),
+    route('GET', path, async (call) => {
+      await assertVhost(call);
+      return list(channelsOf(call, liveOf(call)));
+    }),
   ),
   route('GET', '/api/channels/:name', (call) => object(oneChannel(call))),
   ...['/api/consumers', '/api/consumers/:vhost'].map((path) =>
-    route('GET', path, (call) => list(consumersOf(call.management, visible(call)))),
+    route('GET', path, async (call) => {
+      await assertVhost(call);
+      return list(consumersOf(call.management, visible(call)));
+    }),
   ),
 ];

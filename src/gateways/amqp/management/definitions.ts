@@ -22,7 +22,7 @@ function only(item: Json, fields: readonly string[]): Json {
 
 /** What is to be in a virtual host after a restart: without what goes with its connection. */
 async function exportVhost(call: Call, vhost: Vhost): Promise<Record<string, Json[]>> {
-  const policies = await vhost.policies();
+  const { policies } = vhost;
   const { routers } = await vhost.session.request('listRouters', {});
   const queues = (await queuesOf(vhost))
     .map((facts) => showQueue(call.management, facts, policies))

@@ -37,7 +37,7 @@ export function asManagementError(error: unknown): ManagementError | undefined {
   if (error instanceof AmqpError) {
     const reason = error.message.slice(error.reply.length + ' - '.length);
     if (error.reply === 'ACCESS_REFUSED') return notAuthorized(reason);
-    if (error.reply === 'NOT_FOUND') return notFound();
+    if (error.reply === 'NOT_FOUND') return new ManagementError(404, 'not_found', reason);
     if (error.reply === 'NOT_IMPLEMENTED') return notSupported(reason);
     return error.reply === 'INTERNAL_ERROR' ? undefined : bad(reason);
   }

@@ -33,7 +33,7 @@ export function showExchange(vhost: Vhost, definition: RouterDefinition, policie
 async function listExchanges(call: Call): Promise<Json[]> {
   const shown: Json[] = [];
   for (const vhost of await call.management.vhosts(call)) {
-    const policies = await vhost.policies();
+    const { policies } = vhost;
     const { routers } = await vhost.session.request('listRouters', {});
     const sorted = routers.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     shown.push(defaultExchange(vhost), ...sorted.map((router) => showExchange(vhost, router, policies)));
@@ -52,7 +52,7 @@ async function getExchange(call: Call): Promise<Json> {
   const details = { incoming: [], outgoing: [] };
   if (name === '') return { ...defaultExchange(vhost), ...details };
   const definition = await vhost.session.request('describeRouter', { name });
-  return { ...showExchange(vhost, definition, await vhost.policies()), ...details };
+  return { ...showExchange(vhost, definition, vhost.policies), ...details };
 }
 
 async function putExchange(call: Call): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { DeliveryRun, Session, SettleAction } from '../../../core/session.ts';
 import { FORMAT_AMQP, RecordView } from '../content.ts';
-import { AmqpError } from '../errors.ts';
+import { AmqpError, asAmqpError } from '../errors.ts';
 import { AMQP_LIMITS } from '../limits.ts';
 import { encodeProperties, readProperties } from '../properties.ts';
 import { type PublishedBatch, Publishing, type Route as PublishRoute } from '../publishing.ts';
@@ -20,9 +20,8 @@ const BASIC_CLASS = 60;
 // ---- Publish --------------------------------------------------------------------------------------------------------
 
 /** Published as a client would, so that it is checked, copied and delayed as one of a client. */
-async function publish(call: Call): Promise<Json> {
+async function publish(call: Call, vhost: Vhost): Promise<Json> {
   const { management, params, body } = call;
-  const vhost = await management.vhost(call, param(params, 'vhost'));
   const exchange = exchangeName(param(params, 'name'));
   const key = shortText(body, 'routing_key');
   management.rights(call, vhost).publish(exchange, key);
@@ -63,6 +62,18 @@ async function publish(call: Call): Promise<Json> {
 
 function isNotFound(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'NOT_FOUND';
+}
+
+/** What a client would be told of an exchange that is not there is an answer to a bad request. */
+async function publishAsClient(call: Call): Promise<Json> {
+  const vhost = await call.management.vhost(call, param(call.params, 'vhost'));
+  try {
+    return await publish(call, vhost);
+  } catch (error) {
+    const { reply, code, message } = asAmqpError(error);
+    if (reply === 'NOT_FOUND') throw bad(`${code} ${message}`);
+    throw error;
+  }
 }
 
 async function routeTo(vhost: Vhost, exchange: string, key: string): Promise<PublishRoute> {
@@ -195,7 +206,7 @@ async function aliveness(call: Call): Promise<Json> {
   const topology = call.management.topology(call, vhost);
   await topology.declareQueue({ ...declare, queue: ALIVENESS_QUEUE, arguments: new Map() });
   const params = { ...call.params, name: 'amq.default' };
-  await publish({ ...call, params, body: { routing_key: ALIVENESS_QUEUE, payload: 'test_message' } });
+  await publish({ ...call, params, body: { routing_key: ALIVENESS_QUEUE, payload: 'test_message' } }, vhost);
   const body = { count: 1, ackmode: 'ack_requeue_false' };
   const got = await getMessages({ ...call, params: { ...call.params, name: ALIVENESS_QUEUE }, body });
   if (got.length === 0) throw bad('the message that was published did not come back');
@@ -203,7 +214,7 @@ async function aliveness(call: Call): Promise<Json> {
 }
 
 export const messageRoutes: Route[] = [
-  route('POST', '/api/exchanges/:vhost/:name/publish', async (call) => object(await publish(call))),
+  route('POST', '/api/exchanges/:vhost/:name/publish', async (call) => object(await publishAsClient(call))),
   route('POST', '/api/queues/:vhost/:name/get', async (call) => list(await getMessages(call))),
   route('GET', '/api/aliveness-test/:vhost', async (call) => object(await aliveness(call))),
 ];

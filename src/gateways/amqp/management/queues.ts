@@ -110,7 +110,7 @@ export function showQueue(management: Management, facts: QueueFacts, policies: P
 async function listQueues(call: Call): Promise<Json[]> {
   const shown: Json[] = [];
   for (const vhost of await call.management.vhosts(call)) {
-    const policies = await vhost.policies();
+    const { policies } = vhost;
     for (const facts of await queuesOf(vhost)) shown.push(showQueue(call.management, facts, policies));
   }
   return shown;
@@ -130,7 +130,7 @@ async function getQueue(call: Call): Promise<Json> {
   const { namespace } = facts.vhost;
   const consumers = consumersOf(call.management, (connection) => connection.namespace === namespace);
   return {
-    ...showQueue(call.management, facts, await facts.vhost.policies()),
+    ...showQueue(call.management, facts, facts.vhost.policies),
     consumer_details: consumers.filter(({ queue }) => queue.name === facts.definition.name),
     incoming: [],
     deliveries: [],

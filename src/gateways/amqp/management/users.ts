@@ -70,9 +70,11 @@ async function putPermission(call: Call): Promise<boolean> {
   const { management, params, body } = call;
   const patterns = { configure: text(body, 'configure'), write: text(body, 'write'), read: text(body, 'read') };
   const namespace = toNamespace(param(params, 'vhost'));
-  if (!(await management.namespaces()).has(namespace)) throw notFound();
-  const { created } = await management.options.users.setPermission(param(params, 'user'), namespace, patterns);
-  return created;
+  const user = param(params, 'user');
+  const { users } = management.options;
+  const known = (await users.list()).some(({ name }) => name === user);
+  if (!known || !(await management.namespaces()).has(namespace)) throw bad('vhost_or_user_not_found');
+  return (await users.setPermission(user, namespace, patterns)).created;
 }
 
 export const userRoutes: Route[] = [
