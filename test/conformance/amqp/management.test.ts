@@ -114,6 +114,19 @@ test('lists come in pages, sorted, filtered by name, with the columns that were 
   assert.equal((await call('GET', '/api/queues?page=1&use_regex=true&name=(a)%5C1')).status, 400);
 });
 
+test('a stream is shown and exported with the other queues', async (t) => {
+  const { call, client } = await place(t);
+  assert.equal((await call('PUT', '/api/queues/%2F/log', { arguments: { 'x-queue-type': 'stream' } })).status, 201);
+  await call('POST', '/api/bindings/%2F/e/amq.topic/q/log', { routing_key: '#' });
+  const channel = await (await client()).createConfirmChannel();
+  channel.publish('amq.topic', 'a', Buffer.from('x'));
+  await channel.waitForConfirms();
+  const { body } = await call('GET', '/api/queues/%2F/log');
+  assert.deepEqual([body.type, body.messages, body.message_stats.publish], ['stream', 1, 1]);
+  assert.deepEqual((await call('GET', '/api/definitions')).body.queues[0].arguments, { 'x-queue-type': 'stream' });
+  assert.equal((await call('DELETE', '/api/queues/%2F/log')).status, 204);
+});
+
 test('exchanges and bindings are declared, listed and deleted', async (t) => {
   const { call } = await place(t);
   const exchange = { type: 'topic', durable: true, internal: false, arguments: { 'alternate-exchange': 'amq.fanout' } };

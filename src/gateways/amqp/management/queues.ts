@@ -1,7 +1,7 @@
 import type { Operations, TopicDefinition, TopicStats } from '../../../core/session.ts';
 import type { PolicySet } from '../../policies.ts';
 import { queueTarget } from '../policies.ts';
-import { existingQueue, toVhost } from '../translate.ts';
+import { existingQueue, isStream, toVhost } from '../translate.ts';
 import type { Vhost } from '../vhost.ts';
 import { consumersOf } from './connections.ts';
 import { notFound } from './errors.ts';
@@ -19,6 +19,11 @@ export interface QueueFacts {
 
 const MAX_QUEUES = 10_000;
 
+/** A queue of the engine, or what AMQP calls one: a stream is a topic. */
+function isQueue(definition: TopicDefinition): boolean {
+  return definition.kind === 'queue' || isStream(existingQueue(definition));
+}
+
 /** All queues of a virtual host, by name. */
 export async function queuesOf(vhost: Vhost): Promise<QueueFacts[]> {
   const { session } = vhost;
@@ -31,7 +36,7 @@ export async function queuesOf(vhost: Vhost): Promise<QueueFacts[]> {
     });
     for (const definition of page.topics) {
       const own = stats.get(definition.name);
-      if (definition.kind === 'queue' && own !== undefined) found.push({ vhost, definition, stats: own });
+      if (isQueue(definition) && own !== undefined) found.push({ vhost, definition, stats: own });
     }
     after = page.next;
   }
@@ -46,7 +51,8 @@ export interface Counts {
 }
 
 /** What RabbitMQ counts: messages that wait for their time are in no queue there. */
-export function countsOf({ stats }: QueueFacts): Counts {
+export function countsOf({ definition, stats }: QueueFacts): Counts {
+  if (definition.kind === 'topic') return { messages: stats.messages, ready: stats.messages, unacked: 0, consumers: 0 };
   const [own] = stats.subscriptions;
   const [ready, unacked] = [own?.ready ?? 0, own?.leased ?? 0];
   return { messages: ready + unacked, ready, unacked, consumers: own?.consumers ?? 0 };
@@ -121,7 +127,7 @@ export async function findQueue(call: Call): Promise<QueueFacts> {
   const vhost = await call.management.vhost(call, param(call.params, 'vhost'));
   const name = param(call.params, 'name');
   const definition = await vhost.session.request('describeTopic', { name });
-  if (definition.kind !== 'queue') throw notFound();
+  if (!isQueue(definition)) throw notFound();
   return { vhost, definition, stats: await vhost.session.request('topicStats', { name }) };
 }
 
