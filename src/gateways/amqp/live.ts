@@ -1,3 +1,5 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Table } from './fields.ts';
 
 /** Connections as people look at them: facts of the moment, with nothing in them that could be changed. */
@@ -40,4 +42,15 @@ export interface ConsumerInfo {
   readonly exclusive: boolean;
   readonly prefetch: number;
   readonly arguments: Table;
+}
+
+type SocketInfo = Pick<ConnectionInfo, 'name' | 'peerHost' | 'peerPort' | 'host' | 'port' | 'bytesIn' | 'bytesOut'>;
+
+/** What the socket of a connection knows; `address` is its peer where it is none of the network. */
+export function socketInfo(duplex: Duplex, address: string): SocketInfo {
+  const socket = duplex instanceof Socket ? duplex : undefined;
+  const [peerHost, peerPort] = [socket?.remoteAddress ?? address, socket?.remotePort ?? 0];
+  const [host, port] = [socket?.localAddress ?? '', socket?.localPort ?? 0];
+  const [bytesIn, bytesOut] = [socket?.bytesRead ?? 0, socket?.bytesWritten ?? 0];
+  return { name: `${peerHost}:${peerPort} -> ${host}:${port}`, peerHost, peerPort, host, port, bytesIn, bytesOut };
 }

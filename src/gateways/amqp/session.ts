@@ -1,4 +1,3 @@
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Credentials, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -14,7 +13,7 @@ import { AmqpFrames, AmqpOutput, FRAME, FRAME_END, FRAME_HEADER_BYTES, PROTOCOL_
 import { AmqpError, asAmqpError } from './errors.ts';
 import { checkTuned, clientProperties, type ClientProperties, credentials, start, tune } from './handshake.ts';
 import type { AmqpLimits } from './limits.ts';
-import type { ConnectionInfo } from './live.ts';
+import { type ConnectionInfo, socketInfo } from './live.ts';
 import { type AnyMethod, type Arguments, METHODS } from './methods.ts';
 import type { Vhost } from './vhost.ts';
 
@@ -140,27 +139,18 @@ export class AmqpConnection implements GatewayConnection {
   info(): ConnectionInfo | undefined {
     const state = this.#state;
     if (state.name !== 'open') return undefined;
-    const socket = this.#socket instanceof Socket ? this.#socket : undefined;
-    const [peerHost, peerPort] = [socket?.remoteAddress ?? this.#peer.address, socket?.remotePort ?? 0];
-    const [host, port] = [socket?.localAddress ?? '', socket?.localPort ?? 0];
     return {
       id: this.id,
-      name: `${peerHost}:${peerPort} -> ${host}:${port}`,
       user: state.user,
       namespace: state.vhost.namespace,
       clientName: state.client.name,
       clientProperties: state.client.table,
       connectedAt: this.#connectedAt,
       secure: this.#peer.secure,
-      peerHost,
-      peerPort,
-      host,
-      port,
+      ...socketInfo(this.#socket, this.#peer.address),
       frameMax: this.#shape.maxFrameBytes,
       channelMax: this.#channelMax,
       heartbeatSeconds: this.#heartbeatSeconds,
-      bytesIn: socket?.bytesRead ?? 0,
-      bytesOut: socket?.bytesWritten ?? 0,
       channels: Array.from(this.#channels.values(), (channel) => channel.info()),
     };
   }
