@@ -26,14 +26,11 @@ const CALLS: readonly DiskCall[] = [
   'allocate',
 ];
 
-export async function afflict(disk: MemoryDisk, random: SeededRandom): Promise<Affliction> {
+export function afflict(disk: MemoryDisk, random: SeededRandom): Affliction {
   const affliction = random.chance(0.55) ? 'none' : random.pick(['fails', 'fails', 'short', 'full'] as const);
   if (affliction === 'fails') disk.failAt(random.pick(CALLS), 1 + random.below(60));
   if (affliction === 'short') disk.shortWrite(random.below(60_000));
-  if (affliction === 'full') {
-    const used = (await disk.list()).reduce((sum, { bytes }) => sum + bytes, 0);
-    disk.capacityBytes = used + random.below(30_000);
-  }
+  if (affliction === 'full') disk.capacityBytes = disk.usedBytes + random.below(30_000);
   return affliction;
 }
 

@@ -14,6 +14,8 @@ interface Found {
   dead: number;
   partition: number;
   offset: number;
+  /** Somebody has it: its lease may end with nobody there to be told. */
+  leased: boolean;
 }
 
 /** What must hold of the counts of a backlog at any time between two commands. */
@@ -78,11 +80,12 @@ async function find(
               undecided.add(text);
               continue;
             }
-            const there = mine.get(text) ?? { origin: 0, dead: 0, partition, offset: at };
+            const there = mine.get(text) ?? { origin: 0, dead: 0, partition, offset: at, leased: false };
             there[where]++;
             if (where === 'origin') {
               there.partition = partition;
               there.offset = at;
+              there.leased = backlog.leased.has(at);
             }
             mine.set(text, there);
           }

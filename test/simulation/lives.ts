@@ -78,7 +78,7 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
       disk = disk.clone();
       continue;
     }
-    const affliction = await afflict(disk, random);
+    const affliction = afflict(disk, random);
     const fault = stillborn || affliction === 'fails' || affliction === 'short';
     const workload = new Workload(world, ledger, plans, memory, auditor, fail);
     workload.start();
@@ -169,10 +169,10 @@ async function settle(
     }
     copy.sent = 'sure';
     copy.gone = false;
-    // Somebody else may have it in a lease that we know nothing of, so that it can still die of that.
     if (there.dead > 0) copy.mayBeDead = true;
     else {
-      copy.mayBeGone = copy.fleeting;
+      // Nobody hears of the end of a lease from before: without a place for the dead, that may take it for good.
+      copy.mayBeGone = copy.fleeting || (copy.unburied && there.leased);
       copy.partition = there.partition;
       copy.offset = there.offset;
     }

@@ -84,6 +84,13 @@ export class MemoryDisk implements Disk {
     return changes;
   }
 
+  /** What all files take together. Asking for it is no call of the disk, so that no fault can meet it. */
+  get usedBytes(): number {
+    let used = 0;
+    for (const inode of this.#names.values()) used += inode.view.size;
+    return used;
+  }
+
   // Faults
 
   /** The `nth` such call from now (1 is the next) fails with that code, once. */
@@ -263,10 +270,7 @@ export class MemoryDisk implements Disk {
   }
 
   #freeBytes(): number {
-    if (this.capacityBytes === Infinity) return Infinity;
-    let used = 0;
-    for (const inode of this.#names.values()) used += inode.view.size;
-    return Math.max(0, this.capacityBytes - used);
+    return this.capacityBytes === Infinity ? Infinity : Math.max(0, this.capacityBytes - this.usedBytes);
   }
 
   #call(call: DiskCall, name: string): void {
