@@ -19,6 +19,8 @@ import { TINY_JOURNAL, TINY_LIMITS } from './world.ts';
 export class History {
   readonly batches: RecoveredBatch[] = [];
   readonly #auditor: Auditor | undefined;
+  /** An append that failed: cut off within zeros at its end, it lies on the disk whole all the same. */
+  #unsure: { firstSequence: number; body: Buffer } | undefined;
 
   constructor(auditor?: Auditor) {
     this.#auditor = auditor;
@@ -34,17 +36,28 @@ export class History {
     }
     return {
       recover: async (after, onBatch) => {
-        const report = await journal.recover(after, onBatch);
+        const found: RecoveredBatch[] = [];
+        const report = await journal.recover(after, (batch) => {
+          const { firstSequence, body } = batch;
+          if (firstSequence === this.#unsure?.firstSequence && this.#unsure.body.equals(body))
+            found.push({ ...batch, body: this.#unsure.body });
+          onBatch(batch);
+        });
+        this.#unsure = undefined;
         for (let last = this.batches.at(-1); last !== undefined; last = this.batches.at(-1)) {
           if (last.firstSequence + last.count - 1 <= report.lastSequence) break;
           this.batches.pop();
         }
+        this.batches.push(...found);
         this.#auditor?.restart(this.batches);
         return report;
       },
       append: (body, bytes, firstSequence, count): Position => {
+        const whole = Buffer.concat(body);
+        this.#unsure = { firstSequence, body: whole };
         const position = journal.append(body, bytes, firstSequence, count);
-        const batch = { firstSequence, count, body: Buffer.concat(body), position };
+        this.#unsure = undefined;
+        const batch = { firstSequence, count, body: whole, position };
         this.batches.push(batch);
         this.#auditor?.note(batch);
         return position;
