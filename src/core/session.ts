@@ -1,9 +1,10 @@
 import type { BrokerInfo, Shortage } from './broker-info.ts';
-import type { AbortedRange, ProducerOperations, ProducerRef, TransactionMarker } from './open-transactions.ts';
+import type { ProducerOperations, ProducerRef } from './open-transactions.ts';
 import type { Declaration, RouterDeclaration, RouterDeclare } from './declaration.ts';
 import type { DocumentOperations } from './documents.ts';
 import type { Binding, Filter, SubscriptionPolicy, TopicPolicy } from './policy.ts';
 import type { PublishTarget } from './publish-target.ts';
+import type { ReadOperations } from './reading.ts';
 import type { Envelope } from './records.ts';
 import type { ScheduleOperations } from './schedules.ts';
 
@@ -89,8 +90,11 @@ export interface PublishRequest {
    * refused ones.
    */
   atomic?: boolean;
-  /** Idempotence over reconnects: `sequence` numbers the first record; a repeated one is not stored again. */
-  producer?: { id: string; sequence: number };
+  /**
+   * Idempotence over reconnects: `sequence` numbers the first record; a repeated one is not stored again. `serial`
+   * numbers have 31 bits, begin again at 0 after the last one, and leave nothing out: a gap is OUT_OF_ORDER.
+   */
+  producer?: { id: string; sequence: number; serial?: true };
   /** Stored now, but handed to nobody before that producer's open transaction commits, and never if it aborts. */
   transaction?: ProducerRef;
   /** How long `overflow: 'block'` may park this publish. Default 30,000. */
@@ -142,6 +146,8 @@ export interface ConsumeRequest extends SubscriptionRef {
   maxBytes?: number;
   /** `apart`: large bodies are not delivered with their records; `readBody` gives them in pieces. Default `whole`. */
   bodies?: 'whole' | 'apart';
+  /** Tags of formats that the consumer reads as they were stored; records of others are translated to native ones. */
+  formats?: number[];
   /** Consumers of one session with the same name here share their credit: what one is given, any of them may use. */
   pool?: string;
   /**
@@ -170,6 +176,11 @@ export interface DeliveryRun {
   format: number;
   /** `count` records in that format. A view: read it before returning, or keep it; it is never overwritten. */
   records: Uint8Array;
+  /**
+   * Only of `read`, where a format that was asked for cannot be cut, such as a compressed batch: `records` has so many
+   * others before the first of this run, and maybe others after the last.
+   */
+  skip?: number;
   /** Only with bodies `apart`: `records` is one record up to its body, and so many bytes follow (`readBody`). */
   bodyBytes?: number;
   /** Only on dead letters and redriven messages: what happened to it before. */
@@ -373,7 +384,7 @@ export interface RedriveProgress {
 }
 
 /** Name, arguments and result of every request. `authorize` has a line for each; a test compares the two lists. */
-export interface Operations extends ProducerOperations, ScheduleOperations, DocumentOperations {
+export interface Operations extends ProducerOperations, ReadOperations, ScheduleOperations, DocumentOperations {
   declareTopic: {
     args: Declaration & {
       name: string;
@@ -445,45 +456,6 @@ export interface Operations extends ProducerOperations, ScheduleOperations, Docu
   /** Of one topic, or of all. */
   listSnapshots: { args: { topic?: string }; result: { snapshots: SnapshotDefinition[] } };
   deleteSnapshot: { args: { topic: string; snapshot: string }; result: { deleted: boolean } };
-  /**
-   * By offset, nothing is settled. Waits up to `waitMs` for the first record. `next` continues. Committed messages are
-   * read up to `stableEnd`, uncommitted ones up to `end`, with those that were aborted.
-   */
-  read: {
-    args: {
-      topic: string;
-      partition?: number;
-      from: StartAt;
-      maxMessages?: number;
-      maxBytes?: number;
-      waitMs?: number;
-      /** Default `committed`. */
-      isolation?: 'committed' | 'uncommitted';
-      /** The log as it lies there: aborted messages too, with the lists that tell them from the others. */
-      verbatim?: boolean;
-      bodies?: 'whole' | 'apart';
-    };
-    result: {
-      runs: DeliveryRun[];
-      next: number;
-      end: number;
-      stableEnd: number;
-      /** With `verbatim`: those that reach into what was read. */
-      aborted?: AbortedRange[];
-      /** With `verbatim`: those that lie in what was read. */
-      markers?: TransactionMarker[];
-    };
-  };
-  /** A piece of a large body, from byte `from` on; at most 1 MiB at once. @throws NOT_FOUND when the message is gone */
-  readBody: {
-    args: { topic: string; partition: number; offset: number; from: number; maxBytes: number };
-    result: { bytes: Uint8Array; total: number };
-  };
-  fetchCursors: {
-    args: { cursor: string; topic: string };
-    result: { partitions: { partition: number; offset: number; metadata: string }[] };
-  };
-  deleteCursor: { args: { cursor: string; topic?: string }; result: { deleted: number } };
   info: { args: Record<string, never>; result: BrokerInfo };
   /**
    * What the broker has too little of to take publishes, beside room in single queues; null when it takes them. Once it

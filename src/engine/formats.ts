@@ -5,7 +5,9 @@ import {
   type Envelope,
   FORMAT_NATIVE,
   readRecord,
+  RecordBatchWriter,
   recordEnd,
+  recordHead,
   recordHeadBytes,
 } from '../core/records.ts';
 
@@ -16,6 +18,8 @@ import {
 export interface RecordFormat {
   readonly tag: number;
   readonly name: string;
+  /** True where records with keys are plain all the same: whoever needs keys has to decode. */
+  readonly plainHasKeys?: boolean;
   /**
    * Checks that `records` are `count` whole records, trusting nothing. True when every one is plain: a body and nothing
    * that the engine must look at. @throws INVALID
@@ -78,4 +82,41 @@ export class RecordFormats {
     }
     return format;
   }
+
+  /**
+   * The records [from, to) of a checked batch as native ones, for those who do not read its format. One that cannot be
+   * decoded, which only a compressed batch can hide until then, is a record without a body and a header that says why: it
+   * lies in the log, and whoever waits for it must not wait for ever.
+   */
+  toNative(tag: number, records: Buffer, count: number, from = 0, to = count): Buffer {
+    const writer = new RecordBatchWriter(records.byteLength);
+    let envelopes: readonly Envelope[];
+    try {
+      envelopes = this.get(tag).envelopes(records, count);
+    } catch (error) {
+      const unreadable = { headers: unreadableBecause(error) };
+      for (let i = from; i < to; i++) writer.append(unreadable, '');
+      return writer.take().bytes;
+    }
+    for (let i = from; i < to; i++) appendNative(writer, envelopes[i]);
+    return writer.take().bytes;
+  }
+
+  /** The same of one record whose body lies apart. */
+  headToNative(tag: number, head: Buffer, bodyBytes: number): Buffer {
+    return recordHead(this.get(tag).head(head, bodyBytes), bodyBytes);
+  }
+}
+
+function appendNative(writer: RecordBatchWriter, envelope: Envelope | undefined): void {
+  if (envelope === undefined) throw new Error('Railhead bug: a format decodes fewer records than it has checked');
+  try {
+    writer.append(envelope, envelope.body);
+  } catch (error) {
+    writer.append({ headers: unreadableBecause(error) }, '');
+  }
+}
+
+function unreadableBecause(error: unknown): { 'railhead-unreadable': string } {
+  return { 'railhead-unreadable': error instanceof Error ? error.message : String(error) };
 }

@@ -266,7 +266,7 @@ for (const how of RESTARTS) {
     assert.deepEqual(await bench.depth('q'), { ready: 2, delayed: 1, depth: 3 });
     assert.deepEqual(await bench.texts('q'), ['urgent', 'a']);
     assert.deepEqual(await bench.depth('done'), { ready: 0, delayed: 0, depth: 0 });
-    assert.deepEqual(await cursor(), { partitions: [{ partition: 0, offset: 7, metadata: '' }] });
+    assert.deepEqual(await cursor(), { partitions: [{ topic: 't', partition: 0, offset: 7, metadata: '' }] });
     const read = [...(await bench.read('t', { partition: 0 })), ...(await bench.read('t', { partition: 1 }))];
     assert.deepEqual(read.sort(), ['k1', 'k2', 'k3']);
     await bench.advance(5000);
@@ -452,7 +452,7 @@ test('settlements and cursors of a transaction take effect with its commit, and 
   assert.deepEqual(await bench.texts('in'), ['c']);
   assert.deepEqual(await bench.texts('in.dead'), ['d']);
   const { partitions } = await bench.session.request('fetchCursors', { cursor: 'g', topic: 't' });
-  assert.deepEqual(partitions, [{ partition: 0, offset: 4, metadata: 'm' }]);
+  assert.deepEqual(partitions, [{ topic: 't', partition: 0, offset: 4, metadata: 'm' }]);
 });
 
 test('a lease that is lost before the commit fails it, nothing of it is done, and it can still be aborted', async () => {

@@ -165,10 +165,19 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     run: ({ shard, snapshots }, namespace, args) => shard.durable(snapshots.delete(namespace, args)),
   },
   read: { action: 'consume', run: ({ reader }, namespace, args) => reader.read(namespace, args) },
+  awaitRecords: {
+    action: 'consume',
+    also: ({ places }) => places.map(({ topic }) => ({ action: 'consume', topic })),
+    run: ({ reader }, namespace, args) => reader.awaitRecords(namespace, args),
+  },
   readBody: { action: 'consume', run: ({ reader }, namespace, args) => reader.readBody(namespace, args) },
   fetchCursors: {
     action: 'consume',
     run: ({ cursors, shard }, namespace, args) => shard.durable(cursors.fetch(namespace, args)),
+  },
+  listCursors: {
+    action: 'inspect',
+    run: ({ cursors, shard }, namespace, args) => shard.durable(cursors.list(namespace, args)),
   },
   deleteCursor: {
     action: 'consume',
@@ -253,6 +262,13 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
     return typeof value === 'string' ? value : '';
   };
   switch (operation) {
+    case 'awaitRecords': {
+      const [first]: unknown[] = Array.isArray(named.get('places')) ? (named.get('places') as unknown[]) : [];
+      return {
+        kind: 'topic',
+        name: typeof first === 'object' && first !== null && 'topic' in first ? String(first.topic) : '',
+      };
+    }
     case 'declareRouter':
     case 'deleteRouter':
     case 'describeRouter':
@@ -267,6 +283,7 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
       return { kind: 'schedule', name: text('name') };
     case 'deleteCursor':
     case 'fetchCursors':
+    case 'listCursors':
       return { kind: 'cursor', name: text('cursor') };
     case 'claimProducer':
     case 'beginTransaction':

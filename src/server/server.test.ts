@@ -326,7 +326,7 @@ test('the default AMQP port that somebody else has turns AMQP off, said in the l
   const taken = await listening(5672).catch(() => undefined);
   t.after(() => taken?.close());
   const lines: string[] = [];
-  const server = await start(t, { memory: true, port: await freePort(), amqpManagement: 0 }, lines);
+  const server = await start(t, { memory: true, kafka: false, port: await freePort(), amqpManagement: 0 }, lines);
   assert.equal(server.amqpUrl, null);
   assert.ok(lines.some((line) => line.includes('the port of AMQP is taken')));
   const ready = await fetch(`${server.httpUrl}/readyz`);
@@ -334,4 +334,22 @@ test('the default AMQP port that somebody else has turns AMQP off, said in the l
   await assert.rejects(start(t, { memory: true, amqp: 5672 }), { code: 'CONFIG' });
   const port = await freePort();
   await assert.rejects(startServer({ memory: true, port }, { defaultPorts: 'must-be-free' }), { code: 'CONFIG' });
+});
+
+test('Kafka is spoken on a port of its own, unless it is turned off; a port that somebody has turns it off too', async (t) => {
+  const on = await start(t, { memory: true });
+  const [host = '', port = ''] = on.kafkaAddress?.split(':') ?? [];
+  const socket = createConnection({ host, port: Number(port) });
+  // ApiVersions, version 0, correlation 7, no client id.
+  socket.write(Buffer.from('0000000a00120000000000 07ffff'.replaceAll(' ', ''), 'hex'));
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  assert.deepEqual([answer.readInt32BE(4), answer.readInt16BE(8)], [7, 0]);
+  socket.destroy();
+  assert.equal((await start(t, { memory: true, kafka: false })).kafkaAddress, null);
+  const taken = await listening(9092).catch(() => undefined);
+  t.after(() => taken?.close());
+  const lines: string[] = [];
+  const off = await start(t, { memory: true, amqp: false, port: await freePort() }, lines);
+  assert.equal(off.kafkaAddress, null);
+  assert.ok(lines.some((line) => line.includes('the port of Kafka is taken')));
 });

@@ -14,6 +14,7 @@ import type { Gateway, Peer } from '../gateways/gateway.ts';
 import { guardBrowser, type GuardedHeaders } from '../gateways/browser-guard.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
+import { KafkaGateway } from '../gateways/kafka/server.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback } from './config.ts';
 import { ALL_FORMATS } from './formats.ts';
@@ -34,6 +35,8 @@ const AMQP_MANAGEMENT_PORT = 15_672;
 const AMQPS_MANAGEMENT_PORT = 15_671;
 /** As those who run Amazon's services on their own machine expect them, with TLS or without. */
 const AWS_PORT = 4566;
+/** As every client of Kafka expects it, with TLS or without. */
+const KAFKA_PORT = 9092;
 
 export interface ServerOptions {
   /** Default: to stderr, as the `log` settings say. */
@@ -61,6 +64,8 @@ export interface RunningServer {
   readonly amqpManagementUrl: string | null;
   /** For clients of SQS and SNS, as their endpoint: `http://127.0.0.1:4566`, or `https://`; null when it is off. */
   readonly awsUrl: string | null;
+  /** For Kafka's clients, as they take it: `127.0.0.1:9092`; null when it is off. */
+  readonly kafkaAddress: string | null;
   /** The one that was taken, with port 0. */
   readonly port: number;
   readonly broker: Broker;
@@ -103,6 +108,7 @@ class Server implements RunningServer {
   #amqpPort: number | null = null;
   #amqpManagementPort: number | null = null;
   #awsPort: number | null = null;
+  #kafkaPort: number | null = null;
   /** Protocols that were to be spoken and are not. */
   readonly #off: string[] = [];
   #logins: Authenticator | undefined;
@@ -150,6 +156,10 @@ class Server implements RunningServer {
     return this.#awsPort === null ? null : `http${this.#secure ? 's' : ''}://${this.#authority(this.#awsPort)}`;
   }
 
+  get kafkaAddress(): string | null {
+    return this.#kafkaPort === null ? null : this.#authority(this.#kafkaPort);
+  }
+
   /** Everything or nothing: what was started before a failure is stopped again. */
   async start(): Promise<void> {
     try {
@@ -159,6 +169,7 @@ class Server implements RunningServer {
       await this.#servePort(broker, tls);
       await this.#serveAmqp(broker, tls);
       await this.#serveAws(broker, tls);
+      await this.#serveKafka(broker, tls);
       this.#throwFailure();
       this.#started = true;
       this.#log.info({ url: this.url, dir: storage.directory ?? 'memory', version: VERSION }, 'ready');
@@ -279,9 +290,22 @@ class Server implements RunningServer {
     this.#awsPort = await this.#serve('aws', gateway, { asked: aws, usual: AWS_PORT, tls });
   }
 
+  async #serveKafka(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
+    const { kafka } = this.#config;
+    if (kafka === false) return;
+    const gateway = new KafkaGateway({
+      authenticator: this.#authenticator(),
+      connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+      broker: { journalId: broker.info().journalId },
+      clock: new SystemClock(),
+      report: (error) => this.#report(error),
+    });
+    this.#kafkaPort = await this.#serve('kafka', gateway, { asked: kafka, usual: KAFKA_PORT, tls });
+  }
+
   /** A protocol on a port of its own. Null when it is off, since another process has the port that it would have had. */
   async #serve(
-    protocol: 'amqp' | 'amqp-management' | 'aws',
+    protocol: 'amqp' | 'amqp-management' | 'aws' | 'kafka',
     gateway: Gateway & { close(): Promise<void> },
     { asked, usual, tls }: { asked: number | undefined; usual: number; tls: Awaited<ReturnType<typeof readTls>> },
   ): Promise<number | null> {
@@ -308,7 +332,7 @@ class Server implements RunningServer {
         asked === undefined && this.#options.defaultPorts !== 'must-be-free' && host.every((each) => isLoopback(each));
       if (!yields || !isTaken(error)) throw error;
       this.#off.push(protocol);
-      const name = protocol.toUpperCase();
+      const name = protocol === 'kafka' ? 'Kafka' : protocol.toUpperCase();
       this.#log.warn(
         { port: wanted },
         `the port of ${name} is taken, so that ${name} is off; name another with --${protocol}`,

@@ -132,6 +132,17 @@ export const settingsSchema = z.strictObject({
       fallback: '4566; a free one with `port` 0',
       off: true,
     }),
+  kafka: z
+    .union([z.int().min(0).max(65_535), z.literal(false)])
+    .optional()
+    .register(settingDocs, {
+      summary:
+        "TCP port for Kafka's protocol; `false` (the flag `--no-kafka`) turns it off. Left out and taken by somebody else, it is off with a warning, as long as only this machine can connect and there is no config file.",
+      allowed: 'a whole number from 0 to 65535, or false',
+      placeholder: 'PORT',
+      fallback: '9092; a free one with `port` 0',
+      off: true,
+    }),
   insecure: z.boolean().default(false).register(settingDocs, {
     summary: 'Listen on any address without a login. Everybody who reaches the port may then do everything.',
     allowed: 'true or false',

@@ -232,9 +232,9 @@ test('clients reach it by url, env and endpoints; a protocol that it does not sp
   });
   assert.ok(response.ok, await response.text());
   assert.deepEqual(numbers((await broker.inspect(jobs)).ready), [5, 6]);
-  await assert.rejects(broker.endpoint('kafka'), {
+  await assert.rejects(broker.endpoint('mqtt'), {
     code: 'NOT_SUPPORTED',
-    message: /does not speak "kafka". It speaks native, http, amqp and aws/,
+    message: /does not speak "mqtt". It speaks native, http, amqp, aws and kafka/,
   });
 });
 

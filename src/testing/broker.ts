@@ -167,7 +167,8 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
-   * Where a protocol is spoken: `native`, `http`, `amqp` (AMQP 0-9-1, for RabbitMQ's clients) or `aws` (SQS and SNS).
+   * Where a protocol is spoken: `native`, `http`, `amqp` (AMQP 0-9-1, for RabbitMQ's clients), `aws` (SQS and SNS) or
+   * `kafka`. The URL of the last is what Kafka's clients take as a broker: `127.0.0.1:PORT`.
    *
    * @throws NOT_SUPPORTED for one that this version does not speak.
    */
@@ -183,9 +184,13 @@ export class TestBroker implements AsyncDisposable {
       const awsPort = await this.#server.awsPort();
       return { protocol, url: `http://${HOST}:${awsPort}`, host: HOST, port: awsPort };
     }
+    if (protocol === 'kafka' && this.#server !== undefined) {
+      const kafkaPort = await this.#server.kafkaPort();
+      return { protocol, url: `${HOST}:${kafkaPort}`, host: HOST, port: kafkaPort };
+    }
     throw new RailheadError(
       'NOT_SUPPORTED',
-      `A test broker of this version does not speak ${JSON.stringify(protocol)}. It speaks native, http, amqp and aws.`,
+      `A test broker of this version does not speak ${JSON.stringify(protocol)}. It speaks native, http, amqp, aws and kafka.`,
     );
   }
 

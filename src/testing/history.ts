@@ -1,3 +1,4 @@
+import { FORMAT_NATIVE } from '../core/records.ts';
 import { messageId } from '../core/session.ts';
 import type { PublishEntry } from '../engine/entries.ts';
 import { RecordFormats } from '../engine/formats.ts';
@@ -17,7 +18,13 @@ export class History {
   }
 
   add(entry: PublishEntry): void {
-    const envelopes = this.#formats.get(entry.format).envelopes(entry.records, entry.count);
+    // The end of a transaction is no message.
+    if (entry.ends !== undefined) return;
+    const { format, records, count, body } = entry;
+    const envelopes =
+      format === FORMAT_NATIVE || body !== undefined
+        ? this.#formats.get(format).envelopes(records, count)
+        : this.#formats.get(FORMAT_NATIVE).envelopes(this.#formats.toNative(format, records, count), count);
     for (const [i, envelope] of envelopes.entries()) {
       for (const { topicId, partition, offset } of entry.targets) {
         const id = messageId(topicId, partition, offset + i);

@@ -6,6 +6,7 @@ import { VERSION } from '../core/version.ts';
 import type { Gateway } from '../gateways/gateway.ts';
 import type { AmqpGateway } from '../gateways/amqp/server.ts';
 import type { AwsGateway } from '../gateways/aws/server.ts';
+import type { KafkaGateway } from '../gateways/kafka/server.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import type { HttpGateway } from '../gateways/http/gateway.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
@@ -37,6 +38,7 @@ export class TestServer {
   readonly #options: TestServerOptions;
   #amqp: Promise<Door<AmqpGateway>> | undefined;
   #aws: Promise<Door<AwsGateway>> | undefined;
+  #kafka: Promise<Door<KafkaGateway>> | undefined;
 
   private constructor(parts: {
     port: number;
@@ -130,6 +132,24 @@ export class TestServer {
     return { gateway, ...(await listen(gateway, this.#sockets)) };
   }
 
+  /** The same for Kafka. */
+  async kafkaPort(): Promise<number> {
+    this.#kafka ??= this.#openKafka();
+    return (await this.#kafka).port;
+  }
+
+  async #openKafka(): Promise<Door<KafkaGateway>> {
+    const module = await import('../gateways/kafka/server.ts');
+    const gateway = new module.KafkaGateway({
+      authenticator: NOBODY,
+      connect: (principal, namespace, name) => this.#options.connect({ principal, namespace, name }),
+      broker: { journalId: this.#options.journalId },
+      clock: new SystemClock(),
+      report,
+    });
+    return { gateway, ...(await listen(gateway, this.#sockets)) };
+  }
+
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
@@ -142,6 +162,7 @@ export class TestServer {
       this.#http.close(),
       closeDoor(this.#amqp),
       closeDoor(this.#aws),
+      closeDoor(this.#kafka),
     ]);
   }
 }

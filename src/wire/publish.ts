@@ -1,3 +1,4 @@
+import { RailheadError } from '../core/errors.ts';
 import type { RoutedTo } from '../core/publish-target.ts';
 import type { PublishReceipt, PublishRequest } from '../core/session.ts';
 import type { ByteReader } from './byte-reader.ts';
@@ -8,14 +9,14 @@ import { list, object, text, whole } from './shape.ts';
 
 /**
  * ```
- * publish  u8  flags
+ * publish  u16 flags
  *          u16 format of the records
  *          u32 count
  *          text topic; router with ROUTER
  *          [text routing key]             ROUTER
  *          [u16 n, n × text]              ALSO     further routing keys, only with ROUTER
  *          [u32 partition]                PARTITION
- *          [text producer, f64 sequence]  PRODUCER
+ *          [text producer, f64 sequence]  PRODUCER; with SERIAL its numbers leave nothing out
  *          [u32 wait ms]                  WAIT
  *          [text producer, f64 its number, f64 epoch]   TRANSACTION
  *          [u32 body]                     BODY     one that was sent before; the record ends where its body begins
@@ -35,6 +36,8 @@ const WAIT = 16;
 const TRANSACTION = 32;
 const BODY = 64;
 const ALSO = 128;
+const SERIAL = 256;
+const ALL_FLAGS = 511;
 const REFUSED = 1;
 
 const RUN_BYTES = 21;
@@ -45,7 +48,7 @@ export function writePublish(out: Output, id: number, request: PublishRequest): 
   const { to, producer, partition, waitMs, transaction, body } = request;
   const name = 'topic' in to ? to.topic : to.router;
   const also = 'topic' in to ? [] : (to.also ?? []);
-  let bound = 46 + textBound(name);
+  let bound = 47 + textBound(name);
   if ('router' in to) bound += textBound(to.key);
   for (const key of also) bound += textBound(key);
   if (producer !== undefined) bound += textBound(producer.id);
@@ -53,11 +56,12 @@ export function writePublish(out: Output, id: number, request: PublishRequest): 
   out.begin(FRAME.PUBLISH, bound);
   try {
     out.u32(id);
-    out.u8(
+    out.u16(
       ('router' in to ? ROUTER : 0) |
         (request.atomic === true ? ATOMIC : 0) |
         (partition === undefined ? 0 : PARTITION) |
         (producer === undefined ? 0 : PRODUCER) |
+        (producer?.serial === true ? SERIAL : 0) |
         (waitMs === undefined ? 0 : WAIT) |
         (transaction === undefined ? 0 : TRANSACTION) |
         (body === undefined ? 0 : BODY) |
@@ -98,7 +102,9 @@ function readRouted(reader: ByteReader, router: string, flags: number): RoutedTo
 
 /** What follows the id. The records are a view into the frame. @throws PROTOCOL */
 export function readPublish(reader: ByteReader): PublishRequest {
-  const flags = reader.u8();
+  const flags = reader.u16();
+  if (flags > ALL_FLAGS)
+    throw new RailheadError('PROTOCOL', `A publish has the flags ${flags}; only ${ALL_FLAGS} are known.`);
   const format = reader.u16();
   const count = reader.u32();
   const name = reader.text();
@@ -111,6 +117,7 @@ export function readPublish(reader: ByteReader): PublishRequest {
   if (flags & ATOMIC) request.atomic = true;
   if (flags & PARTITION) request.partition = reader.u32();
   if (flags & PRODUCER) request.producer = { id: reader.text(), sequence: reader.whole() };
+  if (flags & SERIAL && request.producer !== undefined) request.producer.serial = true;
   if (flags & WAIT) request.waitMs = reader.u32();
   if (flags & TRANSACTION)
     request.transaction = { producer: reader.text(), producerId: reader.whole(), epoch: reader.whole() };

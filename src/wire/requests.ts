@@ -215,6 +215,14 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     isolation: maybe(oneOf('committed', 'uncommitted')),
     verbatim: maybe(flag),
     bodies: maybe(oneOf('whole', 'apart')),
+    formats: maybe(list(whole)),
+  }),
+  awaitRecords: object<Operations['awaitRecords']['args']>({
+    places: list(
+      object<{ topic: string; partition: number; offset: number }>({ topic: text, partition: whole, offset: whole }),
+    ),
+    isolation: maybe(oneOf('committed', 'uncommitted')),
+    waitMs: whole,
   }),
   readBody: object<Operations['readBody']['args']>({
     topic: text,
@@ -223,7 +231,12 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     from: whole,
     maxBytes: whole,
   }),
-  fetchCursors: object<Operations['fetchCursors']['args']>({ cursor: text, topic: text }),
+  fetchCursors: object<Operations['fetchCursors']['args']>({ cursor: text, topic: maybe(text) }),
+  listCursors: object<Operations['listCursors']['args']>({
+    prefix: maybe(text),
+    after: maybe(text),
+    limit: maybe(whole),
+  }),
   deleteCursor: object<Operations['deleteCursor']['args']>({ cursor: text, topic: maybe(text) }),
   claimProducer: object<Operations['claimProducer']['args']>({
     producer: text,
@@ -282,8 +295,10 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'peek',
   'redriveProgress',
   'read',
+  'awaitRecords',
   'readBody',
   'fetchCursors',
+  'listCursors',
   'beginTransaction',
   'endTransaction',
   'describeProducer',
@@ -309,6 +324,7 @@ export const consumeRequest = object<ConsumeRequest>({
   name: maybe(text),
   maxBytes: maybe(whole),
   bodies: maybe(oneOf('whole', 'apart')),
+  formats: maybe(list(whole)),
   pool: maybe(text),
   perKey: maybe(oneOf('one', 'several')),
   until: maybe(oneOf('empty')),

@@ -393,7 +393,7 @@ export class FakeSession implements Session {
           records: entry.record,
         }));
         const end = topic.log.length;
-        return { runs, next: offset + entries.length, end, stableEnd: end };
+        return { runs, next: offset + entries.length, start: 0, end, stableEnd: end };
       };
       if (waitMs === 0 || offset < topic.log.length) return answer();
       return new Promise((resolve) => {

@@ -80,6 +80,7 @@ function announce(server: RunningServer, { config }: LoadedConfig, flags: Flags)
       amqp: server.amqpUrl,
       amqpManagement: server.amqpManagementUrl,
       aws: server.awsUrl,
+      kafka: server.kafkaAddress,
       dir: config.memory ? null : config.dir,
       pid: process.pid,
     });
@@ -90,6 +91,7 @@ function announce(server: RunningServer, { config }: LoadedConfig, flags: Flags)
   if (server.amqpUrl !== null) print(`RabbitMQ's clients (AMQP 0-9-1) at ${server.amqpUrl}`);
   if (server.amqpManagementUrl !== null) print(`RabbitMQ's tools (management HTTP API) at ${server.amqpManagementUrl}`);
   if (server.awsUrl !== null) print(`Amazon's clients (SQS, SNS) at ${server.awsUrl}`);
+  if (server.kafkaAddress !== null) print(`Kafka's clients at ${server.kafkaAddress}`);
   print(`HTTP and JSON at ${server.httpUrl}/api/v1, data ${data}. Ctrl-C stops it.`);
 }
 

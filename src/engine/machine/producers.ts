@@ -3,8 +3,10 @@ import type { Topic } from './topic.ts';
 
 /** How many batches of a producer are remembered, to answer a repeated one. */
 const PRODUCER_RECENT = 64;
-/** How many producers a topic remembers. The least recently used is forgotten first. */
+/** How many producers a topic remembers, at least. The least recently used is forgotten first. */
 const MAX_PRODUCERS = 1000;
+/** Protocols count in each partition apart: there a producer has a name for each. */
+const PRODUCERS_PER_PARTITION = 16;
 
 /** Sequence of the first record, count, partition, offset. */
 const WIDTH = 4;
@@ -112,7 +114,7 @@ export function noteProducer(
   topic.producers.delete(producer.id);
   topic.producers.set(producer.id, seen);
   seen.note(producer.sequence, count, partition, offset, producer.indexes);
-  if (topic.producers.size <= MAX_PRODUCERS) return;
+  if (topic.producers.size <= Math.max(MAX_PRODUCERS, PRODUCERS_PER_PARTITION * topic.partitions.length)) return;
   for (const id of topic.producers.keys()) {
     topic.producers.delete(id);
     break;

@@ -1,6 +1,6 @@
 import { assert, RailheadError } from '../../core/errors.ts';
 import type { MessageHistory } from '../../core/session.ts';
-import type { Envelope } from '../../core/records.ts';
+import { type Envelope, FORMAT_NATIVE } from '../../core/records.ts';
 import type { LargeBody, PublishEntry } from '../entries.ts';
 import { entryBytes, readEntry } from '../entry-reader.ts';
 import type { ColdBlock, ColdPlace, HotPlace, Partition } from '../machine/partition.ts';
@@ -22,6 +22,8 @@ export interface BodyRun {
   entry: PublishEntry;
   /** Index of the first record of the run in its entry. */
   index: number;
+  /** The run is a part of its entry, but `records` are all of them: the format cannot be cut. */
+  uncut: boolean;
 }
 
 interface ColdIndex {
@@ -54,7 +56,42 @@ export class Bodies {
   load(topic: Topic, partition: number, from: number, to: number, maxBytes = Infinity): BodyRun[] | Promise<BodyRun[]> {
     const runs: BodyRun[] = [];
     const next = this.#loadCached(topic, partition, from, to, runs, maxBytes);
+    const loaded = next === null ? runs : this.#loadRest(topic, partition, next, to, runs, maxBytes);
+    return loaded instanceof Promise ? loaded.then((all) => this.#cutAll(all)) : this.#cutAll(loaded);
+  }
+
+  /** As `load`, where batches that cannot be cut are as they were stored: a run may be a part of its `records`. */
+  loadUncut(
+    topic: Topic,
+    partition: number,
+    from: number,
+    to: number,
+    maxBytes = Infinity,
+  ): BodyRun[] | Promise<BodyRun[]> {
+    const runs: BodyRun[] = [];
+    const next = this.#loadCached(topic, partition, from, to, runs, maxBytes);
     return next === null ? runs : this.#loadRest(topic, partition, next, to, runs, maxBytes);
+  }
+
+  #cutAll(runs: BodyRun[]): BodyRun[] {
+    return runs.some((run) => run.uncut) ? runs.map((run) => (run.uncut ? this.#asNative(run) : run)) : runs;
+  }
+
+  #asNative(run: BodyRun): BodyRun {
+    const { format, records, entry, index, count, uncut } = run;
+    const { formats } = this.#shard;
+    const native = uncut
+      ? formats.toNative(format, records, entry.count, index, index + count)
+      : formats.toNative(format, records, count);
+    return { ...run, format: FORMAT_NATIVE, records: native, uncut: false };
+  }
+
+  /** A run as somebody gets it who reads the native format, and those of `formats`. */
+  readable(run: BodyRun, formats: readonly number[] | undefined): BodyRun {
+    const { format, records, body } = run;
+    if (format === FORMAT_NATIVE || formats?.includes(format) === true) return run;
+    if (body === undefined) return this.#asNative(run);
+    return { ...run, format: FORMAT_NATIVE, records: this.#shard.formats.headToNative(format, records, body.bytes) };
   }
 
   /** As `load`, with large bodies read and put where they belong: as they were published. */
@@ -282,9 +319,11 @@ export class Bodies {
     const last = kept.to;
     if (first >= last) return undefined;
     let { records } = entry;
+    let uncut = false;
     if (first > base || last < base + entry.count) {
       const bounds = this.#shard.formats.get(entry.format).bounds(records, entry.count);
-      if (bounds !== null) records = records.subarray(bounds[first - base] ?? 0, bounds[last - base] ?? 0);
+      if (bounds === null) uncut = true;
+      else records = records.subarray(bounds[first - base] ?? 0, bounds[last - base] ?? 0);
     }
     return {
       offset: first,
@@ -296,6 +335,7 @@ export class Bodies {
       history: entry.history,
       entry,
       index: first - base,
+      uncut,
     };
   }
 }

@@ -29,9 +29,13 @@ function needsKeys(topic: Topic): boolean {
   return false;
 }
 
-/** True when nothing of what is published to the topic needs a look at single messages, so long as they are plain. */
-export function isPlainTopic(topic: Topic): boolean {
-  if (topic.policy.ttlMs !== null || topic.policy.partitions > 1 || topic.policy.retain.compact) return false;
+/**
+ * True when nothing of what is published to the topic needs a look at single messages, so long as they are plain and
+ * their partition is known.
+ */
+export function isPlainTopic(topic: Topic, keys: 'none' | 'unseen'): boolean {
+  if (topic.policy.ttlMs !== null || topic.policy.retain.compact) return false;
+  if (keys === 'unseen' && needsKeys(topic)) return false;
   for (const { policy } of topic.subscriptions.values()) if (policy.filter !== null) return false;
   return true;
 }

@@ -5,6 +5,8 @@ import type { Definitions } from './definitions.ts';
 import type { Shard } from './shard.ts';
 
 const MAX_METADATA_BYTES = 4096;
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1000;
 
 /** Named committed positions, for readers that count offsets. */
 export class Cursors {
@@ -37,12 +39,35 @@ export class Cursors {
     namespace: string,
     { cursor, topic: name }: Operations['fetchCursors']['args'],
   ): Operations['fetchCursors']['result'] {
-    const topic = this.#definitions.topic(namespace, name);
-    const positions = this.#shard.state.directory.cursors.get(scoped(namespace, cursor));
-    const partitions: { partition: number; offset: number; metadata: string }[] = [];
-    for (const { topicId, ...position } of positions?.values() ?? [])
-      if (topicId === topic.id) partitions.push(position);
-    return { partitions: partitions.sort((a, b) => a.partition - b.partition) };
+    const topic = name === undefined ? undefined : this.#definitions.topic(namespace, name);
+    const { directory, topics } = this.#shard.state;
+    const partitions: Operations['fetchCursors']['result']['partitions'] = [];
+    for (const { topicId, ...position } of directory.cursors.get(scoped(namespace, cursor))?.values() ?? []) {
+      const found = topics.get(topicId);
+      if (found !== undefined && (topic === undefined || topic === found))
+        partitions.push({ topic: found.name, ...position });
+    }
+    partitions.sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1));
+    return { partitions };
+  }
+
+  list(
+    namespace: string,
+    { prefix = '', after, limit = DEFAULT_PAGE }: Operations['listCursors']['args'],
+  ): Operations['listCursors']['result'] {
+    const { directory, topics } = this.#shard.state;
+    const start = scoped(namespace, '');
+    const names = [...directory.cursors.keys()]
+      .flatMap((key) => (key.startsWith(start) ? [key.slice(start.length)] : []))
+      .filter((name) => name.startsWith(prefix) && (after === undefined || name > after))
+      .sort();
+    const page = names.slice(0, Math.max(1, Math.min(limit, MAX_PAGE)));
+    const cursors = page.map((cursor) => {
+      const positions = directory.cursors.get(scoped(namespace, cursor))?.values() ?? [];
+      const named = [...positions].flatMap(({ topicId }) => topics.get(topicId)?.name ?? []);
+      return { cursor, topics: [...new Set(named)].sort() };
+    });
+    return { cursors, next: page.length < names.length ? (page.at(-1) ?? null) : null };
   }
 
   delete(namespace: string, { cursor, topic }: Operations['deleteCursor']['args']): { deleted: number } {

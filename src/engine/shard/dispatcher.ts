@@ -376,7 +376,14 @@ export class Dispatcher {
       loaded.forEach((bodies, i) => {
         for (const body of bodies)
           runs.push(
-            deliveryRun(topic, ranges[i]?.partition ?? 0, token, ranges[i]?.attempt ?? 1, autoAck ? 0 : deadline, body),
+            deliveryRun(
+              topic,
+              ranges[i]?.partition ?? 0,
+              token,
+              ranges[i]?.attempt ?? 1,
+              autoAck ? 0 : deadline,
+              this.#bodies.readable(body, consumer.request.formats),
+            ),
           );
       });
       // Settled only now that it can be delivered: what is settled may be gone before it is read.

@@ -67,7 +67,8 @@ export class Planner {
     return plan;
   }
 
-  #plan(topic: Topic, request: StagedPublish, transaction: number | undefined): Plan {
+  #plan(topic: Topic, given: StagedPublish, transaction: number | undefined): Plan {
+    const request = given.producer?.serial === true ? numbered(topic, given, given.producer) : given;
     const { count, apart } = request;
     const { limits } = this.#shard;
     if (!Number.isInteger(count) || count < 1 || count > limits.maxRecordsPerPublish) {
@@ -100,7 +101,8 @@ export class Planner {
         `Partition ${request.partition} of ${JSON.stringify(topic.name)}; it has ${topic.partitions.length}, from 0.`,
       );
     }
-    if (plain && isPlainTopic(topic)) {
+    const hasPlace = request.partition !== undefined || topic.policy.partitions === 1;
+    if (plain && hasPlace && isPlainTopic(topic, format.plainHasKeys === true ? 'unseen' : 'none')) {
       plan.parts.push({
         kind: 'store',
         partition: request.partition ?? 0,
@@ -274,6 +276,25 @@ export class Planner {
     this.#nextPartition.set(topic, (next + 1) % partitions);
     return next;
   }
+}
+
+const SERIAL_NUMBERS = 2 ** 31;
+
+/** A serial number as the engine counts: one that goes on beyond 31 bits. @throws OUT_OF_ORDER for a gap */
+function numbered(
+  topic: Topic,
+  request: StagedPublish,
+  { id, sequence }: { id: string; sequence: number },
+): StagedPublish {
+  const next = topic.producers.get(id)?.next ?? sequence;
+  const ahead = (((sequence - next) % SERIAL_NUMBERS) + SERIAL_NUMBERS) % SERIAL_NUMBERS;
+  const behind = ahead < SERIAL_NUMBERS / 2 ? 0 : SERIAL_NUMBERS - ahead;
+  if (ahead === 0 || (behind > 0 && behind <= next)) return { ...request, producer: { id, sequence: next - behind } };
+  throw new RailheadError(
+    'OUT_OF_ORDER',
+    `Producer ${JSON.stringify(id)} sends sequence ${sequence}, but ${next % SERIAL_NUMBERS} is next. Something before it was lost; send that first.`,
+    { outcome: 'not-stored' },
+  );
 }
 
 /** @throws TOO_LARGE for a message that the topic does not take */

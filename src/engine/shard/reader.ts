@@ -14,11 +14,15 @@ import type { Shard } from './shard.ts';
 const READ_BYTES = 1 << 20;
 
 interface Waiting {
-  readonly topic: Topic;
-  readonly partition: number;
-  readonly at: number;
+  readonly places: readonly Place[];
   readonly isolation: Isolation;
   wake(): void;
+}
+
+interface Place {
+  readonly topic: Topic;
+  readonly partition: Partition;
+  readonly at: number;
 }
 
 type Isolation = NonNullable<Operations['read']['args']['isolation']>;
@@ -44,7 +48,8 @@ export class Reader {
     const { partition: index = 0, isolation = 'committed', waitMs = 0 } = args;
     const partition = topic.partition(index);
     let from = this.#definitions.startOffsets(topic, args.from)[index] ?? partition.end;
-    if (from >= endFor(partition, isolation) && waitMs > 0) await this.#wait(topic, index, from, isolation, waitMs);
+    if (from >= endFor(partition, isolation) && waitMs > 0)
+      await this.#wait([{ topic, partition, at: from }], isolation, waitMs);
     this.#shard.assertOpen();
     if (this.#isGone(topic)) throw gone(args.topic);
     from = Math.max(from, partition.start);
@@ -52,10 +57,10 @@ export class Reader {
     const to = Math.max(from, Math.min(endFor(partition, isolation), from + max));
     // Now: what is trimmed while bodies are read takes what is known of it along.
     const aborted = args.verbatim === true ? (partition.transactions?.abortedIn(from, to) ?? []) : [];
-    const bodies = await this.#bodies.load(topic, index, from, to, args.maxBytes ?? READ_BYTES);
+    const bodies = await this.#bodies.loadUncut(topic, index, from, to, args.maxBytes ?? READ_BYTES);
     const { runs, next } = await this.#show(topic, index, bodies, to, args);
-    const { end, stableEnd } = partition;
-    const result: Operations['read']['result'] = { runs, next, end, stableEnd };
+    const { start, end, stableEnd } = partition;
+    const result: Operations['read']['result'] = { runs, next, start, end, stableEnd };
     if (args.verbatim === true) {
       result.aborted = aborted.filter((range) => range.from < next);
       result.markers = bodies.filter(({ offset }) => offset < next).flatMap(markerOf);
@@ -67,15 +72,15 @@ export class Reader {
   async #show(
     topic: Topic,
     index: number,
-    found: readonly BodyRun[],
+    loaded: readonly BodyRun[],
     to: number,
     args: Operations['read']['args'],
   ): Promise<{ runs: DeliveryRun[]; next: number }> {
     const { maxBytes = READ_BYTES, isolation = 'committed', verbatim = false, bodies = 'whole' } = args;
     const runs: DeliveryRun[] = [];
-    let next = found[0]?.offset ?? to;
+    let next = loaded[0]?.offset ?? to;
     let bytes = 0;
-    for (const body of found) {
+    for (const body of loaded) {
       if (runs.length > 0 && bytes >= maxBytes) break;
       next = body.offset + body.count;
       const { start } = topic.partition(index);
@@ -85,8 +90,9 @@ export class Reader {
       const first = Math.max(body.offset, start);
       const hidden = isolation === 'committed' && !verbatim && topic.partition(index).isHidden(first);
       if (body.entry.ends !== undefined || hidden) continue;
-      const run = bodies === 'apart' ? body : await this.#bodies.whole(topic, index, body);
-      if (run === undefined) continue;
+      const found = bodies === 'apart' ? body : await this.#bodies.whole(topic, index, body);
+      if (found === undefined) continue;
+      const run = this.#bodies.readable(found, args.formats);
       bytes += run.records.byteLength;
       runs.push(replayRun(topic, index, run));
     }
@@ -110,10 +116,8 @@ export class Reader {
 
   /** Called in each turn: wakes those for whom something came. */
   notify(): void {
-    for (const waiting of this.#waiting) {
-      const { topic, partition, at, isolation } = waiting;
-      if (endFor(topic.partition(partition), isolation) > at || this.#isGone(topic)) waiting.wake();
-    }
+    for (const waiting of this.#waiting)
+      if (isReached(waiting) || waiting.places.some(({ topic }) => this.#isGone(topic))) waiting.wake();
   }
 
   /** Deleted; there may be another one of its name. */
@@ -125,15 +129,30 @@ export class Reader {
     for (const waiting of this.#waiting) waiting.wake();
   }
 
-  #wait(topic: Topic, partition: number, at: number, isolation: Isolation, waitMs: number): Promise<void> {
+  async awaitRecords(
+    namespace: string,
+    { places, isolation = 'committed', waitMs }: Operations['awaitRecords']['args'],
+  ): Promise<{ reached: boolean }> {
+    const found = places.map(({ topic: name, partition, offset }) => {
+      const topic = this.#definitions.topic(namespace, name);
+      const found = topic.partitions[partition];
+      if (found === undefined)
+        throw new RailheadError('NOT_FOUND', `${JSON.stringify(name)} has no partition ${partition}.`);
+      return { topic, partition: found, at: offset };
+    });
+    const reached = (): boolean => isReached({ places: found, isolation });
+    if (!reached()) await this.#wait(found, isolation, waitMs);
+    this.#shard.assertOpen();
+    return { reached: reached() };
+  }
+
+  #wait(places: readonly Place[], isolation: Isolation, waitMs: number): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.#shard.clock.timer(this.#shard.clock.now() + Math.min(waitMs, 3_600_000), () =>
         waiting.wake(),
       );
       const waiting = {
-        topic,
-        partition,
-        at,
+        places,
         isolation,
         wake: () => {
           cancel();
@@ -211,6 +230,10 @@ function gone(topic: string): RailheadError {
   return new RailheadError('NOT_FOUND', `${JSON.stringify(topic)} was deleted while it was read.`);
 }
 
+function isReached({ places, isolation }: Pick<Waiting, 'places' | 'isolation'>): boolean {
+  return places.some(({ partition, at }) => endFor(partition, isolation) > at);
+}
+
 function endFor(partition: Partition, isolation: Isolation): number {
   return isolation === 'committed' ? partition.stableEnd : partition.end;
 }
@@ -265,5 +288,6 @@ function replayRun(topic: Topic, partition: number, body: BodyRun): DeliveryRun 
   };
   if (body.history !== undefined) run.history = body.history;
   if (body.body !== undefined) run.bodyBytes = body.body.bytes;
+  if (body.uncut) run.skip = body.index;
   return run;
 }

@@ -6,7 +6,7 @@ import { asBuffer } from '../../core/records.ts';
 import { CreditWindow } from '../credit-window.ts';
 import type { AmqpOutput } from './codec.ts';
 import { AmqpConsumer, type ConsumerOwner, type Holder } from './consumer.ts';
-import { RecordView } from './content.ts';
+import { FORMAT_AMQP, RecordView } from './content.ts';
 import { withStory } from './deaths.ts';
 import { AmqpError } from './errors.ts';
 import { integerOf, type Table } from './fields.ts';
@@ -159,6 +159,7 @@ export class Consuming implements ConsumerOwner {
                 subscription: queue.name,
                 lease: 'connection',
                 leaseMs: timeoutMs,
+                formats: [FORMAT_AMQP],
                 name: tag,
                 ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
                 ...(args.exclusive && { exclusive: true }),

@@ -77,6 +77,7 @@ export class StreamReader implements Consumer {
         maxMessages: this.#filter === undefined ? Math.min(this.#credit, READ_MESSAGES) : READ_MESSAGES,
         maxBytes: READ_BYTES,
         waitMs: WAIT_MS,
+        formats: [FORMAT_AMQP],
       });
       this.#from = { offset: Math.max(next, this.#first) };
       for (const run of runs) this.#take(run);

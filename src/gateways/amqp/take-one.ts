@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Consumer, DeliveryRun, Session } from '../../core/session.ts';
+import { FORMAT_AMQP } from './content.ts';
 import { AmqpError } from './errors.ts';
 import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, named } from './translate.ts';
 import type { Queue, Vhost } from './vhost.ts';
@@ -24,7 +25,7 @@ export async function takeOne(
   const request = { topic: name, subscription: name, lease: 'connection', leaseMs } as const;
   let consumer: Consumer;
   try {
-    consumer = await session.consume({ ...request, ...(noAck && { autoAck: true }) }, sink);
+    consumer = await session.consume({ ...request, formats: [FORMAT_AMQP], ...(noAck && { autoAck: true }) }, sink);
   } catch (error) {
     if (RailheadError.is(error, 'IN_USE'))
       throw new AmqpError('ACCESS_REFUSED', `${named('queue', name, vhost.namespace)} in exclusive use`);

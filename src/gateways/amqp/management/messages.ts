@@ -151,7 +151,7 @@ async function take(
   let bytes = 0;
   let next = Promise.withResolvers<boolean>();
   const consumer = await session.consume(
-    { topic: name, subscription: name, lease: 'session', name: 'management' },
+    { topic: name, subscription: name, lease: 'session', name: 'management', formats: [FORMAT_AMQP] },
     {
       deliver: (runs) => {
         taken.push(...runs);

@@ -93,6 +93,7 @@ export class Receiving {
           name: 'sqs',
           maxBytes: MAX_BYTES,
           ...(queue.kind === 'fifo' && { perKey: 'several' }),
+          formats: [FORMAT_SQS],
           ...(waitMs === 0 && { until: 'empty' }),
         },
         poll,

@@ -1,0 +1,73 @@
+import type { Api } from './fields.ts';
+import { createTopics, deleteTopics } from './messages/admin.ts';
+import {
+  apiVersions,
+  describeCluster,
+  findCoordinator,
+  metadata,
+  saslAuthenticate,
+  saslHandshake,
+} from './messages/discovery.ts';
+import {
+  deleteGroups,
+  describeGroups,
+  heartbeat,
+  joinGroup,
+  leaveGroup,
+  listGroups,
+  offsetCommit,
+  offsetFetch,
+  syncGroup,
+} from './messages/groups.ts';
+import { fetch, listOffsets, offsetForLeaderEpoch, produce } from './messages/log.ts';
+import {
+  addOffsetsToTxn,
+  addPartitionsToTxn,
+  endTxn,
+  initProducerId,
+  txnOffsetCommit,
+} from './messages/transactions.ts';
+
+/** Every API that is spoken here, by its name in the protocol. What is not here is not announced, and refused. */
+export const APIS = {
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  offsetCommit,
+  offsetFetch,
+  findCoordinator,
+  joinGroup,
+  heartbeat,
+  leaveGroup,
+  syncGroup,
+  describeGroups,
+  listGroups,
+  saslHandshake,
+  apiVersions,
+  createTopics,
+  deleteTopics,
+  initProducerId,
+  offsetForLeaderEpoch,
+  addPartitionsToTxn,
+  addOffsetsToTxn,
+  endTxn,
+  txnOffsetCommit,
+  saslAuthenticate,
+  deleteGroups,
+  describeCluster,
+} as const;
+
+export type Apis = typeof APIS;
+export type ApiName = keyof Apis;
+
+const NAMES = new Map<number, ApiName>();
+for (const [name, { key }] of Object.entries<Api>(APIS)) if (isName(name)) NAMES.set(key, name);
+
+function isName(name: string): name is ApiName {
+  return Object.hasOwn(APIS, name);
+}
+
+export function apiNamed(key: number): ApiName | undefined {
+  return NAMES.get(key);
+}

@@ -1,0 +1,48 @@
+import type { Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { InOrder } from '../../core/in-order.ts';
+import type { Session } from '../../core/session.ts';
+import type { ApiName, Apis } from './apis.ts';
+import type { RequestOf, ResponseOf } from './fields.ts';
+import type { Groups } from './groups.ts';
+import type { KafkaLimits } from './limits.ts';
+import type { ProducerIds } from './producer-ids.ts';
+import type { Topics } from './topics.ts';
+
+/** What all connections share. */
+export interface Shared {
+  readonly clock: Clock;
+  readonly limits: KafkaLimits;
+  readonly clusterId: string;
+  readonly topics: Topics;
+  readonly groups: Groups;
+  readonly producerIds: ProducerIds;
+  /** The session that is the gateway's own, for what a client may know and the engine does not ask it for. */
+  own(): Promise<Session>;
+  report(error: unknown): void;
+}
+
+/** A client that is logged in, as the handlers of its requests see it. */
+export interface Client {
+  readonly shared: Shared;
+  readonly session: Session;
+  readonly principal: Principal;
+  /** What it calls itself; anybody may take any name. */
+  readonly clientId: string;
+  readonly address: string;
+  /** Under which address it has reached us: that is where it is told to go on. */
+  readonly endpoint: { host: string; port: number };
+  /** Publishes, so that one that had to look something up is not overtaken by the next. */
+  readonly publishing: InOrder;
+}
+
+/** Nothing is answered where the client does not wait for it. */
+export type Answer<A> = ResponseOf<A> | undefined;
+
+/** What one API does. Failures of a part belong into the answer; what is thrown ends the connection. */
+export type Handler<A> = (client: Client, request: RequestOf<A>, version: number) => Answer<A> | Promise<Answer<A>>;
+
+export type Handlers<Names extends ApiName> = { readonly [N in Names]: Handler<Apis[N]> };
+
+/** The one broker that there is. */
+export const NODE_ID = 1;

@@ -1,0 +1,111 @@
+import { authorizedOperations, maySee } from './access.ts';
+import { type Client, type Handlers, NODE_ID } from './client.ts';
+import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import { NO_UUID, type RequestOf, type ResponseOf } from './fields.ts';
+import type { metadata } from './messages/discovery.ts';
+import { LEADER_EPOCH } from './record-batch.ts';
+import { createTopic } from './topic-admin.ts';
+import type { KafkaTopic } from './topics.ts';
+
+type MetadataRequest = RequestOf<typeof metadata>;
+type TopicMetadata = ResponseOf<typeof metadata>['topics'][number];
+
+const KEY_TYPE = { group: 0, transaction: 1 } as const;
+
+export const discovery: Handlers<'metadata' | 'findCoordinator' | 'describeCluster'> = {
+  async metadata(client, request, version) {
+    const { clusterId } = client.shared;
+    return {
+      brokers: [{ nodeId: NODE_ID, ...client.endpoint }],
+      clusterId,
+      controllerId: NODE_ID,
+      topics: await topicsOf(client, request, version),
+      ...(request.includeClusterAuthorizedOperations && {
+        clusterAuthorizedOperations: authorizedOperations(client, 'broker', ''),
+      }),
+    };
+  },
+
+  findCoordinator(client, { keyType, coordinatorKeys }, version) {
+    const known = keyType === KEY_TYPE.group || keyType === KEY_TYPE.transaction;
+    const errorCode = known ? ERROR.NONE : ERROR.INVALID_REQUEST;
+    const errorMessage = known ? null : `Coordinators of type ${keyType} are not known here.`;
+    const place = { nodeId: NODE_ID, ...client.endpoint, errorCode, errorMessage };
+    // A version has either the one or the list.
+    return version < 4
+      ? { ...place, coordinators: [] }
+      : { ...place, coordinators: coordinatorKeys.map((each) => ({ key: each, ...place })) };
+  },
+
+  describeCluster(client, { includeClusterAuthorizedOperations, endpointType }) {
+    const isBrokers = endpointType === 1;
+    return {
+      errorCode: isBrokers ? ERROR.NONE : ERROR.INVALID_REQUEST,
+      errorMessage: isBrokers ? null : 'There are no controllers apart from the broker.',
+      clusterId: client.shared.clusterId,
+      controllerId: NODE_ID,
+      brokers: isBrokers ? [{ brokerId: NODE_ID, ...client.endpoint }] : [],
+      ...(includeClusterAuthorizedOperations && {
+        clusterAuthorizedOperations: authorizedOperations(client, 'broker', ''),
+      }),
+    };
+  },
+};
+
+async function topicsOf(client: Client, request: MetadataRequest, version: number): Promise<TopicMetadata[]> {
+  const { topics } = client.shared;
+  // Before version 1 an empty list meant all, and null was not there.
+  if (request.topics === null || (version === 0 && request.topics.length === 0)) {
+    const all = await topics.all();
+    return all.filter(({ name }) => maySee(client, name)).map((topic) => describe(client, request, topic));
+  }
+  return Promise.all(request.topics.map(async (asked) => topicOf(client, request, asked)));
+}
+
+async function topicOf(
+  client: Client,
+  request: MetadataRequest,
+  { name, topicId }: NonNullable<MetadataRequest['topics']>[number],
+): Promise<TopicMetadata> {
+  const { topics } = client.shared;
+  try {
+    if (name === null) {
+      const topic = await topics.findById(topicId);
+      if (topic === undefined || !maySee(client, topic.name))
+        throw new KafkaError('UNKNOWN_TOPIC_ID', 'No such topic.');
+      return describe(client, request, topic);
+    }
+    if (!maySee(client, name)) throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', 'Not allowed.');
+    const topic = (await topics.find(name)) ?? (await autoCreated(client, request, name));
+    return describe(client, request, topic);
+  } catch (error) {
+    const { code } = asKafkaError(error);
+    return { errorCode: code, name, topicId: name === null ? topicId : NO_UUID, partitions: [] };
+  }
+}
+
+async function autoCreated(client: Client, request: MetadataRequest, name: string): Promise<KafkaTopic> {
+  const { autoCreatePartitions } = client.shared.limits;
+  if (!request.allowAutoTopicCreation || autoCreatePartitions === 0)
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such topic.');
+  return createTopic(client, { name, partitions: autoCreatePartitions, configs: [] }, 'if-missing');
+}
+
+function describe(client: Client, request: MetadataRequest, { name, id, partitions }: KafkaTopic): TopicMetadata {
+  return {
+    errorCode: ERROR.NONE,
+    name,
+    topicId: id,
+    partitions: Array.from({ length: partitions }, (_, partitionIndex) => ({
+      errorCode: ERROR.NONE,
+      partitionIndex,
+      leaderId: NODE_ID,
+      leaderEpoch: LEADER_EPOCH,
+      replicaNodes: [NODE_ID],
+      isrNodes: [NODE_ID],
+    })),
+    ...(request.includeTopicAuthorizedOperations && {
+      topicAuthorizedOperations: authorizedOperations(client, 'topic', name),
+    }),
+  };
+}

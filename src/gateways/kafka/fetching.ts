@@ -1,0 +1,213 @@
+import { asBuffer, readRecord, recordEnd } from '../../core/records.ts';
+import type { DeliveryRun, Operations } from '../../core/session.ts';
+import type { TransactionMarker } from '../../core/open-transactions.ts';
+import type { Client, Handlers } from './client.ts';
+import { FORMAT_KAFKA, fromEnvelope } from './content.ts';
+import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import type { RequestOf, ResponseOf } from './fields.ts';
+import type { fetch } from './messages/log.ts';
+import { markerBatch, placed, writeBatch } from './record-batch.ts';
+import type { KafkaTopic } from './topics.ts';
+
+type Request = RequestOf<typeof fetch>;
+type Response = ResponseOf<typeof fetch>;
+type TopicResponse = Response['responses'][number];
+type PartitionResponse = TopicResponse['partitions'][number];
+type ReadResult = Operations['read']['result'];
+
+const READ_COMMITTED = 1;
+
+/** What is asked of one partition, and what it has got so far. */
+interface Wanted {
+  readonly topic: KafkaTopic | undefined;
+  readonly partition: number;
+  readonly offset: number;
+  readonly maxBytes: number;
+  readonly leaderEpoch: number;
+}
+
+interface Found {
+  readonly answer: PartitionResponse;
+  readonly bytes: number;
+  /** Where the next record will be. */
+  readonly next: number;
+}
+
+export const fetching: Handlers<'fetch'> = {
+  async fetch(client, request, version) {
+    const { clock, limits } = client.shared;
+    const deadline = clock.now() + Math.min(Math.max(0, request.maxWaitMs), limits.maxFetchWaitMs);
+    const groups = await Promise.all(request.topics.map((topic) => wantedOf(client, topic, version)));
+    const wanted = groups.flat();
+    const minBytes = Math.max(0, request.minBytes);
+    let found = await readAll(client, request, wanted);
+    while (wanted.length > 0 && isTooLittle(found, minBytes) && clock.now() < deadline) {
+      const { reached } = await client.session.request('awaitRecords', {
+        places: found.map(({ next }, i) => ({
+          topic: wanted[i]?.topic?.name ?? '',
+          partition: wanted[i]?.partition ?? 0,
+          offset: next,
+        })),
+        isolation: isolationOf(request),
+        waitMs: deadline - clock.now(),
+      });
+      if (!reached) break;
+      found = await readAll(client, request, wanted);
+    }
+    let at = 0;
+    const responses = request.topics.map(({ topic, topicId }, i): TopicResponse => {
+      const count = groups[i]?.length ?? 0;
+      at += count;
+      return { topic, topicId, partitions: found.slice(at - count, at).map(({ answer }) => answer) };
+    });
+    return { errorCode: ERROR.NONE, responses };
+  },
+};
+
+/** An error is told at once. */
+function isTooLittle(found: readonly Found[], minBytes: number): boolean {
+  let bytes = 0;
+  for (const one of found) {
+    if (one.answer.errorCode !== 0) return false;
+    bytes += one.bytes;
+  }
+  return bytes < minBytes;
+}
+
+async function wantedOf({ shared }: Client, asked: Request['topics'][number], version: number): Promise<Wanted[]> {
+  const { topics } = shared;
+  const topic =
+    version >= 13
+      ? await topics.findById(asked.topicId)
+      : (topics.known(asked.topic) ?? (await topics.find(asked.topic)));
+  return asked.partitions.map(({ partition, fetchOffset, partitionMaxBytes, currentLeaderEpoch }) => ({
+    topic,
+    partition,
+    offset: fetchOffset,
+    maxBytes: partitionMaxBytes,
+    leaderEpoch: currentLeaderEpoch,
+  }));
+}
+
+/** Side by side as long as they cannot become more than was asked for; the others then get what is left, at least one batch. */
+async function readAll(client: Client, request: Request, wanted: readonly Wanted[]): Promise<Found[]> {
+  const found: Found[] = [];
+  let left = Math.min(Math.max(1, request.maxBytes), client.shared.limits.maxFetchBytes);
+  for (let from = 0; from < wanted.length;) {
+    let to = from;
+    for (let most = 0; to < wanted.length && (to === from || most < left); to++) most += wanted[to]?.maxBytes ?? 0;
+    const some = await Promise.all(
+      wanted.slice(from, to).map((one) => readOne(client, one, isolationOf(request), Math.min(one.maxBytes, left))),
+    );
+    for (const one of some) {
+      // Only the first batch of an answer may be larger than what is asked for.
+      const fits = one.bytes <= left || found.every(({ bytes }) => bytes === 0);
+      found.push(fits ? one : { ...one, bytes: 0, answer: { ...one.answer, records: [] } });
+      left -= fits ? one.bytes : left;
+    }
+    from = to;
+  }
+  return found;
+}
+
+function isolationOf({ isolationLevel }: Request): 'committed' | 'uncommitted' {
+  return isolationLevel === READ_COMMITTED ? 'committed' : 'uncommitted';
+}
+
+async function readOne(
+  client: Client,
+  wanted: Wanted,
+  isolation: 'committed' | 'uncommitted',
+  maxBytes: number,
+): Promise<Found> {
+  const { topic, partition, offset, leaderEpoch } = wanted;
+  try {
+    if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such topic.');
+    if (partition < 0 || partition >= topic.partitions)
+      throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such partition.');
+    if (leaderEpoch > 0) throw new KafkaError('UNKNOWN_LEADER_EPOCH', 'There was one leader only, of epoch 0.');
+    const read = (from: number): Promise<ReadResult> =>
+      client.session.request('read', {
+        topic: topic.name,
+        partition,
+        from: { offset: from },
+        maxMessages: 100_000,
+        maxBytes: Math.max(1, maxBytes),
+        isolation,
+        verbatim: true,
+        formats: [FORMAT_KAFKA],
+      });
+    let result = await read(offset);
+    if (offset < result.start || offset > result.end)
+      throw new KafkaError('OFFSET_OUT_OF_RANGE', `Offset ${offset} of ${result.start} to ${result.end}.`);
+    // What was compacted away leaves a gap, over which a client cannot step by itself.
+    const readable = (): number => (isolation === 'committed' ? result.stableEnd : result.end);
+    while (isEmpty(result) && result.next > offset && result.next < readable()) result = await read(result.next);
+    return foundIn(result, partition, offset, isolation);
+  } catch (error) {
+    const known = asKafkaError(error);
+    if (known.error === 'UNKNOWN_SERVER_ERROR') client.shared.report(error);
+    if (known.error === 'UNKNOWN_TOPIC_OR_PARTITION' && topic !== undefined) client.shared.topics.forget(topic.name);
+    const answer = { partitionIndex: partition, errorCode: known.code, highWatermark: -1, abortedTransactions: null };
+    return { answer: { ...answer, records: [] }, bytes: 0, next: offset };
+  }
+}
+
+function isEmpty({ runs, markers = [] }: ReadResult): boolean {
+  return runs.length === 0 && markers.length === 0;
+}
+
+function foundIn(result: ReadResult, partition: number, offset: number, isolation: 'committed' | 'uncommitted'): Found {
+  const { pieces, bytes } = inOrder(result);
+  const aborted = result.aborted ?? [];
+  const answer: PartitionResponse = {
+    partitionIndex: partition,
+    errorCode: ERROR.NONE,
+    highWatermark: result.end,
+    lastStableOffset: result.stableEnd,
+    logStartOffset: result.start,
+    abortedTransactions:
+      isolation === 'committed' ? aborted.map(({ producerId, from }) => ({ producerId, firstOffset: from })) : null,
+    records: pieces,
+  };
+  return { answer, bytes, next: bytes === 0 ? offset : Math.max(offset, result.next) };
+}
+
+/** Batches and the ends of transactions, by offset. */
+function inOrder({ runs, markers = [] }: ReadResult): { pieces: Buffer[]; bytes: number } {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  const push = (batch: Buffer, baseOffset: number): void => {
+    pieces.push(...placed(batch, baseOffset));
+    bytes += batch.byteLength;
+  };
+  let marker = 0;
+  const pushMarkersBefore = (offset: number): void => {
+    for (let next = markers[marker]; next !== undefined && next.offset < offset; next = markers[++marker])
+      push(batchOf(next), next.offset);
+  };
+  let last = -1;
+  for (const run of runs) {
+    pushMarkersBefore(run.offset);
+    const base = run.offset - (run.skip ?? 0);
+    // A batch of which compaction took some records comes in several runs.
+    if (base === last) continue;
+    last = base;
+    push(run.format === FORMAT_KAFKA ? asBuffer(run.records) : translated(run), base);
+  }
+  pushMarkersBefore(Infinity);
+  return { pieces, bytes };
+}
+
+function batchOf({ producerId, epoch, outcome }: TransactionMarker): Buffer {
+  return markerBatch({ producerId, epoch, committed: outcome === 'committed', at: 0 });
+}
+
+/** Records that were published over another protocol. */
+function translated({ records, count, publishedAt }: DeliveryRun): Buffer {
+  const native = asBuffer(records);
+  const all: ReturnType<typeof fromEnvelope>[] = [];
+  for (let i = 0, at = 0; i < count; i++, at = recordEnd(native, at))
+    all.push(fromEnvelope(readRecord(native, at), publishedAt));
+  return writeBatch(all);
+}

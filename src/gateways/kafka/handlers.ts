@@ -1,0 +1,24 @@
+import type { ApiName } from './apis.ts';
+import type { Handlers } from './client.ts';
+import { committing } from './committing.ts';
+import { discovery } from './discovery.ts';
+import { fetching } from './fetching.ts';
+import { groupAdmin } from './group-admin.ts';
+import { grouping } from './grouping.ts';
+import { offsets } from './offsets.ts';
+import { producing } from './producing.ts';
+import { transactions } from './transactions.ts';
+import { topicAdmin } from './topic-admin.ts';
+
+/** Who answers what. */
+export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake' | 'saslAuthenticate'>> = {
+  ...discovery,
+  ...producing,
+  ...fetching,
+  ...offsets,
+  ...grouping,
+  ...groupAdmin,
+  ...committing,
+  ...transactions,
+  ...topicAdmin,
+};

@@ -1,0 +1,41 @@
+const MIB = 1024 * 1024;
+
+/** What Kafka's clients may take of the broker, and what they get without asking for more. */
+export interface KafkaLimits {
+  /** Largest request. As Kafka's `socket.request.max.bytes`. Default 100 MiB. */
+  maxRequestBytes: number;
+  /** The same before the login. Default 8 KiB. */
+  maxLoginBytes: number;
+  /** Above this many received bytes that wait for the engine, nothing more of a connection is read. Default 32 MiB. */
+  maxHeldBytes: number;
+  /** The same in requests. Default 256. */
+  maxHeldRequests: number;
+  /** Above this many unsent bytes of answers nothing more of a connection is read. Default 4 MiB. */
+  highWaterBytes: number;
+  /** Above this many unsent bytes the connection is closed. Default 256 MiB. */
+  maxOutputBytes: number;
+  /** One fetch answers at most so many bytes, and one batch more. As Kafka's `fetch.max.bytes`. Default 55 MiB. */
+  maxFetchBytes: number;
+  /** A fetch waits at most so long, ms. Default 60,000. */
+  maxFetchWaitMs: number;
+  /** What a member of a group may ask for as its session timeout, ms. As Kafka, but for less than 6 s. Default 1,000. */
+  minSessionTimeoutMs: number;
+  /** Default 1,800,000. */
+  maxSessionTimeoutMs: number;
+  /** Partitions of a topic that is made because somebody asked for it. Default 1. */
+  autoCreatePartitions: number;
+}
+
+export const KAFKA_LIMITS: KafkaLimits = {
+  maxRequestBytes: 100 * MIB,
+  maxLoginBytes: 8 * 1024,
+  maxHeldBytes: 32 * MIB,
+  maxHeldRequests: 256,
+  highWaterBytes: 4 * MIB,
+  maxOutputBytes: 256 * MIB,
+  maxFetchBytes: 55 * MIB,
+  maxFetchWaitMs: 60_000,
+  minSessionTimeoutMs: 1_000,
+  maxSessionTimeoutMs: 1_800_000,
+  autoCreatePartitions: 1,
+};

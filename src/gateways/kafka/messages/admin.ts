@@ -1,0 +1,71 @@
+import {
+  api,
+  array,
+  bool,
+  int16,
+  int32,
+  int8,
+  nullableArray,
+  nullableString,
+  string,
+  struct,
+  uuid,
+} from '../fields.ts';
+
+/** Topics and what is set of them. */
+
+export const createTopics = api(19, [0, 7], 5, {
+  request: struct({
+    topics: array(
+      struct({
+        name: string,
+        numPartitions: int32,
+        replicationFactor: int16,
+        assignments: array(struct({ partitionIndex: int32, brokerIds: array(int32) })),
+        configs: array(struct({ name: string, value: nullableString })),
+      }),
+    ),
+    timeoutMs: int32.or(60000),
+    validateOnly: bool.from(1).or(false),
+  }),
+  response: struct({
+    throttleTimeMs: int32.from(2).or(0),
+    topics: array(
+      struct({
+        name: string,
+        topicId: uuid.from(7),
+        errorCode: int16,
+        errorMessage: nullableString.from(1),
+        topicConfigErrorCode: int16.tagged(0, 5),
+        numPartitions: int32.from(5).or(-1),
+        replicationFactor: int16.from(5).or(-1),
+        configs: nullableArray(
+          struct({ name: string, value: nullableString, readOnly: bool, configSource: int8.or(-1), isSensitive: bool }),
+        )
+          .from(5)
+          .or(null),
+      }),
+    ),
+  }),
+});
+
+export const deleteTopics = api(20, [0, 6], 4, {
+  request: struct({
+    topics: array(struct({ name: nullableString.or(null), topicId: uuid }))
+      .from(6)
+      .or([]),
+    topicNames: array(string).to(5),
+    timeoutMs: int32,
+  }),
+  response: struct({
+    throttleTimeMs: int32.from(1).or(0),
+    responses: array(
+      struct({
+        name: nullableString,
+        topicId: uuid.from(6),
+        errorCode: int16,
+        errorMessage: nullableString.from(5).or(null),
+      }),
+    ),
+  }),
+});

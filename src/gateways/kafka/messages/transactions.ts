@@ -1,0 +1,67 @@
+import { api, array, bool, int16, int32, int64, nullableString, string, struct } from '../fields.ts';
+
+/** Producers and their transactions. */
+
+export const initProducerId = api(22, [0, 5], 2, {
+  request: struct({
+    transactionalId: nullableString,
+    transactionTimeoutMs: int32,
+    producerId: int64.from(3).or(-1),
+    producerEpoch: int16.from(3).or(-1),
+  }),
+  response: struct({ throttleTimeMs: int32.or(0), errorCode: int16, producerId: int64.or(-1), producerEpoch: int16 }),
+});
+
+export const addPartitionsToTxn = api(24, [0, 3], 3, {
+  request: struct({
+    v3AndBelowTransactionalId: string,
+    v3AndBelowProducerId: int64,
+    v3AndBelowProducerEpoch: int16,
+    v3AndBelowTopics: array(struct({ name: string, partitions: array(int32) })),
+  }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    resultsByTopicV3AndBelow: array(
+      struct({ name: string, resultsByPartition: array(struct({ partitionIndex: int32, partitionErrorCode: int16 })) }),
+    ),
+  }),
+});
+
+export const addOffsetsToTxn = api(25, [0, 4], 3, {
+  request: struct({ transactionalId: string, producerId: int64, producerEpoch: int16, groupId: string }),
+  response: struct({ throttleTimeMs: int32.or(0), errorCode: int16 }),
+});
+
+export const endTxn = api(26, [0, 4], 3, {
+  request: struct({ transactionalId: string, producerId: int64, producerEpoch: int16, committed: bool }),
+  response: struct({ throttleTimeMs: int32.or(0), errorCode: int16 }),
+});
+
+export const txnOffsetCommit = api(28, [0, 4], 3, {
+  request: struct({
+    transactionalId: string,
+    groupId: string,
+    producerId: int64,
+    producerEpoch: int16,
+    generationId: int32.from(3).or(-1),
+    memberId: string.from(3).or(''),
+    groupInstanceId: nullableString.from(3).or(null),
+    topics: array(
+      struct({
+        name: string,
+        partitions: array(
+          struct({
+            partitionIndex: int32,
+            committedOffset: int64,
+            committedLeaderEpoch: int32.from(2).or(-1),
+            committedMetadata: nullableString,
+          }),
+        ),
+      }),
+    ),
+  }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    topics: array(struct({ name: string, partitions: array(struct({ partitionIndex: int32, errorCode: int16 })) })),
+  }),
+});

@@ -1,0 +1,155 @@
+import { asBuffer } from '../../core/records.ts';
+import type { DeliveryRun } from '../../core/session.ts';
+import { type Client, type Handlers } from './client.ts';
+import { FORMAT_KAFKA } from './content.ts';
+import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import type { ResponseOf } from './fields.ts';
+import type { listOffsets, offsetForLeaderEpoch } from './messages/log.ts';
+import { LEADER_EPOCH, readRecords } from './record-batch.ts';
+
+type Listed = ResponseOf<typeof listOffsets>['topics'][number]['partitions'][number];
+type EpochEnd = ResponseOf<typeof offsetForLeaderEpoch>['topics'][number]['partitions'][number];
+
+/** In place of a time. */
+const AT = { latest: -1, earliest: -2, maxTimestamp: -3, earliestLocal: -4, latestTiered: -5 } as const;
+const READ_COMMITTED = 1;
+
+export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch'> = {
+  async listOffsets(client, { isolationLevel, topics }) {
+    const isolation = isolationLevel === READ_COMMITTED ? 'committed' : 'uncommitted';
+    return {
+      topics: await Promise.all(
+        topics.map(async ({ name, partitions }) => ({
+          name,
+          partitions: await Promise.all(
+            partitions.map(async ({ partitionIndex, timestamp }): Promise<Listed> => {
+              try {
+                const found = await offsetAt(client, name, partitionIndex, timestamp, isolation);
+                return { partitionIndex, errorCode: ERROR.NONE, leaderEpoch: LEADER_EPOCH, ...found };
+              } catch (error) {
+                return { partitionIndex, errorCode: asKafkaError(error).code };
+              }
+            }),
+          ),
+        })),
+      ),
+    };
+  },
+
+  async offsetForLeaderEpoch(client, { topics }) {
+    return {
+      topics: await Promise.all(
+        topics.map(async ({ topic, partitions }) => ({
+          topic,
+          partitions: await Promise.all(
+            partitions.map(async ({ partition, leaderEpoch }): Promise<EpochEnd> => {
+              try {
+                const { end } = await boundsOf(client, topic, partition);
+                const isKnown = leaderEpoch === LEADER_EPOCH;
+                return { errorCode: ERROR.NONE, partition, ...(isKnown && { leaderEpoch, endOffset: end }) };
+              } catch (error) {
+                return { errorCode: asKafkaError(error).code, partition };
+              }
+            }),
+          ),
+        })),
+      ),
+    };
+  },
+};
+
+/** One of many that are asked of a topic: a client reads what it may read. */
+async function boundsOf(
+  { session, shared }: Client,
+  name: string,
+  partition: number,
+): Promise<{ start: number; end: number; stableEnd: number }> {
+  const topic = await shared.topics.find(name);
+  if (topic === undefined || partition < 0 || partition >= topic.partitions)
+    throw new KafkaError(
+      'UNKNOWN_TOPIC_OR_PARTITION',
+      `There is no partition ${partition} of ${JSON.stringify(name)}.`,
+    );
+  return session.request('read', { topic: name, partition, from: 'end', maxMessages: 1 });
+}
+
+async function offsetAt(
+  client: Client,
+  name: string,
+  partition: number,
+  timestamp: number,
+  isolation: 'committed' | 'uncommitted',
+): Promise<Pick<Listed, 'offset' | 'timestamp'>> {
+  const { start, end, stableEnd } = await boundsOf(client, name, partition);
+  const last = isolation === 'committed' ? stableEnd : end;
+  switch (timestamp) {
+    case AT.latest:
+      return { offset: last };
+    case AT.earliest:
+    case AT.earliestLocal:
+      return { offset: start };
+    case AT.latestTiered:
+      return { offset: -1 };
+    case AT.maxTimestamp:
+      return newest(client, name, partition, Math.max(start, last - 1));
+    default:
+      return firstSince(client, name, partition, timestamp, isolation);
+  }
+}
+
+/** The newest time is looked for among the last records that came together. */
+async function newest(
+  { session }: Client,
+  topic: string,
+  partition: number,
+  offset: number,
+): Promise<Pick<Listed, 'offset' | 'timestamp'>> {
+  const args = { topic, partition, from: { offset }, maxMessages: 1, formats: [FORMAT_KAFKA] };
+  const { runs } = await session.request('read', { ...args, isolation: 'uncommitted', verbatim: true });
+  let found: { offset: number; timestamp: number } = { offset: -1, timestamp: -1 };
+  for (const each of runs.flatMap(timesOf)) if (each.timestamp > found.timestamp) found = each;
+  return found;
+}
+
+/** From when the broker took the records on, the first whose own time is not before it. */
+async function firstSince(
+  { session }: Client,
+  topic: string,
+  partition: number,
+  timestamp: number,
+  isolation: 'committed' | 'uncommitted',
+): Promise<Pick<Listed, 'offset' | 'timestamp'>> {
+  let result = await session.request('read', {
+    topic,
+    partition,
+    from: { time: timestamp },
+    isolation,
+    formats: [FORMAT_KAFKA],
+  });
+  for (;;) {
+    for (const each of result.runs.flatMap(timesOf)) if (each.timestamp >= timestamp) return each;
+    const { next } = result;
+    if (next >= (isolation === 'committed' ? result.stableEnd : result.end)) return { offset: -1, timestamp: -1 };
+    result = await session.request('read', {
+      topic,
+      partition,
+      from: { offset: next },
+      isolation,
+      formats: [FORMAT_KAFKA],
+    });
+  }
+}
+
+function timesOf({
+  format,
+  records,
+  offset,
+  count,
+  skip = 0,
+  publishedAt,
+}: DeliveryRun): { offset: number; timestamp: number }[] {
+  if (format !== FORMAT_KAFKA)
+    return Array.from({ length: count }, (_, i) => ({ offset: offset + i, timestamp: publishedAt }));
+  const batch = readRecords(asBuffer(records)).slice(skip, skip + count);
+  return batch.map(({ timestamp }, i) => ({ offset: offset + i, timestamp }));
+}

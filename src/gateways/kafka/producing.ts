@@ -1,0 +1,138 @@
+import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
+import type { Client, Handlers } from './client.ts';
+import { FORMAT_KAFKA } from './content.ts';
+import { asKafkaError, ConnectionRefusal, ERROR, KafkaError } from './errors.ts';
+import type { RequestOf, ResponseOf } from './fields.ts';
+import type { produce } from './messages/log.ts';
+import { ATTRIBUTE, errorNameOf, readHeader, withLogAppendTime } from './record-batch.ts';
+import type { KafkaTopic } from './topics.ts';
+
+type Request = RequestOf<typeof produce>;
+type TopicData = Request['topicData'][number];
+type PartitionData = TopicData['partitionData'][number];
+type Response = ResponseOf<typeof produce>;
+type PartitionResponse = Response['responses'][number]['partitionResponses'][number];
+
+const ACKS = { none: 0, leader: 1, all: -1 } as const;
+
+export const producing: Handlers<'produce'> = {
+  async produce(client, request) {
+    const { acks, topicData } = request;
+    const isKnown = acks === ACKS.none || acks === ACKS.leader || acks === ACKS.all;
+    const failure = isKnown ? undefined : new KafkaError('INVALID_REQUIRED_ACKS', `acks=${acks}; 0, 1 or all (-1).`);
+    const answers =
+      failure === undefined ? await published(client, request) : topicData.map((topic) => refuseAll(topic, failure));
+    if (acks !== ACKS.none) return { responses: answers };
+    // A client that waits for no answer learns of a failure by the end of its connection alone.
+    const failed = answers
+      .flatMap(({ partitionResponses }) => partitionResponses)
+      .find(({ errorCode }) => errorCode !== 0);
+    if (failed !== undefined) throw new ConnectionRefusal(`A batch without acks was refused: ${failed.errorMessage}`);
+    return undefined;
+  },
+};
+
+/** Decided in the order in which they came, answered when they are durable. */
+function published(client: Client, request: Request): Promise<Response['responses']> {
+  const { topics } = client.shared;
+  const known = request.topicData.map(({ name }) => topics.known(name));
+  if (client.publishing.idle && known.every((topic) => topic !== undefined)) return publishAll(client, request, known);
+  const found = Promise.all(request.topicData.map(({ name }) => topics.find(name)));
+  return client.publishing.run(found, (all) => publishAll(client, request, all));
+}
+
+async function publishAll(
+  client: Client,
+  request: Request,
+  topics: readonly (KafkaTopic | undefined)[],
+): Promise<Response['responses']> {
+  const answers = request.topicData.map(async (data, i) => ({
+    name: data.name,
+    partitionResponses: await Promise.all(
+      data.partitionData.map((partition) => publishOne(client, request, data.name, topics[i], partition)),
+    ),
+  }));
+  return Promise.all(answers);
+}
+
+async function publishOne(
+  client: Client,
+  request: Request,
+  name: string,
+  topic: KafkaTopic | undefined,
+  data: PartitionData,
+): Promise<PartitionResponse> {
+  try {
+    if (topic === undefined || data.index < 0 || data.index >= topic.partitions)
+      throw new KafkaError(
+        'UNKNOWN_TOPIC_OR_PARTITION',
+        `There is no partition ${data.index} of ${JSON.stringify(name)}.`,
+      );
+    const now = client.shared.clock.now();
+    const publish = toPublish(request, topic, data, now);
+    const receipt = await client.session.publish(publish);
+    return accepted(data.index, receipt, topic.logAppendTime ? now : -1);
+  } catch (error) {
+    if (topic !== undefined && asKafkaError(error).error === 'UNKNOWN_TOPIC_OR_PARTITION')
+      client.shared.topics.forget(name);
+    return refused(client, data.index, error);
+  }
+}
+
+/** @throws INVALID for what is no batch, KafkaError for one that cannot be published so */
+function toPublish(
+  { transactionalId, timeoutMs }: Request,
+  topic: KafkaTopic,
+  { index: partition, records }: PartitionData,
+  now: number,
+): PublishRequest {
+  const [batch] = records ?? [];
+  if (batch === undefined) throw new KafkaError('INVALID_RECORD', 'A partition without records.');
+  const header = readHeader(batch);
+  const isTransactional = (header.attributes & ATTRIBUTE.transactional) !== 0;
+  if (isTransactional && transactionalId === null)
+    throw new KafkaError('INVALID_TXN_STATE', 'A batch of a transaction came without the id of its transaction.');
+  const { producerId, producerEpoch: epoch, baseSequence: sequence } = header;
+  return {
+    to: { topic: topic.name },
+    format: FORMAT_KAFKA,
+    records: topic.logAppendTime ? withLogAppendTime(batch, now) : batch,
+    count: header.count,
+    partition,
+    atomic: true,
+    waitMs: Math.max(0, timeoutMs),
+    ...(producerId >= 0 && { producer: { id: `${producerId}:${epoch}:${partition}`, sequence, serial: true } }),
+    ...(isTransactional &&
+      transactionalId !== null && { transaction: { producer: transactionalId, producerId, epoch } }),
+  };
+}
+
+function accepted(
+  index: number,
+  { runs, refused: failures }: PublishReceipt,
+  logAppendTimeMs: number,
+): PartitionResponse {
+  const [failure] = failures ?? [];
+  const [run] = runs;
+  if (failure !== undefined || run === undefined)
+    throw new KafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER', failure?.message ?? 'A batch was stored in part before.');
+  return { index, errorCode: ERROR.NONE, baseOffset: run.offset, logAppendTimeMs, logStartOffset: -1 };
+}
+
+function refused({ shared }: Client, index: number, error: unknown): PartitionResponse {
+  const name = errorNameOf(error);
+  const known =
+    name === undefined ? asKafkaError(error) : new KafkaError(name, error instanceof Error ? error.message : '');
+  if (known.error === 'UNKNOWN_SERVER_ERROR') shared.report(error);
+  return { index, errorCode: known.code, baseOffset: -1, errorMessage: known.message };
+}
+
+function refuseAll({ name, partitionData }: TopicData, { code, message }: KafkaError): Response['responses'][number] {
+  const partitionResponses = partitionData.map(({ index }) => ({
+    index,
+    errorCode: code,
+    baseOffset: -1,
+    errorMessage: message,
+  }));
+  return { name, partitionResponses };
+}

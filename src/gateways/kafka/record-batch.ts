@@ -1,0 +1,274 @@
+import { RailheadError } from '../../core/errors.ts';
+import { readInt64, writeInt64 } from './codec.ts';
+import { type Codec, CODECS, decompress } from './compression.ts';
+import { crc32c } from './crc32c.ts';
+import type { ErrorName } from './errors.ts';
+
+/**
+ * A record batch (magic 2). Big endian.
+ *
+ * ```
+ *  0  i64 base offset             set when it is fetched
+ *  8  i32 length                  of what follows
+ * 12  i32 leader epoch            set when it is fetched
+ * 16  i8  magic                   2
+ * 17  u32 CRC-32C                 of what follows
+ * 21  i16 attributes              bits 0–2 codec, 3 LogAppendTime, 4 transactional, 5 control
+ * 23  i32 last offset delta
+ * 27  i64 base timestamp
+ * 35  i64 max timestamp
+ * 43  i64 producer id
+ * 51  i16 producer epoch
+ * 53  i32 base sequence
+ * 57  i32 records
+ * 61  records, compressed together
+ *
+ * record  varint length, i8 attributes, varint timestamp delta, varint offset delta,
+ *         varint n, n bytes key, varint n, n bytes value      (n = -1: null; varints are zigzag)
+ *         varint headers, each: varint n, n bytes name, varint n, n bytes value
+ * ```
+ */
+export const BATCH_HEADER_BYTES = 61;
+/** Before what the length counts. */
+export const LENGTH_END = 12;
+const MAGIC = 16;
+export const CRC = 17;
+const ATTRIBUTES = 21;
+const LAST_DELTA = 23;
+const BASE_TIMESTAMP = 27;
+const MAX_TIMESTAMP = 35;
+const PRODUCER_ID = 43;
+const PRODUCER_EPOCH = 51;
+const BASE_SEQUENCE = 53;
+const COUNT = 57;
+
+export const ATTRIBUTE = { codec: 7, logAppendTime: 8, transactional: 16, control: 32 } as const;
+
+/** There is one leader, and it never changes. */
+export const LEADER_EPOCH = 0;
+
+/** The fields of a batch's header that decide something. */
+export interface BatchHeader {
+  count: number;
+  attributes: number;
+  codec: Codec;
+  baseTimestamp: number;
+  maxTimestamp: number;
+  producerId: number;
+  producerEpoch: number;
+  baseSequence: number;
+}
+
+/** What refuses a batch, with the protocol's own word for it. */
+export function badBatch(error: ErrorName, message: string): RailheadError {
+  return new RailheadError('INVALID', message, { details: { kafka: error }, outcome: 'not-stored' });
+}
+
+/** The word of `badBatch`, if an error is one. */
+export function errorNameOf(error: unknown): ErrorName | undefined {
+  if (!RailheadError.is(error)) return undefined;
+  const name = error.details?.kafka;
+  return name === 'CORRUPT_MESSAGE' || name === 'INVALID_RECORD' || name === 'UNSUPPORTED_FOR_MESSAGE_FORMAT'
+    ? name
+    : undefined;
+}
+
+/**
+ * Looks at the header of one batch that is all there is in `bytes`. The checksum is another matter.
+ *
+ * @throws INVALID, as `badBatch`
+ */
+export function readHeader(bytes: Buffer): BatchHeader {
+  if (bytes.byteLength < BATCH_HEADER_BYTES) throw badBatch('CORRUPT_MESSAGE', 'A record batch is cut off.');
+  if (bytes[MAGIC] !== 2)
+    throw badBatch('UNSUPPORTED_FOR_MESSAGE_FORMAT', `Records of magic ${bytes[MAGIC]}; 2 is stored.`);
+  const length = bytes.readInt32BE(8);
+  if (length + LENGTH_END !== bytes.byteLength)
+    throw badBatch(
+      length + LENGTH_END < bytes.byteLength ? 'INVALID_RECORD' : 'CORRUPT_MESSAGE',
+      `A record batch of ${length} bytes in ${bytes.byteLength - LENGTH_END}; a partition takes one batch at a time.`,
+    );
+  const attributes = bytes.readInt16BE(ATTRIBUTES);
+  const codec = CODECS[attributes & ATTRIBUTE.codec];
+  if (codec === undefined)
+    throw badBatch('INVALID_RECORD', `The codec ${attributes & ATTRIBUTE.codec} of a batch is not known.`);
+  if ((attributes & ATTRIBUTE.control) !== 0)
+    throw badBatch('INVALID_RECORD', 'Control batches are written by the broker alone.');
+  const count = bytes.readInt32BE(COUNT);
+  if (count < 1 || bytes.readInt32BE(LAST_DELTA) !== count - 1)
+    throw badBatch('INVALID_RECORD', `A batch of ${count} records whose last one is ${bytes.readInt32BE(LAST_DELTA)}.`);
+  return {
+    count,
+    attributes,
+    codec,
+    baseTimestamp: readInt64(bytes, BASE_TIMESTAMP),
+    maxTimestamp: readInt64(bytes, MAX_TIMESTAMP),
+    producerId: readInt64(bytes, PRODUCER_ID),
+    producerEpoch: bytes.readInt16BE(PRODUCER_EPOCH),
+    baseSequence: bytes.readInt32BE(BASE_SEQUENCE),
+  };
+}
+
+/** @throws INVALID, as `badBatch` */
+export function checkCrc(bytes: Buffer): void {
+  if (crc32c(bytes, ATTRIBUTES) !== bytes.readUInt32BE(CRC))
+    throw badBatch('CORRUPT_MESSAGE', 'The checksum of a record batch is not that of its bytes.');
+}
+
+/** A copy in which all records have the time at which the broker took them. */
+export function withLogAppendTime(bytes: Buffer, now: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy.writeInt16BE(copy.readInt16BE(ATTRIBUTES) | ATTRIBUTE.logAppendTime, ATTRIBUTES);
+  writeInt64(copy, now, MAX_TIMESTAMP);
+  copy.writeUInt32BE(crc32c(copy, ATTRIBUTES), CRC);
+  return copy;
+}
+
+/** As it is fetched, in two pieces: the place that the log gave it, and the rest as it was published. */
+export function placed(batch: Buffer, baseOffset: number): [Buffer, Buffer] {
+  const head = Buffer.allocUnsafe(MAGIC);
+  writeInt64(head, baseOffset, 0);
+  batch.copy(head, 8, 8, LENGTH_END);
+  head.writeInt32BE(LEADER_EPOCH, LENGTH_END);
+  return [head, batch.subarray(MAGIC)];
+}
+
+export interface KafkaRecord {
+  timestamp: number;
+  key: Buffer | null;
+  value: Buffer | null;
+  headers: [name: string, value: Buffer | null][];
+}
+
+/** The records of a batch. Trusts nothing. @throws INVALID */
+export function readRecords(bytes: Buffer): KafkaRecord[] {
+  const header = readHeader(bytes);
+  const cursor = new RecordCursor(decompress(header.codec, bytes.subarray(BATCH_HEADER_BYTES)));
+  const records: KafkaRecord[] = [];
+  for (let i = 0; i < header.count; i++) records.push(cursor.record(header));
+  if (!cursor.done) throw badBatch('INVALID_RECORD', `A batch has more than its ${header.count} records.`);
+  return records;
+}
+
+class RecordCursor {
+  readonly #bytes: Buffer;
+  #at = 0;
+  #end: number;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+    this.#end = bytes.byteLength;
+  }
+
+  get done(): boolean {
+    return this.#at === this.#bytes.byteLength;
+  }
+
+  record({ attributes, baseTimestamp, maxTimestamp }: BatchHeader): KafkaRecord {
+    this.#end = this.#bytes.byteLength;
+    const end = this.#varint() + this.#at;
+    if (end > this.#bytes.byteLength) throw cutOff();
+    this.#end = end;
+    this.#take(1);
+    const timestamp = baseTimestamp + this.#varint();
+    this.#varint();
+    const key = this.#bytesOrNull();
+    const value = this.#bytesOrNull();
+    const headers: KafkaRecord['headers'] = [];
+    const count = this.#varint();
+    if (count < 0 || 2 * count > end - this.#at) throw cutOff();
+    for (let i = 0; i < count; i++) headers.push([this.#bytesOrNull()?.toString() ?? '', this.#bytesOrNull()]);
+    if (this.#at !== end) throw cutOff();
+    return { timestamp: (attributes & ATTRIBUTE.logAppendTime) === 0 ? timestamp : maxTimestamp, key, value, headers };
+  }
+
+  #bytesOrNull(): Buffer | null {
+    const length = this.#varint();
+    if (length < 0) return null;
+    const start = this.#take(length);
+    return this.#bytes.subarray(start, start + length);
+  }
+
+  /** Zigzag, up to ten bytes; exact up to 2^53. */
+  #varint(): number {
+    let value = 0;
+    for (let i = 0; i < 10; i++) {
+      const byte = this.#bytes[this.#take(1)] ?? 0;
+      value += (byte & 0x7f) * 2 ** (7 * i);
+      if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    }
+    throw cutOff();
+  }
+
+  #take(bytes: number): number {
+    const start = this.#at;
+    if (start + bytes > this.#end) throw cutOff();
+    this.#at = start + bytes;
+    return start;
+  }
+}
+
+function cutOff(): RailheadError {
+  return badBatch('INVALID_RECORD', 'A record of a batch is cut off, or longer than it says.');
+}
+
+/** An uncompressed batch of records that were published over another protocol, or came in an older layout. */
+export function writeBatch(records: readonly KafkaRecord[], attributes = 0): Buffer {
+  const baseTimestamp = records[0]?.timestamp ?? 0;
+  const bodies = records.map((record, i) => writeRecord(record, i, record.timestamp - baseTimestamp));
+  const header = Buffer.alloc(BATCH_HEADER_BYTES);
+  const batch = Buffer.concat([header, ...bodies]);
+  batch.writeInt32BE(batch.byteLength - LENGTH_END, 8);
+  batch[MAGIC] = 2;
+  batch.writeInt16BE(attributes, ATTRIBUTES);
+  batch.writeInt32BE(records.length - 1, LAST_DELTA);
+  writeInt64(batch, baseTimestamp, BASE_TIMESTAMP);
+  writeInt64(
+    batch,
+    records.reduce((max, { timestamp }) => Math.max(max, timestamp), baseTimestamp),
+    MAX_TIMESTAMP,
+  );
+  batch.fill(0xff, PRODUCER_ID, COUNT);
+  batch.writeInt32BE(records.length, COUNT);
+  batch.writeUInt32BE(crc32c(batch, ATTRIBUTES), CRC);
+  return batch;
+}
+
+function writeRecord({ key, value, headers }: KafkaRecord, offsetDelta: number, timestampDelta: number): Buffer {
+  const parts: Buffer[] = [Buffer.alloc(1), varint(timestampDelta), varint(offsetDelta)];
+  const push = (bytes: Buffer | null): void => {
+    parts.push(varint(bytes === null ? -1 : bytes.byteLength));
+    if (bytes !== null) parts.push(bytes);
+  };
+  push(key);
+  push(value);
+  parts.push(varint(headers.length));
+  for (const [name, header] of headers) {
+    push(Buffer.from(name));
+    push(header);
+  }
+  const body = Buffer.concat(parts);
+  return Buffer.concat([varint(body.byteLength), body]);
+}
+
+function varint(value: number): Buffer {
+  let rest = value < 0 ? -2 * value - 1 : 2 * value;
+  const bytes: number[] = [];
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
+  bytes.push(rest);
+  return Buffer.from(bytes);
+}
+
+/** The end of a transaction, as the broker writes it: a control batch with one record. */
+export function markerBatch(marker: { producerId: number; epoch: number; committed: boolean; at: number }): Buffer {
+  const key = Buffer.from([0, 0, 0, marker.committed ? 1 : 0]);
+  // A version and the epoch of the coordinator.
+  const value = Buffer.alloc(6);
+  const record: KafkaRecord = { timestamp: marker.at, key, value, headers: [] };
+  const batch = writeBatch([record], ATTRIBUTE.transactional | ATTRIBUTE.control);
+  writeInt64(batch, marker.producerId, PRODUCER_ID);
+  batch.writeInt16BE(marker.epoch, PRODUCER_EPOCH);
+  batch.writeInt32BE(-1, BASE_SEQUENCE);
+  batch.writeUInt32BE(crc32c(batch, ATTRIBUTES), CRC);
+  return batch;
+}

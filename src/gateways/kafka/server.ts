@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Session } from '../../core/session.ts';
+import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
+import { NAMESPACE } from './access.ts';
+import type { Shared } from './client.ts';
+import { Groups } from './groups.ts';
+import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
+import { ProducerIds } from './producer-ids.ts';
+import { KafkaConnection } from './session.ts';
+import { Topics } from './topics.ts';
+
+export interface KafkaGatewayOptions {
+  authenticator: Authenticator;
+  /** A session of the engine. @throws FORBIDDEN and the like, which ends the connection. */
+  connect(principal: Principal, namespace: string, clientName: string): Session | Promise<Session>;
+  broker: { journalId: string };
+  /** For the time of records, waits and deadlines. */
+  clock: Clock;
+  limits?: Partial<KafkaLimits>;
+  /** Where clients are told to connect to. Default: where they have connected to. */
+  advertised?: { host: string; port: number };
+  /** Gets errors that no client should be able to cause. */
+  report?: (error: unknown) => void;
+}
+
+/** Kafka's protocol, as one broker that is a cluster by itself. */
+export class KafkaGateway implements Gateway {
+  readonly #options: KafkaGatewayOptions;
+  readonly #shared: Shared;
+  readonly #connections = new Set<KafkaConnection>();
+  /** For what the protocol does by itself; opened when that is first the case. */
+  #own: Promise<Session> | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: KafkaGatewayOptions) {
+    const { broker, clock, limits, report } = options;
+    this.#options = options;
+    const own = (): Promise<Session> => (this.#own ??= this.#connect(LOCAL_PRINCIPAL, 'kafka'));
+    this.#shared = {
+      clock,
+      limits: { ...KAFKA_LIMITS, ...limits },
+      // As Kafka's: 16 bytes in base64.
+      clusterId: createHash('sha256').update(broker.journalId).digest().subarray(0, 16).toString('base64url'),
+      topics: new Topics(own, broker.journalId, clock),
+      groups: new Groups(clock),
+      producerIds: new ProducerIds(own),
+      own,
+      report: (error) => report?.(error),
+    };
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  handle(socket: Duplex, peer: Peer): GatewayConnection {
+    const { authenticator, advertised } = this.#options;
+    const connection: KafkaConnection = new KafkaConnection(socket, peer, {
+      shared: this.#shared,
+      authenticator,
+      advertised,
+      open: (principal, clientName) => this.#connect(principal, clientName),
+      gone: () => {
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#onEmpty?.();
+      },
+    });
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** Resolves when the connections are gone, which the listener closes, and all is given back. */
+  async close(): Promise<void> {
+    this.#shared.groups.close();
+    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    const [own] = await Promise.allSettled([this.#own]);
+    if (own.status === 'fulfilled') await own.value?.close();
+  }
+
+  async #connect(principal: Principal, clientName: string): Promise<Session> {
+    return this.#options.connect(principal, NAMESPACE, clientName);
+  }
+}

@@ -1,0 +1,290 @@
+import type { Duplex } from 'node:stream';
+import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
+import { InOrder } from '../../core/in-order.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Session } from '../../core/session.ts';
+import { ByteOutput } from '../../wire/byte-output.ts';
+import { FrameCutter } from '../../wire/frame-cutter.ts';
+import type { GatewayConnection, Peer } from '../gateway.ts';
+import { type ApiName, apiNamed, APIS } from './apis.ts';
+import type { Client, Handler, Shared } from './client.ts';
+import { FRAME_HEADER_BYTES, Reader, Writer } from './codec.ts';
+import { BrokenRequest, ConnectionRefusal } from './errors.ts';
+import type { Api } from './fields.ts';
+import { HANDLERS } from './handlers.ts';
+import { Login } from './login.ts';
+import { announce } from './versions.ts';
+
+/** How long the last answers of a connection may take to leave. */
+const LAST_WORDS_MS = 5_000;
+
+/** What a connection needs from its gateway. */
+export interface ConnectionContext {
+  readonly shared: Shared;
+  readonly authenticator: Authenticator;
+  /** @throws what ends the connection. */
+  open(principal: Principal, clientName: string): Promise<Session>;
+  /** Where clients are told to go, if not to where they are. */
+  readonly advertised: { host: string; port: number } | undefined;
+  /** The connection is over and has given everything back. */
+  gone(connection: KafkaConnection): void;
+}
+
+interface RequestHeader {
+  readonly name: ApiName;
+  readonly api: Api<unknown, unknown>;
+  readonly version: number;
+  readonly correlationId: number;
+  readonly clientId: string;
+}
+
+/**
+ * One Kafka client. Requests are begun in the order in which they come and answered in that order, as the protocol wants
+ * it; a fetch that waits does not keep what comes after it from being done.
+ */
+export class KafkaConnection implements GatewayConnection {
+  readonly #socket: Duplex;
+  readonly #peer: Peer;
+  readonly #context: ConnectionContext;
+  readonly #out: ByteOutput;
+  readonly #cutter: FrameCutter;
+  readonly #login: Login;
+  readonly #publishing = new InOrder();
+  #opening: Promise<Session> | undefined;
+  #client: Client | undefined;
+  /** The answers before the next one. */
+  #answered: Promise<void> = Promise.resolve();
+  #heldBytes = 0;
+  #heldRequests = 0;
+  #paused = false;
+  #over = false;
+
+  constructor(socket: Duplex, peer: Peer, context: ConnectionContext) {
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#context = context;
+    this.#login = new Login(context.authenticator);
+    this.#out = new ByteOutput(socket, {
+      maxBytes: context.shared.limits.maxOutputBytes,
+      onFlushed: () => this.#balance(),
+      onOverflow: () => this.#end(),
+    });
+    const shape = {
+      headerBytes: FRAME_HEADER_BYTES,
+      frameBytes: (buffer: Buffer, at: number) => this.#size(buffer, at),
+    };
+    this.#cutter = new FrameCutter(shape, (buffer, from, end) => this.#onFrame(buffer, from + FRAME_HEADER_BYTES, end));
+    if (!context.authenticator.required) peer.authenticated();
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('end', () => socket.end());
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#onClose());
+  }
+
+  /** The protocol has no word for it: the socket ends when what is owed is sent. */
+  close(_reason: RailheadError): void {
+    this.#end();
+  }
+
+  // ---- Reading ----------------------------------------------------------------------------------------------------
+
+  #onData(chunk: Buffer): void {
+    try {
+      this.#cutter.push(chunk);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** @throws BrokenRequest */
+  #size(buffer: Buffer, at: number): number {
+    const { maxRequestBytes, maxLoginBytes } = this.#context.shared.limits;
+    const isIn = !this.#context.authenticator.required || this.#login.principal !== undefined;
+    const most = isIn ? maxRequestBytes : maxLoginBytes;
+    const size = buffer.readInt32BE(at);
+    if (size < 8 || size > most) throw new BrokenRequest(`A request of ${size} bytes; allowed are 8 to ${most}.`);
+    return FRAME_HEADER_BYTES + size;
+  }
+
+  #onFrame(buffer: Buffer, from: number, end: number): void {
+    if (this.#over) return;
+    const key = buffer.readInt16BE(from);
+    const version = buffer.readInt16BE(from + 2);
+    const correlationId = buffer.readInt32BE(from + 4);
+    const name = apiNamed(key);
+    if (name === undefined) throw new BrokenRequest(`A request of the API ${key}, which was not announced.`);
+    const api: Api<unknown, unknown> = APIS[name];
+    const isSpoken = version >= api.versions[0] && version <= api.versions[1];
+    // One that is too new is told which are spoken, in the oldest layout, which every client can read.
+    if (name === 'apiVersions' && !isSpoken) {
+      this.#send({ name, api, version: 0, correlationId, clientId: '' }, announce('unsupported'));
+      return;
+    }
+    if (!isSpoken)
+      throw new BrokenRequest(`A request ${name} of version ${version}; spoken are ${api.versions.join(' to ')}.`);
+    const reader = new Reader(buffer, from + 8, end, version, version >= api.flexibleFrom);
+    const header = { name, api, version, correlationId, clientId: readClientId(reader) };
+    const request = api.request.read(reader);
+    if (reader.at !== end)
+      throw new BrokenRequest(`A request ${name} is ${end - reader.at} bytes longer than its fields.`);
+    this.#begin(header, request, end - from);
+  }
+
+  /** @throws BrokenRequest for what may not be asked before the login */
+  #begin(header: RequestHeader, request: unknown, bytes: number): void {
+    this.#hold(bytes, 1);
+    const answer = this.#answer(header, request);
+    this.#answered = this.#answered
+      .then(() => answer)
+      .then(
+        (value) => {
+          this.#hold(-bytes, -1);
+          if (!this.#over && value !== undefined) this.#send(header, value);
+        },
+        (error: unknown) => {
+          this.#hold(-bytes, -1);
+          this.#fail(error);
+        },
+      );
+    // What fails first must not go unheard while answers before it are waited for.
+    answer.catch(() => {});
+  }
+
+  async #answer(header: RequestHeader, request: unknown): Promise<unknown> {
+    const { name, version, clientId } = header;
+    switch (name) {
+      case 'apiVersions':
+        return announce('supported');
+      case 'saslHandshake':
+        return this.#login.handshake(request as never, version);
+      case 'saslAuthenticate': {
+        const answer = await this.#login.authenticate(request as never);
+        if (this.#login.principal !== undefined) this.#peer.authenticated();
+        return answer;
+      }
+      default: {
+        const client = this.#client ?? (await this.#enter(clientId));
+        // The table of handlers has for each API the one of its own types.
+        const handler = HANDLERS[name] as Handler<Api<unknown, unknown>>;
+        return handler(client, request, version);
+      }
+    }
+  }
+
+  async #enter(clientId: string): Promise<Client> {
+    const { authenticator, shared } = this.#context;
+    const principal = authenticator.required ? this.#login.principal : (this.#login.principal ?? LOCAL_PRINCIPAL);
+    if (principal === undefined) throw new BrokenRequest('A request came before the login.');
+    this.#opening ??= this.#context.open(principal, clientId === '' ? 'kafka' : clientId);
+    const session = await this.#opening;
+    this.#client ??= {
+      shared,
+      session,
+      principal,
+      clientId,
+      address: this.#peer.address,
+      endpoint: this.#endpoint(),
+      publishing: this.#publishing,
+    };
+    return this.#client;
+  }
+
+  /** A client finds us where it has found us; by name, if it said a name to TLS. */
+  #endpoint(): { host: string; port: number } {
+    const { advertised } = this.#context;
+    if (advertised !== undefined) return advertised;
+    // A socket of the network has these, one within the process has not.
+    const socket = this.#socket as Duplex & { localAddress?: string; localPort?: number; servername?: unknown };
+    const { localAddress, localPort, servername } = socket;
+    const host = typeof servername === 'string' && servername !== '' ? servername : localAddress;
+    return { host: host?.replace(/^::ffff:/, '') ?? 'localhost', port: localPort ?? 0 };
+  }
+
+  // ---- Writing ----------------------------------------------------------------------------------------------------
+
+  #send({ name, api, version, correlationId }: RequestHeader, answer: unknown): void {
+    const flexible = version >= api.flexibleFrom;
+    const writer = new Writer(version, flexible);
+    writer.int32(correlationId);
+    // A client that asks for versions does not know yet which layout to expect.
+    if (flexible && name !== 'apiVersions') writer.varint(0);
+    api.response.write(writer, answer);
+    const size = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+    size.writeInt32BE(writer.byteLength, 0);
+    this.#out.bytes(size);
+    for (const piece of writer.take()) this.#out.bytes(piece);
+    this.#out.schedule();
+  }
+
+  /** What was read and is not answered, and what is not sent: when it is too much, nothing more is read. */
+  #hold(bytes: number, requests: number): void {
+    this.#heldBytes += bytes;
+    this.#heldRequests += requests;
+    this.#balance();
+  }
+
+  #balance(): void {
+    const { maxHeldBytes, maxHeldRequests, highWaterBytes } = this.#context.shared.limits;
+    const tooMuch =
+      this.#heldBytes > maxHeldBytes || this.#heldRequests > maxHeldRequests || this.#out.waitingBytes > highWaterBytes;
+    if (tooMuch === this.#paused || this.#over) return;
+    this.#paused = tooMuch;
+    if (tooMuch) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  // ---- End --------------------------------------------------------------------------------------------------------
+
+  #fail(error: unknown): void {
+    const expected = error instanceof BrokenRequest || error instanceof ConnectionRefusal || RailheadError.is(error);
+    if (!expected) this.#context.shared.report(error);
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#cutter.stop();
+    this.#out.flush();
+    this.#out.close();
+    this.#socket.end();
+    // Unread bytes would make the system reset the connection, and the reset would overtake the last answers.
+    this.#socket.resume();
+    const { clock } = this.#context.shared;
+    const cancel = clock.timer(clock.now() + LAST_WORDS_MS, () => this.#socket.destroy());
+    this.#socket.once('close', cancel);
+  }
+
+  #onClose(): void {
+    this.#over = true;
+    this.#cutter.stop();
+    this.#out.close();
+    this.#peer.gone();
+    void this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
+    try {
+      await (await this.#opening)?.close();
+    } catch (error) {
+      if (!RailheadError.is(error)) this.#context.shared.report(error);
+    } finally {
+      this.#context.gone(this);
+    }
+  }
+}
+
+/** A string that may be null, in the old layout also where the rest is in the new one. */
+function readClientId(reader: Reader): string {
+  const length = reader.int16();
+  const clientId = length < 0 ? '' : reader.text(length);
+  if (!reader.flexible) return clientId;
+  const tagged = reader.varint();
+  if (2 * tagged > reader.end - reader.at)
+    throw new BrokenRequest('More tagged fields are announced than can be there.');
+  for (let i = 0; i < tagged; i++) {
+    reader.varint();
+    reader.take(reader.varint());
+  }
+  return clientId;
+}

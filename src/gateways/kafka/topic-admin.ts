@@ -1,0 +1,153 @@
+import type { TopicPolicy } from '../../core/policy.ts';
+import type { Declaration } from '../../core/declaration.ts';
+import { type Client, type Handlers, NODE_ID } from './client.ts';
+import { type Config, DEFAULT_RETENTION, toTopic } from './configs.ts';
+import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import { NO_UUID, type RequestOf, type ResponseOf } from './fields.ts';
+import type { createTopics, deleteTopics } from './messages/admin.ts';
+import type { KafkaTopic } from './topics.ts';
+
+type Asked = RequestOf<typeof createTopics>['topics'][number];
+type Created = ResponseOf<typeof createTopics>['topics'][number];
+type Deleted = ResponseOf<typeof deleteTopics>['responses'][number];
+
+const LEGAL_NAME = /^[a-zA-Z0-9._-]{1,249}$/;
+
+export const topicAdmin: Handlers<'createTopics' | 'deleteTopics'> = {
+  async createTopics(client, { topics, validateOnly }) {
+    const names = topics.map(({ name }) => name);
+    return {
+      topics: await Promise.all(
+        topics.map((topic) =>
+          createOne(
+            client,
+            topic,
+            names.indexOf(topic.name) === names.lastIndexOf(topic.name),
+            validateOnly ? 'check' : 'create',
+          ),
+        ),
+      ),
+    };
+  },
+
+  async deleteTopics(client, { topics, topicNames }, version) {
+    const asked = version >= 6 ? topics : topicNames.map((name) => ({ name, topicId: NO_UUID }));
+    return { responses: await Promise.all(asked.map((topic) => deleteOne(client, topic))) };
+  },
+};
+
+async function createOne(client: Client, asked: Asked, isAlone: boolean, how: 'check' | 'create'): Promise<Created> {
+  const { name } = asked;
+  try {
+    if (!isAlone) throw new KafkaError('INVALID_REQUEST', 'A request names this topic twice.');
+    const wanted = {
+      name,
+      partitions: partitionsOf(asked, client.shared.limits.autoCreatePartitions),
+      configs: asked.configs,
+    };
+    if (how === 'check') {
+      await assertNew(client, name);
+      toTopic(wanted.configs);
+      return {
+        name,
+        topicId: NO_UUID,
+        errorCode: ERROR.NONE,
+        errorMessage: null,
+        numPartitions: wanted.partitions,
+        replicationFactor: 1,
+      };
+    }
+    const topic = await createTopic(client, wanted, 'must-be-new');
+    return {
+      name,
+      topicId: topic.id,
+      errorCode: ERROR.NONE,
+      errorMessage: null,
+      numPartitions: topic.partitions,
+      replicationFactor: 1,
+    };
+  } catch (error) {
+    const { code, message } = asKafkaError(error);
+    return { name, topicId: NO_UUID, errorCode: code, errorMessage: message };
+  }
+}
+
+/** Every partition has one copy, here. */
+function partitionsOf({ numPartitions, replicationFactor, assignments }: Asked, byDefault: number): number {
+  if (assignments.length > 0) {
+    const indexes = assignments.map(({ partitionIndex }) => partitionIndex).sort((a, b) => a - b);
+    const isHere = assignments.every(({ brokerIds }) => brokerIds.length === 1 && brokerIds[0] === NODE_ID);
+    if (!isHere || indexes.some((index, i) => index !== i))
+      throw new KafkaError(
+        'INVALID_REPLICA_ASSIGNMENT',
+        `Partitions count from 0, and each is on broker ${NODE_ID} alone.`,
+      );
+    return assignments.length;
+  }
+  if (replicationFactor !== -1 && replicationFactor !== 1)
+    throw new KafkaError(
+      'INVALID_REPLICATION_FACTOR',
+      `A replication factor of ${replicationFactor} is larger than the one broker that there is. Leave it out, or write 1.`,
+    );
+  if (numPartitions === -1) return Math.max(1, byDefault);
+  if (numPartitions < 1) throw new KafkaError('INVALID_PARTITIONS', 'A topic has at least one partition.');
+  return numPartitions;
+}
+
+async function assertNew(client: Client, name: string): Promise<void> {
+  checkName(name);
+  if ((await client.shared.topics.find(name)) !== undefined)
+    throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic ${JSON.stringify(name)} exists.`);
+}
+
+function checkName(name: string): void {
+  if (!LEGAL_NAME.test(name) || name === '.' || name === '..')
+    throw new KafkaError(
+      'INVALID_TOPIC_EXCEPTION',
+      `A topic cannot be named ${JSON.stringify(name.slice(0, 300))}; allowed are 1 to 249 of a-z, A-Z, 0-9, dot, underscore and dash.`,
+    );
+}
+
+/** @throws KafkaError, and what the engine refuses */
+export async function createTopic(
+  client: Client,
+  { name, partitions, configs }: { name: string; partitions: number; configs: readonly Config[] },
+  how: 'must-be-new' | 'if-missing',
+): Promise<KafkaTopic> {
+  await (how === 'must-be-new' ? assertNew(client, name) : checkName(name));
+  const { policy, attributes } = toTopic(configs);
+  const full: Partial<TopicPolicy> = { ...policy, partitions, retain: { ...DEFAULT_RETENTION, ...policy.retain } };
+  const declaration: Declaration = Object.keys(attributes).length > 0 ? { attributes } : {};
+  const { created, definition } = await client.session.request('declareTopic', {
+    name,
+    kind: 'topic',
+    policy: full,
+    ...declaration,
+    ifDifferent: 'keep',
+  });
+  const topic = client.shared.topics.remember(definition);
+  if (!created && how === 'must-be-new')
+    throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic ${JSON.stringify(name)} exists.`);
+  return topic;
+}
+
+async function deleteOne(client: Client, asked: { name: string | null; topicId: string }): Promise<Deleted> {
+  const { topics } = client.shared;
+  const { topicId } = asked;
+  let { name } = asked;
+  try {
+    const topic = name === null ? await topics.findById(topicId) : await topics.find(name);
+    name ??= topic?.name ?? null;
+    if (topic === undefined)
+      throw new KafkaError(
+        asked.name === null ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION',
+        'There is no such topic.',
+      );
+    await client.session.request('deleteTopic', { name: topic.name });
+    topics.forget(topic.name);
+    return { name, topicId: topic.id, errorCode: ERROR.NONE };
+  } catch (error) {
+    const { code, message } = asKafkaError(error);
+    return { name, topicId, errorCode: code, errorMessage: message };
+  }
+}

@@ -1,0 +1,108 @@
+import type { ProducerRef } from '../../core/open-transactions.ts';
+import { RailheadError } from '../../core/errors.ts';
+import type { Client, Handlers } from './client.ts';
+import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+
+/** Since these versions there is a word of its own for a producer that another one has replaced. */
+const KNOWS_FENCED = { initProducerId: 4, others: 2 } as const;
+
+export const transactions: Handlers<
+  'initProducerId' | 'addPartitionsToTxn' | 'addOffsetsToTxn' | 'endTxn' | 'txnOffsetCommit'
+> = {
+  async initProducerId(client, { transactionalId, transactionTimeoutMs, producerId, producerEpoch }, version) {
+    try {
+      if (transactionalId === null) {
+        return { errorCode: ERROR.NONE, producerId: await client.shared.producerIds.take(), producerEpoch: 0 };
+      }
+      if (transactionalId === '') throw new KafkaError('INVALID_REQUEST', 'A transactional id is not empty.');
+      const before: ProducerRef = { producer: transactionalId, producerId, epoch: producerEpoch };
+      const claimed = await client.session.request('claimProducer', {
+        producer: transactionalId,
+        timeoutMs: transactionTimeoutMs,
+        ...(producerId !== -1 && { after: before }),
+      });
+      return { errorCode: ERROR.NONE, producerId: claimed.producerId, producerEpoch: claimed.epoch };
+    } catch (error) {
+      const known = RailheadError.is(error, 'INVALID')
+        ? new KafkaError('INVALID_TRANSACTION_TIMEOUT', error.message)
+        : failure(client, error, version >= KNOWS_FENCED.initProducerId);
+      return { errorCode: known.code, producerEpoch: -1 };
+    }
+  },
+
+  async addPartitionsToTxn(client, request, version) {
+    const { v3AndBelowTopics: topics } = request;
+    const ref = refOf(request.v3AndBelowTransactionalId, request.v3AndBelowProducerId, request.v3AndBelowProducerEpoch);
+    const code = await begun(client, ref, version);
+    const answers = await Promise.all(
+      topics.map(async ({ name, partitions }) => {
+        const topic = await client.shared.topics.find(name);
+        return {
+          name,
+          resultsByPartition: partitions.map((partitionIndex) => ({
+            partitionIndex,
+            partitionErrorCode:
+              topic === undefined || partitionIndex >= topic.partitions ? ERROR.UNKNOWN_TOPIC_OR_PARTITION : code,
+          })),
+        };
+      }),
+    );
+    return { resultsByTopicV3AndBelow: answers };
+  },
+
+  async addOffsetsToTxn(client, { transactionalId, producerId, producerEpoch }, version) {
+    return { errorCode: await begun(client, refOf(transactionalId, producerId, producerEpoch), version) };
+  },
+
+  async endTxn(client, { transactionalId, producerId, producerEpoch, committed }, version) {
+    const outcome = committed ? 'committed' : 'aborted';
+    try {
+      await client.session.request('endTransaction', { ...refOf(transactionalId, producerId, producerEpoch), outcome });
+      return { errorCode: ERROR.NONE };
+    } catch (error) {
+      return { errorCode: failure(client, error, version >= KNOWS_FENCED.others).code };
+    }
+  },
+
+  async txnOffsetCommit(client, { transactionalId, groupId, producerId, producerEpoch, topics }) {
+    const ref = refOf(transactionalId, producerId, producerEpoch);
+    const answers = topics.map(async ({ name, partitions }) => ({
+      name,
+      partitions: await Promise.all(
+        partitions.map(async ({ partitionIndex, committedOffset, committedMetadata }) => {
+          try {
+            const at = { cursor: groupId, topic: name, partition: partitionIndex, offset: committedOffset };
+            const cursors = [{ ...at, metadata: committedMetadata ?? '' }];
+            await client.session.request('addToTransaction', { ...ref, cursors });
+            return { partitionIndex, errorCode: ERROR.NONE };
+          } catch (error) {
+            return { partitionIndex, errorCode: failure(client, error, false).code };
+          }
+        }),
+      ),
+    }));
+    return { topics: await Promise.all(answers) };
+  },
+};
+
+function refOf(producer: string, producerId: number, epoch: number): ProducerRef {
+  return { producer, producerId, epoch };
+}
+
+/** The engine begins a transaction with what is added to it first. */
+async function begun(client: Client, ref: ProducerRef, version: number): Promise<number> {
+  try {
+    await client.session.request('beginTransaction', ref);
+    return ERROR.NONE;
+  } catch (error) {
+    return failure(client, error, version >= KNOWS_FENCED.others).code;
+  }
+}
+
+function failure({ shared }: Client, error: unknown, knowsFenced: boolean): KafkaError {
+  const known = asKafkaError(error, 'transactional id');
+  if (known.error === 'UNKNOWN_SERVER_ERROR') shared.report(error);
+  return known.error === 'INVALID_PRODUCER_EPOCH' && knowsFenced
+    ? new KafkaError('PRODUCER_FENCED', known.message)
+    : known;
+}

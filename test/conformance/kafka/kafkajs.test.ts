@@ -1,0 +1,231 @@
+/** kafkajs, unmodified, does its job. */
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { CompressionTypes, type Consumer, type ConsumerConfig, type Kafka, type Producer } from 'kafkajs';
+import { defineQueue } from '../../../src/index.ts';
+import { place } from './broker.ts';
+
+test('kafkajs creates a topic, publishes with acks, and asks for the offsets', async (t) => {
+  const { kafka } = await place(t);
+  const admin = kafka.admin();
+  await admin.connect();
+  t.after(() => admin.disconnect());
+  assert.equal(await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 3 }] }), true);
+  assert.equal(await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 3 }] }), false);
+  const producer = kafka.producer();
+  await producer.connect();
+  t.after(() => producer.disconnect());
+  const sent = await producer.send({
+    topic: 'orders',
+    messages: [
+      { key: 'a', value: '1', partition: 2, headers: { from: 'test' } },
+      { key: null, value: null, partition: 2 },
+    ],
+    compression: CompressionTypes.GZIP,
+  });
+  assert.deepEqual(
+    sent.map(({ partition, errorCode, baseOffset }) => ({ partition, errorCode, baseOffset })),
+    [{ partition: 2, errorCode: 0, baseOffset: '0' }],
+  );
+  const offsets = await admin.fetchTopicOffsets('orders');
+  assert.deepEqual(
+    offsets.sort((a, b) => a.partition - b.partition).map(({ partition, low, high }) => [partition, low, high]),
+    [
+      [0, '0', '0'],
+      [1, '0', '0'],
+      [2, '0', '2'],
+    ],
+  );
+  const { topics } = await admin.fetchTopicMetadata({ topics: ['orders'] });
+  assert.equal(topics[0]?.partitions.length, 3);
+});
+
+test('kafkajs consumes in a group, commits, and goes on where it was', async (t) => {
+  const { kafka } = await place(t);
+  const producer = kafka.producer({ idempotent: true });
+  await producer.connect();
+  t.after(() => producer.disconnect());
+  const send = (...values: string[]): Promise<unknown> =>
+    producer.send({ topic: 'events', messages: values.map((value) => ({ value, headers: { n: value } })) });
+  await send('1', '2', '3');
+  const first = await consume(t, kafka, 'readers', 'events', 3);
+  assert.deepEqual(first, ['1', '2', '3']);
+  await send('4', '5');
+  assert.deepEqual(await consume(t, kafka, 'readers', 'events', 2), ['4', '5']);
+  assert.deepEqual(await consume(t, kafka, 'others', 'events', 5), ['1', '2', '3', '4', '5']);
+});
+
+test('two members of a group share the partitions, and one takes over when the other leaves', async (t) => {
+  const { kafka } = await place(t);
+  const admin = kafka.admin();
+  await admin.connect();
+  t.after(() => admin.disconnect());
+  await admin.createTopics({ topics: [{ topic: 'shared', numPartitions: 4 }] });
+  const assigned = new Map<string, number[]>();
+  const member = async (name: string): Promise<Consumer> => {
+    const consumer = kafka.consumer({ groupId: 'pair', heartbeatInterval: 50, maxWaitTimeInMs: 50 });
+    consumer.on('consumer.group_join', ({ payload }) => assigned.set(name, payload.memberAssignment.shared ?? []));
+    await consumer.connect();
+    await consumer.subscribe({ topic: 'shared', fromBeginning: true });
+    await consumer.run({ eachMessage: () => Promise.resolve() });
+    return consumer;
+  };
+  const one = await member('one');
+  t.after(() => one.disconnect());
+  await until(() => assigned.get('one')?.length === 4);
+  const two = await member('two');
+  await until(() => assigned.get('one')?.length === 2 && assigned.get('two')?.length === 2);
+  const { groups } = await admin.describeGroups(['pair']);
+  assert.deepEqual([groups[0]?.state, groups[0]?.members.length], ['Stable', 2]);
+  assert.deepEqual((await admin.listGroups()).groups, [{ groupId: 'pair', protocolType: 'consumer' }]);
+  await two.disconnect();
+  await until(() => assigned.get('one')?.length === 4);
+  await one.disconnect();
+  await admin.deleteGroups(['pair']).catch(() => {});
+});
+
+test('kafkajs deletes a topic', async (t) => {
+  const { kafka } = await place(t);
+  const admin = kafka.admin();
+  await admin.connect();
+  t.after(() => admin.disconnect());
+  await admin.createTopics({ topics: [{ topic: 'gone' }] });
+  assert.deepEqual(await admin.listTopics(), ['gone']);
+  await admin.deleteTopics({ topics: ['gone'] });
+  assert.deepEqual(await admin.listTopics(), []);
+});
+
+test('kafkajs deletes a group that has no members', async (t) => {
+  const { kafka } = await place(t);
+  const producer = kafka.producer();
+  await producer.connect();
+  t.after(() => producer.disconnect());
+  await producer.send({ topic: 't', messages: [{ value: 'a' }] });
+  await consume(t, kafka, 'short', 't', 1);
+  const admin = kafka.admin();
+  await admin.connect();
+  t.after(() => admin.disconnect());
+  assert.deepEqual((await admin.listGroups()).groups, [{ groupId: 'short', protocolType: 'consumer' }]);
+  await admin.deleteGroups(['short']);
+  assert.deepEqual((await admin.listGroups()).groups, []);
+});
+
+test('kafkajs commits and aborts transactions, and committed readers see what was committed', async (t) => {
+  const { kafka } = await place(t);
+  const producer = kafka.producer({ transactionalId: 'tx', maxInFlightRequests: 1, idempotent: true });
+  await producer.connect();
+  t.after(() => producer.disconnect());
+  for (const [value, outcome] of [
+    ['kept', 'commit'],
+    ['dropped', 'abort'],
+    ['kept too', 'commit'],
+  ] as const) {
+    const transaction = await producer.transaction();
+    await transaction.send({ topic: 'ledger', messages: [{ value }, { value: `${value}!` }] });
+    await transaction[outcome]();
+  }
+  const expected = ['kept', 'kept!', 'kept too', 'kept too!'];
+  assert.deepEqual(await consume(t, kafka, 'committed', 'ledger', expected.length), expected);
+  const all = await consume(t, kafka, 'uncommitted', 'ledger', 6, { readUncommitted: true });
+  assert.deepEqual(all.slice(2, 4), ['dropped', 'dropped!']);
+});
+
+test('kafkajs commits offsets within a transaction', async (t) => {
+  const { kafka } = await place(t);
+  const producer = kafka.producer({ transactionalId: 'tx', maxInFlightRequests: 1, idempotent: true });
+  await producer.connect();
+  t.after(() => producer.disconnect());
+  await producer.send({ topic: 'in', messages: [{ value: 'a' }, { value: 'b' }] });
+  const admin = kafka.admin();
+  await admin.connect();
+  t.after(() => admin.disconnect());
+  const committed = async (): Promise<string | undefined> =>
+    (await admin.fetchOffsets({ groupId: 'g', topics: ['in'] }))[0]?.partitions[0]?.offset;
+  for (const [offset, outcome, then] of [
+    ['1', 'abort', '-1'],
+    ['2', 'commit', '2'],
+  ] as const) {
+    const transaction = await producer.transaction();
+    const topics = [{ topic: 'in', partitions: [{ partition: 0, offset }] }];
+    await transaction.sendOffsets({ consumerGroupId: 'g', topics });
+    await transaction[outcome]();
+    assert.equal(await committed(), then);
+  }
+});
+
+test('a producer that another one has replaced is fenced', async (t) => {
+  const { kafka } = await place(t);
+  const start = async (): Promise<Producer> => {
+    const producer = kafka.producer({
+      transactionalId: 'tx',
+      maxInFlightRequests: 1,
+      idempotent: true,
+      retry: { retries: 1, initialRetryTime: 10 },
+    });
+    t.after(() => producer.disconnect());
+    await producer.connect();
+    return producer;
+  };
+  const old = await start();
+  const transaction = await old.transaction();
+  await transaction.send({ topic: 'ledger', messages: [{ value: 'old' }] });
+  const fresh = await start();
+  const next = await fresh.transaction();
+  await next.send({ topic: 'ledger', messages: [{ value: 'new' }] });
+  await next.commit();
+  await assert.rejects(transaction.commit());
+  assert.deepEqual(await consume(t, kafka, 'g', 'ledger', 1), ['new']);
+});
+
+test('a worker of the SDK gets the records of a compressed batch one by one', async (t) => {
+  const { kafka, broker } = await place(t);
+  const queue = broker.rail.queue(
+    defineQueue<{ n: number }>('jobs', { backoff: { type: 'fixed', min: '10ms', max: '10ms', jitter: false } }),
+  );
+  await queue.ready();
+  const producer = kafka.producer();
+  await producer.connect();
+  t.after(() => producer.disconnect());
+  const messages = Array.from({ length: 5 }, (_, n) => ({ key: `k${n}`, value: JSON.stringify({ n }) }));
+  await producer.send({ topic: 'jobs', messages, compression: CompressionTypes.GZIP });
+  const seen: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const worker = queue.work(({ body, attempt }) => {
+    seen.push(`${body.n}/${attempt}`);
+    if (seen.length === 6) resolve();
+    if (body.n === 2 && attempt === 1) throw new Error('once more');
+  });
+  t.after(() => worker.close());
+  await promise;
+  assert.deepEqual(seen.toSorted(), ['0/1', '1/1', '2/1', '2/2', '3/1', '4/1']);
+});
+
+async function consume(
+  t: TestContext,
+  kafka: Kafka,
+  groupId: string,
+  topic: string,
+  count: number,
+  more: Partial<ConsumerConfig> = {},
+): Promise<string[]> {
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, ...more });
+  t.after(() => consumer.disconnect());
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  const values: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await consumer.run({
+    eachMessage: ({ message }) => {
+      values.push(message.value?.toString() ?? 'null');
+      if (values.length === count) resolve();
+      return Promise.resolve();
+    },
+  });
+  await promise;
+  await consumer.disconnect();
+  return values;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
