@@ -86,3 +86,8 @@ export function asAmqpError(error: unknown): AmqpError {
       return new AmqpError('INTERNAL_ERROR', message, { cause: error });
   }
 }
+
+/** What a client is told of a virtual host that it may not use. */
+export function refusedVhost(vhost: string, user: string): AmqpError {
+  return new AmqpError('NOT_ALLOWED', `access to vhost '${vhost}' refused for user '${user}'`);
+}

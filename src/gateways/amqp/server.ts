@@ -6,8 +6,9 @@ import type { Shortage } from '../../core/broker-info.ts';
 import type { Session } from '../../core/session.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import type { ConnectionInfo } from './live.ts';
+import { refusedVhost } from './errors.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
-import { AmqpConnection, refusedVhost } from './session.ts';
+import { AmqpConnection } from './session.ts';
 import { BUILT_IN, toNamespace } from './translate.ts';
 import { Vhost } from './vhost.ts';
 

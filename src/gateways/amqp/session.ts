@@ -486,8 +486,3 @@ export class AmqpConnection implements GatewayConnection {
     void this.#released.then(() => this.#context.gone(this));
   }
 }
-
-/** For the gateway: what a client is told of a virtual host that it may not use. */
-export function refusedVhost(vhost: string, user: string): AmqpError {
-  return new AmqpError('NOT_ALLOWED', `access to vhost '${vhost}' refused for user '${user}'`);
-}
