@@ -44,6 +44,8 @@ export class Workload {
   readonly #routes: Routes;
   readonly #open: OpenTransactions;
   readonly #uploads: Uploads;
+  /** What this life has asked to be stored in compacted topics. */
+  readonly #onTheWay = new Set<Copy>();
   readonly #actions: { weight: number; act: () => void }[];
 
   constructor(
@@ -188,12 +190,17 @@ export class Workload {
     if (this.random.chance(0.3)) return this.#publishRouted(session, { text, bytes, body });
     const { envelope, ...draft } = this.#draft(plan, text, this.#envelope(plan), this.#ledger.nextGroup(), true);
     const named = { format: FORMAT_NATIVE, records: recordHead(envelope, bytes), count: 1, body };
-    return this.#send({ to: { topic: plan.name }, ...named, waitMs: 3000 }, [{ ...draft, envelope }], plan, session);
+    return this.#send(
+      { to: { topic: plan.name }, ...named, waitMs: 3000 },
+      this.#asked([{ ...draft, envelope }]),
+      plan,
+      session,
+    );
   }
 
   #routedDrafts(way: Way, text = this.#ledger.nextText()): Draft[] {
     const group = this.#ledger.nextGroup();
-    return way.plans.map((plan) => this.#draft(plan, text, {}, group, true));
+    return this.#asked(way.plans.map((plan) => this.#draft(plan, text, {}, group, true)));
   }
 
   /** Through a fanout router to two topics, or through a direct one to the first, or by its alternate to the second. */
@@ -229,7 +236,7 @@ export class Workload {
     const withIds = this.random.chance(0.15);
     const delayed = plan.delays && this.random.chance(0.2);
     const large = !plan.calm && this.random.chance(0.1);
-    return Array.from({ length: count }, () => {
+    const drafts = Array.from({ length: count }, () => {
       const text = this.#ledger.nextText();
       const envelope = {
         ...this.#envelope(plan),
@@ -239,6 +246,7 @@ export class Workload {
       const draft = this.#draft(plan, text, envelope, atomic ? group : this.#ledger.nextGroup(), atomic);
       return large && this.random.chance(0.5) ? { ...draft, bodyBytes: 700 + this.random.below(1500) } : draft;
     });
+    return this.#asked(drafts);
   }
 
   #envelope(plan: TopicPlan): Omit<Envelope, 'body'> {
@@ -251,15 +259,27 @@ export class Workload {
     };
   }
 
+  /** All of one request: they are stored in this order, while another request may come before or after them. */
+  #asked(drafts: Draft[]): Draft[] {
+    for (const { plan, copies } of drafts)
+      if (plan.retention === 'key') for (const copy of copies) this.#onTheWay.add(copy);
+    return drafts;
+  }
+
   #draft(plan: TopicPlan, text: string, envelope: Omit<Envelope, 'body'>, group: number, atomic: boolean): Draft {
     const now = this.#world.clock.now();
     const due = now + (envelope.delayMs ?? 0);
     const { ttlMs, retain, durability } = plan.policy;
     const expiresAt = due + (ttlMs ?? Infinity);
-    // Of a key, only the newest is sure to stay.
-    if (plan.retention === 'key')
-      for (const copy of this.#ledger.of(plan.feeds[0]?.subscription ?? ''))
-        if (copy.key === envelope.key) copy.fleeting = copy.mayBeGone = true;
+    // Of a key, only the newest is sure to stay: nor is this one while another request is on its way.
+    let overtaken = false;
+    if (plan.retention === 'key') {
+      for (const copy of this.#ledger.of(plan.feeds[0]?.subscription ?? '')) {
+        if (copy.key !== envelope.key) continue;
+        overtaken ||= copy.sent === 'trying' && this.#onTheWay.has(copy);
+        copy.fleeting = copy.mayBeGone = true;
+      }
+    }
     const copies = plan.feeds
       .filter(({ filter }) => filter === 'all' || envelope.headers?.['half'] === 'even')
       .map((feed) =>
@@ -272,7 +292,7 @@ export class Workload {
           lastsUntil: Math.min(expiresAt, now + (retain?.ageMs ?? Infinity)),
           group: atomic ? group : 0,
           level: durability ?? 'fsync',
-          fleeting: feed.atMostOnce || plan.retention === 'bytes',
+          fleeting: feed.atMostOnce || plan.retention === 'bytes' || overtaken,
           unburied: feed.buried === 'key a' && envelope.key !== 'a',
         }),
       );
