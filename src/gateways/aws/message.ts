@@ -18,23 +18,27 @@ export interface AttributeInput {
 const MAX_ATTRIBUTES = 10;
 const MAX_NAME = 256;
 
-/** @throws InvalidMessageContents for what XML could not carry */
+/** @throws MissingParameter, InvalidMessageContents for what XML could not carry */
 export function checkBody(body: string): void {
   if (body === '') throw new AwsError('MissingParameter', 'The request must contain the parameter MessageBody.');
-  for (let i = 0; i < body.length; i++) {
-    const code = body.charCodeAt(i);
-    if (code >= 0x20 && code < 0xd800) continue;
-    if (code === 0x9 || code === 0xa || code === 0xd || (code >= 0xe000 && code <= 0xfffd)) continue;
-    const next = body.charCodeAt(i + 1);
-    if (code >= 0xd800 && code < 0xdc00 && next >= 0xdc00 && next < 0xe000) {
-      i++;
-      continue;
-    }
+  if (!fitsXml(body))
     throw new AwsError(
       'InvalidMessageContents',
       'Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF',
     );
+}
+
+/** Whether XML has all of its characters: the older clients are answered in it. */
+export function fitsXml(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x20 && code < 0xd800) continue;
+    if (code === 0x9 || code === 0xa || code === 0xd || (code >= 0xe000 && code <= 0xfffd)) continue;
+    const next = text.charCodeAt(i + 1);
+    if (!(code >= 0xd800 && code < 0xdc00 && next >= 0xdc00 && next < 0xe000)) return false;
+    i++;
   }
+  return true;
 }
 
 /** The attributes of a message, in the order in which they came. @throws InvalidParameterValue */

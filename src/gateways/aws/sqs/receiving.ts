@@ -1,6 +1,5 @@
-import { isUtf8 } from 'node:buffer';
 import type { Clock } from '../../../core/clock.ts';
-import { asBuffer, type Envelope } from '../../../core/records.ts';
+import { asBuffer } from '../../../core/records.ts';
 import type { DeliveryRun, DeliverySink } from '../../../core/session.ts';
 import type { RecordFormat } from '../../../engine/formats.ts';
 import type { Deadlines } from '../deadlines.ts';
@@ -11,6 +10,7 @@ import { type Ids, idOf, md5, md5OfAttributes, sequenceNumber } from './ids.ts';
 import type { SqsInputs } from './inputs.ts';
 import { arnOf, type Queue, type Queues } from './queues.ts';
 import { MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS } from './settings.ts';
+import { fromEnvelope } from './translate.ts';
 
 /** A response has at most so many bytes of messages, beside one that is larger. */
 const MAX_BYTES = 10 << 20;
@@ -259,20 +259,4 @@ function shown({ type, value }: Attribute): object {
   return typeof value === 'string'
     ? { DataType: type, StringValue: value }
     : { DataType: type, BinaryValue: value.toString('base64') };
-}
-
-/** What another protocol published. A body that is not text comes as base64. */
-function fromEnvelope({ body, key, headers = {} }: Envelope): SqsRecord {
-  const bytes = asBuffer(body);
-  const attributes = Object.entries(headers).flatMap(([name, value]): Attribute[] => {
-    if (typeof value === 'number') return [{ name, type: 'Number', value: String(value) }];
-    if (typeof value === 'string') return [{ name, type: 'String', value }];
-    if (value instanceof Uint8Array) return [{ name, type: 'Binary', value: asBuffer(value) }];
-    return [{ name, type: 'String', value: JSON.stringify(value) }];
-  });
-  return {
-    body: isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('base64'),
-    groupId: key,
-    attributes: attributes.filter(({ value }) => value.length > 0),
-  };
 }
