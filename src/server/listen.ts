@@ -75,3 +75,9 @@ async function readPem(file: string, setting: string): Promise<Buffer> {
     );
   }
 }
+
+/** What `HOST:PORT` says, as the settings allow it. An IPv6 address is in brackets there, and without them here. */
+export function placeOf(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) };
+}

@@ -19,7 +19,7 @@ import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback } from './config.ts';
 import { ALL_FORMATS } from './formats.ts';
 import { HttpDoor } from './http-door.ts';
-import { isTaken, listenOn, readTls } from './listen.ts';
+import { isTaken, listenOn, placeOf, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
 import { loggedLogins } from './logins.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
@@ -291,13 +291,15 @@ class Server implements RunningServer {
   }
 
   async #serveKafka(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { kafka } = this.#config;
+    const { kafka, kafkaAdvertised, kafkaAutoCreate } = this.#config;
     if (kafka === false) return;
     const gateway = new KafkaGateway({
       authenticator: this.#authenticator(),
       connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
       broker: { journalId: broker.info().journalId },
       clock: new SystemClock(),
+      limits: { autoCreatePartitions: kafkaAutoCreate === false ? 0 : kafkaAutoCreate },
+      ...(kafkaAdvertised !== undefined && { advertised: placeOf(kafkaAdvertised) }),
       report: (error) => this.#report(error),
     });
     this.#kafkaPort = await this.#serve('kafka', gateway, { asked: kafka, usual: KAFKA_PORT, tls });

@@ -143,6 +143,28 @@ export const settingsSchema = z.strictObject({
       fallback: '9092; a free one with `port` 0',
       off: true,
     }),
+  kafkaAdvertised: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]/]+):([1-9]\d{0,4})$/)
+    .refine((address) => Number(address.slice(address.lastIndexOf(':') + 1)) <= 65_535)
+    .optional()
+    .register(settingDocs, {
+      summary:
+        "Where Kafka's clients are told to connect to, when they reach the broker under another address than it has: behind a mapped port, a load balancer, a container's network.",
+      allowed: 'HOST:PORT, such as broker.example.com:9092 or [2001:db8::7]:9092',
+      placeholder: 'HOST:PORT',
+      fallback: 'where each has connected to',
+    }),
+  kafkaAutoCreate: z
+    .union([z.int().min(1).max(1024), z.literal(false)])
+    .default(1)
+    .register(settingDocs, {
+      summary:
+        "Partitions of a topic that is made because one of Kafka's clients asks for it by name, or creates it without saying how many; with `false` (the flag `--no-kafka-auto-create`) no topic is made by asking.",
+      allowed: 'a whole number from 1 to 1024, or false',
+      placeholder: 'PARTITIONS',
+      off: true,
+    }),
   insecure: z.boolean().default(false).register(settingDocs, {
     summary: 'Listen on any address without a login. Everybody who reaches the port may then do everything.',
     allowed: 'true or false',

@@ -22,7 +22,7 @@ export interface KafkaLimits {
   minSessionTimeoutMs: number;
   /** Default 1,800,000. */
   maxSessionTimeoutMs: number;
-  /** Partitions of a topic that is made because somebody asked for it. Default 1. */
+  /** Partitions of a topic that is made because somebody asked for it; 0: none is made so. Default 1. */
   autoCreatePartitions: number;
 }
 
