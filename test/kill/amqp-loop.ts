@@ -86,7 +86,7 @@ export function amqpLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Pro
 async function start(dir: string, port: number): Promise<Server> {
   let told: (message: Record<string, unknown>) => void = () => {};
   const first = new Promise<Record<string, unknown>>((resolve) => (told = resolve));
-  const child = new Child('server-child.ts', [dir, '0', String(port)], (message) => told(message));
+  const child = new Child('server-child.ts', [dir, '0', 'amqp', String(port)], (message) => told(message));
   const message = await Promise.race([first, child.ended()]);
   if (message === undefined) throw new Error('the server ended by itself');
   const url = String(message['amqpUrl']);

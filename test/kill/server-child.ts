@@ -1,12 +1,14 @@
-/** A server on a directory and a port: `DIR PORT [AMQP PORT]`. */
+/** A server on a directory and a port: `DIR PORT [amqp|aws ITS_PORT]`. */
 import { startServer } from 'railhead/server';
 
-const [dir = '', port = '0', amqp] = process.argv.slice(2);
+const [dir = '', port = '0', protocol, own] = process.argv.slice(2);
 process.on('disconnect', () => process.exit());
 const server = await startServer({
   dir,
   port: Number(port),
-  amqp: amqp !== undefined && Number(amqp),
+  amqp: protocol === 'amqp' && Number(own),
+  aws: protocol === 'aws' && Number(own),
+  kafka: false,
   log: { level: 'warn' },
 });
-process.send?.({ url: server.url, port: server.port, amqpUrl: server.amqpUrl });
+process.send?.({ url: server.url, port: server.port, amqpUrl: server.amqpUrl, awsUrl: server.awsUrl });

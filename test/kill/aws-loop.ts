@@ -1,0 +1,151 @@
+import {
+  CreateQueueCommand,
+  DeleteMessageBatchCommand,
+  DeleteMessageCommand,
+  GetQueueAttributesCommand,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  SendMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs';
+import { SeededRandom } from '../../src/core/random.ts';
+import { after, Child, withDirectory } from './child.ts';
+import type { LoopOptions } from './loops.ts';
+import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
+
+const DRAIN_MS = 60_000;
+/** Of what is received and not deleted, since the broker was killed: it comes again soon. */
+const VISIBILITY_SECONDS = '2';
+
+export interface AwsReport extends TotalQueueReport {
+  /** Confirmed numbers, by the queue that they were sent to. */
+  byQueue: Record<string, number>;
+  /** A message that was out at each kill: counted after the restart, and after it was deleted by its handle. */
+  held: { inFlight: string | undefined; left: string | undefined }[];
+}
+
+/**
+ * A server is killed under Amazon's client of SQS, which tries again as it does by itself: single messages, FIFO queues and
+ * batches. What was confirmed must be received.
+ */
+export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Promise<AwsReport> {
+  return withDirectory(async (dir) => {
+    const random = new SeededRandom(seed);
+    const queue = new TotalQueue();
+    const byQueue: Record<string, number> = {};
+    const held: AwsReport['held'] = [];
+    let server = await start(dir, 0);
+    const sqs = new SQSClient({
+      endpoint: server.url,
+      region: 'eu-central-1',
+      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+    });
+    const stop = { sending: false, receiving: false };
+    try {
+      const create = async (QueueName: string, more: Record<string, string> = {}): Promise<string> => {
+        const Attributes = { VisibilityTimeout: VISIBILITY_SECONDS, ...more };
+        const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
+        return QueueUrl;
+      };
+      const urls = {
+        standard: await create('standard'),
+        fifo: await create('ordered.fifo', { FifoQueue: 'true' }),
+        batches: await create('batches'),
+        held: await create('held', { VisibilityTimeout: '600' }),
+      };
+      let next = 0;
+      const line = async (name: keyof typeof urls, size: number, send: (own: number[]) => Promise<number[]>) => {
+        while (!stop.sending) {
+          const own = Array.from({ length: size }, () => next++);
+          for (const n of own) queue.attempt(n);
+          try {
+            for (const n of await send(own)) {
+              queue.confirm(n);
+              byQueue[name] = (byQueue[name] ?? 0) + 1;
+            }
+          } catch {
+            // Not known: it may come or not.
+            await after(20);
+          }
+        }
+      };
+      const one = async (QueueUrl: string, own: number[], more: object): Promise<number[]> => {
+        await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: String(own[0]), ...more }));
+        return own;
+      };
+      const senders = [
+        line('standard', 1, (own) => one(urls.standard, own, {})),
+        line('fifo', 1, (own) =>
+          one(urls.fifo, own, { MessageGroupId: `g${Number(own[0]) % 7}`, MessageDeduplicationId: String(own[0]) }),
+        ),
+        line('batches', 10, async (own) => {
+          const Entries = own.map((n) => ({ Id: String(n), MessageBody: String(n) }));
+          const { Successful = [] } = await sqs.send(new SendMessageBatchCommand({ QueueUrl: urls.batches, Entries }));
+          return Successful.map(({ Id }) => Number(Id));
+        }),
+      ];
+      const receiver = async (QueueUrl: string): Promise<void> => {
+        while (!stop.receiving) {
+          try {
+            const { Messages = [] } = await sqs.send(
+              new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 1 }),
+            );
+            for (const { Body } of Messages) queue.receive(Number(Body));
+            const Entries = Messages.map(({ ReceiptHandle }, i) => ({ Id: String(i), ReceiptHandle }));
+            if (Entries.length > 0) await sqs.send(new DeleteMessageBatchCommand({ QueueUrl, Entries }));
+          } catch {
+            await after(20);
+          }
+        }
+      };
+      const receivers = [urls.standard, urls.fifo, urls.batches].map(receiver);
+      for (let cycle = 0; cycle < cycles; cycle++) {
+        // The client pauses between its attempts: the kill comes once every queue has taken something again.
+        const before = { ...byQueue };
+        const again = (): boolean =>
+          ['standard', 'fifo', 'batches'].every((name) => (byQueue[name] ?? 0) > (before[name] ?? 0));
+        for (let waited = 0; !again() && waited < 10_000; waited += 10) await after(10);
+        await sqs.send(new SendMessageCommand({ QueueUrl: urls.held, MessageBody: String(cycle) }));
+        const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: urls.held }));
+        await after(random.below(100));
+        await server.child.kill();
+        server = await start(dir, server.port);
+        const inFlight = await countOf(sqs, urls.held, 'ApproximateNumberOfMessagesNotVisible');
+        const ReceiptHandle = Messages[0]?.ReceiptHandle;
+        await sqs.send(new DeleteMessageCommand({ QueueUrl: urls.held, ReceiptHandle }));
+        const left = await countOf(sqs, urls.held, 'ApproximateNumberOfMessagesNotVisible');
+        held.push({ inFlight, left });
+        onCycle(cycle, queue);
+      }
+      stop.sending = true;
+      await Promise.all(senders);
+      for (let waited = 0; queue.report().lost.length > 0 && waited < DRAIN_MS; waited += 50) await after(50);
+      stop.receiving = true;
+      await Promise.all(receivers);
+      return { ...queue.report(), byQueue, held };
+    } finally {
+      stop.sending = stop.receiving = true;
+      sqs.destroy();
+      await server.child.kill();
+    }
+  });
+}
+
+async function countOf(
+  sqs: SQSClient,
+  QueueUrl: string,
+  name: 'ApproximateNumberOfMessagesNotVisible',
+): Promise<string | undefined> {
+  const { Attributes } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [name] }));
+  return Attributes?.[name];
+}
+
+async function start(dir: string, port: number): Promise<{ child: Child; url: string; port: number }> {
+  let told: (message: Record<string, unknown>) => void = () => {};
+  const first = new Promise<Record<string, unknown>>((resolve) => (told = resolve));
+  const child = new Child('server-child.ts', [dir, '0', 'aws', String(port)], (message) => told(message));
+  const message = await Promise.race([first, child.ended()]);
+  if (message === undefined) throw new Error('the server ended by itself');
+  const url = String(message['awsUrl']);
+  return { child, url, port: Number(new URL(url).port) };
+}
