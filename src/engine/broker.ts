@@ -14,6 +14,7 @@ import { Bodies } from './shard/bodies.ts';
 import { Caretaker } from './shard/caretaker.ts';
 import { Checkpointer } from './shard/checkpointer.ts';
 import { Compactor } from './shard/compactor.ts';
+import { Consumers } from './shard/consumers.ts';
 import { Cursors } from './shard/cursors.ts';
 import { dropTransient } from './shard/declarations.ts';
 import { Definitions } from './shard/definitions.ts';
@@ -27,6 +28,7 @@ import { Reader } from './shard/reader.ts';
 import { Reclaimer } from './shard/reclaimer.ts';
 import { Redriver } from './shard/redriver.ts';
 import { Returns } from './shard/returns.ts';
+import { Sender } from './shard/sender.ts';
 import { Settler } from './shard/settler.ts';
 import { Shard } from './shard/shard.ts';
 import { Shortages } from './shard/shortages.ts';
@@ -54,7 +56,7 @@ export interface BrokerOptions {
 /** Everything that works on one shard, each part with one job. */
 export interface Parts {
   readonly shard: Shard;
-  readonly dispatcher: Dispatcher;
+  readonly consumers: Consumers;
   readonly feeds: Feeds;
   readonly publisher: Publisher;
   readonly largeBodies: LargeBodies;
@@ -127,10 +129,12 @@ export class Broker {
     const bodies = new Bodies(shard);
     const feeds = new Feeds(shard);
     const returns = new Returns(shard, feeds);
-    const dispatcher = new Dispatcher(shard, bodies, feeds, returns);
+    const consumers = new Consumers(shard, feeds, returns);
+    const sender = new Sender(shard, bodies, feeds, returns, consumers);
+    const dispatcher = new Dispatcher(shard, feeds, returns, sender);
     const publisher = new Publisher(shard, feeds, returns);
     const settler = new Settler(shard, feeds, returns);
-    const definitions = new Definitions(shard, dispatcher, feeds, settler);
+    const definitions = new Definitions(shard, consumers, feeds, settler);
     const reader = new Reader(shard, bodies, definitions, settler);
     const caretaker = new Caretaker(shard, feeds, publisher, definitions, bodies);
     const undertaker = new Undertaker(shard, bodies, publisher, feeds);
@@ -141,7 +145,7 @@ export class Broker {
     const startedAt = clock.now();
     const parts: Parts = {
       shard,
-      dispatcher,
+      consumers,
       feeds,
       publisher,
       largeBodies,
@@ -259,7 +263,7 @@ export class Broker {
   async close(): Promise<void> {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
-    const { shard, publisher, dispatcher } = this.#parts;
+    const { shard, publisher, consumers } = this.#parts;
     // All at once: what one gives back must not go to another that is about to go.
     await Promise.all([...this.#sessions].map((session) => session.close()));
     if (!shard.failed()) {
@@ -269,7 +273,7 @@ export class Broker {
     }
     await shard.close();
     for (const topic of shard.state.topics.values())
-      for (const subscription of topic.subscriptions.values()) dispatcher.drop(subscription, 'The broker closes.');
+      for (const subscription of topic.subscriptions.values()) consumers.drop(subscription, 'The broker closes.');
     publisher.rejectParked(closedError(shard));
     this.#reader.wakeAll();
     this.#parts.shortages.wakeAll();

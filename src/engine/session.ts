@@ -71,7 +71,7 @@ export class ShardSession implements Session {
   async consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer> {
     this.#assertOpen();
     this.#authorize('consume', { kind: 'topic', name: request.topic });
-    const { dispatcher, feeds, settler, shard } = this.#parts;
+    const { consumers, feeds, settler, shard } = this.#parts;
     const subscription = settler.find(this.#namespace, request);
     const others = feeds.consumersOf(subscription);
     const exclusive = others.find((other) => other.request.exclusive === true);
@@ -81,15 +81,15 @@ export class ShardSession implements Session {
         `${JSON.stringify(request.subscription)} has ${exclusive === undefined ? `${others.length} other consumers` : 'an exclusive consumer'}. Close ${exclusive === undefined ? 'them' : 'it'}, or consume without exclusive.`,
       );
     }
-    const state = dispatcher.addConsumer(subscription, request, sink, this.#pool(request.pool));
+    const state = consumers.add(subscription, request, sink, this.#pool(request.pool));
     this.#consumers.add(state);
     await shard.durable(null);
     return {
       id: state.id,
-      credit: (messages) => dispatcher.addCredit(state, messages),
+      credit: (messages) => consumers.addCredit(state, messages),
       close: async (options) => {
         this.#consumers.delete(state);
-        dispatcher.removeConsumer(state, options?.release === true ? 'release' : 'keep');
+        consumers.remove(state, options?.release === true ? 'release' : 'keep');
       },
     };
   }
@@ -200,7 +200,7 @@ export class ShardSession implements Session {
     if (this.#closed) return;
     this.#closed = true;
     for (const consumer of this.#consumers)
-      this.#parts.dispatcher.removeConsumer(consumer, how === 'lost' ? 'crashed' : 'release');
+      this.#parts.consumers.remove(consumer, how === 'lost' ? 'crashed' : 'release');
     this.#consumers.clear();
     this.#onClose(this);
     await this.#parts.largeBodies.closeOwner(this.#bodies);

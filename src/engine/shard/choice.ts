@@ -43,3 +43,9 @@ export function choose(
   }
   return ranges;
 }
+
+export function countOf(ranges: readonly OffsetRange[]): number {
+  let count = 0;
+  for (const range of ranges) count += range.count;
+  return count;
+}

@@ -14,7 +14,7 @@ import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter } from '../routing/filter.ts';
 import type { Router } from '../routing/router.ts';
 import { checkDeclaration, describe, describeSubscription, differing } from './declarations.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import type { Consumers } from './consumers.ts';
 import type { Feeds } from './feeds.ts';
 import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
@@ -29,13 +29,13 @@ const STRUCTURAL_SUBSCRIPTION = ['order', 'priorities'] as const;
 /** Topics, queues, subscriptions, routers and bindings: declared, changed, described and deleted. */
 export class Definitions {
   readonly #shard: Shard;
-  readonly #dispatcher: Dispatcher;
+  readonly #consumers: Consumers;
   readonly #feeds: Feeds;
   readonly #settler: Settler;
 
-  constructor(shard: Shard, dispatcher: Dispatcher, feeds: Feeds, settler: Settler) {
+  constructor(shard: Shard, consumers: Consumers, feeds: Feeds, settler: Settler) {
     this.#shard = shard;
-    this.#dispatcher = dispatcher;
+    this.#consumers = consumers;
     this.#feeds = feeds;
     this.#settler = settler;
   }
@@ -191,7 +191,7 @@ export class Definitions {
     const subscriptions = [...topic.subscriptions.values()];
     this.#shard.record({ type: 'topicGone', topicId: topic.id });
     for (const subscription of subscriptions)
-      this.#dispatcher.drop(subscription, `${JSON.stringify(name)} was deleted.`);
+      this.#consumers.drop(subscription, `${JSON.stringify(name)} was deleted.`);
     this.#unbindAll(namespace, { topic: name });
     return { deleted: true, messages };
   }
@@ -256,7 +256,7 @@ export class Definitions {
         `The subscription of a queue goes with the queue; delete ${JSON.stringify(topic.name)}.`,
       );
     this.#shard.record({ type: 'subscriptionGone', topicId: topic.id, subscriptionId: subscription.id });
-    this.#dispatcher.drop(subscription, `The subscription ${JSON.stringify(args.subscription)} was deleted.`);
+    this.#consumers.drop(subscription, `The subscription ${JSON.stringify(args.subscription)} was deleted.`);
     return { deleted: true };
   }
 
