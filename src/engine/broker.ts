@@ -20,6 +20,7 @@ import { dropTransient } from './shard/declarations.ts';
 import { Definitions } from './shard/definitions.ts';
 import { type DocumentWatcher, Documents } from './shard/documents.ts';
 import { Dispatcher } from './shard/dispatcher.ts';
+import { Evictor } from './shard/evictor.ts';
 import { Feeds } from './shard/feeds.ts';
 import { LargeBodies } from './shard/large-bodies.ts';
 import { Operator } from './shard/operator.ts';
@@ -27,7 +28,9 @@ import { Publisher } from './shard/publisher.ts';
 import { Reader } from './shard/reader.ts';
 import { Reclaimer } from './shard/reclaimer.ts';
 import { Redriver } from './shard/redriver.ts';
+import { Recorder } from './shard/recorder.ts';
 import { Returns } from './shard/returns.ts';
+import { Routers } from './shard/routers.ts';
 import { Sender } from './shard/sender.ts';
 import { Settler } from './shard/settler.ts';
 import { Shard } from './shard/shard.ts';
@@ -62,7 +65,9 @@ export interface Parts {
   readonly largeBodies: LargeBodies;
   readonly stager: Stager;
   readonly settler: Settler;
+  readonly evictor: Evictor;
   readonly definitions: Definitions;
+  readonly routers: Routers;
   readonly cursors: Cursors;
   readonly transactor: Transactor;
   readonly reader: Reader;
@@ -132,9 +137,12 @@ export class Broker {
     const consumers = new Consumers(shard, feeds, returns);
     const sender = new Sender(shard, bodies, feeds, returns, consumers);
     const dispatcher = new Dispatcher(shard, feeds, returns, sender);
-    const publisher = new Publisher(shard, feeds, returns);
+    const evictor = new Evictor(shard, returns);
+    const recorder = new Recorder(shard, feeds, evictor);
+    const publisher = new Publisher(shard, returns, recorder);
     const settler = new Settler(shard, feeds, returns);
-    const definitions = new Definitions(shard, consumers, feeds, settler);
+    const routers = new Routers(shard);
+    const definitions = new Definitions(shard, consumers, feeds, settler, routers);
     const reader = new Reader(shard, bodies, definitions, settler);
     const caretaker = new Caretaker(shard, feeds, publisher, definitions, bodies);
     const undertaker = new Undertaker(shard, bodies, publisher, feeds);
@@ -151,11 +159,13 @@ export class Broker {
       largeBodies,
       stager: new Stager(shard, largeBodies),
       settler,
+      evictor,
       definitions,
+      routers,
       cursors,
       transactor: new Transactor(shard, definitions, feeds, settler, cursors),
       reader,
-      operator: new Operator(shard, feeds, returns, publisher, settler),
+      operator: new Operator(shard, feeds, returns, recorder, settler),
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
       caretaker,
       documents: new Documents(shard),
@@ -164,13 +174,13 @@ export class Broker {
       info: () => infoOf(shard, report, startedAt, notices, reclaimer, largeBodies),
     };
     const broker = new Broker(parts, undertaker, reclaimer, blobs);
-    publisher.onGrown = (topic) => caretaker.checkBytes(topic);
+    recorder.onGrown = (topic) => caretaker.checkBytes(topic);
     returns.onDying = (subscription, partition, offset) => undertaker.add(subscription, partition, offset);
     shard.beforeAppend = () => {
       publisher.retryParked();
       // Consumers first: what they take needs no room, also in a queue that may hold nothing.
       dispatcher.dispatch();
-      publisher.makeRoom();
+      evictor.makeRoom();
     };
     shard.afterAppend = () => {
       dispatcher.send();
@@ -181,7 +191,7 @@ export class Broker {
       if (caretaker.compacted.size > 0) compactor.work(caretaker.compacted);
     };
     await broker.#removeOrphans();
-    dropTransient(shard, definitions);
+    dropTransient(shard, definitions, routers);
     dispatcher.arm();
     caretaker.arm();
     parts.snapshots.arm();

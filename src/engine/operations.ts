@@ -20,9 +20,9 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   declareTopic: {
     action: 'configure',
     full: 'waits',
-    run: ({ definitions, caretaker, publisher, shard }, namespace, args) => {
+    run: ({ definitions, caretaker, evictor, shard }, namespace, args) => {
       const result = definitions.declareTopic(namespace, args);
-      if (result.updated) publisher.outgrow(definitions.topic(namespace, args.name));
+      if (result.updated) evictor.outgrow(definitions.topic(namespace, args.name));
       if (result.created || result.updated) caretaker.watch(definitions.topic(namespace, args.name));
       return shard.durable(result);
     },
@@ -39,17 +39,17 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   declareRouter: {
     action: 'configure',
     full: 'waits',
-    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.declareRouter(namespace, args)),
+    run: ({ routers, shard }, namespace, args) => shard.durable(routers.declare(namespace, args)),
   },
   bind: {
     action: 'configure',
     full: 'waits',
-    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.bind(namespace, args)),
+    run: ({ routers, shard }, namespace, args) => shard.durable(routers.bind(namespace, args)),
   },
   unbind: {
     action: 'configure',
     full: 'waits',
-    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.unbind(namespace, args)),
+    run: ({ routers, shard }, namespace, args) => shard.durable(routers.unbind(namespace, args)),
   },
   deleteTopic: {
     action: 'configure',
@@ -64,7 +64,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   deleteRouter: {
     action: 'configure',
     full: 'waits',
-    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.deleteRouter(namespace, args)),
+    run: ({ routers, shard }, namespace, args) => shard.durable(routers.delete(namespace, args)),
   },
   describeTopic: {
     action: 'inspect',
@@ -72,7 +72,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   describeRouter: {
     action: 'inspect',
-    run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.describeRouter(namespace, args)),
+    run: ({ routers, shard }, namespace, args) => shard.durable(routers.describe(namespace, args)),
   },
   listTopics: {
     action: 'inspect',
@@ -80,7 +80,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   },
   listRouters: {
     action: 'inspect',
-    run: ({ definitions, shard }, namespace) => shard.durable(definitions.listRouters(namespace)),
+    run: ({ routers, shard }, namespace) => shard.durable(routers.list(namespace)),
   },
   topicStats: {
     action: 'inspect',

@@ -4,10 +4,29 @@ import type { SubscriptionDefinition, TopicDefinition } from '../../core/session
 import type { Limits } from '../limits.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Definitions } from './definitions.ts';
+import type { Routers } from './routers.ts';
 import type { Shard } from './shard.ts';
 
 /** What the entry of a topic or router may take, with those of its bindings that go with it. */
 const GONE_BYTES = 4096;
+
+/** @throws INVALID */
+export function checkName(name: string, what: string, { maxNameBytes }: Limits): void {
+  if (typeof name !== 'string' || name.length === 0 || Buffer.byteLength(name) > maxNameBytes || hasControl(name)) {
+    throw new RailheadError(
+      'INVALID',
+      `The ${what} name ${JSON.stringify(name)} cannot be used; allowed are 1 to ${maxNameBytes} bytes of text without control characters.`,
+    );
+  }
+}
+
+function hasControl(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 32 || code === 127) return true;
+  }
+  return false;
+}
 
 /** @throws TOO_LARGE */
 export function checkDeclaration(args: Declaration, { maxAttributeBytes }: Limits): Declaration {
@@ -23,18 +42,18 @@ export function checkDeclaration(args: Declaration, { maxAttributeBytes }: Limit
 }
 
 /** After a start: what was to live only as long as the broker to which it was declared. */
-export function dropTransient(shard: Shard, definitions: Definitions): void {
+export function dropTransient(shard: Shard, definitions: Definitions, routers: Routers): void {
   const { topics, directory } = shard.state;
   for (const { namespace, name, declaration } of topics.values()) {
     if (declaration.transient !== true) continue;
     shard.beginCommand(GONE_BYTES);
     definitions.deleteTopic(namespace, { name });
   }
-  for (const [namespace, routers] of directory.routers) {
-    for (const { name, declaration } of routers.values()) {
+  for (const [namespace, named] of directory.routers) {
+    for (const { name, declaration } of named.values()) {
       if (declaration.transient !== true) continue;
       shard.beginCommand(GONE_BYTES);
-      definitions.deleteRouter(namespace, { name });
+      routers.delete(namespace, { name });
     }
   }
 }

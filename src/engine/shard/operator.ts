@@ -10,7 +10,7 @@ import { COUNTED } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Feeds } from './feeds.ts';
 import type { Returns } from './returns.ts';
-import type { Publisher } from './publisher.ts';
+import type { Recorder } from './recorder.ts';
 import { stateOf } from './reader.ts';
 import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
@@ -22,19 +22,19 @@ export class Operator {
   readonly #shard: Shard;
   readonly #feeds: Feeds;
   readonly #returns: Returns;
-  readonly #publisher: Publisher;
+  readonly #recorder: Recorder;
   readonly #settler: Settler;
 
-  constructor(shard: Shard, feeds: Feeds, returns: Returns, publisher: Publisher, settler: Settler) {
+  constructor(shard: Shard, feeds: Feeds, returns: Returns, recorder: Recorder, settler: Settler) {
     this.#shard = shard;
     this.#feeds = feeds;
     this.#returns = returns;
-    this.#publisher = publisher;
+    this.#recorder = recorder;
     this.#settler = settler;
   }
 
   topicStats(topic: Topic): TopicStats {
-    const counters = this.#publisher.counters.get(topic) ?? { published: 0, duplicates: 0, refused: 0 };
+    const counters = this.#recorder.counter(topic);
     let messages = 0;
     let bytes = 0;
     for (const partition of topic.partitions) {

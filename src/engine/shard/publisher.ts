@@ -3,46 +3,38 @@ import { type Durability, safer } from '../../core/policy.ts';
 import { asBuffer, type Envelope } from '../../core/records.ts';
 import type { Shortage } from '../../core/broker-info.ts';
 import type { MessageHistory, PublishReceipt } from '../../core/session.ts';
-import type { PublishEntry, Target } from '../entries.ts';
+import type { LargeBody } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
-import { Admission, bytesOf } from './admission.ts';
+import { Admission } from './admission.ts';
 import { examine } from './columns.ts';
-import type { Feeds } from './feeds.ts';
 import { openTransaction } from './fencing.ts';
 import { type Obstacle, Parking } from './parking.ts';
 import type { Returns } from './returns.ts';
-import { entryBound, type Part, type Plan, Planner } from './planner.ts';
-import type { LargeBody } from '../entries.ts';
+import { entryBound, type Plan, Planner } from './planner.ts';
+import type { Recorder } from './recorder.ts';
 import { noTopic, type RouteGroup, Routes, singly } from './routes.ts';
 import { sliceOf, type StagedPublish } from './staging.ts';
-import { mergeable, withoutFirst, resolveTwin, pushRuns, type NumberedRun } from './runs.ts';
 import type { Shard } from './shard.ts';
 
 /**
- * Takes messages in: checks, routes, deduplicates, applies the limits, and records one entry for each batch.
+ * Takes messages in: checks, routes, plans and applies the limits; what is to be stored, `Recorder` writes down.
  *
  * A publish that would go over a limit with `overflow: 'block'`, or for which the commit log has no room at the moment,
  * is parked: its promise waits, the connection goes on. Later publishes to the same topic wait behind it.
  */
 export class Publisher {
   readonly #shard: Shard;
-  readonly #feeds: Feeds;
   readonly #returns: Returns;
   readonly #parking: Parking;
   readonly #planner: Planner;
   readonly #admission: Admission;
   readonly #routes: Routes;
-  /** Have got something since the last turn, and drop what is too much. */
-  readonly #outgrown = new Set<Topic>();
-  /** Called when a topic that keeps only so many bytes has more. */
-  onGrown: (topic: Topic) => void = () => {};
-  /** Of topics, since the start, for people. */
-  readonly counters = new WeakMap<Topic, { published: number; duplicates: number; refused: number }>();
+  readonly #recorder: Recorder;
 
-  constructor(shard: Shard, feeds: Feeds, returns: Returns) {
+  constructor(shard: Shard, returns: Returns, recorder: Recorder) {
     this.#shard = shard;
-    this.#feeds = feeds;
     this.#returns = returns;
+    this.#recorder = recorder;
     this.#planner = new Planner(shard);
     this.#routes = new Routes(shard);
     this.#admission = new Admission(shard);
@@ -81,7 +73,7 @@ export class Publisher {
     };
     return {
       bytes,
-      publish: () => prepared.map((one, i) => this.#execute(planAgain(one, i), one.topics[0]?.id ?? 0)),
+      publish: () => prepared.map((one, i) => this.#recorder.record(planAgain(one, i), one.topics[0]?.id ?? 0)),
     };
   }
 
@@ -125,7 +117,7 @@ export class Publisher {
         transaction: undefined,
       };
     });
-    this.#execute(plans, topics[0]?.id ?? 0, history);
+    this.#recorder.record(plans, topics[0]?.id ?? 0, history);
   }
 
   /** Lets parked publishes in for which there is room now, and gives up those that waited too long. */
@@ -206,7 +198,7 @@ export class Publisher {
         if (buried) dying.add(plan.topic.id);
         return buried;
       });
-      for (const run of this.#execute(open, receipt.topicId).runs) {
+      for (const run of this.#recorder.record(open, receipt.topicId).runs) {
         const topic = dying.has(run.topicId) ? this.#shard.state.topics.get(run.topicId) : undefined;
         if (topic === undefined) receipt.runs.push(run);
         else if (run.duplicate !== true) this.#bury(topic, run.partition, run.offset, run.count);
@@ -236,7 +228,7 @@ export class Publisher {
   #allOrNone(plans: readonly Plan[], bytes: number, head: Topic | null): Obstacle | null {
     const refusal = this.#admission.refusalOfAll(plans);
     if (refusal !== null) {
-      for (const { topic, stored } of plans) this.#counter(topic).refused += stored;
+      for (const { topic, stored } of plans) this.#recorder.counter(topic).refused += stored;
       throw refusal;
     }
     const obstacle = this.#obstacle(plans, bytes, head);
@@ -286,7 +278,7 @@ export class Publisher {
       if (policy.overflow === 'reject' || policy.overflow === 'dead-letter-newest' || limited.code === 'RATE_LIMITED')
         return this.#refuseExcess(plan, request, limited);
     }
-    const receipt = this.#execute([plan], topic.id);
+    const receipt = this.#recorder.record([plan], topic.id);
     this.#shard.endCommand();
     return this.#shard.durable(receipt, policy.durability);
   }
@@ -294,7 +286,7 @@ export class Publisher {
   /** Without `atomic`, the records that fit are stored and the others refused. */
   #refuseExcess(plan: Plan, request: StagedPublish, why: RailheadError): Promise<PublishReceipt> {
     const { topic } = plan;
-    const counter = this.#counter(topic);
+    const counter = this.#recorder.counter(topic);
     const room =
       topic.policy.maxMessages === null || why.code === 'RATE_LIMITED' ? 0 : topic.policy.maxMessages - topic.depth;
     if (
@@ -313,7 +305,7 @@ export class Publisher {
     if (bounds === null) throw why;
     counter.refused += request.count - room;
     const fitting = { ...request, count: room, records: records.subarray(0, bounds[room] ?? 0) };
-    const receipt = this.#execute([this.#planner.plan(topic, fitting)], topic.id);
+    const receipt = this.#recorder.record([this.#planner.plan(topic, fitting)], topic.id);
     receipt.refused = [{ index: room, count: request.count - room, code: why.code, message: why.message }];
     this.#shard.endCommand();
     return this.#shard.durable(receipt, topic.policy.durability);
@@ -330,7 +322,7 @@ export class Publisher {
     const [part] = parts;
     const alone = parts.length === 1 && part?.kind === 'store' && request.atomic !== true;
     const room = alone && topic.policy.maxMessages !== null ? Math.max(0, topic.policy.maxMessages - topic.depth) : 0;
-    const receipt = this.#execute([plan], topic.id);
+    const receipt = this.#recorder.record([plan], topic.id);
     const kept: PublishReceipt['runs'] = [];
     let index = 0;
     for (const run of receipt.runs) {
@@ -353,123 +345,10 @@ export class Publisher {
   }
 
   #bury(topic: Topic, partition: number, offset: number, count: number): void {
-    this.#counter(topic).refused += count;
+    this.#recorder.counter(topic).refused += count;
     const offsets = Array.from({ length: count }, (_, i) => offset + i);
     for (const subscription of topic.subscriptions.values())
       this.#returns.sendToDead(subscription, partition, offsets, 'overflow', undefined);
-  }
-
-  // ---- Do ---------------------------------------------------------------------------------------------------------
-
-  #execute(plans: readonly Plan[], topicId: number, history?: MessageHistory): PublishReceipt {
-    const now = this.#shard.clock.now();
-    const runs: NumberedRun[] = [];
-    const refused: NonNullable<PublishReceipt['refused']> = [];
-    const shared = mergeable(plans);
-    const [first] = plans;
-    if (shared !== null && first !== undefined) {
-      const topics = plans.map((plan) => plan.topic);
-      this.#store(topics, shared, first, now, history, runs);
-    }
-    for (const plan of plans) {
-      for (const part of plan.parts) {
-        if (part.kind === 'duplicate') {
-          this.#counter(plan.topic).duplicates += part.count;
-          runs.push({
-            topicId: plan.topic.id,
-            ...resolveTwin(part, plan, runs),
-            count: part.count,
-            duplicate: true,
-            first: part.first,
-          });
-        } else if (part.kind === 'store' && shared === null) {
-          this.#store([plan.topic], part, plan, now, history, runs);
-        } else if (part.kind === 'refused') {
-          const { code, message } = part.error;
-          refused.push({ index: part.first, count: part.count, code, message });
-        }
-      }
-      this.outgrow(plan.topic);
-      if (plan.topic.policy.retain.bytes !== null && plan.stored > 0) this.onGrown(plan.topic);
-    }
-    runs.sort((a, b) => a.first - b.first);
-    return { topicId, runs: runs.map(withoutFirst), ...(refused.length > 0 && { refused }) };
-  }
-
-  #store(
-    topics: readonly Topic[],
-    part: Part & { kind: 'store' },
-    { format, producer, transaction }: Pick<Plan, 'format' | 'producer' | 'transaction'>,
-    now: number,
-    history: MessageHistory | undefined,
-    runs: NumberedRun[],
-  ): void {
-    const targets: Target[] = topics.map((topic) => ({
-      topicId: topic.id,
-      partition: part.partition,
-      offset: topic.partition(part.partition).end,
-    }));
-    const entry: PublishEntry = {
-      type: 'publish',
-      targets,
-      format,
-      count: part.count,
-      publishedAt: now,
-      records: part.records,
-    };
-    const { priorities, due, expires, keys, dedupeIds, excluded } = part.examined;
-    if (priorities) entry.priorities = priorities;
-    if (due) entry.due = due;
-    if (expires) entry.expires = expires;
-    if (keys) entry.keys = [...keys];
-    if (dedupeIds) entry.dedupeIds = dedupeIds;
-    if (excluded) entry.excluded = excluded;
-    if (producer) entry.producer = part.indexes === null ? producer : { ...producer, indexes: part.indexes };
-    if (history) entry.history = history;
-    if (transaction !== undefined) entry.transaction = transaction;
-    if (part.body) entry.body = part.body.body;
-    this.#shard.record(entry);
-    part.body?.published();
-    targets.forEach((target, i) => {
-      if (part.indexes === null) runs.push({ ...target, count: part.count, first: part.first });
-      else pushRuns(runs, target, part.indexes);
-      const topic = topics[i];
-      if (topic === undefined) return;
-      this.#counter(topic).published += part.count;
-      this.#feeds.touchTopic(topic, due !== undefined || expires !== undefined);
-    });
-  }
-
-  /** It may hold more than its policy allows, which `makeRoom` sees to. */
-  outgrow(topic: Topic): void {
-    const { overflow } = topic.policy;
-    if (overflow === 'drop-oldest' || overflow === 'dead-letter-oldest') this.#outgrown.add(topic);
-  }
-
-  /**
-   * `drop-oldest` and `dead-letter-oldest`: the newest stay, whatever came first goes. Called in each turn before the
-   * append, between two commands: nobody has reserved room for it, so that it may begin another batch.
-   */
-  makeRoom(): void {
-    for (const topic of this.#outgrown) if (this.#shard.state.topics.get(topic.id) === topic) this.#evict(topic);
-    this.#outgrown.clear();
-  }
-
-  #evict(topic: Topic): void {
-    const { overflow, maxMessages, maxBytes } = topic.policy;
-    let excess = maxMessages === null ? 0 : topic.depth - maxMessages;
-    if (maxBytes !== null) {
-      const bytes = bytesOf(topic);
-      const depth = topic.depth;
-      if (bytes > maxBytes && depth > 0) excess = Math.max(excess, Math.ceil((bytes - maxBytes) / (bytes / depth)));
-    }
-    if (excess > 0) this.#returns.evictOldest(topic, excess, overflow === 'dead-letter-oldest');
-  }
-
-  #counter(topic: Topic): { published: number; duplicates: number; refused: number } {
-    let counter = this.counters.get(topic);
-    if (counter === undefined) this.counters.set(topic, (counter = { published: 0, duplicates: 0, refused: 0 }));
-    return counter;
   }
 }
 

@@ -2,6 +2,7 @@ import { RailheadError } from '../../core/errors.ts';
 import type { Operations, SnapshotDefinition, SubscriptionRef } from '../../core/session.ts';
 import type { Snapshot } from '../machine/snapshot.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
+import { checkName } from './declarations.ts';
 import type { Definitions } from './definitions.ts';
 import type { Feeds } from './feeds.ts';
 import type { Settler } from './settler.ts';
@@ -34,7 +35,7 @@ export class Snapshots {
     const subscription = this.#settler.find(namespace, args);
     const { topic } = subscription;
     const { snapshot: name, expiresAfterMs = defaultSnapshotMs } = args;
-    this.#definitions.checkName(name, 'snapshot');
+    checkName(name, 'snapshot', this.#shard.limits);
     if (!(expiresAfterMs >= 1 && expiresAfterMs <= maxSnapshotMs)) {
       throw new RailheadError(
         'INVALID',
