@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { RailheadError } from '../../core/errors.ts';
-import type { Consumer, DeliveryRun, LeaseRange, Session, SettleAction, Settlement } from '../../core/session.ts';
+import type { Consumer, DeliveryRun, Session, Settlement } from '../../core/session.ts';
 import type { Clock } from '../../core/clock.ts';
 import { asBuffer } from '../../core/records.ts';
 import { CreditWindow } from '../credit-window.ts';
 import type { AmqpOutput } from './codec.ts';
-import { AmqpConsumer, type ConsumerOwner, type Holder } from './consumer.ts';
+import { AmqpConsumer, type ConsumerOwner } from './consumer.ts';
 import { FORMAT_AMQP, RecordView } from './content.ts';
 import { withStory } from './deaths.ts';
 import { AmqpError } from './errors.ts';
@@ -13,13 +13,14 @@ import { integerOf, type Table } from './fields.ts';
 import type { ChannelInfo } from './live.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { Arguments } from './methods.ts';
+import { Prefetch } from './prefetch.ts';
 import { amqpRecords } from './records.ts';
+import { type Action, Settling } from './settling.ts';
 import { StreamReader } from './stream-reader.ts';
 import { takeOne } from './take-one.ts';
 import { type StreamOptions, streamOptions } from './streams.ts';
 import { refuseStream } from './topology.ts';
-import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, countsDeliveries, delaysRetry, named } from './translate.ts';
-import { type Delivery, Unacked } from './unacked.ts';
+import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, countsDeliveries, named } from './translate.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
 export interface ConsumingContext {
@@ -39,51 +40,37 @@ export interface ConsumingContext {
   cancelled(tag: string): void;
 }
 
-/** `reject` and `nack` are those with requeue; `return` is what the broker gives back itself. */
-export type Action = 'ack' | 'reject' | 'nack' | 'return' | 'discard';
-
-/** Settlements of one queue that are alike. */
-interface Gathering {
-  readonly queue: Queue;
-  readonly action: Action;
-  readonly ranges: LeaseRange[];
-}
-
-/** Deliveries of one channel: its consumers, what they have not settled, and the settlements on their way. */
+/** Deliveries of one channel: its consumers, and what is got one by one. */
 export class Consuming implements ConsumerOwner {
   readonly #context: ConsumingContext;
   readonly #consumers = new Map<string, AmqpConsumer>();
-  readonly #holders: (Holder | undefined)[] = [];
   readonly #getters = new Map<string, number>();
-  readonly #unacked = new Unacked();
-  readonly #taken: Delivery = { holder: 0, partition: 0, offset: 0, token: 0 };
+  readonly #prefetch: Prefetch;
+  readonly #settling: Settling;
   readonly #view = new RecordView();
-  readonly #gathering: Gathering[] = [];
   readonly #returning = new Set<AmqpConsumer>();
-  #prefetch = 0;
-  /** Credit of the consumers that share the prefetch of the channel. */
-  #shared: { window: CreditWindow; prefetch: number; pool: string } | undefined;
-  #pools = 0;
-  /** Settled deliveries that give no credit back, since the prefetch of the channel became smaller. */
-  #withheld = 0;
-  #sharedReturns = 0;
   /** The consumer of direct replies, and the name that they come to. */
   #replies: { tag: string; name: string } | undefined;
   #closed = false;
 
   constructor(context: ConsumingContext) {
     this.#context = context;
-  }
-
-  get unackedCount(): number {
-    return this.#unacked.size;
+    const { session, vhost } = context;
+    this.#prefetch = new Prefetch(context);
+    this.#settling = new Settling({
+      session,
+      namespace: vhost.namespace,
+      settles: () => context.settles(),
+      settled: (consumer) => this.#returnCredit(consumer),
+      fail: (error) => context.fail(error),
+    });
   }
 
   info(): Pick<ChannelInfo, 'prefetch' | 'globalPrefetch' | 'unacked' | 'consumers'> {
     return {
-      prefetch: this.#prefetch,
-      globalPrefetch: this.#shared?.prefetch ?? 0,
-      unacked: this.#unacked.size,
+      prefetch: this.#prefetch.each,
+      globalPrefetch: this.#prefetch.shared?.prefetch ?? 0,
+      unacked: this.#settling.unacked.size,
       consumers: Array.from(
         this.#consumers.values(),
         ({ tag, queue, noAck, exclusive, prefetch, arguments: args }) => ({
@@ -100,33 +87,6 @@ export class Consuming implements ConsumerOwner {
 
   // ---- Consumers --------------------------------------------------------------------------------------------------
 
-  qos({ prefetchSize, prefetchCount, global }: Arguments<'basicQos'>): void {
-    if (prefetchSize !== 0) throw new AmqpError('NOT_IMPLEMENTED', `prefetch_size!=0 (${prefetchSize})`);
-    if (global) this.#channelPrefetch(prefetchCount);
-    else this.#prefetch = prefetchCount;
-  }
-
-  /** For all consumers that start from now on together. */
-  #channelPrefetch(prefetch: number): void {
-    if (prefetch === 0) {
-      // What shares it already has no limit any more.
-      this.#shared?.window.credit(Number.MAX_SAFE_INTEGER);
-      this.#shared = undefined;
-      return;
-    }
-    const { out, limits, waiting } = this.#context;
-    if (this.#shared === undefined) {
-      const window = new CreditWindow(out, limits.highWaterBytes, waiting);
-      this.#shared = { window, prefetch, pool: `channel ${this.#context.channel}.${this.#pools++}` };
-      window.credit(Math.max(0, prefetch - this.#unacked.size));
-      return;
-    }
-    const more = prefetch - this.#shared.prefetch;
-    this.#shared.prefetch = prefetch;
-    if (more > 0) this.#shared.window.credit(more);
-    else this.#withheld -= more;
-  }
-
   async consume(queue: Queue, args: Arguments<'basicConsume'>): Promise<void> {
     const { session, vhost, limits, channel, out } = this.#context;
     const tag = this.#tag(args);
@@ -134,7 +94,7 @@ export class Consuming implements ConsumerOwner {
     if (priority !== undefined && integerOf(priority) === undefined) throw this.#badArgument('x-priority', queue);
     const timeoutMs = this.#timeoutMs(args.arguments, queue);
     const stream = queue.kind === 'stream' ? this.#streamOptions(queue, args) : undefined;
-    const shared = args.noAck || stream !== undefined ? undefined : this.#shared;
+    const shared = args.noAck || stream !== undefined ? undefined : this.#prefetch.shared;
     const consumer = new AmqpConsumer({
       tag,
       queue,
@@ -142,13 +102,13 @@ export class Consuming implements ConsumerOwner {
       exclusive: args.exclusive,
       arguments: args.arguments,
       window: shared?.window ?? new CreditWindow(out, limits.highWaterBytes, this.#context.waiting),
-      prefetch: shared === undefined ? this.#prefetch : 'shared',
+      prefetch: shared === undefined ? this.#prefetch.each : 'shared',
       timeoutMs,
-      holder: this.#nextHolder(),
+      holder: this.#settling.nextHolder(),
       owner: this,
     });
     this.#consumers.set(tag, consumer);
-    this.#holders[consumer.holder] = consumer;
+    this.#settling.setHolder(consumer.holder, consumer);
     let started: Consumer;
     try {
       started =
@@ -171,7 +131,7 @@ export class Consuming implements ConsumerOwner {
           : await StreamReader.open(session, queue.name, stream, consumer);
     } catch (error) {
       this.#consumers.delete(tag);
-      this.#forgetHolder(consumer.holder);
+      this.#settling.forgetHolder(consumer.holder);
       if (RailheadError.is(error, 'IN_USE'))
         throw new AmqpError('ACCESS_REFUSED', `${named('queue', queue.name, vhost.namespace)} in exclusive use`);
       if (RailheadError.is(error, 'NOT_FOUND')) throw vhost.noQueue(queue.name);
@@ -190,7 +150,7 @@ export class Consuming implements ConsumerOwner {
     const { namespace } = this.#context.vhost;
     const what = named('queue', queue.name, namespace);
     if (noAck) refuseStream(queue, 'automatic acknowledgement', namespace);
-    if (this.#prefetch === 0)
+    if (this.#prefetch.each === 0)
       throw new AmqpError('PRECONDITION_FAILED', `consumer prefetch count is not set for '${what}'`);
     return streamOptions(args, what);
   }
@@ -204,7 +164,7 @@ export class Consuming implements ConsumerOwner {
     const bytes = Buffer.from(tag);
     const tagBytes = Buffer.concat([Buffer.from([bytes.byteLength]), bytes]);
     const name = vhost.directReplies.open((records, view) =>
-      out.deliver(channel, tagBytes, this.#unacked.skip(), 1, records, view),
+      out.deliver(channel, tagBytes, this.#settling.unacked.skip(), 1, records, view),
     );
     this.#replies = { tag, name };
     if (!args.noWait) out.method(channel, 'basicConsumeOk', { consumerTag: tag });
@@ -284,8 +244,8 @@ export class Consuming implements ConsumerOwner {
         for (let i = 0, at = 0; i < run.count; i++, at = this.#view.end) {
           this.#view.at(records, at);
           const tag = consumer.noAck
-            ? this.#unacked.skip()
-            : this.#unacked.add(consumer.holder, run.partition, run.offset + i, run.token);
+            ? this.#settling.unacked.skip()
+            : this.#settling.unacked.add(consumer.holder, run.partition, run.offset + i, run.token);
           out.deliver(channel, consumer.tagBytes, tag, run.attempt, records, this.#view);
         }
       }
@@ -298,7 +258,7 @@ export class Consuming implements ConsumerOwner {
     if (noAck || queue.kind === 'stream') return;
     const ranges = runs.map(({ partition, offset, count, token }) => ({ partition, offset, count, token }));
     const what = { topic: queue.name, subscription: queue.name, ranges };
-    void this.#settle({ ...what, action: 'release', countAttempt: false });
+    void this.#settling.send({ ...what, action: 'release', countAttempt: false });
   }
 
   /** With what RabbitMQ adds to them on their way. */
@@ -324,8 +284,8 @@ export class Consuming implements ConsumerOwner {
     }
     const records = this.#records(run, queue, 'get');
     const tag = noAck
-      ? this.#unacked.skip()
-      : this.#unacked.add(this.#getter(queue), run.partition, run.offset, run.token);
+      ? this.#settling.unacked.skip()
+      : this.#settling.unacked.add(this.#getter(queue), run.partition, run.offset, run.token);
     out.getOk(channel, tag, run.attempt, ready - 1, records, this.#view.at(records, 0));
   }
 
@@ -333,66 +293,34 @@ export class Consuming implements ConsumerOwner {
   #getter(queue: Queue): number {
     let holder = this.#getters.get(queue.name);
     if (holder === undefined) {
-      this.#getters.set(queue.name, (holder = this.#nextHolder()));
-      this.#holders[holder] = { queue, consumer: undefined };
+      this.#getters.set(queue.name, (holder = this.#settling.nextHolder()));
+      this.#settling.setHolder(holder, { queue, consumer: undefined });
     }
     return holder;
   }
 
-  // ---- Settling ---------------------------------------------------------------------------------------------------
+  // ---- Settling and credit ----------------------------------------------------------------------------------------
+
+  qos(args: Arguments<'basicQos'>): void {
+    this.#prefetch.set(args, this.#settling.unacked.size);
+  }
 
   /** @throws PRECONDITION_FAILED for a tag that is not there. */
   settle(tag: number, upTo: 'one' | 'all', action: Action): void {
-    const taken = this.#taken;
-    if (upTo === 'one') {
-      if (!this.#unacked.take(tag, taken)) throw unknownTag(tag);
-      this.#gather(action);
-      return;
-    }
-    const last = tag === 0 ? Infinity : tag;
-    if (tag !== 0 && !this.#unacked.has(tag)) throw unknownTag(tag);
-    while (this.#unacked.takeOldest(last, taken)) this.#gather(action);
+    this.#settling.settle(tag, upTo, action);
   }
 
   /** Everything goes back to its place. */
   recover(): void {
-    while (this.#unacked.takeOldest(Infinity, this.#taken)) this.#gather('return');
+    this.#settling.recover();
   }
 
-  #gather(action: Action): void {
-    const holder = this.#holders[this.#taken.holder];
-    if (holder === undefined) return;
-    const { queue, consumer } = holder;
-    if (queue.kind === 'stream') {
-      // Nothing of a stream is taken, so that nothing can be given back; an ack is for the next message.
-      if (action !== 'ack') refuseStream(queue, 'basic.nack and basic.reject', this.#context.vhost.namespace);
-      this.#context.settles();
-    } else this.#gatherFor(queue, action);
-    if (consumer !== undefined) this.#returnCredit(consumer);
-  }
-
-  /** The delivery that was taken. */
-  #gatherFor(queue: Queue, action: Action): void {
-    const { partition, offset, token } = this.#taken;
-    let group = this.#gathering.at(-1);
-    if (group === undefined || group.queue.name !== queue.name || group.action !== action) {
-      group = { queue, action, ranges: [] };
-      this.#gathering.push(group);
-      if (this.#gathering.length === 1) this.#context.settles();
-    }
-    const last = group.ranges.at(-1);
-    if (
-      last !== undefined &&
-      last.offset + last.count === offset &&
-      last.token === token &&
-      last.partition === partition
-    )
-      last.count++;
-    else group.ranges.push({ partition, offset, count: 1, token });
+  takeSettlements(): Settlement[] {
+    return this.#settling.take();
   }
 
   #returnCredit(consumer: AmqpConsumer): void {
-    if (consumer.prefetch === 'shared') this.#sharedReturns++;
+    if (consumer.prefetch === 'shared') this.#prefetch.giveBack();
     consumer.returned++;
     consumer.unsettled--;
     if (consumer.over) this.#forgetIfDone(consumer);
@@ -401,38 +329,15 @@ export class Consuming implements ConsumerOwner {
 
   /** Hands the settlements to the engine and passes the credit on that they gave back. */
   flush(): void {
-    void this.#settleGathered();
+    void this.#settling.flush();
     this.passCredit();
-  }
-
-  async #settleGathered(): Promise<void> {
-    await Promise.all(this.takeSettlements().map((settlement) => this.#settle(settlement)));
-  }
-
-  /** Errors are told to the channel. */
-  async #settle(settlement: Settlement): Promise<void> {
-    try {
-      await this.#context.session.settle([settlement]);
-    } catch (error) {
-      // A queue that was deleted took its messages along; a session that is closed gave them back.
-      if (!RailheadError.is(error, 'NOT_FOUND') && !RailheadError.is(error, 'CLOSED')) this.#context.fail(error);
-    }
-  }
-
-  takeSettlements(): Settlement[] {
-    return this.#gathering.splice(0).map(({ queue, action, ranges }) => {
-      return { topic: queue.name, subscription: queue.name, ranges, ...settleAction(action, queue) };
-    });
   }
 
   /** What settling gave back. */
   passCredit(): void {
     for (const consumer of this.#returning) consumer.passCredit();
     this.#returning.clear();
-    const returned = this.#sharedReturns - this.#withheld;
-    this.#withheld = Math.max(0, -returned);
-    this.#sharedReturns = 0;
-    if (returned > 0) this.#shared?.window.credit(returned);
+    this.#prefetch.passCredit();
   }
 
   /** The channel is over: its consumers leave, and what is not settled goes back to its place. */
@@ -445,43 +350,11 @@ export class Consuming implements ConsumerOwner {
     this.#consumers.clear();
     // First they leave: one of them that acks by itself would get, and lose, what the others give back.
     await Promise.all(consumers.map((consumer) => consumer.close()));
-    while (this.#unacked.takeOldest(Infinity, this.#taken))
-      if (this.#holders[this.#taken.holder]?.queue.kind === 'queue') this.#gather('return');
-    await this.#settleGathered();
+    await this.#settling.giveBackAll();
     for (const { queue } of consumers) await this.#unused(queue);
   }
 
-  #nextHolder(): number {
-    const free = this.#holders.indexOf(undefined);
-    return free >= 0 ? free : this.#holders.length;
-  }
-
   #forgetIfDone(consumer: AmqpConsumer): void {
-    if (consumer.unsettled === 0) this.#forgetHolder(consumer.holder);
-  }
-
-  #forgetHolder(holder: number): void {
-    this.#holders[holder] = undefined;
-  }
-}
-
-function unknownTag(tag: number): AmqpError {
-  return new AmqpError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
-}
-
-function settleAction(action: Action, queue: Queue): SettleAction {
-  switch (action) {
-    case 'ack':
-      return { action: 'ack' };
-    case 'return':
-      return { action: 'release', countAttempt: true, delayMs: 0 };
-    case 'reject':
-    case 'nack': {
-      const waits = delaysRetry(queue.declared, action);
-      return { action: 'release', countAttempt: true, ...(!waits && { delayMs: 0 }) };
-    }
-    case 'discard':
-      // Without a dead-letter exchange what is rejected is gone, as it is with RabbitMQ.
-      return queue.buries ? { action: 'reject', reason: 'rejected by the consumer' } : { action: 'ack' };
+    if (consumer.unsettled === 0) this.#settling.forgetHolder(consumer.holder);
   }
 }

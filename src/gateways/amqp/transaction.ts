@@ -1,12 +1,13 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { PublishRequest, Session } from '../../core/session.ts';
-import type { Action, Consuming } from './consuming.ts';
+import type { Consuming } from './consuming.ts';
 import { amqpFormat, FORMAT_AMQP } from './content.ts';
 import { AmqpError } from './errors.ts';
 import type { PublishedBatch } from './publishing.ts';
+import type { Action } from './settling.ts';
 import type { Vhost } from './vhost.ts';
 
-interface Settling {
+interface Settled {
   readonly tag: number;
   readonly upTo: 'one' | 'all';
   readonly action: Action;
@@ -15,7 +16,7 @@ interface Settling {
 /** What a channel in transaction mode has published and settled since the last commit: nobody knows of it yet. */
 export class ChannelTransaction {
   #publishes: PublishedBatch[] = [];
-  #settlings: Settling[] = [];
+  #settlings: Settled[] = [];
 
   publish(batch: PublishedBatch): void {
     this.#publishes.push(batch);
