@@ -252,6 +252,8 @@ export class Auditor {
       (entry) =>
         entry.type === 'publish' &&
         entry.history !== undefined &&
+        // By a router a message may be in two queues, and die in both at once: that of the other is another one.
+        (entry.history.topic === source.name || this.#leadsBack(entry, entry.history.topic)) &&
         (entry.body?.blob ?? textOf(readRecord(asBuffer(entry.records), 0).body)) === message.text,
     );
     const { deadLetter } = policy;
@@ -262,6 +264,11 @@ export class Auditor {
     if (drops && stored) fail('and is stored, though nothing takes it');
     if (!drops && !stored && source.messages.has(AuditedTopic.at(message.partition, message.offset)))
       fail('and is stored nowhere');
+  }
+
+  /** A dead letter that is redriven: stored where it died. */
+  #leadsBack({ targets }: PublishEntry, topic: string): boolean {
+    return targets.some(({ topicId }) => this.topics.get(topicId)?.name === topic);
   }
 
   // ---- Everything else --------------------------------------------------------------------------------------------
