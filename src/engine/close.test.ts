@@ -40,3 +40,28 @@ test('a broker that closes hands nothing to a session that is about to be closed
   await broker.close();
   assert.deepEqual(taken, ['first']);
 });
+
+test('a broker whose last checkpoint finds no room closes its journal all the same', async () => {
+  const disk = new MemoryDisk();
+  let journalIsClosed = false;
+  const failures: string[] = [];
+  class WatchedJournal extends FileJournal {
+    override async close(): Promise<void> {
+      await super.close();
+      journalIsClosed = true;
+    }
+  }
+  const broker = await Broker.open({
+    journal: new WatchedJournal(disk),
+    blobs: await FileBlobs.open(disk),
+    clock: new ManualClock(),
+    onFailure: ({ code }) => void failures.push(code),
+  });
+  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  await session.request('declareTopic', { name: 'q', kind: 'queue' });
+  await broker.settled();
+  disk.failAt('create', 1, 'ENOSPC');
+  await broker.close();
+  assert.equal(failures.length, 1);
+  assert.ok(journalIsClosed);
+});

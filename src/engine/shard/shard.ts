@@ -294,7 +294,8 @@ export class Shard {
     }
     this.#closing = true;
     this.#cancelTimer?.();
-    if (this.#failure === null) await this.journal.close();
+    // Also after a failure, which may be that of a checkpoint: the journal's last header says what is synced.
+    await this.journal.close().catch((error: unknown) => this.fail(error));
     const closed = new RailheadError('CLOSED', 'The broker was closed.');
     this.gate.fail(closed);
     this.#rejectWaiting(closed);
