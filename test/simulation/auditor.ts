@@ -26,9 +26,6 @@ import {
  * Reads over the shoulder of the broker: every entry as it is appended, against what it must not decide. It keeps a
  * model of its own, which shares nothing with the engine's state but the layout of the entries.
  */
-/** A schedule that found no room looks for it again so much later. */
-const LOOKS_AGAIN_MS = 20;
-
 export class Auditor {
   readonly #clock: Clock;
   readonly #fail: (problem: string) => void;
@@ -378,9 +375,8 @@ export class Auditor {
   /** When all is at rest and time stands still, nothing that is due has been left. */
   checkSchedules(): void {
     if (!this.roomy()) return;
-    const now = this.#clock.now();
     for (const { name, nextAt } of this.#schedules.values())
-      if (nextAt !== null && nextAt <= now - LOOKS_AGAIN_MS) this.#fail(`${name} was due at ${nextAt} and is not sent`);
+      if (nextAt !== null && nextAt <= this.#clock.now()) this.#fail(`${name} was due at ${nextAt} and is not sent`);
   }
 
   #trim({ topicId, partition, start }: Extract<OtherEntry, { type: 'trim' }>): void {
