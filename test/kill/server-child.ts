@@ -1,4 +1,4 @@
-/** A server on a directory and a port: `DIR PORT [amqp|aws ITS_PORT]`. */
+/** A server on a directory and a port: `DIR PORT [amqp|aws|kafka ITS_PORT]`. */
 import { startServer } from 'railhead/server';
 
 const [dir = '', port = '0', protocol, own] = process.argv.slice(2);
@@ -8,7 +8,8 @@ const server = await startServer({
   port: Number(port),
   amqp: protocol === 'amqp' && Number(own),
   aws: protocol === 'aws' && Number(own),
-  kafka: false,
+  kafka: protocol === 'kafka' && Number(own),
   log: { level: 'warn' },
 });
-process.send?.({ url: server.url, port: server.port, amqpUrl: server.amqpUrl, awsUrl: server.awsUrl });
+const { url, amqpUrl, awsUrl, kafkaAddress } = server;
+process.send?.({ url, port: server.port, amqpUrl, awsUrl, kafkaAddress });
