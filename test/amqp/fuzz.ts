@@ -4,7 +4,7 @@ import type { Field, Table } from '../../src/gateways/amqp/fields.ts';
 import { type Arguments, METHODS, type MethodName } from '../../src/gateways/amqp/methods.ts';
 import { encodeProperties } from '../../src/gateways/amqp/properties.ts';
 import { handshake, inProcess, type InProcess } from './in-process.ts';
-import { randomArguments, randomBytes, randomTable, written } from './wire.ts';
+import { content, frameOf, randomArguments, randomBytes, randomTable, written } from './wire.ts';
 
 export interface FuzzReport {
   frames: number;
@@ -199,18 +199,13 @@ function publish(channel: number, random: SeededRandom): Buffer {
     out.method(channel, 'basicPublish', { reserved1: 0, exchange, routingKey, mandatory, immediate: false }),
   );
   const body = randomBytes(random, random.below(200));
-  const prefix = Buffer.alloc(12);
-  prefix.writeUInt16BE(60, 0);
-  prefix.writeBigUInt64BE(BigInt(body.byteLength), 4);
   const properties = encodeProperties({
     ...(random.chance(0.5) && { deliveryMode: 2 }),
     ...(random.chance(0.3) && { headers: randomTable(random) }),
     ...(random.chance(0.1) && { expiration: String(random.below(50)) }),
     ...(random.chance(0.1) && { priority: random.below(12) }),
   });
-  const frames = [method, whole(2, channel, Buffer.concat([prefix, properties]))];
-  if (body.byteLength > 0) frames.push(whole(3, channel, body));
-  return Buffer.concat(frames);
+  return Buffer.concat([method, ...content(channel, properties, body)]);
 }
 
 function consume(channel: number, random: SeededRandom): Buffer {
@@ -229,13 +224,5 @@ function settlement(channel: number, random: SeededRandom): Buffer {
 }
 
 function garbage(channel: number, random: SeededRandom): Buffer {
-  return whole(random.pick([0, 1, 2, 3, 4, 8, 9]), channel, randomBytes(random, random.below(40)));
-}
-
-function whole(type: number, channel: number, payload: Buffer): Buffer {
-  const header = Buffer.alloc(7);
-  header[0] = type;
-  header.writeUInt16BE(channel, 1);
-  header.writeUInt32BE(payload.byteLength, 3);
-  return Buffer.concat([header, payload, Buffer.of(0xce)]);
+  return frameOf(random.pick([0, 1, 2, 3, 4, 8, 9]), channel, randomBytes(random, random.below(40)));
 }

@@ -1,6 +1,14 @@
 import { Writable } from 'node:stream';
 import type { SeededRandom } from '../../src/core/random.ts';
-import { AmqpFrames, AmqpOutput } from '../../src/gateways/amqp/codec.ts';
+import {
+  AmqpFrames,
+  AmqpOutput,
+  BASIC_CLASS,
+  CONTENT_PREFIX_BYTES,
+  FRAME,
+  FRAME_END,
+  FRAME_HEADER_BYTES,
+} from '../../src/gateways/amqp/codec.ts';
 import type { Field, Table } from '../../src/gateways/amqp/fields.ts';
 import { type Arguments, type FieldKind, METHODS, type MethodName } from '../../src/gateways/amqp/methods.ts';
 import { FrameCutter } from '../../src/wire/frame-cutter.ts';
@@ -31,6 +39,23 @@ export function cut(chunks: readonly Buffer[], maxFrameBytes = 131_072): Buffer[
   const cutter = new FrameCutter(shape, (buffer, start, end) => frames.push(Buffer.from(buffer.subarray(start, end))));
   for (const chunk of chunks) cutter.push(chunk);
   return frames;
+}
+
+export function frameOf(type: number, channel: number, payload: Buffer): Buffer {
+  const header = Buffer.alloc(FRAME_HEADER_BYTES);
+  header[0] = type;
+  header.writeUInt16BE(channel, 1);
+  header.writeUInt32BE(payload.byteLength, 3);
+  return Buffer.concat([header, payload, Buffer.of(FRAME_END)]);
+}
+
+/** What follows a `basic.publish`, with a body that fits into one frame. */
+export function content(channel: number, properties: Buffer, body: Buffer): Buffer[] {
+  const prefix = Buffer.alloc(CONTENT_PREFIX_BYTES);
+  prefix.writeUInt16BE(BASIC_CLASS, 0);
+  prefix.writeBigUInt64BE(BigInt(body.byteLength), 4);
+  const header = frameOf(FRAME.header, channel, Buffer.concat([prefix, properties]));
+  return body.byteLength === 0 ? [header] : [header, frameOf(FRAME.body, channel, body)];
 }
 
 const TYPES = 'tbBsuIilLfdDSxTAFV';

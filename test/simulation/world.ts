@@ -3,6 +3,7 @@ import type { ManualClock } from '../../src/core/clock.ts';
 import type { RailheadError } from '../../src/core/errors.ts';
 import type { SeededRandom } from '../../src/core/random.ts';
 import { Broker } from '../../src/engine/broker.ts';
+import type { RecordFormat } from '../../src/engine/formats.ts';
 import type { Limits } from '../../src/engine/limits.ts';
 import type { Journal } from '../../src/engine/ports.ts';
 import type { ShardSession } from '../../src/engine/session.ts';
@@ -32,6 +33,8 @@ export interface WorldOptions {
   random: SeededRandom;
   /** Puts a fault of the broker itself between shard and journal: for canaries. */
   wrapJournal?: (journal: Journal) => Journal;
+  /** What gateways store in. */
+  formats?: readonly RecordFormat[];
 }
 
 /** One life of a broker on a disk: from a start to a crash or a close. The seed decides what happens when. */
@@ -41,14 +44,16 @@ export class World {
   readonly random: SeededRandom;
   readonly scheduler: Scheduler;
   readonly #wrap: (journal: Journal) => Journal;
+  readonly #formats: readonly RecordFormat[];
   #broker: Broker | undefined;
   failure: RailheadError | undefined;
 
-  private constructor({ disk, clock, random, wrapJournal = (journal) => journal }: WorldOptions) {
+  private constructor({ disk, clock, random, wrapJournal = (journal) => journal, formats = [] }: WorldOptions) {
     this.disk = disk;
     this.clock = clock;
     this.random = random;
     this.#wrap = wrapJournal;
+    this.#formats = formats;
     this.scheduler = new Scheduler(random);
   }
 
@@ -68,6 +73,7 @@ export class World {
       limits: TINY_LIMITS,
       defer: (turn) => this.scheduler.add('turn', turn),
       onFailure: (error) => (this.failure = error),
+      formats: this.#formats,
     });
   }
 
