@@ -29,12 +29,15 @@ are relative to the directory in which the server starts.
 const LOGIN = `
 ## Who may log in
 
-Without a login the server listens on loopback only, and everybody there may do everything. With \`token\` or \`users\`
-set, every connection and every HTTP request but \`/healthz\` and \`/readyz\` needs one.
+Without a login the server listens on loopback only, and everybody there may do everything. With \`token\`, \`accessKey\` or
+\`users\` set, every connection and every HTTP request but \`/healthz\` and \`/readyz\` needs one.
 
 - \`RAILHEAD_TOKEN=…\` is the smallest login: one user named \`token\` with every right.
 - \`railhead user NAME\` makes a token, shows it once, and prints the entry for \`users\` with its hash.
   \`railhead user NAME --password\` reads a password from standard input instead.
+- Amazon's clients sign with an access key: \`RAILHEAD_ACCESS_KEY=ID:SECRET\` is one user named \`access-key\` with every
+  right; a user has its own with \`accessKeys: [{ id, secret }]\`. A signature is checked with the secret itself, so that
+  the file holds it as it is: keep it from others.
 
 A grant names a namespace, a resource (a name, or a prefix and \`*\`; both default to what is written below) and actions:
 

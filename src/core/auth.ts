@@ -55,7 +55,11 @@ export interface Principal {
 }
 
 /** What somebody shows to be let in. */
-export type Credentials = { readonly token: string } | { readonly user: string; readonly password: string };
+export type Credentials =
+  | { readonly token: string }
+  | { readonly user: string; readonly password: string }
+  /** A request that was signed with a secret that only the two ends know. */
+  | { readonly accessKey: string; isSignedWith(this: void, secret: string): boolean };
 
 /** What every door of a server asks. */
 export interface Authenticator {

@@ -1,7 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { RailheadError } from '../core/errors.ts';
 import { didYouMean, nearestName } from './nearest.ts';
-import { allSettings, settingsSchema, type ServerConfig, type ServerConfigInput, type Setting } from './settings.ts';
+import {
+  allSettings,
+  settingsSchema,
+  type ServerConfig,
+  type ServerConfigInput,
+  type Setting,
+  splitAccessKey,
+} from './settings.ts';
 
 /** Where a value came from, in words: `--port`, `RAILHEAD_PORT`, `railhead.yaml`, `default`. */
 export type Origins = ReadonlyMap<string, string>;
@@ -197,7 +204,17 @@ function refuseContradictions(config: ServerConfig, origins: Origins): void {
     );
   }
   const names = new Set<string>(config.token === undefined ? [] : ['token']);
-  for (const { name } of config.users) {
+  const keys = new Set<string>();
+  if (config.accessKey !== undefined) {
+    names.add('access-key');
+    keys.add(splitAccessKey(config.accessKey).id);
+  }
+  for (const { name, accessKeys } of config.users) {
+    for (const { id } of accessKeys) {
+      if (keys.has(id))
+        throw new RailheadError('CONFIG', `The access key ${JSON.stringify(id)} is there twice. Give each its own id.`);
+      keys.add(id);
+    }
     if (names.has(name))
       throw new RailheadError('CONFIG', `users has the name ${JSON.stringify(name)} twice. Give each user one entry.`);
     names.add(name);
@@ -207,7 +224,7 @@ function refuseContradictions(config: ServerConfig, origins: Origins): void {
     throw new RailheadError(
       'CONFIG',
       `host is ${JSON.stringify(open)} (from ${origins.get('host') ?? ''}), which others can reach, and nobody needs to log in. ` +
-        'Set RAILHEAD_TOKEN or users, listen on 127.0.0.1, or say --insecure if all who reach the port may do everything.',
+        'Set RAILHEAD_TOKEN, RAILHEAD_ACCESS_KEY or users, listen on 127.0.0.1, or say --insecure if all who reach the port may do everything.',
     );
   }
 }

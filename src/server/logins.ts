@@ -1,4 +1,4 @@
-import type { Authenticator } from '../core/auth.ts';
+import type { Authenticator, Credentials } from '../core/auth.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from './log.ts';
 
@@ -17,12 +17,17 @@ export function loggedLogins(authenticator: Authenticator, log: Logger, clock: C
         refused++;
         if (clock.now() >= quietUntil) {
           quietUntil = clock.now() + QUIET_MS;
-          const method = credentials === undefined ? 'none' : 'token' in credentials ? 'token' : 'password';
-          log.warn({ method, refused }, 'a login was refused');
+          log.warn({ method: methodOf(credentials), refused }, 'a login was refused');
           refused = 0;
         }
         throw error;
       }
     },
   };
+}
+
+function methodOf(credentials: Credentials | undefined): 'none' | 'token' | 'password' | 'signature' {
+  if (credentials === undefined) return 'none';
+  if ('token' in credentials) return 'token';
+  return 'user' in credentials ? 'password' : 'signature';
 }

@@ -54,9 +54,17 @@ export const grantSchema = z.strictObject({
   actions: z.union([z.literal('all'), z.array(z.enum(ACTIONS)).min(1)]).default('all'),
 });
 
+const ACCESS_KEY_ID = /^[\w-]{4,128}$/;
+/** What Amazon's tools take for one; the secrets of Amazon have 40 characters. */
+const ACCESS_KEY_SECRET = /^[\x21-\x7e]{16,256}$/;
+
 export const userSchema = z
   .strictObject({
     name: z.string().min(1).max(128),
+    /** Secrets as they are: a signature says that both ends know it, so that no hash of it would do. */
+    accessKeys: z
+      .array(z.strictObject({ id: z.string().regex(ACCESS_KEY_ID), secret: z.string().regex(ACCESS_KEY_SECRET) }))
+      .default([]),
     /** `sha256:` and the digest of the token in hex. */
     tokenHash: z
       .string()
@@ -70,11 +78,22 @@ export const userSchema = z
     grants: z.array(grantSchema).default([{ namespace: 'default', resource: '*', actions: 'all' }]),
   })
   .refine(
-    (user) => user.tokenHash !== undefined || user.passwordHash !== undefined,
-    'neither tokenHash nor passwordHash',
+    (user) => user.tokenHash !== undefined || user.passwordHash !== undefined || user.accessKeys.length > 0,
+    'neither tokenHash nor passwordHash nor accessKeys',
   );
 
 export type UserConfig = z.output<typeof userSchema>;
+
+/** `ID:SECRET`, as the setting `accessKey` has it. */
+export function splitAccessKey(text: string): { id: string; secret: string } {
+  const colon = text.indexOf(':');
+  return { id: text.slice(0, colon), secret: text.slice(colon + 1) };
+}
+
+function isAccessKey(text: string): boolean {
+  const { id, secret } = splitAccessKey(text);
+  return ACCESS_KEY_ID.test(id) && ACCESS_KEY_SECRET.test(secret);
+}
 
 const text = z.string().min(1);
 
@@ -180,9 +199,15 @@ export const settingsSchema = z.strictObject({
     allowed: 'at least 16 characters that nobody can guess, such as the output of `openssl rand -hex 24`',
     secret: true,
   }),
+  accessKey: text.refine(isAccessKey).optional().register(settingDocs, {
+    summary:
+      "The smallest login for Amazon's clients: one user named `access-key`, who may do everything and signs with this key.",
+    allowed: 'the id and the secret as ID:SECRET, the secret with at least 16 characters that nobody can guess',
+    secret: true,
+  }),
   users: z.array(userSchema).default([]).register(settingDocs, {
     summary: 'Who may log in, with what, and what they may do. `railhead user NAME` makes an entry.',
-    allowed: 'a list of { name, tokenHash or passwordHash, grants }; `railhead user NAME` prints one',
+    allowed: 'a list of { name, tokenHash, passwordHash or accessKeys, grants }; `railhead user NAME` prints one',
     fileOnly: true,
   }),
   tls: z

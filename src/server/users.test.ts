@@ -60,6 +60,34 @@ test('a user who only has a token cannot log in with a password', async () => {
   await assert.rejects(users.authenticate({ user: 'web', password: '' }), /refused/);
 });
 
+test('an access key logs in who signed with its secret, as its user, and nobody else', async () => {
+  const secret = 'a-secret-that-nobody-guesses';
+  const users = new UserStore(
+    checkConfig({
+      accessKey: `AKIDALL:${secret}:with-a-colon`,
+      users: [{ name: 'web', accessKeys: [{ id: 'AKIDWEB', secret }], grants: [{ resource: 'orders' }] }],
+    }),
+  );
+  const signed = (accessKey: string, by: string) =>
+    users.authenticate({ accessKey, isSignedWith: (candidate) => candidate === by });
+  assert.equal((await signed('AKIDWEB', secret)).name, 'web');
+  assert.equal((await signed('AKIDALL', `${secret}:with-a-colon`)).name, 'access-key');
+  for (const [id, by] of [
+    ['AKIDWEB', 'another'],
+    ['AKIDALL', secret],
+    ['AKIDNOBODY', secret],
+    ['__proto__', ''],
+  ] as const)
+    await assert.rejects(signed(id, by), { code: 'UNAUTHENTICATED' });
+});
+
+test('an access key that is there twice, or is none, is refused at the start', () => {
+  const key = { id: 'AKIDWEB', secret: 'a-secret-that-nobody-guesses' };
+  assert.throws(() => checkConfig({ users: [{ name: 'a', accessKeys: [key, key] }] }), /"AKIDWEB" is there twice/);
+  assert.throws(() => checkConfig({ accessKey: 'AKIDWEB' }), /accessKey is not acceptable/);
+  assert.throws(() => checkConfig({ accessKey: 'AKIDWEB:short' }), /accessKey is not acceptable/);
+});
+
 test('more than 66 logins by password at once are refused instead of queued without end', async () => {
   const users = new UserStore(
     checkConfig({

@@ -16,7 +16,7 @@ import {
   passwordMatches,
   type PasswordHash,
 } from '../core/passwords.ts';
-import type { ServerConfig, UserConfig } from './settings.ts';
+import { type ServerConfig, splitAccessKey, type UserConfig } from './settings.ts';
 
 /** One scrypt takes 32 MiB and some 60 ms of one of Node's four pool threads, which file syncs need as well. */
 const MAX_CONCURRENT_LOGINS = 2;
@@ -30,7 +30,10 @@ interface User {
   password: { text: string; hash: PasswordHash } | undefined;
 }
 
-/** The users of a configuration, and those that are stored with the broker. Holds digests only. */
+/**
+ * The users of a configuration, and those that are stored with the broker. Holds digests only, but for the secrets of access
+ * keys: a signature is checked with the secret itself.
+ */
 export class UserStore implements Authenticator {
   /**
    * By the configuration alone: to store a user shuts nobody out. Where nobody needs to log in, stored users who show
@@ -38,21 +41,33 @@ export class UserStore implements Authenticator {
    */
   readonly required: boolean;
   readonly #byName = new Map<string, User>();
+  readonly #accessKeys = new Map<string, { secret: string; principal: Principal }>();
+  /** Compared with what an unknown access key has signed. */
+  readonly #nobodysSecret = randomBytes(30).toString('base64url');
   readonly #stored: StoredUserView | undefined;
   readonly #nobody: PasswordHash;
   readonly #logins = new LoginQueue();
   readonly #remembered = new RememberedLogins();
 
-  constructor(config: Pick<ServerConfig, 'token' | 'users'>, stored?: StoredUserView) {
-    if (config.token !== undefined) {
-      const everything: Grant[] = [{ namespace: '*', resource: '*', actions: 'all' }];
-      this.#byName.set('token', {
-        principal: { name: 'token', grants: everything },
-        tokenDigest: sha256(config.token),
-        password: undefined,
-      });
+  constructor(config: Pick<ServerConfig, 'token' | 'accessKey' | 'users'>, stored?: StoredUserView) {
+    const everything: Grant[] = [{ namespace: '*', resource: '*', actions: 'all' }];
+    const { token, accessKey } = config;
+    if (token !== undefined) {
+      const principal = { name: 'token', grants: everything };
+      this.#byName.set('token', { principal, tokenDigest: sha256(token), password: undefined });
     }
-    for (const user of config.users) this.#byName.set(user.name, userOf(user));
+    if (accessKey !== undefined) {
+      const { id, secret } = splitAccessKey(accessKey);
+      const principal = { name: 'access-key', grants: everything };
+      this.#byName.set('access-key', { principal, tokenDigest: undefined, password: undefined });
+      this.#accessKeys.set(id, { secret, principal });
+    }
+    for (const configured of config.users) {
+      const user = userOf(configured);
+      this.#byName.set(configured.name, user);
+      for (const { id, secret } of configured.accessKeys)
+        this.#accessKeys.set(id, { secret, principal: user.principal });
+    }
     this.required = this.#byName.size > 0;
     this.#stored = stored;
     this.#nobody = nobodysHash([...this.#byName.values()].find((user) => user.password !== undefined)?.password?.hash);
@@ -67,7 +82,9 @@ export class UserStore implements Authenticator {
       'UNAUTHENTICATED',
       credentials === undefined
         ? 'This broker wants a login. Send a token (Authorization: Bearer TOKEN, or railhead://TOKEN@HOST in a URL).'
-        : 'The login was refused: no user has this token, or this name and password.',
+        : 'accessKey' in credentials
+          ? 'The signature was refused: no user has this access key, or its secret made another signature.'
+          : 'The login was refused: no user has this token, or this name and password.',
     );
   }
 
@@ -87,6 +104,7 @@ export class UserStore implements Authenticator {
 
   async #find(credentials: Credentials): Promise<Principal | undefined> {
     if ('token' in credentials) return this.#byToken(credentials.token);
+    if ('accessKey' in credentials) return this.#byAccessKey(credentials);
     const { user: name, password } = credentials;
     const user = this.#user(name);
     if (user?.password !== undefined && this.#remembered.has(name, user.password.text, password)) return user.principal;
@@ -95,6 +113,13 @@ export class UserStore implements Authenticator {
     if (!matches || user?.password === undefined) return undefined;
     this.#remembered.add(name, user.password.text, password);
     return user.principal;
+  }
+
+  /** An unknown key costs the same work as a known one. */
+  #byAccessKey({ accessKey, isSignedWith }: Extract<Credentials, { accessKey: string }>): Principal | undefined {
+    const key = this.#accessKeys.get(accessKey);
+    const signed = isSignedWith(key?.secret ?? this.#nobodysSecret);
+    return signed ? key?.principal : undefined;
   }
 
   /** Looks at every user, also after a match. */

@@ -3,7 +3,6 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
-import { RailheadError } from '../../core/errors.ts';
 import type { RecordFormat } from '../../engine/formats.ts';
 import { guardBrowser } from '../browser-guard.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
@@ -14,6 +13,7 @@ import { decodeJson, type Input } from './json.ts';
 import { DEFAULT_ACCOUNT, DEFAULT_REGION, isAccount } from './names.ts';
 import { decodeQuery, encodeXml, escapeXml, parseParameters, type Parameters } from './query.ts';
 import type { AwsService, Caller } from './service.ts';
+import { signedBy } from './signature.ts';
 import { SnsService } from './sns/service.ts';
 import { SqsService } from './sqs/service.ts';
 
@@ -95,13 +95,14 @@ export class AwsGateway implements Gateway {
       const { service, action, form } = call;
       if (service === undefined || action === undefined)
         throw new AwsError('MissingAction', 'The request names no action of SQS or SNS.');
+      const principal = await this.#login(request, service);
       const model = service.model.actions.get(action);
       if (model === undefined) {
         if (service.model.refused.has(action))
           throw new AwsError('UnsupportedOperation', `${action} is not supported by this broker.`);
         throw new AwsError('InvalidAction', `There is no action ${JSON.stringify(action.slice(0, 100))}.`);
       }
-      const caller = await this.#caller(request, requestId);
+      const caller = callerOf(request, principal, requestId);
       const input: Input =
         form === 'json'
           ? decodeJson(request.body, model.input)
@@ -150,25 +151,33 @@ export class AwsGateway implements Gateway {
     return { form: 'query', ...(service !== undefined && { service }), ...(action !== undefined && { action }) };
   }
 
-  async #caller(request: DoorRequest, requestId: string): Promise<Caller> {
-    const principal = await this.#login();
-    const credential = credentialOf(request.headers, new Map());
-    const { host = 'localhost' } = request.headers;
-    return {
-      principal,
-      account: credential !== undefined && isAccount(credential.key) ? credential.key : DEFAULT_ACCOUNT,
-      region: credential?.region ?? DEFAULT_REGION,
-      origin: `${request.secure ? 'https' : 'http'}://${host}`,
-      path: request.url.split('?', 1)[0] ?? '/',
-      requestId,
-      onGone: (callback) => request.onGone(callback),
-    };
+  /** Without logins nobody looks at signatures, and every key is let in. */
+  async #login(request: DoorRequest, { name }: AwsService): Promise<Principal> {
+    const { authenticator, clock } = this.#options;
+    if (!authenticator.required) return LOCAL_PRINCIPAL;
+    const credentials = signedBy(request, name, clock.now());
+    if (credentials === undefined)
+      throw new AwsError(
+        'MissingAuthenticationToken',
+        'This broker wants a login. Sign with an access key of it.',
+        403,
+      );
+    return authenticator.authenticate(credentials);
   }
+}
 
-  async #login(): Promise<Principal> {
-    if (!this.#options.authenticator.required) return LOCAL_PRINCIPAL;
-    throw new RailheadError('UNAUTHENTICATED', 'This broker wants a login, and knows no access keys.');
-  }
+function callerOf(request: DoorRequest, principal: Principal, requestId: string): Caller {
+  const credential = credentialOf(request.headers, parametersIn(request.url).parts);
+  const { host = 'localhost' } = request.headers;
+  return {
+    principal,
+    account: credential !== undefined && isAccount(credential.key) ? credential.key : DEFAULT_ACCOUNT,
+    region: credential?.region ?? DEFAULT_REGION,
+    origin: `${request.secure ? 'https' : 'http'}://${host}`,
+    path: request.url.split('?', 1)[0] ?? '/',
+    requestId,
+    onGone: (callback) => request.onGone(callback),
+  };
 }
 
 interface Credential {
@@ -186,8 +195,12 @@ function credentialOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, P
   return { key, region: /^[a-z0-9-]{1,32}$/.test(region) ? region : DEFAULT_REGION, service };
 }
 
+function parametersIn(url: string): Parameters {
+  return parseParameters(url.includes('?') ? url.slice(url.indexOf('?') + 1) : '');
+}
+
 function parametersOf({ method, url, headers, body }: DoorRequest): Parameters {
-  const parameters = parseParameters(url.includes('?') ? url.slice(url.indexOf('?') + 1) : '');
+  const parameters = parametersIn(url);
   const type = headers['content-type'] ?? '';
   if (method !== 'POST' || headers['x-amz-target'] !== undefined) return parameters;
   if (/^application\/x-www-form-urlencoded/i.test(type) || type === '')
