@@ -1,19 +1,17 @@
 import type { Principal } from '../../core/auth.ts';
-import { RailheadError } from '../../core/errors.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { PublishReceipt, Session } from '../../core/session.ts';
+import type { Session } from '../../core/session.ts';
 import type { CreditWindow } from '../credit-window.ts';
 import { type AmqpOutput, FRAME, readLongLong, readMethod } from './codec.ts';
-import { Confirms, type Unconfirmed } from './confirms.ts';
+import { Confirming } from './confirming.ts';
 import { Consuming } from './consuming.ts';
-import { FORMAT_AMQP, RecordView } from './content.ts';
 import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { define } from './definitions.ts';
 import { AmqpError, asAmqpError } from './errors.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { ChannelInfo } from './live.ts';
 import { type AnyMethod, METHODS } from './methods.ts';
-import { type PublishedBatch, Publishing, refusedTags, type Route } from './publishing.ts';
+import { Publishing, type Route } from './publishing.ts';
 import { Rights } from './rights.ts';
 import { named } from './translate.ts';
 import { Topology } from './topology.ts';
@@ -70,10 +68,10 @@ export class Channel {
   readonly number: number;
   readonly #context: ChannelContext;
   readonly #publishing: Publishing;
+  readonly #confirming: Confirming;
   readonly #consuming: Consuming;
   readonly #topology: Topology;
   readonly #rights: Rights;
-  #confirms: Confirms | undefined;
   /** Set in transaction mode. */
   #transaction: ChannelTransaction | undefined;
   #state: State = 'opening';
@@ -96,9 +94,20 @@ export class Channel {
       replyTo: () => this.#consuming.replyTo,
       publish: (batch) => {
         if (this.#transaction !== undefined) this.#transaction.publish(batch);
-        else if (batch.route.directReply === undefined) this.#publish(batch);
-        else this.#answer(batch, batch.route.directReply);
+        else if (batch.route.directReply === undefined) this.#confirming.publish(batch);
+        else this.#confirming.answer(batch, batch.route.directReply);
       },
+    });
+    this.#confirming = new Confirming({
+      channel: number,
+      out,
+      session,
+      vhost,
+      hold: (bytes) => context.hold(bytes),
+      publishes: () => context.publishes(),
+      confirms: () => this.#markDirty(),
+      fail: (error, method) => this.#fail(error, method),
+      isOver: () => this.#isOver(),
     });
     this.#rights = new Rights(principal, vhost.namespace);
     this.#topology = new Topology({ vhost, rights: this.#rights, owner });
@@ -121,8 +130,8 @@ export class Channel {
   }
 
   info(): ChannelInfo {
-    const mode = this.#transaction !== undefined ? 'transactional' : this.#confirms !== undefined ? 'confirm' : 'plain';
-    return { number: this.number, mode, unconfirmed: this.#confirms?.waiting ?? 0, ...this.#consuming.info() };
+    const mode = this.#transaction !== undefined ? 'transactional' : this.#confirming.selected ? 'confirm' : 'plain';
+    return { number: this.number, mode, unconfirmed: this.#confirming.waiting, ...this.#consuming.info() };
   }
 
   // ---- Frames -----------------------------------------------------------------------------------------------------
@@ -272,11 +281,11 @@ export class Channel {
       case 'confirmSelect':
         if (this.#transaction !== undefined)
           throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from tx to confirm mode');
-        this.#confirms ??= new Confirms();
+        this.#confirming.select();
         if (!method.args.noWait) out.method(channel, 'confirmSelectOk', {});
         return;
       case 'txSelect':
-        if (this.#confirms !== undefined)
+        if (this.#confirming.selected)
           throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from confirm to tx mode');
         this.#transaction ??= new ChannelTransaction();
         return out.method(channel, 'txSelectOk', {});
@@ -293,7 +302,7 @@ export class Channel {
   /** What a channel in transaction mode gathered takes effect, or nothing of it. */
   async #commit(transaction: ChannelTransaction): Promise<void> {
     const { session, vhost, out } = this.#context;
-    for (const batch of await transaction.commit(session, vhost, this.#consuming)) this.#return(batch);
+    for (const batch of await transaction.commit(session, vhost, this.#consuming)) this.#confirming.giveBack(batch);
     out.method(this.number, 'txCommitOk', {});
   }
 
@@ -361,73 +370,6 @@ export class Channel {
     this.#publishing.setRoute(bytes, route);
   }
 
-  /** One request for many messages; its answer is one confirm for all of them. */
-  #publish(batch: PublishedBatch): void {
-    const { records, count, route } = batch;
-    const unconfirmed = this.#confirms?.add(count);
-    const context = this.#context;
-    context.hold(records.byteLength);
-    context.publishes();
-    context.session.publish({ to: route.to, format: FORMAT_AMQP, records, count }).then(
-      (receipt) => {
-        context.hold(-records.byteLength);
-        this.#published(batch, receipt, unconfirmed);
-      },
-      (error: unknown) => {
-        context.hold(-records.byteLength);
-        this.#notPublished(batch, error, unconfirmed);
-      },
-    );
-  }
-
-  /** An answer goes straight to the one who asked. */
-  #answer(batch: PublishedBatch, name: string): void {
-    const unconfirmed = this.#confirms?.add(batch.count);
-    const view = new RecordView();
-    let found = true;
-    for (let i = 0, at = 0; i < batch.count; i++, at = view.end)
-      found = this.#context.vhost.directReplies.answer(name, batch.records, view.at(batch.records, at));
-    // Nobody has it when nobody waits; else it counts as routed.
-    const runs = found ? [{ topicId: 0, partition: 0, offset: 0, count: batch.count }] : [];
-    this.#published(batch, { topicId: 0, runs }, unconfirmed);
-  }
-
-  #published(batch: PublishedBatch, receipt: PublishReceipt, unconfirmed: Unconfirmed | undefined): void {
-    if (batch.mandatory && receipt.runs.length === 0 && receipt.refused === undefined) this.#return(batch);
-    if (unconfirmed === undefined) return;
-    this.#confirms?.settle(unconfirmed, receipt.refused === undefined ? [] : refusedTags(unconfirmed, receipt));
-    this.#markDirty();
-  }
-
-  #notPublished(batch: PublishedBatch, error: unknown, unconfirmed: Unconfirmed | undefined): void {
-    const { to } = batch.route;
-    if (RailheadError.is(error, 'NOT_FOUND')) {
-      if ('topic' in to) {
-        // The default exchange without such a queue: nobody takes it, and that is no error.
-        this.#published(batch, { topicId: 0, runs: [] }, unconfirmed);
-        return;
-      }
-      this.#context.vhost.forget(to.router);
-      this.#fail(this.#context.vhost.noExchange(to.router), METHODS.basicPublish.id);
-      return;
-    }
-    const code = RailheadError.is(error) ? error.code : 'INTERNAL';
-    if (['QUEUE_FULL', 'RATE_LIMITED', 'OUT_OF_SPACE', 'STORAGE_FAILED', 'CLOSED', 'ABORTED'].includes(code)) {
-      if (unconfirmed === undefined) return;
-      this.#confirms?.settle(unconfirmed, [[unconfirmed.from, unconfirmed.to]]);
-      this.#markDirty();
-      return;
-    }
-    this.#fail(error, METHODS.basicPublish.id);
-  }
-
-  #return({ records, count }: PublishedBatch): void {
-    if (this.#state === 'closing' || this.#state === 'closed') return;
-    const view = new RecordView();
-    for (let i = 0, at = 0; i < count; i++, at = view.end)
-      this.#context.out.unroutable(this.number, records, view.at(records, at));
-  }
-
   // ---- Gathering --------------------------------------------------------------------------------------------------
 
   #markDirty(): void {
@@ -442,14 +384,14 @@ export class Channel {
     if (this.#state === 'closed') return;
     this.#publishing.flush();
     this.#consuming.flush();
-    if (this.#state !== 'closing') this.#confirms?.write(this.#context.out, this.number);
+    if (this.#state !== 'closing') this.#confirming.write();
   }
 
   // ---- End --------------------------------------------------------------------------------------------------------
 
   /** An exception: ends this channel, or the whole connection. */
   #fail(error: unknown, method: number): void {
-    if (this.#state === 'closing' || this.#state === 'closed') return;
+    if (this.#isOver()) return;
     const context = this.#context;
     const exception = asAmqpError(error);
     if (exception.reply === 'INTERNAL_ERROR') context.report(error);
@@ -466,6 +408,10 @@ export class Channel {
       classId: method >>> 16,
       methodId: method & 0xffff,
     });
+  }
+
+  #isOver(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed';
   }
 
   async #close(): Promise<void> {
