@@ -8,7 +8,7 @@ import { FrameCutter } from '../../wire/frame-cutter.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
 import type { CreditWindow } from '../credit-window.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
-import { Channel } from './channel.ts';
+import { Channels } from './channels.ts';
 import { AmqpFrames, AmqpOutput, FRAME, FRAME_END, FRAME_HEADER_BYTES, PROTOCOL_HEADER, readMethod } from './codec.ts';
 import { AmqpError, asAmqpError } from './errors.ts';
 import { checkTuned, clientProperties, type ClientProperties, credentials, start, tune } from './handshake.ts';
@@ -62,7 +62,7 @@ type State =
   | ({ name: 'tune' | 'opening' } & LoggedIn)
   | Open;
 
-type Open = { name: 'open' } & LoggedIn & { session: Session; vhost: Vhost };
+type Open = { name: 'open' } & LoggedIn & { session: Session; vhost: Vhost; channels: Channels };
 
 /** One AMQP client: handshake, heartbeats and channels. */
 export class AmqpConnection implements GatewayConnection {
@@ -74,9 +74,6 @@ export class AmqpConnection implements GatewayConnection {
   readonly #out: AmqpOutput;
   readonly #shape = new AmqpFrames();
   readonly #cutter: FrameCutter;
-  readonly #channels = new Map<number, Channel>();
-  /** Channels with something that gathers. */
-  readonly #dirty = new Set<Channel>();
   readonly #waiting = new Set<CreditWindow>();
   #state: State = { name: 'header' };
   #channelMax = 0;
@@ -86,8 +83,6 @@ export class AmqpConnection implements GatewayConnection {
   /** It has published, so that a shortage concerns it; and whether it was told of one. */
   #publishes = false;
   #blocked = false;
-  #heldBytes = 0;
-  #paused = false;
   #released: Promise<void> = Promise.resolve();
 
   constructor(socket: Duplex, peer: Peer, context: ConnectionContext) {
@@ -151,7 +146,7 @@ export class AmqpConnection implements GatewayConnection {
       frameMax: this.#shape.maxFrameBytes,
       channelMax: this.#channelMax,
       heartbeatSeconds: this.#heartbeatSeconds,
-      channels: Array.from(this.#channels.values(), (channel) => channel.info()),
+      channels: state.channels.info(),
     };
   }
 
@@ -168,10 +163,7 @@ export class AmqpConnection implements GatewayConnection {
   }
 
   #flush(): void {
-    for (const channel of this.#dirty) {
-      this.#dirty.delete(channel);
-      channel.flush();
-    }
+    this.#opened()?.channels.flush();
   }
 
   #onFrame(buffer: Buffer, from: number, end: number): void {
@@ -211,22 +203,13 @@ export class AmqpConnection implements GatewayConnection {
     if (state.name === 'closing' || state.name === 'leaving') return;
     if (state.name !== 'open')
       throw new AmqpError('CHANNEL_ERROR', 'a channel was used before the connection was open');
-    let channel = this.#channels.get(number);
-    if (channel === undefined) {
-      if (number > this.#channelMax)
-        throw new AmqpError(
-          'NOT_ALLOWED',
-          `number of channels opened (${this.#channels.size}) has reached the negotiated channel_max (${this.#channelMax})`,
-        );
-      channel = this.#newChannel(number, state);
-      this.#channels.set(number, channel);
-    }
-    channel.frame(type, buffer, start, end);
+    state.channels.frame(number, type, buffer, start, end);
   }
 
-  #newChannel(number: number, { session, vhost, principal, user, client }: Open): Channel {
+  #channels(session: Session, vhost: Vhost, { principal, user, client }: LoggedIn): Channels {
     const { clock, limits } = this.#context;
-    return new Channel(number, {
+    return new Channels({
+      channelMax: this.#channelMax,
       out: this.#out,
       session,
       vhost,
@@ -237,34 +220,19 @@ export class AmqpConnection implements GatewayConnection {
       waiting: this.#waiting,
       owner: this,
       cancelNotify: client.cancelNotify,
-      hold: (bytes) => this.#hold(bytes),
+      pause: (paused) => this.#pause(paused),
       publishes: () => {
         if (this.#publishes) return;
         this.#publishes = true;
         this.tellShortage();
       },
-      dirty: (channel) => {
-        this.#dirty.add(channel);
-        this.#out.schedule();
-      },
+      gathers: () => this.#out.schedule(),
       abort: (error, method) => this.#abort(error, method),
-      gone: (channel) => {
-        if (this.#channels.get(channel.number) === channel) this.#channels.delete(channel.number);
-      },
       report: (error) => this.#context.report(error),
     });
   }
 
-  /** Received bytes that wait for the engine: nothing more is read when they are too many. */
-  #hold(bytes: number): void {
-    this.#heldBytes += bytes;
-    const { maxHeldBytes } = this.#context.limits;
-    if (!this.#paused && this.#heldBytes > maxHeldBytes) this.#pause(true);
-    else if (this.#paused && this.#heldBytes <= maxHeldBytes / 2) this.#pause(false);
-  }
-
   #pause(paused: boolean): void {
-    this.#paused = paused;
     if (paused) this.#socket.pause();
     else this.#socket.resume();
     if (this.#heartbeat !== undefined) this.#heartbeat.suspended = paused;
@@ -356,16 +324,17 @@ export class AmqpConnection implements GatewayConnection {
     });
   }
 
-  async #open(name: string, { principal, user, client }: LoggedIn): Promise<void> {
+  async #open(name: string, login: LoggedIn): Promise<void> {
     this.#state = { name: 'busy' };
     this.#socket.pause();
     try {
-      const { session, vhost } = await this.#context.open(principal, name, client.name);
+      const { session, vhost } = await this.#context.open(login.principal, name, login.client.name);
       if (this.#isOver()) {
         await session.close();
         return;
       }
-      this.#state = { name: 'open', principal, user, client, session, vhost };
+      const channels = this.#channels(session, vhost, login);
+      this.#state = { ...login, name: 'open', session, vhost, channels };
       this.#out.method(0, 'connectionOpenOk', { reserved1: '' });
       this.#goOn();
     } catch (error) {
@@ -422,7 +391,7 @@ export class AmqpConnection implements GatewayConnection {
 
   async #closeAsAsked(): Promise<void> {
     this.#state = { name: 'leaving', open: this.#state.name === 'open' ? this.#state : undefined };
-    await Promise.all([...this.#channels.values()].map((channel) => channel.idle()));
+    await this.#opened()?.channels.idle();
     this.#release();
     // The client may rely on it that its messages are given back and its queues are gone.
     await this.#released;
@@ -452,23 +421,26 @@ export class AmqpConnection implements GatewayConnection {
     this.#socket.once('close', cancel);
   }
 
+  /** While it is open, and until what it held is given back. */
+  #opened(): Open | undefined {
+    if (this.#state.name === 'leaving') return this.#state.open;
+    return this.#state.name === 'open' ? this.#state : undefined;
+  }
+
   /** Gives back what the client holds, and deletes what was its own. */
   #release(): void {
-    const open = this.#state.name === 'leaving' ? this.#state.open : this.#state;
-    if (open?.name !== 'open') return;
+    const open = this.#opened();
+    if (open === undefined) return;
     if (this.#state.name === 'leaving') this.#state.open = undefined;
-    const channels = [...this.#channels.values()];
-    this.#channels.clear();
-    this.#dirty.clear();
-    this.#released = this.#giveBack(channels, open).catch((error: unknown) => {
+    this.#released = this.#giveBack(open).catch((error: unknown) => {
       // A broker that closes has given everything back already.
       if (!RailheadError.is(error, 'CLOSED')) this.#context.report(error);
     });
   }
 
-  async #giveBack(channels: readonly Channel[], { session, vhost }: { session: Session; vhost: Vhost }): Promise<void> {
+  async #giveBack({ session, vhost, channels }: Open): Promise<void> {
     try {
-      await Promise.all(channels.map((channel) => channel.dispose()));
+      await channels.dispose();
     } finally {
       await session.close();
       for (const [queue, owner] of vhost.owners) if (owner === this) await vhost.dropQueue(queue, 'always');

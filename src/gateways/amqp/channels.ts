@@ -1,0 +1,91 @@
+import { Channel, type ChannelContext } from './channel.ts';
+import { AmqpError } from './errors.ts';
+import type { ChannelInfo } from './live.ts';
+
+/** What the channels of a connection need from it. */
+export interface ChannelsContext extends Omit<ChannelContext, 'hold' | 'dirty' | 'gone'> {
+  /** The highest number that was agreed on. */
+  readonly channelMax: number;
+  /** Something gathers: `flush` before the output leaves. */
+  gathers(): void;
+  /** Too much of what came waits for the engine, or no more: whether to read on. */
+  pause(paused: boolean): void;
+}
+
+/** The channels of an open connection: which there are, where something gathers, and how much waits for the engine. */
+export class Channels {
+  readonly #context: ChannelsContext;
+  readonly #channels = new Map<number, Channel>();
+  /** With something that gathers. */
+  readonly #dirty = new Set<Channel>();
+  #heldBytes = 0;
+  #paused = false;
+
+  constructor(context: ChannelsContext) {
+    this.#context = context;
+  }
+
+  frame(number: number, type: number, buffer: Buffer, start: number, end: number): void {
+    let channel = this.#channels.get(number);
+    if (channel === undefined) {
+      const { channelMax } = this.#context;
+      if (number > channelMax)
+        throw new AmqpError(
+          'NOT_ALLOWED',
+          `number of channels opened (${this.#channels.size}) has reached the negotiated channel_max (${channelMax})`,
+        );
+      channel = this.#open(number);
+      this.#channels.set(number, channel);
+    }
+    channel.frame(type, buffer, start, end);
+  }
+
+  #open(number: number): Channel {
+    return new Channel(number, {
+      ...this.#context,
+      hold: (bytes) => this.#hold(bytes),
+      dirty: (channel) => {
+        this.#dirty.add(channel);
+        this.#context.gathers();
+      },
+      gone: (channel) => {
+        if (this.#channels.get(channel.number) === channel) this.#channels.delete(channel.number);
+      },
+    });
+  }
+
+  /** Received bytes that wait for the engine: nothing more is read when they are too many. */
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    const { maxHeldBytes } = this.#context.limits;
+    const tooMany = this.#heldBytes > (this.#paused ? maxHeldBytes / 2 : maxHeldBytes);
+    if (tooMany === this.#paused) return;
+    this.#paused = tooMany;
+    this.#context.pause(tooMany);
+  }
+
+  /** Hands over what gathers. */
+  flush(): void {
+    for (const channel of this.#dirty) {
+      this.#dirty.delete(channel);
+      channel.flush();
+    }
+  }
+
+  info(): ChannelInfo[] {
+    return Array.from(this.#channels.values(), (channel) => channel.info());
+  }
+
+  /** Resolves when every frame that came has been obeyed. */
+  async idle(): Promise<void> {
+    await Promise.all(Array.from(this.#channels.values(), (channel) => channel.idle()));
+  }
+
+  /** The connection is over: they give everything back. */
+  async dispose(): Promise<void> {
+    const channels = [...this.#channels.values()];
+    this.#channels.clear();
+    this.#dirty.clear();
+    await Promise.all(channels.map((channel) => channel.dispose()));
+  }
+}
