@@ -1,5 +1,6 @@
 import { RailheadError } from '../src/core/errors.ts';
 import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC } from '../src/core/policy.ts';
+import type { TopicDefinition } from '../src/core/definitions.ts';
 import type {
   Consumer,
   ConsumeRequest,
@@ -12,7 +13,6 @@ import type {
   Session,
   Settlement,
   SettleReceipt,
-  TopicDefinition,
 } from '../src/core/session.ts';
 
 /** For tests: keeps what was published to hand it out once, answers operations from a table, remembers all calls. */

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { RailheadError } from '../core/errors.ts';
 import { asBuffer, FORMAT_NATIVE, readRecord, recordEnd, type Envelope } from '../core/records.ts';
-import { messageId, type DeliveryRun, type MessageHistory, type PeekedMessage } from '../core/session.ts';
+import { messageId, type DeliveryRun, type MessageHistory } from '../core/session.ts';
+import type { PeekedMessage } from '../core/stats.ts';
 import { paint, safe } from './terminal.ts';
 
 /** A message as the command line shows it. */

@@ -1,5 +1,6 @@
 import { RailheadError } from './errors.ts';
-import { type Operations, parseMessageId, type PeekedMessage } from './session.ts';
+import { type Operations, parseMessageId } from './session.ts';
+import type { PeekedMessage } from './stats.ts';
 
 const READ_BYTES = 1024 * 1024;
 

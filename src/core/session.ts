@@ -1,12 +1,12 @@
 import type { BrokerInfo, Shortage } from './broker-info.ts';
 import type { ProducerOperations, ProducerRef } from './open-transactions.ts';
-import type { Declaration, RouterDeclaration, RouterDeclare } from './declaration.ts';
+import type { DefinitionOperations } from './definitions.ts';
 import type { DocumentOperations } from './documents.ts';
-import type { Binding, Filter, SubscriptionPolicy, TopicPolicy } from './policy.ts';
+import type { Filter } from './policy.ts';
 import type { PublishTarget } from './publish-target.ts';
 import type { ReadOperations } from './reading.ts';
-import type { Envelope } from './records.ts';
 import type { ScheduleOperations } from './schedules.ts';
+import type { StatsOperations } from './stats.ts';
 
 /**
  * The narrow asynchronous port through which everything outside reaches a shard: the SDK, every gateway, the HTTP API.
@@ -280,28 +280,6 @@ export type StartAt = 'start' | 'end' | { offset: number } | { time: number };
 /** Where a subscription is put: also back to what it, or another one of its topic, had not settled at a moment. */
 export type SeekTarget = StartAt | { snapshot: string };
 
-/**
- * What a declare does when the thing exists with another policy. Structural differences are always an error. `update`
- * also puts the attributes that come with it in the place of the old ones.
- */
-export type IfDifferent = 'error' | 'update' | 'keep';
-
-export interface TopicDefinition extends Declaration {
-  name: string;
-  topicId: number;
-  kind: 'queue' | 'topic';
-  policy: TopicPolicy;
-  /** Of a queue: its one subscription. */
-  subscription?: SubscriptionPolicy;
-  createdAt: number;
-}
-
-export interface SubscriptionDefinition extends SubscriptionRef {
-  policy: SubscriptionPolicy;
-  paused: boolean;
-  createdAt: number;
-}
-
 /** What a subscription had not settled when it was taken, under a name that its topic knows. */
 export interface SnapshotDefinition {
   topic: string;
@@ -314,66 +292,6 @@ export interface SnapshotDefinition {
   depth: number;
 }
 
-export interface RouterDefinition extends RouterDeclaration {
-  alternate: string | null;
-  bindings: BindingDefinition[];
-}
-
-export interface BindingDefinition extends Binding {
-  to: { topic: string } | { router: string };
-}
-
-export interface SubscriptionStats extends SubscriptionRef {
-  ready: number;
-  delayed: number;
-  leased: number;
-  /** Not settled: ready + delayed + leased. */
-  depth: number;
-  consumers: number;
-  paused: boolean;
-  /** Publish time of the oldest unsettled message, ms; null when there is none. */
-  oldestAt: number | null;
-  /** Since the broker started. */
-  delivered: number;
-  redelivered: number;
-  acked: number;
-  released: number;
-  deadLettered: number;
-  expired: number;
-}
-
-export interface TopicStats {
-  name: string;
-  kind: 'queue' | 'topic';
-  messages: number;
-  bytes: number;
-  /** `stableEnd`: committed messages are read up to here; the first offset of the oldest open transaction, or `end`. */
-  partitions: { start: number; end: number; stableEnd: number }[];
-  /** Since the broker started. */
-  published: number;
-  duplicates: number;
-  refused: number;
-  subscriptions: SubscriptionStats[];
-}
-
-export type MessageState = 'ready' | 'delayed' | 'leased' | 'settled';
-
-export interface PeekedMessage {
-  id: MessageId;
-  state: MessageState;
-  publishedAt: number;
-  attempts: number;
-  crashes: number;
-  /** When a delayed message becomes ready, or a lease ends; else null. */
-  dueAt: number | null;
-  expiresAt: number | null;
-  /** With the body as it was sent, unless `bodyBytes` says that it is large: then with none, and `readBody` gives it. */
-  envelope: Envelope;
-  bodyBytes?: number;
-  format: number;
-  history?: MessageHistory;
-}
-
 export interface RedriveProgress {
   id: string;
   state: 'running' | 'done' | 'cancelled' | 'failed';
@@ -384,45 +302,14 @@ export interface RedriveProgress {
 }
 
 /** Name, arguments and result of every request. `authorize` has a line for each; a test compares the two lists. */
-export interface Operations extends ProducerOperations, ReadOperations, ScheduleOperations, DocumentOperations {
-  declareTopic: {
-    args: Declaration & {
-      name: string;
-      kind: 'queue' | 'topic';
-      policy?: Partial<TopicPolicy>;
-      subscription?: Partial<SubscriptionPolicy>;
-      ifDifferent?: IfDifferent;
-    };
-    result: { created: boolean; updated: boolean; definition: TopicDefinition };
-  };
-  declareSubscription: {
-    args: SubscriptionRef & { policy?: Partial<SubscriptionPolicy>; from?: StartAt; ifDifferent?: IfDifferent };
-    result: { created: boolean; updated: boolean; definition: SubscriptionDefinition };
-  };
-  declareRouter: { args: RouterDeclare; result: { created: boolean; updated: boolean } };
-  bind: { args: { router: string; binding: BindingDefinition }; result: { created: boolean } };
-  unbind: { args: { router: string; binding: BindingDefinition }; result: { removed: boolean } };
-  deleteTopic: {
-    args: { name: string; ifEmpty?: boolean; ifUnused?: boolean };
-    result: { deleted: boolean; messages: number };
-  };
-  deleteSubscription: { args: SubscriptionRef; result: { deleted: boolean } };
-  deleteRouter: { args: { name: string; ifUnused?: boolean }; result: { deleted: boolean } };
-  describeTopic: { args: { name: string }; result: TopicDefinition & { subscriptions: SubscriptionDefinition[] } };
-  describeRouter: { args: { name: string }; result: RouterDefinition };
-  listTopics: {
-    args: { prefix?: string; after?: string; limit?: number };
-    result: { topics: TopicDefinition[]; next: string | null };
-  };
-  listRouters: { args: Record<string, never>; result: { routers: RouterDefinition[] } };
-  topicStats: { args: { name: string }; result: TopicStats };
-  subscriptionStats: { args: SubscriptionRef; result: SubscriptionStats };
-  allStats: { args: { prefix?: string; limit?: number }; result: { topics: TopicStats[] } };
-  /** Without leasing. In the order of delivery for `ready`, by offset otherwise. */
-  peek: {
-    args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId };
-    result: { messages: PeekedMessage[] };
-  };
+export interface Operations
+  extends
+    DefinitionOperations,
+    StatsOperations,
+    ReadOperations,
+    ProducerOperations,
+    ScheduleOperations,
+    DocumentOperations {
   purge: { args: SubscriptionRef; result: { purged: number } };
   pause: { args: SubscriptionRef; result: { paused: true } };
   resume: { args: SubscriptionRef; result: { paused: false } };

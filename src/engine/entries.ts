@@ -1,5 +1,6 @@
 import type { Attributes, Declaration } from '../core/declaration.ts';
-import type { BindingDefinition, MessageHistory, Settlement } from '../core/session.ts';
+import type { BindingDefinition } from '../core/definitions.ts';
+import type { MessageHistory, Settlement } from '../core/session.ts';
 import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
 
 /**

@@ -1,14 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
-import type {
-  IfDifferent,
-  OperationName,
-  Operations,
-  PublishRequest,
-  Session,
-  SubscriptionRef,
-} from '../core/session.ts';
+import type { IfDifferent } from '../core/definitions.ts';
+import type { OperationName, Operations, PublishRequest, Session, SubscriptionRef } from '../core/session.ts';
 import { toRailheadError } from './failure.ts';
 import { Once } from './once.ts';
 import { Producer } from './producer.ts';

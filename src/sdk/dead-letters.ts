@@ -1,7 +1,8 @@
 import { RailheadError } from '../core/errors.ts';
 import type { Filter } from '../core/policy.ts';
 import type { Headers } from '../core/records.ts';
-import type { MessageId, Operations, RedriveProgress, SubscriptionRef, SubscriptionStats } from '../core/session.ts';
+import type { MessageId, Operations, RedriveProgress, SubscriptionRef } from '../core/session.ts';
+import type { SubscriptionStats } from '../core/stats.ts';
 import { rateLimit } from '../core/units.ts';
 import type { Rate } from '../core/units.ts';
 import { encodeRecord } from './envelope.ts';

@@ -1,4 +1,5 @@
-import type { BindingDefinition, MessageId, PublishReceipt } from '../core/session.ts';
+import type { BindingDefinition } from '../core/definitions.ts';
+import type { MessageId, PublishReceipt } from '../core/session.ts';
 import { messageId } from '../core/session.ts';
 import type { Filter } from '../core/policy.ts';
 import { RecordBatchWriter } from '../core/records.ts';

@@ -3,15 +3,13 @@ import { withLargeBodies } from '../core/large-body.ts';
 import type {
   MessageHistory,
   MessageId,
-  MessageState,
   OperationName,
   Operations,
-  PeekedMessage,
   SeekTarget,
   StartAt,
   SubscriptionRef,
-  SubscriptionStats,
 } from '../core/session.ts';
+import type { MessageState, PeekedMessage, SubscriptionStats } from '../core/stats.ts';
 import type { Headers } from '../core/records.ts';
 import type { Duration } from '../core/units.ts';
 import type { DeadLetters } from './dead-letters.ts';

@@ -1,4 +1,4 @@
-import type { TopicStats } from '../core/session.ts';
+import type { TopicStats } from '../core/stats.ts';
 import type { BodyType } from './body.ts';
 import type { Client } from './client.ts';
 import { checkName } from './define.ts';

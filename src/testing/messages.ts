@@ -1,6 +1,7 @@
 import type { Envelope, Headers } from '../core/records.ts';
 import { DEFAULT_CONTENT_TYPE } from '../core/records.ts';
-import type { MessageHistory, MessageId, MessageState, PeekedMessage, SubscriptionRef } from '../core/session.ts';
+import type { MessageHistory, MessageId, SubscriptionRef } from '../core/session.ts';
+import type { MessageState, PeekedMessage } from '../core/stats.ts';
 import { BodyType } from '../sdk/body.ts';
 import type { QueueDefinition, TopicDefinition } from '../sdk/define.ts';
 import { Queue } from '../sdk/queue.ts';

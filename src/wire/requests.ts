@@ -1,6 +1,6 @@
 import type { ProducerRef } from '../core/open-transactions.ts';
+import type { BindingDefinition } from '../core/definitions.ts';
 import type {
-  BindingDefinition,
   ConsumeRequest,
   CursorCommit,
   LeaseRange,

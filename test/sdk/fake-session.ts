@@ -5,6 +5,7 @@ import type { SubscriptionPolicy, TopicPolicy } from '../../src/core/policy.ts';
 import { FORMAT_NATIVE, asBuffer, checkRecords, readRecord, recordEnd } from '../../src/core/records.ts';
 import { messageId, parseMessageId } from '../../src/core/session.ts';
 import type { ScheduleDefinition } from '../../src/core/schedules.ts';
+import type { RouterDefinition, TopicDefinition } from '../../src/core/definitions.ts';
 import type {
   ConsumeRequest,
   Consumer,
@@ -13,19 +14,16 @@ import type {
   MessageHistory,
   OperationName,
   Operations,
-  PeekedMessage,
   PublishReceipt,
   PublishRequest,
-  RouterDefinition,
   Session,
   SettleReceipt,
   Settlement,
   StartAt,
   SubscriptionRef,
-  SubscriptionStats,
-  TopicDefinition,
   Transaction,
 } from '../../src/core/session.ts';
+import type { PeekedMessage, SubscriptionStats } from '../../src/core/stats.ts';
 
 /**
  * A broker of one partition in a few maps, for tests of the SDK: what it sends is decided by its caller. It knows

@@ -1,4 +1,4 @@
-import type { BindingDefinition } from '../../src/core/session.ts';
+import type { BindingDefinition } from '../../src/core/definitions.ts';
 import type { OtherEntry } from '../../src/engine/entries.ts';
 
 type RouterEntry = Extract<OtherEntry, { type: 'router' | 'routerGone' | 'bind' | 'unbind' }>;

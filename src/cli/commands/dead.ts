@@ -4,13 +4,8 @@ import { RailheadError } from '../../core/errors.ts';
 import { deadLetterQueue } from '../../core/policy.ts';
 import { RecordBatchWriter } from '../../core/records.ts';
 import { rateLimit, type Rate } from '../../core/units.ts';
-import {
-  parseMessageId,
-  type MessageId,
-  type PeekedMessage,
-  type RedriveProgress,
-  type SubscriptionRef,
-} from '../../core/session.ts';
+import { parseMessageId, type MessageId, type RedriveProgress, type SubscriptionRef } from '../../core/session.ts';
+import type { PeekedMessage } from '../../core/stats.ts';
 import type { Rail } from '../../sdk/rail.ts';
 import { withRail } from '../broker.ts';
 import { messageLine, showPeeked } from '../messages.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { IfDifferent } from '../../core/session.ts';
+import type { IfDifferent } from '../../core/definitions.ts';
 import type { Rail } from '../../sdk/rail.ts';
 import { withRail } from '../broker.ts';
 import { print, printJson } from '../terminal.ts';

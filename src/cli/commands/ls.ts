@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { SubscriptionStats, TopicStats } from '../../core/session.ts';
+import type { SubscriptionStats, TopicStats } from '../../core/stats.ts';
 import { formatSize } from '../../core/units.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { age, count, note, paint, print, printJson, safe, table, type Column } from '../terminal.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { MessageState } from '../../core/session.ts';
+import type { MessageState } from '../../core/stats.ts';
 import { withRail } from '../broker.ts';
 import { messageLine, showPeeked } from '../messages.ts';
 import { refOf, subscriptionOptions, type SubscriptionOptions } from '../subscription.ts';

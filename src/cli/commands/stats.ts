@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { BrokerInfo } from '../../core/broker-info.ts';
-import type { TopicStats } from '../../core/session.ts';
+import type { TopicStats } from '../../core/stats.ts';
 import { formatSize } from '../../core/units.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { age, count, paint, print, printJson, safe } from '../terminal.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { SubscriptionStats, TopicStats } from '../../core/session.ts';
+import type { SubscriptionStats, TopicStats } from '../../core/stats.ts';
 import type { Rail } from '../../sdk/rail.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { age, count, paint, print, printJson, safe, table, type Column } from '../terminal.ts';

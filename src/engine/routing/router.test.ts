@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { RailheadError } from '../../core/errors.ts';
 import type { Filter, RouterType } from '../../core/policy.ts';
 import type { Headers } from '../../core/records.ts';
-import type { BindingDefinition } from '../../core/session.ts';
+import type { BindingDefinition } from '../../core/definitions.ts';
 import type { RouteEnvelope } from './filter.ts';
 import { Router, routesByEnvelope, routeThrough } from './router.ts';
 

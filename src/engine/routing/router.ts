@@ -3,7 +3,7 @@ import type { RouterType } from '../../core/policy.ts';
 import { DEFAULT_ROUTER } from '../../core/publish-target.ts';
 import type { HeaderValue } from '../../core/records.ts';
 import { type Declaration, declarationOf, type RouterDeclaration } from '../../core/declaration.ts';
-import type { BindingDefinition, RouterDefinition } from '../../core/session.ts';
+import type { BindingDefinition, RouterDefinition } from '../../core/definitions.ts';
 import { canonicalText } from './canonical.ts';
 import { compileFilter, type CompiledFilter, type RouteEnvelope } from './filter.ts';
 import { Spread } from './spread.ts';

@@ -1,6 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
 import { type Declaration, declarationOf } from '../../core/declaration.ts';
-import type { SubscriptionDefinition, TopicDefinition } from '../../core/session.ts';
+import type { SubscriptionDefinition, TopicDefinition } from '../../core/definitions.ts';
 import type { Limits } from '../limits.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Definitions } from './definitions.ts';

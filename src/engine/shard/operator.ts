@@ -1,11 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
-import {
-  type Operations,
-  parseMessageId,
-  type SubscriptionRef,
-  type SubscriptionStats,
-  type TopicStats,
-} from '../../core/session.ts';
+import { type Operations, parseMessageId, type SubscriptionRef } from '../../core/session.ts';
+import type { SubscriptionStats, TopicStats } from '../../core/stats.ts';
 import { COUNTED } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Feeds } from './feeds.ts';

@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { TransactionMarker } from '../../core/open-transactions.ts';
-import type { DeliveryRun, MessageState, Operations, PeekedMessage } from '../../core/session.ts';
+import type { DeliveryRun, Operations } from '../../core/session.ts';
+import type { MessageState, PeekedMessage } from '../../core/stats.ts';
 import { messageId, parseMessageId } from '../../core/session.ts';
 import type { Backlog } from '../machine/backlog.ts';
 import type { Partition } from '../machine/partition.ts';

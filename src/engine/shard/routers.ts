@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import { ROUTER_TYPES } from '../../core/policy.ts';
-import type { BindingDefinition, Operations, RouterDefinition } from '../../core/session.ts';
+import type { BindingDefinition, RouterDefinition } from '../../core/definitions.ts';
+import type { Operations } from '../../core/session.ts';
 import type { Router } from '../routing/router.ts';
 import { checkDeclaration, checkName } from './declarations.ts';
 import { refuse } from './policies.ts';

@@ -1,5 +1,5 @@
 import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC } from '../../core/policy.ts';
-import type { RouterDefinition, TopicDefinition } from '../../core/session.ts';
+import type { RouterDefinition, TopicDefinition } from '../../core/definitions.ts';
 import type { Policy, PolicyTarget } from '../policies.ts';
 import { type Field, integerOf, numberField, type Table, textField, textOf } from './fields.ts';
 import {

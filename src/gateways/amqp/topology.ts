@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { RailheadError } from '../../core/errors.ts';
-import type { BindingDefinition } from '../../core/session.ts';
+import type { BindingDefinition } from '../../core/definitions.ts';
 import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import { textOf } from './fields.ts';

@@ -1,7 +1,7 @@
 import type { HeaderValue } from '../../core/records.ts';
 import type { Backoff, Overflow, RouterType, SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import type { Attributes } from '../../core/declaration.ts';
-import type { BindingDefinition, RouterDefinition, TopicDefinition } from '../../core/session.ts';
+import type { BindingDefinition, RouterDefinition, TopicDefinition } from '../../core/definitions.ts';
 import type { DeadLetterTarget } from './deaths.ts';
 import { AmqpError } from './errors.ts';
 import {

@@ -1,5 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
-import type { Operations, Session, TopicDefinition } from '../../core/session.ts';
+import type { TopicDefinition } from '../../core/definitions.ts';
+import type { Operations, Session } from '../../core/session.ts';
 import { Policies, type Policy, PolicySet } from '../policies.ts';
 import type { DeadLetterTarget } from './deaths.ts';
 import { DirectReplies } from './direct-reply.ts';

@@ -12,13 +12,8 @@ import {
   type Headers,
   type HeaderValue,
 } from '../../core/records.ts';
-import {
-  messageId,
-  type DeliveryRun,
-  type MessageHistory,
-  type PeekedMessage,
-  type SubscriptionRef,
-} from '../../core/session.ts';
+import { messageId, type DeliveryRun, type MessageHistory, type SubscriptionRef } from '../../core/session.ts';
+import type { PeekedMessage } from '../../core/stats.ts';
 import { deliveryId } from './delivery-id.ts';
 import { duration } from './options.ts';
 

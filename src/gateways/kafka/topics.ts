@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { TopicPolicy } from '../../core/policy.ts';
-import type { Operations, Session, TopicDefinition } from '../../core/session.ts';
+import type { TopicDefinition } from '../../core/definitions.ts';
+import type { Operations, Session } from '../../core/session.ts';
 
 /** A topic as this protocol knows it. */
 export interface KafkaTopic {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { BindingDefinition } from '../../../core/session.ts';
+import type { BindingDefinition } from '../../../core/definitions.ts';
 import { toVhost } from '../translate.ts';
 import type { Vhost } from '../vhost.ts';
 import { notFound } from './errors.ts';

@@ -1,4 +1,4 @@
-import type { RouterDefinition } from '../../../core/session.ts';
+import type { RouterDefinition } from '../../../core/definitions.ts';
 import type { PolicySet } from '../../policies.ts';
 import { exchangeTarget } from '../policies.ts';
 import { existingExchange, toVhost } from '../translate.ts';

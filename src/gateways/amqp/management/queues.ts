@@ -1,4 +1,6 @@
-import type { Operations, TopicDefinition, TopicStats } from '../../../core/session.ts';
+import type { TopicDefinition } from '../../../core/definitions.ts';
+import type { Operations } from '../../../core/session.ts';
+import type { TopicStats } from '../../../core/stats.ts';
 import type { PolicySet } from '../../policies.ts';
 import { queueTarget } from '../policies.ts';
 import { existingQueue, isStream, toVhost } from '../translate.ts';

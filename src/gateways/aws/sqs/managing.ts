@@ -1,6 +1,7 @@
 import type { Clock } from '../../../core/clock.ts';
 import { RailheadError } from '../../../core/errors.ts';
-import type { Operations, TopicDefinition } from '../../../core/session.ts';
+import type { TopicDefinition } from '../../../core/definitions.ts';
+import type { Operations } from '../../../core/session.ts';
 import { AwsError, invalidValue } from '../errors.ts';
 import { isAccount } from '../names.ts';
 import type { Caller } from '../service.ts';

@@ -1,6 +1,7 @@
 import { RailheadError } from '../../../core/errors.ts';
 import type { Attributes } from '../../../core/declaration.ts';
-import type { Session, TopicDefinition } from '../../../core/session.ts';
+import type { TopicDefinition } from '../../../core/definitions.ts';
+import type { Session } from '../../../core/session.ts';
 import type { SessionCache } from '../../session-cache.ts';
 import { AwsError, invalidValue } from '../errors.ts';
 import { arnText, isAccount, namespaceOf } from '../names.ts';

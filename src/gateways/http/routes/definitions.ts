@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { RailheadError } from '../../../core/errors.ts';
-import type { SubscriptionDefinition, TopicDefinition } from '../../../core/session.ts';
+import type { SubscriptionDefinition, TopicDefinition } from '../../../core/definitions.ts';
 import { isoTime } from '../messages.ts';
 import {
   queueSchema,

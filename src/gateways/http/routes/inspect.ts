@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { SubscriptionStats, TopicStats } from '../../../core/session.ts';
+import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
 import { isoTime, JsonText, peekedSchema, showPeeked } from '../messages.ts';
 import { name, queryInt, route, type Route } from '../route.ts';
 import { SUBSCRIPTION_PATHS, TOPIC_PATHS } from './names.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ROUTER_TYPES } from '../../../core/policy.ts';
 import type { Headers } from '../../../core/records.ts';
-import type { BindingDefinition } from '../../../core/session.ts';
+import type { BindingDefinition } from '../../../core/definitions.ts';
 import { messageFields } from '../messages.ts';
 import { filterSchema } from '../options.ts';
 import { name, queryFlag, route, type Route } from '../route.ts';

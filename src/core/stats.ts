@@ -1,0 +1,65 @@
+import type { Envelope } from './records.ts';
+import type { MessageHistory, MessageId, SubscriptionRef } from './session.ts';
+
+export interface SubscriptionStats extends SubscriptionRef {
+  ready: number;
+  delayed: number;
+  leased: number;
+  /** Not settled: ready + delayed + leased. */
+  depth: number;
+  consumers: number;
+  paused: boolean;
+  /** Publish time of the oldest unsettled message, ms; null when there is none. */
+  oldestAt: number | null;
+  /** Since the broker started. */
+  delivered: number;
+  redelivered: number;
+  acked: number;
+  released: number;
+  deadLettered: number;
+  expired: number;
+}
+
+export interface TopicStats {
+  name: string;
+  kind: 'queue' | 'topic';
+  messages: number;
+  bytes: number;
+  /** `stableEnd`: committed messages are read up to here; the first offset of the oldest open transaction, or `end`. */
+  partitions: { start: number; end: number; stableEnd: number }[];
+  /** Since the broker started. */
+  published: number;
+  duplicates: number;
+  refused: number;
+  subscriptions: SubscriptionStats[];
+}
+
+export type MessageState = 'ready' | 'delayed' | 'leased' | 'settled';
+
+export interface PeekedMessage {
+  id: MessageId;
+  state: MessageState;
+  publishedAt: number;
+  attempts: number;
+  crashes: number;
+  /** When a delayed message becomes ready, or a lease ends; else null. */
+  dueAt: number | null;
+  expiresAt: number | null;
+  /** With the body as it was sent, unless `bodyBytes` says that it is large: then with none, and `readBody` gives it. */
+  envelope: Envelope;
+  bodyBytes?: number;
+  format: number;
+  history?: MessageHistory;
+}
+
+/** What people look at: a part of the session port. Of a session, as all `Operations`. */
+export interface StatsOperations {
+  topicStats: { args: { name: string }; result: TopicStats };
+  subscriptionStats: { args: SubscriptionRef; result: SubscriptionStats };
+  allStats: { args: { prefix?: string; limit?: number }; result: { topics: TopicStats[] } };
+  /** Without leasing. In the order of delivery for `ready`, by offset otherwise. */
+  peek: {
+    args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId };
+    result: { messages: PeekedMessage[] };
+  };
+}
