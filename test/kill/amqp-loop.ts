@@ -19,7 +19,8 @@ interface Client {
   close(): Promise<void>;
 }
 
-interface Server {
+/** A server of its own process, to be killed. */
+export interface Server {
   child: Child;
   url: string;
   port: number;
@@ -83,7 +84,7 @@ export function amqpLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Pro
   });
 }
 
-async function start(dir: string, port: number): Promise<Server> {
+export async function start(dir: string, port: number): Promise<Server> {
   let told: (message: Record<string, unknown>) => void = () => {};
   const first = new Promise<Record<string, unknown>>((resolve) => (told = resolve));
   const child = new Child('server-child.ts', [dir, '0', 'amqp', String(port)], (message) => told(message));

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { copyFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { connect } from 'amqplib';
+import { start } from '../../kill/amqp-loop.ts';
+import { withDirectory } from '../../kill/child.ts';
+import { throughKills } from './through-kills.ts';
+
+/** What a client needs is not to be had here. */
+export class Skipped extends Error {}
+
+export interface Client {
+  name: string;
+  /** In a temporary folder of its own. Returns what came out. @throws Skipped, or what went wrong */
+  prove(cwd: string): Promise<string>;
+}
+
+const INSTALL_MS = 300_000;
+
+export const CLIENTS: readonly Client[] = [
+  {
+    name: 'amqp-tools',
+    prove: async (cwd) => {
+      await install(cwd, 'amqp-publish', ['--help']);
+      return amqpTools(cwd);
+    },
+  },
+  {
+    name: 'nestjs',
+    prove: async (cwd) => {
+      await writeFile(join(cwd, 'package.json'), '{"private":true}');
+      const nest = ['common', 'core', 'microservices'].map((name) => `@nestjs/${name}@12`);
+      const others = ['reflect-metadata', 'rxjs@7', 'amqplib@2', 'amqp-connection-manager@5'];
+      await install(cwd, 'npm', ['install', '--no-audit', '--no-fund', ...nest, ...others]);
+      await bring(cwd, 'nest.mjs');
+      return numbers((url) => [{ command: process.execPath, args: ['nest.mjs', url], cwd }]);
+    },
+  },
+  {
+    name: 'celery',
+    prove: async (cwd) => {
+      await install(cwd, 'python3', ['-m', 'venv', 'venv']);
+      await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'celery==5.*']);
+      await bring(cwd, 'tasks.py', 'publish_tasks.py');
+      const worker = ['-A', 'tasks', 'worker', '--pool=solo', '--loglevel=WARNING', '--without-gossip'];
+      return numbers(() => [
+        { command: join(cwd, 'venv/bin/celery'), args: worker, cwd },
+        { command: join(cwd, 'venv/bin/python'), args: ['publish_tasks.py'], cwd },
+      ]);
+    },
+  },
+  {
+    name: 'java',
+    prove: async (cwd) => {
+      await bring(cwd, 'pom.xml', 'Numbers.java');
+      await install(cwd, 'mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib']);
+      await install(cwd, 'javac', ['-version']);
+      await command(cwd, 'javac', ['-cp', 'lib/*', 'Numbers.java']);
+      return numbers((url) => [{ command: 'java', args: ['-cp', 'lib/*:.', 'Numbers', url], cwd }]);
+    },
+  },
+  {
+    name: 'amqp091-go',
+    prove: async (cwd) => {
+      await bring(cwd, 'numbers.go');
+      await install(cwd, 'go', ['mod', 'init', 'conformance']);
+      await install(cwd, 'go', ['get', 'github.com/rabbitmq/amqp091-go@v1']);
+      await command(cwd, 'go', ['build', '-o', 'numbers', 'numbers.go']);
+      return numbers((url) => [{ command: join(cwd, 'numbers'), args: [url], cwd }]);
+    },
+  },
+];
+
+async function numbers(programs: Parameters<typeof throughKills>[0]): Promise<string> {
+  const { confirmed, received, duplicated, lost, unexpected } = await throughKills(programs);
+  assert.deepEqual({ lost, unexpected }, { lost: [], unexpected: [] });
+  return `${confirmed} confirmed, ${received} received, ${duplicated} of them again, none lost through 3 kills`;
+}
+
+/** They do not reconnect and know no confirms: what they published is there after a kill, for others of them. */
+function amqpTools(cwd: string): Promise<string> {
+  return withDirectory(async (dir) => {
+    let server = await start(dir, 0);
+    try {
+      const { url } = server;
+      const count = 50;
+      await command(cwd, 'amqp-declare-queue', ['-u', url, '-q', 'tools', '-d']);
+      for (let n = 0; n < count; n++)
+        await command(cwd, 'amqp-publish', ['-u', url, '-r', 'tools', '-p', '-b', `message ${n}\n`]);
+      const connection = await connect(url);
+      const channel = await connection.createChannel();
+      const { messageCount } = await channel.checkQueue('tools');
+      connection.on('error', () => {});
+      assert.equal(messageCount, count);
+      await server.child.kill();
+      server = await start(dir, server.port);
+      const first = await command(cwd, 'amqp-get', ['-u', url, '-q', 'tools']);
+      const rest = await command(cwd, 'amqp-consume', ['-u', url, '-q', 'tools', '-c', String(count - 1), 'cat']);
+      assert.equal(first + rest, Array.from({ length: count }, (_, n) => `message ${n}\n`).join(''));
+      return `${count} published, and after a kill got and consumed in their order`;
+    } finally {
+      await server.child.kill();
+    }
+  });
+}
+
+async function bring(cwd: string, ...files: string[]): Promise<void> {
+  for (const file of files) await copyFile(join(import.meta.dirname, 'programs', file), join(cwd, file));
+}
+
+/** A step that needs a program or a registry that may not be there. */
+async function install(cwd: string, program: string, args: readonly string[]): Promise<void> {
+  try {
+    await command(cwd, program, args);
+  } catch (error) {
+    const { message } = error instanceof Error ? error : new Error(String(error));
+    throw new Skipped(message.trim().split('\n').slice(0, 6).join('\n'));
+  }
+}
+
+async function command(cwd: string, program: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(program.includes('/') ? join(cwd, program) : program, args, {
+    cwd,
+    timeout: INSTALL_MS,
+  });
+  return stdout;
+}
