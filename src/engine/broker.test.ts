@@ -1,67 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
-import { SeededRandom } from '../core/random.ts';
 import { asBuffer, type Envelope, FORMAT_NATIVE, RecordBatchWriter, readRecord, recordEnd } from '../core/records.ts';
-import type { DeliveryRun, PublishReceipt, Session } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal, type FileJournalOptions } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker, type BrokerOptions } from './broker.ts';
+import type { DeliveryRun, PublishReceipt } from '../core/session.ts';
+import type { FileJournalOptions } from '../storage/journal/file-journal.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
+import type { BrokerOptions } from './broker.ts';
 
 /** A broker in memory with a clock that stands still, and the little that these tests need to talk to it. */
-class Bench {
-  clock = new ManualClock();
-  random = new SeededRandom(1);
-  disk = new MemoryDisk();
-  broker: Broker;
-  session: Session;
-  readonly #options: Partial<BrokerOptions>;
-  readonly #journal: FileJournalOptions;
-
-  private constructor(options: Partial<BrokerOptions>, journal: FileJournalOptions) {
-    this.#options = options;
-    this.#journal = journal;
-    this.broker = undefined as never;
-    this.session = undefined as never;
-  }
-
-  static async open(options: Partial<BrokerOptions> = {}, journal: FileJournalOptions = {}): Promise<Bench> {
-    const bench = new Bench(options, journal);
-    await bench.start();
-    return bench;
-  }
-
-  async start(): Promise<void> {
-    this.broker = await Broker.open({
-      journal: new FileJournal(this.disk, this.#journal),
-      blobs: await FileBlobs.open(this.disk),
-      clock: this.clock,
-      random: this.random,
-      ...this.#options,
-    });
-    this.session = this.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+class Bench extends EngineBench {
+  static open(options: Partial<BrokerOptions> = {}, journal: FileJournalOptions = {}): Promise<Bench> {
+    return new Bench(options, journal).start();
   }
 
   /** A power cut once all is quiet, and a start on what the disk kept. */
   async crash(): Promise<void> {
     await this.broker.settled();
-    this.disk = this.disk.crash(this.random);
-    await this.start();
-  }
-
-  async advance(ms: number): Promise<void> {
-    const end = this.clock.now() + ms;
-    for (;;) {
-      await this.broker.settled();
-      const next = this.clock.nextTimer();
-      if (next === undefined || next > end) break;
-      this.clock.moveTo(next);
-    }
-    this.clock.moveTo(end);
-    await this.broker.settled();
+    await this.start(this.disk.crash(this.random));
   }
 
   send(topic: string, ...messages: (string | (Partial<Envelope> & { text: string }))[]): Promise<PublishReceipt> {

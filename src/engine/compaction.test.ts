@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import type { SubscriptionPolicy } from '../core/policy.ts';
-import { SeededRandom } from '../core/random.ts';
 import { asBuffer, FORMAT_NATIVE, RecordBatchWriter, readRecord, recordEnd } from '../core/records.ts';
 import type { LeaseRange } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
 import type { ShardSession } from './session.ts';
 
 const COMPACT = { untilSettled: false, ageMs: null, bytes: null, compact: true };
@@ -17,35 +11,16 @@ const KEEP = { ...COMPACT, compact: false };
 /** So many new messages make a compaction due. */
 const MANY = 1000;
 
-class Bench {
-  readonly clock = new ManualClock();
-  readonly failures: Error[] = [];
-  disk = new MemoryDisk();
-  #broker: Broker | undefined;
+class Bench extends EngineBench {
+  readonly failures: readonly Error[];
 
-  static async open(): Promise<Bench> {
-    const bench = new Bench();
-    await bench.start();
-    return bench;
+  constructor(failures: Error[]) {
+    super({ onFailure: (error) => failures.push(error) });
+    this.failures = failures;
   }
 
-  async start(): Promise<void> {
-    this.#broker = await Broker.open({
-      journal: new FileJournal(this.disk),
-      blobs: await FileBlobs.open(this.disk),
-      clock: this.clock,
-      random: new SeededRandom(1),
-      onFailure: (error) => this.failures.push(error),
-    });
-  }
-
-  get broker(): Broker {
-    assert.ok(this.#broker !== undefined);
-    return this.#broker;
-  }
-
-  connect(): ShardSession {
-    return this.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  static open(): Promise<Bench> {
+    return new Bench([]).start();
   }
 
   async send(topic: string, texts: readonly string[], key?: string): Promise<void> {
@@ -80,13 +55,6 @@ class Bench {
     consumer.credit(credit);
     await this.quiet();
     return { session, texts, leases };
-  }
-
-  async quiet(): Promise<void> {
-    for (let turn = 0; turn < 50; turn++) {
-      await this.broker.settled();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
   }
 
   async topic(subscription: Partial<SubscriptionPolicy>): Promise<void> {

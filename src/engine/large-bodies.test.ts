@@ -1,63 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import { SeededRandom } from '../core/random.ts';
 import { asBuffer, type Envelope, FORMAT_NATIVE, recordHead, RecordBatchWriter, readRecord } from '../core/records.ts';
 import type { DeliveryRun, PublishRequest } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal, type FileJournalOptions } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import type { FileJournalOptions } from '../storage/journal/file-journal.ts';
+import type { MemoryDisk } from '../storage/memory/memory-disk.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
 import type { Limits } from './limits.ts';
-import type { ShardSession } from './session.ts';
 
 const MIB = 1 << 20;
 const KIB = 1 << 10;
 
 /** A broker in memory for which everything above 16 KiB is large, so that a body of four pieces is a megabyte. */
-class Bench {
-  readonly clock = new ManualClock();
-  readonly random = new SeededRandom(7);
-  readonly limits: Partial<Limits>;
-  readonly journal: FileJournalOptions;
-  disk = new MemoryDisk();
-  broker!: Broker;
-  session!: ShardSession;
-
-  constructor(limits: Partial<Limits>, journal: FileJournalOptions) {
-    this.limits = { largeBodyBytes: 16 * KIB, ...limits };
-    this.journal = journal;
-  }
-
-  static async open(limits: Partial<Limits> = {}, journal: FileJournalOptions = {}): Promise<Bench> {
-    const bench = new Bench(limits, journal);
-    await bench.start();
-    return bench;
-  }
-
-  async start(disk = this.disk): Promise<void> {
-    this.disk = disk;
-    this.broker = await Broker.open({
-      journal: new FileJournal(disk, this.journal),
-      blobs: await FileBlobs.open(disk),
-      clock: this.clock,
-      random: this.random,
-      limits: this.limits,
-    });
-    this.session = this.connect();
-  }
-
-  connect(): ShardSession {
-    return this.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
-  }
-
-  /** Everything is done, also what nobody waits for: files that are removed. */
-  async quiet(): Promise<void> {
-    for (let i = 0; i < 20; i++) {
-      await this.broker.settled();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+class Bench extends EngineBench {
+  static open(limits: Partial<Limits> = {}, journal: FileJournalOptions = {}): Promise<Bench> {
+    return new Bench({ limits: { largeBodyBytes: 16 * KIB, ...limits } }, journal, 7).start();
   }
 
   queue(name: string, policy = {}, subscription = {}): Promise<unknown> {

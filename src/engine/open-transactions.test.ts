@@ -1,53 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import type { SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
-import { SeededRandom } from '../core/random.ts';
 import { asBuffer, type Envelope, FORMAT_NATIVE, readRecord, RecordBatchWriter, recordEnd } from '../core/records.ts';
 import type { ProducerRef } from '../core/open-transactions.ts';
-import type { DeliveryRun, Operations, PublishReceipt, Session, Settlement } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal, type FileJournalOptions } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import type { DeliveryRun, Operations, PublishReceipt, Settlement } from '../core/session.ts';
+import type { FileJournalOptions } from '../storage/journal/file-journal.ts';
+import type { MemoryDisk } from '../storage/memory/memory-disk.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
 import type { Limits } from './limits.ts';
 
 type Message = string | (Partial<Envelope> & { text: string });
 
 /** A broker in memory with a clock that stands still, and the little that these tests need to talk to it. */
-class Bench {
-  readonly clock = new ManualClock();
-  readonly random = new SeededRandom(1);
-  disk = new MemoryDisk();
-  broker: Broker;
-  session: Session;
-  readonly #limits: Partial<Limits>;
-  readonly #journal: FileJournalOptions;
-
-  private constructor(limits: Partial<Limits>, journal: FileJournalOptions) {
-    this.#limits = limits;
-    this.#journal = journal;
-    // Set by `start`, before anybody has the bench.
-    this.broker = undefined as never;
-    this.session = undefined as never;
-  }
-
-  static async open(limits: Partial<Limits> = {}, journal: FileJournalOptions = {}): Promise<Bench> {
-    const bench = new Bench(limits, journal);
-    await bench.start();
-    return bench;
-  }
-
-  async start(): Promise<void> {
-    this.broker = await Broker.open({
-      journal: new FileJournal(this.disk, this.#journal),
-      blobs: await FileBlobs.open(this.disk),
-      clock: this.clock,
-      random: this.random,
-      limits: this.#limits,
-    });
-    this.session = this.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+class Bench extends EngineBench {
+  static open(limits: Partial<Limits> = {}, journal: FileJournalOptions = {}): Promise<Bench> {
+    return new Bench({ limits }, journal).start();
   }
 
   /** `kill`: from the journal alone. `checkpoint`: from a checkpoint of now. `crash`: a power cut once all is quiet. */
@@ -55,20 +22,7 @@ class Bench {
     await this.broker.settled();
     if (how === 'checkpoint') await this.broker.checkpoint();
     if (how === 'close') await this.broker.close();
-    this.disk = how === 'crash' ? this.disk.crash(this.random) : this.disk.clone();
-    await this.start();
-  }
-
-  async advance(ms: number): Promise<void> {
-    const end = this.clock.now() + ms;
-    for (;;) {
-      await this.broker.settled();
-      const next = this.clock.nextTimer();
-      if (next === undefined || next > end) break;
-      this.clock.moveTo(next);
-    }
-    this.clock.moveTo(end);
-    await this.broker.settled();
+    await this.start(how === 'crash' ? this.disk.crash(this.random) : this.disk.clone());
   }
 
   queue(

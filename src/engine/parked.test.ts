@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import type { TopicPolicy } from '../core/policy.ts';
-import { SeededRandom } from '../core/random.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
-import type { LeaseRange, PublishReceipt, PublishRequest, Session, Settlement } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import type { LeaseRange, PublishReceipt, PublishRequest, Settlement } from '../core/session.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
 
 const full = { maxMessages: 1, overflow: 'block' } as const;
 
@@ -21,30 +15,13 @@ function request(to: string, text: string): PublishRequest {
   return { to: to === 'all' ? { router: 'all', key: '' } : { topic: to }, format: FORMAT_NATIVE, records, count };
 }
 
-class Bench {
-  readonly broker: Broker;
-  readonly session: Session;
-  readonly clock: ManualClock;
+class Bench extends EngineBench {
   /** In the order in which they were stored or refused. */
   readonly outcomes: string[] = [];
 
-  private constructor(broker: Broker, clock: ManualClock) {
-    this.broker = broker;
-    this.clock = clock;
-    this.session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
-  }
-
   /** A router `all` with these queues behind it, each in the form that its policy has. */
   static async open(queues: Record<string, Partial<TopicPolicy>>): Promise<Bench> {
-    const disk = new MemoryDisk();
-    const clock = new ManualClock();
-    const broker = await Broker.open({
-      journal: new FileJournal(disk),
-      blobs: await FileBlobs.open(disk),
-      clock,
-      random: new SeededRandom(1),
-    });
-    const bench = new Bench(broker, clock);
+    const bench = await new Bench().start();
     await bench.session.request('declareRouter', { name: 'all', type: 'fanout' });
     for (const [name, policy] of Object.entries(queues)) {
       await bench.session.request('declareTopic', { name, kind: 'queue', policy });
@@ -59,7 +36,7 @@ class Bench {
   }
 
   /** Publishes without waiting for the outcome, which is noted. */
-  start(to: string, text: string, extra: Partial<PublishRequest> = {}): void {
+  send(to: string, text: string, extra: Partial<PublishRequest> = {}): void {
     this.#note(text, this.publish(to, text, extra));
   }
 
@@ -70,7 +47,7 @@ class Bench {
     );
   }
 
-  /** As `start`, in a transaction with an ack of what somebody holds. */
+  /** As `send`, in a transaction with an ack of what somebody holds. */
   commit(
     to: readonly string[],
     text: string,
@@ -110,7 +87,7 @@ class Bench {
 test('a publish through a router waits for the queue that is full, and is in none of them before', async () => {
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');
-  bench.start('all', 'routed');
+  bench.send('all', 'routed');
   assert.deepEqual([await bench.texts('open'), await bench.texts('full')], [[], ['first']]);
   assert.deepEqual(bench.outcomes, []);
   await bench.purge('full');
@@ -122,8 +99,8 @@ test('when the queue it waited for has room and another has not, it waits there,
   const bench = await Bench.open({ a: full, b: full });
   await bench.publish('a', 'in a');
   await bench.publish('b', 'in b');
-  bench.start('all', 'routed');
-  bench.start('a', 'later');
+  bench.send('all', 'routed');
+  bench.send('a', 'later');
   await bench.purge('a');
   assert.deepEqual([await bench.texts('a'), await bench.texts('b')], [['later'], ['in b']]);
   await bench.purge('b');
@@ -136,7 +113,7 @@ test('when the queue it waited for has room and another has not, it waits there,
 test('publishes with the same queues keep their order', async () => {
   const bench = await Bench.open({ a: full, b: full });
   await bench.publish('b', 'in b');
-  for (const text of ['1', '2', '3']) bench.start('all', text);
+  for (const text of ['1', '2', '3']) bench.send('all', text);
   await bench.purge('b');
   for (const text of ['1', '2', '3']) {
     assert.deepEqual([await bench.texts('a'), await bench.texts('b')], [[text], [text]]);
@@ -149,9 +126,9 @@ test('publishes with the same queues keep their order', async () => {
 test('each waits as long as it said, also behind one that waits longer, and then nothing of it was stored', async () => {
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');
-  bench.start('all', 'patient', { waitMs: 60_000 });
-  bench.start('all', 'hasty', { waitMs: 1000 });
-  bench.start('all', 'now', { waitMs: 0 });
+  bench.send('all', 'patient', { waitMs: 60_000 });
+  bench.send('all', 'hasty', { waitMs: 1000 });
+  bench.send('all', 'now', { waitMs: 0 });
   await bench.broker.settled();
   bench.clock.advance(1000);
   await bench.broker.settled();
@@ -166,7 +143,7 @@ test('a rate that blocks is waited for as well, and what waits for room elsewher
   const rate = { publishRate: { count: 1, perMs: 1000 }, overflow: 'block' } as const;
   const bench = await Bench.open({ slow: rate, full });
   await bench.publish('full', 'first');
-  bench.start('all', 'routed');
+  bench.send('all', 'routed');
   await bench.broker.settled();
   await bench.publish('slow', 'direct');
   await bench.purge('full');
@@ -179,8 +156,8 @@ test('a publish that is sent again after it was parked is not stored twice', asy
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');
   const producer = { id: 'p', sequence: 1 };
-  bench.start('all', 'routed', { producer });
-  bench.start('all', 'routed again', { producer });
+  bench.send('all', 'routed', { producer });
+  bench.send('all', 'routed again', { producer });
   await bench.broker.settled();
   await bench.purge('full');
   assert.deepEqual([await bench.texts('open'), await bench.texts('full')], [['routed'], ['routed']]);
@@ -225,7 +202,7 @@ test('publishes to a queue wait behind a transaction that waits for it', async (
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');
   bench.commit(['open', 'full'], 'transaction');
-  bench.start('full', 'publish');
+  bench.send('full', 'publish');
   for (const text of ['transaction', 'publish']) {
     await bench.purge('full');
     assert.deepEqual(await bench.texts('full'), [text]);

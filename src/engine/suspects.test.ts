@@ -1,51 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import type { SubscriptionPolicy } from '../core/policy.ts';
-import { SeededRandom } from '../core/random.ts';
 import { asBuffer, FORMAT_NATIVE, RecordBatchWriter, readRecord, recordEnd } from '../core/records.ts';
 import type { Consumer, ConsumeRequest } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
 import type { ShardSession } from './session.ts';
 
 const REF = { topic: 'q', subscription: 'q' };
 
-class Bench {
-  readonly clock = new ManualClock();
-  disk = new MemoryDisk();
-  #broker: Broker | undefined;
-
+class Bench extends EngineBench {
   static async open(policy: Partial<SubscriptionPolicy>, texts: readonly string[]): Promise<Bench> {
-    const bench = new Bench();
-    await bench.start();
+    const bench = await new Bench().start();
     await bench.connect().request('declareTopic', { name: 'q', kind: 'queue', subscription: policy });
     const writer = new RecordBatchWriter();
     for (const text of texts) writer.append({}, text);
     const { bytes, count } = writer.take();
     await bench.connect().publish({ to: { topic: 'q' }, format: FORMAT_NATIVE, records: bytes, count });
     return bench;
-  }
-
-  async start(journal = new FileJournal(this.disk)): Promise<void> {
-    this.#broker = await Broker.open({
-      journal,
-      blobs: await FileBlobs.open(this.disk),
-      clock: this.clock,
-      random: new SeededRandom(1),
-    });
-  }
-
-  get broker(): Broker {
-    assert.ok(this.#broker !== undefined);
-    return this.#broker;
-  }
-
-  connect(): ShardSession {
-    return this.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
   }
 
   async consume(
@@ -74,8 +46,7 @@ class Bench {
 
   /** The process is killed, and another one starts on what it left. */
   async crash(): Promise<void> {
-    this.disk = this.disk.clone();
-    await this.start();
+    await this.start(this.disk.clone());
   }
 
   async ackAll(session: ShardSession): Promise<void> {
@@ -87,11 +58,6 @@ class Bench {
       token,
     }));
     await session.settle([{ ...REF, action: 'ack', ranges }]);
-    await this.broker.settled();
-  }
-
-  async advance(ms: number): Promise<void> {
-    this.clock.advance(ms);
     await this.broker.settled();
   }
 }
@@ -153,15 +119,15 @@ test('a consumer that acks by receiving goes on after a suspect', async () => {
 test('a consumer that acks by receiving has its credit back when a body comes after the end of its lease', async () => {
   const bench = await Bench.open({ backoff: { type: 'none', minMs: 0, maxMs: 0, jitter: false } }, ['a']);
   // Nothing is in memory after a start, and the disk is slow.
-  bench.disk = bench.disk.clone();
+  const left = bench.disk.clone();
   const disk = Promise.withResolvers<void>();
-  const journal = new FileJournal(bench.disk);
+  const journal = new FileJournal(left);
   const read = journal.read.bind(journal);
   journal.read = async (position, length) => {
     await disk.promise;
     return read(position, length);
   };
-  await bench.start(journal);
+  await bench.start(left, journal);
   const { texts } = await bench.consume(1, { autoAck: true });
   await bench.advance(31_000);
   disk.resolve();
