@@ -12,22 +12,22 @@ scripts, for \`curl\`. \`/openapi.json\` is the same as an OpenAPI 3.1 document,
 \`\`\`ts
 const broker = 'http://localhost:7070';
 
-async function call(method: string, path: string, body?: unknown): Promise<any> {
+async function call<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
   const response = await fetch(\`\${broker}/api/v1\${path}\`, {
     method,
     headers: { 'content-type': 'application/json' },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
-  const answer: any = await response.json();
-  if (!response.ok) throw new Error(\`\${answer.error.code}: \${answer.error.message}\`);
-  return answer;
+  if (!response.ok) throw new Error(await response.text());
+  return (await response.json()) as Answer;
 }
 
 await call('PUT', '/queues/emails', { lease: '1m', maxAttempts: 5 });
 await call('POST', '/queues/emails/messages', { body: { to: 'user@example.com' }, key: 'user-7', delay: '100ms' });
 
 // Waits for the first message up to 20 seconds. The lease is yours until you settle it, or until it ends.
-const { messages } = await call('POST', '/queues/emails/receive', { max: 10, wait: '20s' });
+type Received = { messages: { body: { to: string }; delivery: string }[] };
+const { messages } = await call<Received>('POST', '/queues/emails/receive', { max: 10, wait: '20s' });
 for (const { body, delivery } of messages) {
   console.log('to', body.to);
   await call('POST', '/settle', { deliveries: [delivery], action: 'ack' });

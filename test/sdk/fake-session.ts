@@ -240,10 +240,8 @@ export class FakeSession implements Session {
     return { topicId: 0, runs };
   }
 
-  // `request` has checked the arguments.
-  // oxlint-disable-next-line typescript/no-explicit-any -- the table loses the tie between an operation and its arguments
-  readonly #operations: { [O in OperationName]?: (args: any) => any } = {
-    declareTopic: ({ name, kind, policy, subscription, ifDifferent }: Operations['declareTopic']['args']) => {
+  readonly #operations: Answers = {
+    declareTopic: ({ name, kind, policy, subscription, ifDifferent }) => {
       const created = !this.topics.has(name);
       const { definition } = this.declare(name, kind, policy, subscription);
       if (definition.kind !== kind) throw new RailheadError('POLICY_MISMATCH', `${name} is a ${definition.kind}.`);
@@ -258,8 +256,8 @@ export class FakeSession implements Session {
         definition.subscription = { ...DEFAULT_SUBSCRIPTION, ...definition.subscription, ...subscription };
       return { created, updated: false, definition };
     },
-    describeTopic: ({ name }: { name: string }) => ({ ...this.topic(name).definition, subscriptions: [] }),
-    declareSubscription: ({ topic: name, subscription, policy, from }: Operations['declareSubscription']['args']) => {
+    describeTopic: ({ name }) => ({ ...this.topic(name).definition, subscriptions: [] }),
+    declareSubscription: ({ topic: name, subscription, policy, from }) => {
       const topic = this.topic(name);
       let existing = topic.subscriptions.get(subscription);
       const created = existing === undefined;
@@ -279,27 +277,27 @@ export class FakeSession implements Session {
         definition: { topic: name, subscription, policy: existing.policy, paused: existing.paused, createdAt: 0 },
       };
     },
-    declareRouter: ({ name, type, alternate }: Operations['declareRouter']['args']) => {
+    declareRouter: ({ name, type, alternate }) => {
       const created = !this.routers.has(name);
       if (created) this.routers.set(name, { name, type, alternate: alternate ?? null, bindings: [] });
-      return { created };
+      return { created, updated: false };
     },
-    describeRouter: ({ name }: { name: string }) => {
+    describeRouter: ({ name }) => {
       const router = this.routers.get(name);
       if (router === undefined) throw new RailheadError('NOT_FOUND', `There is no router ${name}.`);
       return router;
     },
-    bind: ({ router, binding }: Operations['bind']['args']) => ({
+    bind: ({ router, binding }) => ({
       created: (this.routers.get(router)?.bindings.push(binding) ?? 0) > 0,
     }),
-    unbind: ({ router, binding }: Operations['unbind']['args']) => {
+    unbind: ({ router, binding }) => {
       const known = this.routers.get(router);
       const index = known?.bindings.findIndex((other) => JSON.stringify(other) === JSON.stringify(binding)) ?? -1;
       if (index >= 0) known?.bindings.splice(index, 1);
       return { removed: index >= 0 };
     },
-    subscriptionStats: (ref: SubscriptionRef) => this.subscription(ref).stats(),
-    topicStats: ({ name }: { name: string }) => {
+    subscriptionStats: (ref) => this.subscription(ref).stats(),
+    topicStats: ({ name }) => {
       const topic = this.topic(name);
       const subscriptions = [...topic.subscriptions.values()].map((subscription) => subscription.stats());
       return {
@@ -314,24 +312,24 @@ export class FakeSession implements Session {
         subscriptions,
       };
     },
-    peek: (args: Operations['peek']['args']) => ({ messages: this.subscription(args).peek(args) }),
-    purge: (ref: SubscriptionRef) => ({ purged: this.subscription(ref).drop(() => true) }),
-    pause: (ref: SubscriptionRef) => ({ paused: (this.subscription(ref).paused = true) }),
-    resume: (ref: SubscriptionRef) => {
+    peek: (args) => ({ messages: this.subscription(args).peek(args) }),
+    purge: (ref) => ({ purged: this.subscription(ref).drop(() => true) }),
+    pause: (ref) => ({ paused: (this.subscription(ref).paused = true) }),
+    resume: (ref) => {
       const subscription = this.subscription(ref);
       subscription.paused = false;
       subscription.pumpSoon();
       return { paused: false };
     },
-    cancel: ({ id, ...ref }: Operations['cancel']['args']) => ({
+    cancel: ({ id, ...ref }) => ({
       cancelled: this.subscription(ref).drop((_, offset) => offset === parseMessageId(id)?.offset) === 1,
     }),
-    reschedule: ({ id, at, delayMs, ...ref }: Operations['reschedule']['args']) => {
+    reschedule: ({ id, at, delayMs, ...ref }) => {
       const dueAt = at ?? this.clock.now() + (delayMs ?? 0);
       this.subscription(ref).delay(parseMessageId(id)?.offset ?? -1, dueAt);
       return { dueAt };
     },
-    redrive: ({ ids, edits, limit = Infinity, to, ...ref }: Operations['redrive']['args']) => {
+    redrive: ({ ids, edits, limit = Infinity, to, ...ref }) => {
       const dead = this.subscription(ref);
       let moved = 0;
       for (const message of dead.peek({ limit: 1e6 })) {
@@ -350,13 +348,13 @@ export class FakeSession implements Session {
       }
       return { id: 'r1', state: 'running', moved, matched: moved };
     },
-    redriveProgress: ({ cancel }: Operations['redriveProgress']['args']) => ({
+    redriveProgress: ({ cancel }) => ({
       id: 'r1',
       state: cancel ? 'cancelled' : 'done',
       moved: 1,
       matched: 1,
     }),
-    drop: ({ ids, limit = Infinity, ...ref }: Operations['drop']['args']) => {
+    drop: ({ ids, limit = Infinity, ...ref }) => {
       let left = limit;
       const id = (offset: number): string => messageId(this.topic(ref.topic).definition.topicId, 0, offset);
       return {
@@ -365,7 +363,7 @@ export class FakeSession implements Session {
         ),
       };
     },
-    seek: ({ to, ...ref }: Operations['seek']['args']) => {
+    seek: ({ to, ...ref }) => {
       const subscription = this.subscription(ref);
       if (typeof to === 'object' && 'snapshot' in to) throw new RailheadError('NOT_SUPPORTED', 'No snapshots here.');
       subscription.messages.clear();
@@ -373,7 +371,7 @@ export class FakeSession implements Session {
         subscription.add(offset);
       return { ready: subscription.messages.size };
     },
-    read: ({ topic: name, from, maxMessages = 2, waitMs = 0 }: Operations['read']['args']) => {
+    read: ({ topic: name, from, maxMessages = 2, waitMs = 0 }) => {
       const topic = this.topic(name);
       const offset = offsetOf(topic, from);
       const answer = (): Operations['read']['result'] => {
@@ -403,15 +401,22 @@ export class FakeSession implements Session {
         poll.unref();
       });
     },
-    putSchedule: ({ timezone = 'UTC', ...schedule }: Operations['putSchedule']['args']) => {
+    putSchedule: ({ timezone = 'UTC', ...schedule }) => {
       const nextAt = this.clock.now() + 60_000;
       this.schedules.set(schedule.name, { ...schedule, timezone, nextAt, lastAt: null });
       return { created: true, nextAt };
     },
-    deleteSchedule: ({ name }: { name: string }) => ({ deleted: this.schedules.delete(name) }),
+    deleteSchedule: ({ name }) => ({ deleted: this.schedules.delete(name) }),
     listSchedules: () => ({ schedules: [...this.schedules.values()] }),
   };
 }
+
+/** What the fake knows, by operation. */
+type Answers = {
+  readonly [O in OperationName]?: (
+    args: Operations[O]['args'],
+  ) => Operations[O]['result'] | Promise<Operations[O]['result']>;
+};
 
 interface FakeTopic {
   definition: TopicDefinition;

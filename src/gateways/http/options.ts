@@ -10,14 +10,15 @@ import { durationMs, formatDuration, rateLimit, sizeBytes, type RateLimit } from
 
 /** Policies as people write them (`lease: '30s'`) and as the engine stores them (`leaseMs: 30000`). */
 
-function unit<T>(read: (text: string) => T, pattern: RegExp, allowed: string): z.ZodType<T, string> {
+function unit<Text extends string, T>(read: (text: Text) => T, pattern: RegExp, allowed: string): z.ZodType<T, string> {
   return z
     .string()
     .max(32)
     .regex(pattern, `write ${allowed}`)
     .transform((text, context) => {
       try {
-        return read(text);
+        // What the pattern let through; its type cannot say so.
+        return read(text as Text);
       } catch {
         context.addIssue({ code: 'custom', message: `write ${allowed}` });
         return z.NEVER;
@@ -26,20 +27,16 @@ function unit<T>(read: (text: string) => T, pattern: RegExp, allowed: string): z
 }
 
 export const duration = unit(
-  (text) => durationMs(text as `${number}s`),
+  durationMs,
   /^\d+(\.\d+)?(ms|s|m|h|d|w)$/,
   "a number with ms, s, m, h, d or w, such as '30s'",
 );
 const size = unit(
-  (text) => sizeBytes(text as `${number}B`),
+  sizeBytes,
   /^\d+(\.\d+)?([KMGT]i?)?B$/,
   "a number with B, KB, MB, GB, KiB, MiB or GiB, such as '10MB'",
 );
-const rate = unit(
-  (text) => rateLimit(text as `${number}/s`),
-  /^\d+(\.\d+)?\/[smh]$/,
-  "a number per s, m or h, such as '500/s'",
-);
+const rate = unit(rateLimit, /^\d+(\.\d+)?\/[smh]$/, "a number per s, m or h, such as '500/s'");
 const count = z.int().min(0);
 const positive = z.int().min(1);
 
