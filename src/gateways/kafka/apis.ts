@@ -1,5 +1,6 @@
 import type { Api } from './fields.ts';
 import { createTopics, deleteTopics } from './messages/admin.ts';
+import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './messages/configs.ts';
 import {
   apiVersions,
   describeCluster,
@@ -23,8 +24,11 @@ import { fetch, listOffsets, offsetForLeaderEpoch, produce } from './messages/lo
 import {
   addOffsetsToTxn,
   addPartitionsToTxn,
+  describeProducers,
+  describeTransactions,
   endTxn,
   initProducerId,
+  listTransactions,
   txnOffsetCommit,
 } from './messages/transactions.ts';
 
@@ -56,6 +60,12 @@ export const APIS = {
   saslAuthenticate,
   deleteGroups,
   describeCluster,
+  describeConfigs,
+  alterConfigs,
+  incrementalAlterConfigs,
+  describeProducers,
+  describeTransactions,
+  listTransactions,
 } as const;
 
 export type Apis = typeof APIS;

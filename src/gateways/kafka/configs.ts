@@ -1,6 +1,6 @@
-import type { Retention, TopicPolicy } from '../../core/policy.ts';
+import { DEFAULT_TOPIC, type Retention, type TopicPolicy } from '../../core/policy.ts';
 import { KafkaError } from './errors.ts';
-import { TIMESTAMP_TYPE } from './topics.ts';
+import { type KafkaTopic, TIMESTAMP_TYPE } from './topics.ts';
 
 /** As it is sent: null takes the default. */
 export interface Config {
@@ -19,44 +19,118 @@ export interface TopicSettings {
   attributes: Record<string, string>;
 }
 
-type Apply = (settings: TopicSettings, value: string) => void;
+/** As the protocol numbers the types of configs. */
+export const CONFIG_TYPE = { boolean: 1, string: 2, int: 3, long: 5, list: 7 } as const;
 
-/** The configs of a topic that mean something here. Every other is refused: what is accepted is enforced. */
-export const TOPIC_CONFIGS: ReadonlyMap<string, Apply> = new Map<string, Apply>([
-  ['retention.ms', ({ policy }, value) => (policy.retain.ageMs = orNever('retention.ms', value))],
-  ['retention.bytes', ({ policy }, value) => (policy.retain.bytes = orNever('retention.bytes', value))],
-  ['max.message.bytes', ({ policy }, value) => (policy.maxMessageBytes = whole('max.message.bytes', value, 1))],
-  ['cleanup.policy', ({ policy }, value) => cleanup(policy.retain, value)],
+interface TopicConfig {
+  readonly type: keyof typeof CONFIG_TYPE;
+  /** Where nothing is said. */
+  readonly byDefault: string;
+  /** @throws INVALID_CONFIG */
+  readonly apply: (settings: TopicSettings, value: string) => void;
+  readonly read: (topic: Pick<KafkaTopic, 'policy' | 'attributes'>) => string;
+}
+
+/** A compacted topic keeps the newest of each key for ever, unless it says that it deletes as well. */
+function onlyCompacts({ compact, ageMs, bytes }: Retention): boolean {
+  return compact && ageMs === null && bytes === null;
+}
+
+const WEEK = String(DEFAULT_RETENTION.ageMs);
+
+/**
+ * The configs of a topic that mean something here, in the order in which they are applied. Every other is refused: what is
+ * accepted is enforced.
+ */
+export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfig> = new Map<string, TopicConfig>([
+  [
+    'retention.ms',
+    {
+      type: 'long',
+      byDefault: WEEK,
+      apply: ({ policy }, value) => void (policy.retain.ageMs = orNever('retention.ms', value)),
+      read: ({ policy: { retain } }) => (onlyCompacts(retain) ? WEEK : String(retain.ageMs ?? -1)),
+    },
+  ],
+  [
+    'retention.bytes',
+    {
+      type: 'long',
+      byDefault: '-1',
+      apply: ({ policy }, value) => void (policy.retain.bytes = orNever('retention.bytes', value)),
+      read: ({ policy }) => String(policy.retain.bytes ?? -1),
+    },
+  ],
+  [
+    'max.message.bytes',
+    {
+      type: 'int',
+      byDefault: String(DEFAULT_TOPIC.maxMessageBytes),
+      apply: ({ policy }, value) => void (policy.maxMessageBytes = whole('max.message.bytes', value, 1)),
+      read: ({ policy }) => String(policy.maxMessageBytes),
+    },
+  ],
+  [
+    // After those of retention, which it may overrule.
+    'cleanup.policy',
+    {
+      type: 'list',
+      byDefault: 'delete',
+      apply: ({ policy }, value) => cleanup(policy.retain, value),
+      read: ({ policy: { retain } }) =>
+        onlyCompacts(retain) ? 'compact' : retain.compact ? 'compact,delete' : 'delete',
+    },
+  ],
   [
     TIMESTAMP_TYPE,
-    ({ attributes }, value) =>
-      (attributes[TIMESTAMP_TYPE] = oneOf(TIMESTAMP_TYPE, value, ['CreateTime', 'LogAppendTime'])),
+    {
+      type: 'string',
+      byDefault: 'CreateTime',
+      apply: ({ attributes }, value) =>
+        void (attributes[TIMESTAMP_TYPE] = oneOf(TIMESTAMP_TYPE, value, ['CreateTime', 'LogAppendTime'])),
+      read: ({ attributes }) => attributes[TIMESTAMP_TYPE] ?? 'CreateTime',
+    },
   ],
-  ['compression.type', (_settings, value) => void oneOf('compression.type', value, ['producer'])],
-  ['min.insync.replicas', (_settings, value) => void oneOf('min.insync.replicas', value, ['1'])],
+  ['compression.type', fixed('compression.type', 'string', 'producer')],
+  ['min.insync.replicas', fixed('min.insync.replicas', 'int', '1')],
 ]);
+
+/** May be said, as long as it says what happens anyway. */
+function fixed(name: string, type: TopicConfig['type'], only: string): TopicConfig {
+  return { type, byDefault: only, apply: (_settings, value) => void oneOf(name, value, [only]), read: () => only };
+}
+
+/** @throws INVALID_CONFIG */
+export function topicConfig(name: string): TopicConfig {
+  const config = TOPIC_CONFIGS.get(name);
+  if (config !== undefined) return config;
+  throw new KafkaError(
+    'INVALID_CONFIG',
+    `The config ${JSON.stringify(name)} means nothing here; known are ${[...TOPIC_CONFIGS.keys()].join(', ')}.`,
+  );
+}
 
 /** @throws INVALID_CONFIG */
 export function toTopic(configs: readonly Config[]): TopicSettings {
+  for (const { name } of configs) topicConfig(name);
+  const said = new Map(configs.map(({ name, value }) => [name, value]));
   const settings: TopicSettings = { policy: { retain: {} }, attributes: {} };
-  for (const { name, value } of configs) {
-    const apply = TOPIC_CONFIGS.get(name);
-    if (apply === undefined)
-      throw new KafkaError(
-        'INVALID_CONFIG',
-        `The config ${JSON.stringify(name)} means nothing here; known are ${[...TOPIC_CONFIGS.keys()].join(', ')}.`,
-      );
+  for (const [name, { apply }] of TOPIC_CONFIGS) {
+    const value = said.get(name) ?? null;
     if (value !== null) apply(settings, value);
   }
   return settings;
 }
 
 function cleanup(retain: Partial<Retention>, value: string): void {
-  const policies = value.split(',').map((each) => each.trim());
+  const policies = listOf(value);
   for (const each of policies) oneOf('cleanup.policy', each, ['delete', 'compact']);
   retain.compact = policies.includes('compact');
-  // A compacted topic keeps the newest of each key for ever, unless it says otherwise.
   if (!policies.includes('delete')) Object.assign(retain, { ageMs: null, bytes: null });
+}
+
+export function listOf(value: string): string[] {
+  return value.split(',').map((each) => each.trim());
 }
 
 function orNever(name: string, value: string): number | null {

@@ -1,12 +1,14 @@
 import type { ApiName } from './apis.ts';
 import type { Handlers } from './client.ts';
 import { committing } from './committing.ts';
+import { configAdmin } from './config-admin.ts';
 import { discovery } from './discovery.ts';
 import { fetching } from './fetching.ts';
 import { groupAdmin } from './group-admin.ts';
 import { grouping } from './grouping.ts';
 import { offsets } from './offsets.ts';
 import { producing } from './producing.ts';
+import { transactionAdmin } from './transaction-admin.ts';
 import { transactions } from './transactions.ts';
 import { topicAdmin } from './topic-admin.ts';
 
@@ -21,4 +23,6 @@ export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake'
   ...committing,
   ...transactions,
   ...topicAdmin,
+  ...configAdmin,
+  ...transactionAdmin,
 };

@@ -5,7 +5,7 @@ const BLOCK = 1024;
 const EPOCHS = 2 ** 15;
 /** Producers with a name have small numbers. */
 const FIRST = 2 ** 40;
-const CLAIMED_AS = '__kafka_producer_ids';
+export const CLAIMED_AS = '__kafka_producer_ids';
 
 /**
  * Ids for idempotent producers, never given twice: a durable producer is claimed, and what the claim alone has, a number

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { numbered } from '../../../test/kafka/numbered.ts';
 import { encodeRequest, RawPeer } from '../../../test/kafka/raw-peer.ts';
 import { SeededRandom } from '../../core/random.ts';
 import { startServer } from '../../server/index.ts';
@@ -10,8 +11,7 @@ import { type ApiName, APIS } from './apis.ts';
 import { Reader, Writer } from './codec.ts';
 import { ERROR } from './errors.ts';
 import type { Api } from './fields.ts';
-import { CRC, type KafkaRecord, readRecords, writeBatch } from './record-batch.ts';
-import { crc32c } from './crc32c.ts';
+import { type KafkaRecord, readRecords, writeBatch } from './record-batch.ts';
 
 async function start(t: TestContext): Promise<{ broker: TestBroker; port: number; peer: RawPeer }> {
   const broker = await testBroker();
@@ -22,15 +22,6 @@ async function start(t: TestContext): Promise<{ broker: TestBroker; port: number
 
 function records(...values: string[]): KafkaRecord[] {
   return values.map((value) => ({ timestamp: 1000, key: null, value: Buffer.from(value), headers: [] }));
-}
-
-/** As an idempotent producer sends it. */
-function numbered(batch: Buffer, producerId: number, sequence: number, epoch = 0): Buffer {
-  batch.writeBigInt64BE(BigInt(producerId), 43);
-  batch.writeInt16BE(epoch, 51);
-  batch.writeInt32BE(sequence, 53);
-  batch.writeUInt32BE(crc32c(batch, CRC + 4), CRC);
-  return batch;
 }
 
 async function create(peer: RawPeer, name: string, configs: { name: string; value: string }[] = []): Promise<void> {

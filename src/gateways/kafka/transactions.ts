@@ -1,7 +1,11 @@
 import type { ProducerRef } from '../../core/open-transactions.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Client, Handlers } from './client.ts';
-import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import { answers as refusedCommits, checkMember } from './committing.ts';
+import { asKafkaError, ERROR, type ErrorName, KafkaError } from './errors.ts';
+import type { RequestOf } from './fields.ts';
+import { refusalFor } from './grouping.ts';
+import type { txnOffsetCommit } from './messages/transactions.ts';
 
 /** Since these versions there is a word of its own for a producer that another one has replaced. */
 const KNOWS_FENCED = { initProducerId: 4, others: 2 } as const;
@@ -64,8 +68,11 @@ export const transactions: Handlers<
     }
   },
 
-  async txnOffsetCommit(client, { transactionalId, groupId, producerId, producerEpoch, topics }) {
+  async txnOffsetCommit(client, request) {
+    const { transactionalId, groupId, producerId, producerEpoch, topics } = request;
     const ref = refOf(transactionalId, producerId, producerEpoch);
+    const refusal = refusalFor(client, groupId) ?? memberError(client, request);
+    if (refusal !== 'NONE') return { topics: refusedCommits(topics, () => refusal) };
     const answers = topics.map(async ({ name, partitions }) => ({
       name,
       partitions: await Promise.all(
@@ -84,6 +91,13 @@ export const transactions: Handlers<
     return { topics: await Promise.all(answers) };
   },
 };
+
+/** A producer of before version 3, or without a consumer, does not say which member it commits for. */
+function memberError(client: Client, request: RequestOf<typeof txnOffsetCommit>): ErrorName {
+  const { groupId, memberId, generationId, groupInstanceId: instanceId } = request;
+  if (memberId === '' && generationId < 0 && instanceId === null) return 'NONE';
+  return checkMember(client, groupId, { memberId, instanceId }, generationId);
+}
 
 function refOf(producer: string, producerId: number, epoch: number): ProducerRef {
   return { producer, producerId, epoch };

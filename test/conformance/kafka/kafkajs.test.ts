@@ -1,9 +1,19 @@
 /** kafkajs, unmodified, does its job. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { CompressionTypes, type Consumer, type ConsumerConfig, type Kafka, type Producer } from 'kafkajs';
+import {
+  CompressionTypes,
+  type ConfigResourceTypes,
+  type Consumer,
+  type ConsumerConfig,
+  type Kafka,
+  type Producer,
+} from 'kafkajs';
 import { defineQueue } from '../../../src/index.ts';
 import { place } from './broker.ts';
+
+/** kafkajs has a name for it that modules cannot import. */
+const TOPIC: ConfigResourceTypes = 2;
 
 test('kafkajs creates a topic, publishes with acks, and asks for the offsets', async (t) => {
   const { kafka } = await place(t);
@@ -82,6 +92,37 @@ test('two members of a group share the partitions, and one takes over when the o
   await until(() => assigned.get('one')?.length === 4);
   await one.disconnect();
   await admin.deleteGroups(['pair']).catch(() => {});
+});
+
+test('kafkajs reads and changes the configs of a topic', async (t) => {
+  const { kafka } = await place(t);
+  const admin = kafka.admin();
+  await admin.connect();
+  t.after(() => admin.disconnect());
+  const configEntries = [{ name: 'retention.ms', value: '5000' }];
+  await admin.createTopics({ topics: [{ topic: 'logs', configEntries }] });
+  const read = async (): Promise<[string, string][]> => {
+    const resource = { type: TOPIC, name: 'logs', configNames: ['retention.ms', 'cleanup.policy'] };
+    const { resources } = await admin.describeConfigs({ includeSynonyms: true, resources: [resource] });
+    return (resources[0]?.configEntries ?? []).map(({ configName, configValue }) => [configName, configValue]);
+  };
+  assert.deepEqual(await read(), [
+    ['retention.ms', '5000'],
+    ['cleanup.policy', 'delete'],
+  ]);
+  const change = { type: TOPIC, name: 'logs' };
+  const compact = [{ name: 'cleanup.policy', value: 'compact,delete' }];
+  await admin.alterConfigs({ validateOnly: false, resources: [{ ...change, configEntries: compact }] });
+  // What a change does not name goes back to its default.
+  assert.deepEqual(await read(), [
+    ['retention.ms', '604800000'],
+    ['cleanup.policy', 'compact,delete'],
+  ]);
+  const odd = [{ name: 'segment.bytes', value: '1' }];
+  await assert.rejects(
+    admin.alterConfigs({ validateOnly: false, resources: [{ ...change, configEntries: odd }] }),
+    /Configuration is invalid/,
+  );
 });
 
 test('kafkajs deletes a topic', async (t) => {

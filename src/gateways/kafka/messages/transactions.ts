@@ -65,3 +65,65 @@ export const txnOffsetCommit = api(28, [0, 4], 3, {
     topics: array(struct({ name: string, partitions: array(struct({ partitionIndex: int32, errorCode: int16 })) })),
   }),
 });
+
+export const describeProducers = api(61, [0, 0], 0, {
+  request: struct({ topics: array(struct({ name: string, partitionIndexes: array(int32) })) }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    topics: array(
+      struct({
+        name: string,
+        partitions: array(
+          struct({
+            partitionIndex: int32,
+            errorCode: int16,
+            errorMessage: nullableString.or(null),
+            activeProducers: array(
+              struct({
+                producerId: int64,
+                producerEpoch: int32,
+                lastSequence: int32.or(-1),
+                lastTimestamp: int64.or(-1),
+                coordinatorEpoch: int32,
+                currentTxnStartOffset: int64.or(-1),
+              }),
+            ),
+          }),
+        ),
+      }),
+    ),
+  }),
+});
+
+export const describeTransactions = api(65, [0, 0], 0, {
+  request: struct({ transactionalIds: array(string) }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    transactionStates: array(
+      struct({
+        errorCode: int16,
+        transactionalId: string,
+        transactionState: string,
+        transactionTimeoutMs: int32,
+        transactionStartTimeMs: int64,
+        producerId: int64,
+        producerEpoch: int16,
+        topics: array(struct({ topic: string, partitions: array(int32) })),
+      }),
+    ),
+  }),
+});
+
+export const listTransactions = api(66, [0, 1], 0, {
+  request: struct({
+    stateFilters: array(string),
+    producerIdFilters: array(int64),
+    durationFilter: int64.from(1).or(-1),
+  }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    errorCode: int16,
+    unknownStateFilters: array(string),
+    transactionStates: array(struct({ transactionalId: string, producerId: int64, transactionState: string })),
+  }),
+});

@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { numbered } from '../../../test/kafka/numbered.ts';
+import { RawPeer } from '../../../test/kafka/raw-peer.ts';
+import { testBroker } from '../../testing/index.ts';
+import { ERROR } from './errors.ts';
+import { writeBatch } from './record-batch.ts';
+
+const TOPIC = 2;
+const BROKER = 4;
+const SET = 0;
+const DELETE = 1;
+const APPEND = 2;
+const SUBTRACT = 3;
+
+async function start(t: TestContext): Promise<RawPeer> {
+  const broker = await testBroker();
+  t.after(() => broker.close());
+  const { port } = await broker.endpoint('kafka');
+  const peer = await RawPeer.dial(port);
+  const topic = { name: 't', numPartitions: 2, replicationFactor: 1, assignments: [], configs: [] };
+  const made = await peer.ask('createTopics', 5, { topics: [topic] });
+  assert.equal(made?.topics[0]?.errorCode, ERROR.NONE);
+  return peer;
+}
+
+async function configsOf(peer: RawPeer, keys: string[] | null, type = TOPIC, name = 't') {
+  const resources = [{ resourceType: type, resourceName: name, configurationKeys: keys }];
+  const answer = await peer.ask('describeConfigs', 4, { resources });
+  const [found] = answer?.results ?? [];
+  assert.ok(found);
+  return {
+    errorCode: found.errorCode,
+    values: Object.fromEntries(found.configs.map(({ name: key, value, configSource }) => [key, [value, configSource]])),
+  };
+}
+
+type Change = [name: string, operation: number, value: string | null];
+
+async function alter(peer: RawPeer, changes: Change[], more: { name?: string; validateOnly?: boolean } = {}) {
+  const configs = changes.map(([name, configOperation, value]) => ({ name, configOperation, value }));
+  const answer = await peer.ask('incrementalAlterConfigs', 1, {
+    resources: [{ resourceType: TOPIC, resourceName: more.name ?? 't', configs }],
+    validateOnly: more.validateOnly ?? false,
+  });
+  return answer?.responses[0]?.errorCode;
+}
+
+test('the configs of a topic are told with where they come from, and change one by one', async (t) => {
+  const peer = await start(t);
+  assert.deepEqual((await configsOf(peer, null)).values, {
+    'retention.ms': ['604800000', 5],
+    'retention.bytes': ['-1', 5],
+    'max.message.bytes': ['8388608', 5],
+    'cleanup.policy': ['delete', 5],
+    'message.timestamp.type': ['CreateTime', 5],
+    'compression.type': ['producer', 5],
+    'min.insync.replicas': ['1', 5],
+  });
+  const names = ['retention.ms', 'cleanup.policy', 'message.timestamp.type'];
+  assert.equal(
+    await alter(peer, [
+      ['retention.ms', SET, '5000'],
+      ['message.timestamp.type', SET, 'LogAppendTime'],
+    ]),
+    0,
+  );
+  assert.equal(await alter(peer, [['cleanup.policy', APPEND, 'compact']]), 0);
+  assert.deepEqual((await configsOf(peer, names)).values, {
+    'retention.ms': ['5000', 1],
+    'cleanup.policy': ['compact,delete', 1],
+    'message.timestamp.type': ['LogAppendTime', 1],
+  });
+  assert.equal(
+    await alter(peer, [
+      ['retention.ms', DELETE, null],
+      ['cleanup.policy', SUBTRACT, 'delete'],
+    ]),
+    0,
+  );
+  assert.deepEqual((await configsOf(peer, names)).values, {
+    'retention.ms': ['604800000', 5],
+    'cleanup.policy': ['compact', 1],
+    'message.timestamp.type': ['LogAppendTime', 1],
+  });
+  assert.equal(await alter(peer, [['cleanup.policy', DELETE, null]], { validateOnly: true }), 0);
+  assert.deepEqual((await configsOf(peer, ['cleanup.policy'])).values, { 'cleanup.policy': ['compact', 1] });
+  assert.equal(await alter(peer, [['max.message.bytes', SET, '100']]), 0);
+  const topicData = [{ name: 't', partitionData: [{ index: 0, records: [large()] }] }];
+  const refused = await peer.ask('produce', 9, { acks: -1, timeoutMs: 1000, topicData });
+  assert.equal(refused?.responses[0]?.partitionResponses[0]?.errorCode, ERROR.MESSAGE_TOO_LARGE);
+});
+
+function large(): Buffer {
+  return writeBatch([{ timestamp: 1, key: Buffer.from('k'), value: Buffer.alloc(500), headers: [] }]);
+}
+
+test('a change of configs that cannot be is refused whole, with the word for what is wrong', async (t) => {
+  const peer = await start(t);
+  const retention: Change = ['retention.ms', SET, '1'];
+  assert.equal(await alter(peer, [retention, ['segment.bytes', SET, '1']]), ERROR.INVALID_CONFIG);
+  assert.equal(await alter(peer, [retention, ['max.message.bytes', SET, 'x']]), ERROR.INVALID_CONFIG);
+  assert.equal(await alter(peer, [retention, ['retention.bytes', APPEND, '1']]), ERROR.INVALID_CONFIG);
+  assert.equal(await alter(peer, [retention, ['cleanup.policy', SUBTRACT, 'delete']]), ERROR.INVALID_CONFIG);
+  assert.equal(await alter(peer, [retention, retention]), ERROR.INVALID_REQUEST);
+  assert.equal(await alter(peer, [retention], { name: 'nowhere' }), ERROR.UNKNOWN_TOPIC_OR_PARTITION);
+  assert.deepEqual((await configsOf(peer, ['retention.ms'])).values, { 'retention.ms': ['604800000', 5] });
+  const broker = { resourceType: BROKER, resourceName: '1', configs: [{ name: 'num.partitions', value: '2' }] };
+  const answer = await peer.ask('alterConfigs', 2, { resources: [broker], validateOnly: false });
+  assert.equal(answer?.responses[0]?.errorCode, ERROR.INVALID_REQUEST);
+});
+
+test('the configs of the broker can be read, and those of another cannot', async (t) => {
+  const peer = await start(t);
+  const { values } = await configsOf(peer, ['broker.id', 'auto.create.topics.enable'], BROKER, '1');
+  assert.deepEqual(values, { 'broker.id': ['1', 4], 'auto.create.topics.enable': ['true', 4] });
+  assert.equal((await configsOf(peer, null, BROKER, '2')).errorCode, ERROR.INVALID_REQUEST);
+  assert.equal((await configsOf(peer, null, TOPIC, 'nowhere')).errorCode, ERROR.UNKNOWN_TOPIC_OR_PARTITION);
+});
+
+/** A producer with a transaction open in partition 1. */
+async function openTransaction(peer: RawPeer) {
+  const asked = { transactionalId: 'tx', transactionTimeoutMs: 60_000 };
+  const { producerId = 0, producerEpoch = 0 } = (await peer.ask('initProducerId', 4, asked)) ?? {};
+  const begun = await peer.ask('addPartitionsToTxn', 3, {
+    v3AndBelowTransactionalId: 'tx',
+    v3AndBelowProducerId: producerId,
+    v3AndBelowProducerEpoch: producerEpoch,
+    v3AndBelowTopics: [{ name: 't', partitions: [1] }],
+  });
+  assert.equal(begun?.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode, ERROR.NONE);
+  const batch = writeBatch([{ timestamp: 1, key: null, value: Buffer.from('x'), headers: [] }], 16);
+  const topicData = [
+    { name: 't', partitionData: [{ index: 1, records: [numbered(batch, producerId, 0, producerEpoch)] }] },
+  ];
+  const told = await peer.ask('produce', 9, { transactionalId: 'tx', acks: -1, timeoutMs: 1000, topicData });
+  assert.equal(told?.responses[0]?.partitionResponses[0]?.errorCode, ERROR.NONE);
+  return { transactionalId: 'tx', producerId, producerEpoch };
+}
+
+test('an open transaction is found by its id, among all, and in the partition that it holds up', async (t) => {
+  const peer = await start(t);
+  const producer = await openTransaction(peer);
+  const { producerId, producerEpoch } = producer;
+  const describe = async () =>
+    (await peer.ask('describeTransactions', 0, { transactionalIds: ['tx', 'nobody'] }))?.transactionStates;
+  const [open, nobody] = (await describe()) ?? [];
+  assert.deepEqual(
+    [open?.errorCode, open?.transactionState, open?.transactionTimeoutMs, open?.producerId, open?.producerEpoch],
+    [ERROR.NONE, 'Ongoing', 60_000, producerId, producerEpoch],
+  );
+  assert.deepEqual(
+    open?.topics.map(({ topic, partitions }) => [topic, partitions]),
+    [['t', [1]]],
+  );
+  assert.equal(nobody?.errorCode, ERROR.TRANSACTIONAL_ID_NOT_FOUND);
+  const list = async (stateFilters: string[], more: { producerIdFilters?: number[]; durationFilter?: number } = {}) => {
+    const answer = await peer.ask('listTransactions', 1, { stateFilters, producerIdFilters: [], ...more });
+    return {
+      ids: answer?.transactionStates.map(({ transactionalId, transactionState }) => [
+        transactionalId,
+        transactionState,
+      ]),
+      unknown: answer?.unknownStateFilters,
+    };
+  };
+  assert.deepEqual(await list([]), { ids: [['tx', 'Ongoing']], unknown: [] });
+  assert.deepEqual(await list(['Ongoing', 'Odd']), { ids: [['tx', 'Ongoing']], unknown: ['Odd'] });
+  assert.deepEqual((await list([], { producerIdFilters: [producerId + 1] })).ids, []);
+  assert.deepEqual((await list([], { durationFilter: 3_600_000 })).ids, []);
+  const active = async () => {
+    const answer = await peer.ask('describeProducers', 0, { topics: [{ name: 't', partitionIndexes: [0, 1, 7] }] });
+    return answer?.topics[0]?.partitions.map(({ errorCode, activeProducers }) => [
+      errorCode,
+      activeProducers.map((each) => [each.producerId, each.producerEpoch, each.currentTxnStartOffset]),
+    ]);
+  };
+  const none = [ERROR.NONE, []];
+  const unknown = [ERROR.UNKNOWN_TOPIC_OR_PARTITION, []];
+  assert.deepEqual(await active(), [none, [ERROR.NONE, [[producerId, producerEpoch, 0]]], unknown]);
+  await peer.ask('endTxn', 3, { ...producer, committed: true });
+  assert.deepEqual((await list([])).ids, [['tx', 'CompleteCommit']]);
+  assert.deepEqual(await active(), [none, none, unknown]);
+});
+
+/** The one member of a group. */
+async function joinAlone(peer: RawPeer, groupId: string) {
+  const joining = { groupId, sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, protocolType: 'consumer' };
+  const protocols = [{ name: 'range', metadata: Buffer.alloc(0) }];
+  const { memberId = '' } = (await peer.ask('joinGroup', 5, { ...joining, memberId: '', protocols })) ?? {};
+  const { generationId = -1 } = (await peer.ask('joinGroup', 5, { ...joining, memberId, protocols })) ?? {};
+  const member = { groupId, generationId, memberId };
+  const synced = await peer.ask('syncGroup', 3, { ...member, assignments: [{ memberId, assignment: Buffer.of(1) }] });
+  assert.equal(synced?.errorCode, ERROR.NONE);
+  return member;
+}
+
+test('a heartbeat is answered with what its member has to know', async (t) => {
+  const peer = await start(t);
+  const member = await joinAlone(peer, 'g');
+  const beat = async (more: object = {}) => (await peer.ask('heartbeat', 4, { ...member, ...more }))?.errorCode;
+  assert.equal(await beat(), ERROR.NONE);
+  assert.equal(await beat({ generationId: member.generationId + 1 }), ERROR.ILLEGAL_GENERATION);
+  assert.equal(await beat({ memberId: 'another' }), ERROR.UNKNOWN_MEMBER_ID);
+  assert.equal(await beat({ groupId: 'nowhere' }), ERROR.UNKNOWN_MEMBER_ID);
+  await peer.ask('leaveGroup', 3, { groupId: 'g', memberId: '', members: [{ memberId: member.memberId }] });
+  assert.equal(await beat(), ERROR.UNKNOWN_MEMBER_ID);
+});
+
+test('offsets within a transaction are taken from members of the group alone', async (t) => {
+  const peer = await start(t);
+  const producer = await openTransaction(peer);
+  const member = await joinAlone(peer, 'g');
+  const commit = async (more: object) => {
+    const topics = [{ name: 't', partitions: [{ partitionIndex: 0, committedOffset: 5, committedMetadata: null }] }];
+    const answer = await peer.ask('txnOffsetCommit', 3, { ...producer, groupId: 'g', topics, ...more });
+    return answer?.topics[0]?.partitions[0]?.errorCode;
+  };
+  assert.equal(await commit({ ...member, memberId: 'another' }), ERROR.UNKNOWN_MEMBER_ID);
+  assert.equal(await commit({ ...member, generationId: member.generationId + 1 }), ERROR.ILLEGAL_GENERATION);
+  assert.equal(await commit({ ...member, groupId: '' }), ERROR.INVALID_GROUP_ID);
+  assert.equal(await commit(member), ERROR.NONE);
+  assert.equal(await commit({}), ERROR.NONE);
+});
+
+test('the end of the one epoch is the end of the partition; others are not known', async (t) => {
+  const peer = await start(t);
+  const topicData = [{ name: 't', partitionData: [{ index: 0, records: [large()] }] }];
+  await peer.ask('produce', 9, { acks: -1, timeoutMs: 1000, topicData });
+  const ends = async (partition: number, leaderEpoch: number) => {
+    const partitions = [{ partition, leaderEpoch, currentLeaderEpoch: -1 }];
+    const answer = await peer.ask('offsetForLeaderEpoch', 4, { replicaId: -1, topics: [{ topic: 't', partitions }] });
+    const [found] = answer?.topics[0]?.partitions ?? [];
+    return [found?.errorCode, found?.leaderEpoch, found?.endOffset];
+  };
+  assert.deepEqual(await ends(0, 0), [ERROR.NONE, 0, 1]);
+  assert.deepEqual(await ends(0, 1), [ERROR.NONE, -1, -1]);
+  assert.deepEqual(await ends(9, 0), [ERROR.UNKNOWN_TOPIC_OR_PARTITION, -1, -1]);
+});

@@ -1,0 +1,199 @@
+import { may } from './access.ts';
+import { type Client, type Handlers, NODE_ID } from './client.ts';
+import { type Config, CONFIG_TYPE, DEFAULT_RETENTION, listOf, TOPIC_CONFIGS, topicConfig, toTopic } from './configs.ts';
+import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import type { RequestOf, ResponseOf } from './fields.ts';
+import type { alterConfigs, describeConfigs, incrementalAlterConfigs } from './messages/configs.ts';
+import type { KafkaTopic } from './topics.ts';
+
+type Asked = RequestOf<typeof describeConfigs>['resources'][number];
+type Described = ResponseOf<typeof describeConfigs>['results'][number];
+type Entry = Described['configs'][number];
+type Answer = ResponseOf<typeof alterConfigs>['responses'][number];
+type Change = RequestOf<typeof incrementalAlterConfigs>['resources'][number]['configs'][number];
+
+/** As the protocol numbers them. */
+const RESOURCE = { topic: 2, broker: 4 } as const;
+const SOURCE = { topic: 1, staticBroker: 4, byDefault: 5 } as const;
+const OPERATION = { set: 0, delete: 1, append: 2, subtract: 3 } as const;
+
+interface Resource {
+  readonly resourceType: number;
+  readonly resourceName: string;
+}
+
+export const configAdmin: Handlers<'describeConfigs' | 'alterConfigs' | 'incrementalAlterConfigs'> = {
+  async describeConfigs(client, { resources, includeSynonyms }) {
+    const synonyms = includeSynonyms ? 'with-synonyms' : 'plain';
+    return { results: await Promise.all(resources.map((resource) => describe(client, resource, synonyms))) };
+  },
+
+  /** What is not named goes back to its default. */
+  async alterConfigs(client, { resources, validateOnly }) {
+    const how = validateOnly ? 'check' : 'change';
+    return {
+      responses: await Promise.all(
+        resources.map((resource) => answer(resource, () => change(client, resource, how, () => resource.configs))),
+      ),
+    };
+  },
+
+  async incrementalAlterConfigs(client, { resources, validateOnly }) {
+    const how = validateOnly ? 'check' : 'change';
+    return {
+      responses: await Promise.all(
+        resources.map((resource) =>
+          answer(resource, () => change(client, resource, how, (topic) => changed(topic, resource.configs))),
+        ),
+      ),
+    };
+  },
+};
+
+async function answer({ resourceType, resourceName }: Resource, act: () => Promise<void>): Promise<Answer> {
+  try {
+    await act();
+    return { errorCode: ERROR.NONE, errorMessage: null, resourceType, resourceName };
+  } catch (error) {
+    const { code, message } = asKafkaError(error);
+    return { errorCode: code, errorMessage: message, resourceType, resourceName };
+  }
+}
+
+async function describe(
+  client: Client,
+  { resourceType, resourceName, configurationKeys }: Asked,
+  synonyms: 'with-synonyms' | 'plain',
+): Promise<Described> {
+  let configs: Entry[] = [];
+  const { errorCode, errorMessage } = await answer({ resourceType, resourceName }, async () => {
+    const all =
+      resourceType === RESOURCE.broker
+        ? brokerConfigs(client, resourceName)
+        : topicConfigs(await topicOf(client, { resourceType, resourceName }, 'inspect'), synonyms);
+    configs = all.filter(({ name }) => configurationKeys === null || configurationKeys.includes(name));
+  });
+  return { errorCode, errorMessage, resourceType, resourceName, configs };
+}
+
+/** @throws KafkaError for what is no topic, or is not allowed */
+async function topicOf(
+  client: Client,
+  { resourceType, resourceName: name }: Resource,
+  action: 'inspect' | 'configure',
+): Promise<KafkaTopic> {
+  if (resourceType !== RESOURCE.topic)
+    throw new KafkaError('INVALID_REQUEST', `Resources of type ${resourceType} have no configs here that can change.`);
+  if (!may(client, 'topic', name, [action]))
+    throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `Not allowed to ${action} ${JSON.stringify(name)}.`);
+  const topic = await client.shared.topics.find(name);
+  if (topic === undefined)
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic ${JSON.stringify(name)}.`);
+  return topic;
+}
+
+function topicConfigs(topic: KafkaTopic, synonyms: 'with-synonyms' | 'plain'): Entry[] {
+  return [...TOPIC_CONFIGS].map(([name, { type, byDefault, read }]) => {
+    const value = read(topic);
+    const isDefault = value === byDefault;
+    const sources = [
+      ...(isDefault ? [] : [{ name, value, source: SOURCE.topic }]),
+      { name, value: byDefault, source: SOURCE.byDefault },
+    ];
+    return {
+      name,
+      value,
+      readOnly: false,
+      isDefault,
+      configSource: isDefault ? SOURCE.byDefault : SOURCE.topic,
+      isSensitive: false,
+      synonyms: synonyms === 'plain' ? [] : sources,
+      configType: CONFIG_TYPE[type],
+      documentation: null,
+    };
+  });
+}
+
+/** What Kafka says of the broker and is true of this one. Nothing of it can change while it runs. */
+function brokerConfigs(client: Client, name: string): Entry[] {
+  if (name !== '' && name !== String(NODE_ID))
+    throw new KafkaError('INVALID_REQUEST', `There is no broker ${JSON.stringify(name)}, only ${NODE_ID}.`);
+  if (!may(client, 'broker', '', ['inspect']))
+    throw new KafkaError('CLUSTER_AUTHORIZATION_FAILED', 'Not allowed to inspect the broker.');
+  const { autoCreatePartitions, maxRequestBytes } = client.shared.limits;
+  const known: [string, string, keyof typeof CONFIG_TYPE][] = [
+    ['broker.id', String(NODE_ID), 'int'],
+    ['auto.create.topics.enable', String(autoCreatePartitions > 0), 'boolean'],
+    ['num.partitions', String(Math.max(1, autoCreatePartitions)), 'int'],
+    ['default.replication.factor', '1', 'int'],
+    ['socket.request.max.bytes', String(maxRequestBytes), 'int'],
+    ['log.retention.ms', String(DEFAULT_RETENTION.ageMs), 'long'],
+  ];
+  return known.map(([name, value, type]) => ({
+    name,
+    value,
+    readOnly: true,
+    isDefault: false,
+    configSource: SOURCE.staticBroker,
+    isSensitive: false,
+    configType: CONFIG_TYPE[type],
+    documentation: null,
+  }));
+}
+
+async function change(
+  client: Client,
+  resource: Resource,
+  how: 'check' | 'change',
+  configsFor: (topic: KafkaTopic) => readonly Config[],
+): Promise<void> {
+  const topic = await topicOf(client, resource, 'configure');
+  const configs = configsFor(topic);
+  if (new Set(configs.map(({ name }) => name)).size < configs.length)
+    throw new KafkaError('INVALID_REQUEST', 'A request names a config twice.');
+  // What was declared and is no config of this protocol stays.
+  const { policy, attributes } = toTopic(withDefaults(configs));
+  if (how === 'check') return;
+  const { definition } = await client.session.request('declareTopic', {
+    name: topic.name,
+    kind: 'topic',
+    policy: { ...policy, retain: { ...topic.policy.retain, ...policy.retain } },
+    attributes: { ...topic.attributes, ...attributes },
+    ifDifferent: 'update',
+  });
+  client.shared.topics.remember(definition);
+}
+
+function withDefaults(configs: readonly Config[]): Config[] {
+  const all = new Map<string, string | null>([...TOPIC_CONFIGS].map(([name, { byDefault }]) => [name, byDefault]));
+  for (const { name, value } of configs) all.set(name, value ?? all.get(name) ?? null);
+  return [...all].map(([name, value]) => ({ name, value }));
+}
+
+/** What the topic has, with some of it changed. */
+function changed(topic: KafkaTopic, changes: readonly Change[]): Config[] {
+  const now = new Map<string, string | null>();
+  for (const [name, { read }] of TOPIC_CONFIGS) now.set(name, read(topic));
+  const seen = new Set<string>();
+  for (const { name, configOperation, value } of changes) {
+    const { type } = topicConfig(name);
+    if (seen.has(name)) throw new KafkaError('INVALID_REQUEST', `A request changes ${name} twice.`);
+    seen.add(name);
+    if (configOperation === OPERATION.delete) now.set(name, null);
+    else if (value === null) throw new KafkaError('INVALID_REQUEST', `A new value for ${name} is missing.`);
+    else if (configOperation === OPERATION.set) now.set(name, value);
+    else if (type === 'list') now.set(name, listed(now.get(name) ?? '', configOperation, value));
+    else throw new KafkaError('INVALID_CONFIG', `${name} is no list: it can be set and deleted.`);
+  }
+  return [...now].map(([name, value]) => ({ name, value }));
+}
+
+function listed(before: string, operation: number, value: string): string {
+  const values = listOf(value);
+  if (operation === OPERATION.append) return [...new Set([...listOf(before), ...values])].join(',');
+  if (operation === OPERATION.subtract)
+    return listOf(before)
+      .filter((each) => !values.includes(each))
+      .join(',');
+  throw new KafkaError('INVALID_REQUEST', `The operation ${operation} on a config is not known.`);
+}
