@@ -34,6 +34,11 @@ export class AmqpLedger {
   readonly #copies = new Map<string, Copy>();
   readonly #fail: (problem: string) => void;
   #next = 1;
+  /**
+   * No consumer has gone since all was at rest. One that goes gives back what was on its way to it, and by then later
+   * messages may have gone to others.
+   */
+  ordered = true;
   readonly counts = { confirmed: 0, delivered: 0, redelivered: 0 };
 
   constructor(fail: (problem: string) => void) {
@@ -97,16 +102,19 @@ export class AmqpLedger {
 
   /** Everything that was said was heard and is on disk. */
   rested(): void {
+    this.ordered = true;
     for (const { unsure } of this.#copies.values()) unsure.clear();
   }
 
   /** What was sent over a connection that is lost was not heard, and comes marked as redelivered. */
   disconnected(): void {
+    this.ordered = false;
     for (const copy of this.#copies.values()) copy.fresh = false;
   }
 
   crashed(): void {
     this.disconnected();
+    this.ordered = true;
     for (const { seen, unsure } of this.#copies.values()) {
       for (const place of unsure) seen.delete(place);
       unsure.clear();
