@@ -284,9 +284,11 @@ class Server implements RunningServer {
       formats: ALL_FORMATS,
       maxBodyBytes: limits.httpBody,
       maxMemoryBytes: limits.httpMemory,
+      webhooks: this.#config.allowPrivateWebhooks ? 'any' : 'public',
       allowedHosts,
       onBug: (error) => this.#report(error),
     });
+    await gateway.resume(broker.namespaces());
     this.#awsPort = await this.#serve('aws', gateway, { asked: aws, usual: AWS_PORT, tls });
   }
 

@@ -194,6 +194,11 @@ export const settingsSchema = z.strictObject({
     allowed: 'host names, such as broker.example.com',
     placeholder: 'NAME',
   }),
+  allowPrivateWebhooks: z.boolean().default(false).register(settingDocs, {
+    summary:
+      'Let SNS post to addresses that are not of the open internet: this machine, and networks of your own. For local work.',
+    allowed: 'true or false',
+  }),
   token: text.min(16).optional().register(settingDocs, {
     summary: 'The smallest login: one user named `token`, who may do everything and shows this token.',
     allowed: 'at least 16 characters that nobody can guess, such as the output of `openssl rand -hex 24`',

@@ -126,6 +126,8 @@ export class TestServer {
       formats: ALL_FORMATS,
       maxBodyBytes: 32 * MIB,
       maxMemoryBytes: 256 * MIB,
+      // Of a test they are on this machine.
+      webhooks: 'any',
       allowedHosts: [],
       onBug: report,
     });

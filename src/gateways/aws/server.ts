@@ -29,6 +29,8 @@ export interface AwsGatewayOptions {
   /** Largest body of one request, and of all requests together, in bytes. */
   maxBodyBytes: number;
   maxMemoryBytes: number;
+  /** Where SNS may post to. */
+  webhooks: 'public' | 'any';
   /** More names that the Host header may have. */
   allowedHosts: readonly string[];
   /** A failure that is a bug of ours, for the log. */
@@ -68,6 +70,11 @@ export class AwsGateway implements Gateway {
     });
   }
 
+  /** Goes on with what the broker had to deliver when it stopped. */
+  resume(namespaces: Iterable<string>): Promise<void> {
+    return this.#sns.resume(namespaces);
+  }
+
   handle(socket: Duplex, peer: Peer): GatewayConnection {
     return this.#door.handle(socket, peer);
   }
@@ -95,7 +102,7 @@ export class AwsGateway implements Gateway {
       const { service, action, form } = call;
       if (service === undefined || action === undefined)
         throw new AwsError('MissingAction', 'The request names no action of SQS or SNS.');
-      const principal = await this.#login(request, service);
+      const principal = await this.#login(request, service, action);
       const model = service.model.actions.get(action);
       if (model === undefined) {
         if (service.model.refused.has(action))
@@ -152,10 +159,12 @@ export class AwsGateway implements Gateway {
   }
 
   /** Without logins nobody looks at signatures, and every key is let in. */
-  async #login(request: DoorRequest, { name }: AwsService): Promise<Principal> {
+  async #login(request: DoorRequest, { name }: AwsService, action: string): Promise<Principal> {
     const { authenticator, clock } = this.#options;
     if (!authenticator.required) return LOCAL_PRINCIPAL;
     const credentials = signedBy(request, name, clock.now());
+    // An endpoint that confirms has no key, only the token that it was sent.
+    if (credentials === undefined && name === 'sns' && action === 'ConfirmSubscription') return NOBODY;
     if (credentials === undefined)
       throw new AwsError(
         'MissingAuthenticationToken',
@@ -165,6 +174,9 @@ export class AwsGateway implements Gateway {
     return authenticator.authenticate(credentials);
   }
 }
+
+/** May nothing. */
+const NOBODY: Principal = { name: 'nobody', grants: [] };
 
 function callerOf(request: DoorRequest, principal: Principal, requestId: string): Caller {
   const credential = credentialOf(request.headers, parametersIn(request.url).parts);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { AwsError } from '../errors.ts';
 import { parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
+import type { Confirming } from './confirming.ts';
 import type { Tag, SnsInputs } from './inputs.ts';
 import {
   deadLetterTarget,
@@ -61,9 +62,11 @@ export const SUBSCRIPTION_SETTINGS: Readonly<Record<string, Setting>> = {
 /** Topics and subscriptions: made, changed, listed and deleted. */
 export class SnsManaging {
   readonly #topics: Topics;
+  readonly #confirming: Confirming;
 
-  constructor(topics: Topics) {
+  constructor(topics: Topics, confirming: Confirming) {
     this.#topics = topics;
+    this.#confirming = confirming;
   }
 
   // ---- Topics -----------------------------------------------------------------------------------------------------
@@ -109,11 +112,12 @@ export class SnsManaging {
   async getTopicAttributes({ TopicArn }: SnsInputs['GetTopicAttributes'], caller: Caller): Promise<object> {
     const topic = await this.#topics.topic(caller, TopicArn, 'inspect');
     const subscriptions = await this.#topics.subscriptionsOf(topic);
+    const pending = subscriptions.filter(isPending).length;
     const Attributes: [string, string][] = [
       ['TopicArn', topicArn(caller, topic)],
       ['Owner', topic.account],
-      ['SubscriptionsConfirmed', String(subscriptions.length)],
-      ['SubscriptionsPending', '0'],
+      ['SubscriptionsConfirmed', String(subscriptions.length - pending)],
+      ['SubscriptionsPending', String(pending)],
       ['SubscriptionsDeleted', '0'],
       ...shown(TOPIC_SETTINGS, topic.attributes, topic.fifo),
     ];
@@ -166,19 +170,18 @@ export class SnsManaging {
   async subscribe(input: SnsInputs['Subscribe'], caller: Caller): Promise<object> {
     const { TopicArn, Protocol, Endpoint = '', Attributes: given = new Map<string, string>() } = input;
     const topic = await this.#topics.topic(caller, TopicArn, 'configure');
-    if (Protocol !== 'sqs')
-      throw invalid(`Protocol Reason: this broker delivers to sqs, not to ${Protocol.slice(0, 50)}`);
-    const queue = parseArn(Endpoint, 'sqs');
-    if (queue === undefined) throw invalid('SQS endpoint ARN');
-    if (queue.name.endsWith('.fifo') && !topic.fifo)
-      throw invalid('Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics');
+    const isWeb = Protocol === 'http' || Protocol === 'https';
+    if (isWeb && topic.fifo) throw invalid('Protocol Reason: a FIFO topic delivers to sqs alone');
+    if (isWeb) this.#confirming.checkEndpoint(Protocol, Endpoint);
+    else checkQueue(Protocol, Endpoint, topic);
     check(SUBSCRIPTION_SETTINGS, given, topic.fifo);
     const same = (await this.#topics.subscriptionsOf(topic)).find(({ endpoint }) => endpoint === Endpoint);
     if (same !== undefined) {
       for (const [name, value] of given)
         if (same.attributes.get(name) !== value)
           throw invalid('Attributes Reason: Subscription already exists with different attributes');
-      return { SubscriptionArn: subscriptionArn(caller, same) };
+      await this.#confirming.ask(same, caller);
+      return { SubscriptionArn: answeredArn(same, caller, input.ReturnSubscriptionArn) };
     }
     const subscription = subscriptionOf({
       account: topic.account,
@@ -187,9 +190,11 @@ export class SnsManaging {
       protocol: Protocol,
       endpoint: Endpoint,
       attributes: given,
+      confirmation: isWeb ? { state: 'pending', token: this.#confirming.newToken() } : null,
     });
     await this.#topics.putSubscription(subscription);
-    return { SubscriptionArn: subscriptionArn(caller, subscription) };
+    await this.#confirming.ask(subscription, caller);
+    return { SubscriptionArn: answeredArn(subscription, caller, input.ReturnSubscriptionArn) };
   }
 
   async unsubscribe({ SubscriptionArn }: SnsInputs['Unsubscribe'], caller: Caller): Promise<object> {
@@ -214,7 +219,7 @@ export class SnsManaging {
       ['Owner', account],
       ['Protocol', protocol],
       ['Endpoint', endpoint],
-      ['PendingConfirmation', 'false'],
+      ['PendingConfirmation', String(isPending(subscription))],
       ['ConfirmationWasAuthenticated', 'true'],
       ...(scope === undefined ? [] : [['FilterPolicyScope', scope] as [string, string]]),
       ...shown(SUBSCRIPTION_SETTINGS, attributes, true),
@@ -245,6 +250,24 @@ export class SnsManaging {
     const topic = await this.#topics.topic(caller, TopicArn, 'inspect');
     return listed(await this.#topics.subscriptionsOf(topic), NextToken, caller);
   }
+}
+
+function isPending({ confirmation }: Subscription): boolean {
+  return confirmation?.state === 'pending';
+}
+
+/** @throws InvalidParameterException */
+function checkQueue(protocol: string, endpoint: string, topic: Topic): void {
+  if (protocol !== 'sqs')
+    throw invalid(`Protocol Reason: this broker delivers to sqs, http and https, not to ${protocol.slice(0, 50)}`);
+  const queue = parseArn(endpoint, 'sqs');
+  if (queue === undefined) throw invalid('SQS endpoint ARN');
+  if (queue.name.endsWith('.fifo') && !topic.fifo)
+    throw invalid('Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics');
+}
+
+function answeredArn(subscription: Subscription, caller: Caller, returnArn: boolean | undefined): string {
+  return isPending(subscription) && returnArn !== true ? 'pending confirmation' : subscriptionArn(caller, subscription);
 }
 
 function invalid(what: string): AwsError {
@@ -297,7 +320,7 @@ function listed(subscriptions: readonly Subscription[], token: string | undefine
   const { page, next } = pageOf(subscriptions, token);
   const topicOfOne = ({ account, topic }: Subscription): Pick<Topic, 'account' | 'name'> => ({ account, name: topic });
   const Subscriptions = page.map((subscription) => ({
-    SubscriptionArn: subscriptionArn(caller, subscription),
+    SubscriptionArn: isPending(subscription) ? 'PendingConfirmation' : subscriptionArn(caller, subscription),
     Owner: subscription.account,
     Protocol: subscription.protocol,
     Endpoint: subscription.endpoint,

@@ -9,6 +9,8 @@ import { checkBatch } from '../message.ts';
 import type { SnsInputs } from './inputs.ts';
 import { FilterView, type Published, publishedOf } from './message.ts';
 import type { Signer } from './signer.ts';
+import { webhookHeaders } from './confirming.ts';
+import { webhookRequest, type Webhooks } from './webhooks.ts';
 import { deadLetterTarget, type Subscription, subscriptionArn, type Topic, topicArn, type Topics } from './topics.ts';
 
 const MAX_BATCH_BYTES = 256 * 1024;
@@ -17,20 +19,21 @@ const MAX_BATCH_BYTES = 256 * 1024;
 interface Delivery {
   readonly subscription: Subscription;
   readonly account: string;
-  readonly queue: string;
-  readonly record: Buffer;
+  readonly request: PublishRequest;
 }
 
 /** Publish and PublishBatch: each subscription that wants it is given its copy before the publisher is told. */
 export class Publishing {
   readonly #topics: Topics;
   readonly #signer: Signer;
+  readonly #webhooks: Webhooks;
   readonly #clock: Clock;
   #lastSequence = 0;
 
-  constructor(topics: Topics, signer: Signer, clock: Clock) {
+  constructor(topics: Topics, signer: Signer, webhooks: Webhooks, clock: Clock) {
     this.#topics = topics;
     this.#signer = signer;
+    this.#webhooks = webhooks;
     this.#clock = clock;
   }
 
@@ -78,12 +81,20 @@ export class Publishing {
     const sequence = topic.fifo ? this.#nextSequence() : undefined;
     const deliveries: Delivery[] = [];
     for (const subscription of await this.#topics.subscriptionsOf(topic)) {
-      const { wants, attributes } = subscription;
+      const { wants, attributes, confirmation } = subscription;
+      if (confirmation?.state === 'pending') continue;
       if (wants !== null && !wants(view.of(attributes.get('FilterPolicyScope')))) continue;
+      if (confirmation !== null) {
+        await this.#webhooks.start(topic.account);
+        const request = await this.#webhookFor(message, subscription, topic, caller);
+        deliveries.push({ subscription, account: topic.account, request });
+        continue;
+      }
       const target = parseArn(subscription.endpoint, 'sqs');
       if (target === undefined) continue;
-      const record = await this.#recordFor(message, subscription, topic, caller, sequence);
-      deliveries.push({ subscription, account: target.account, queue: target.name, record });
+      const records = await this.#recordFor(message, subscription, topic, caller, sequence);
+      const request = { to: { topic: target.name }, format: FORMAT_SQS, records, count: 1 };
+      deliveries.push({ subscription, account: target.account, request });
     }
     for (const [account, group] of Map.groupBy(deliveries, (each) => each.account)) await this.#deliver(account, group);
     return { MessageId: message.id, ...(sequence !== undefined && { SequenceNumber: sequence }) };
@@ -93,7 +104,7 @@ export class Publishing {
   async #deliver(account: string, deliveries: readonly Delivery[]): Promise<void> {
     await this.#topics.asBroker(account, async (session) => {
       try {
-        await session.commit({ publishes: deliveries.map(requestOf), settlements: [], cursors: [] });
+        await session.commit({ publishes: deliveries.map(({ request }) => request), settlements: [], cursors: [] });
       } catch (error) {
         if (!isOfOne(error)) throw error;
         for (const delivery of deliveries) await this.#deliverAlone(delivery);
@@ -104,17 +115,37 @@ export class Publishing {
   /** What a queue does not take goes to the dead-letter queue of the subscription; without one it is gone, as with Amazon. */
   async #deliverAlone(delivery: Delivery): Promise<void> {
     try {
-      await this.#topics.asBroker(delivery.account, (session) => session.publish(requestOf(delivery)));
+      await this.#topics.asBroker(delivery.account, (session) => session.publish(delivery.request));
     } catch (error) {
       if (!isOfOne(error)) throw error;
       const dead = deadLetterTarget(delivery.subscription.attributes.get('RedrivePolicy'));
       if (dead === undefined) return;
       await this.#topics.asBroker(dead.account, (session) =>
-        session.publish({ ...requestOf(delivery), to: { topic: dead.name } }).catch((failed: unknown) => {
+        session.publish({ ...delivery.request, to: { topic: dead.name } }).catch((failed: unknown) => {
           if (!isOfOne(failed)) throw failed;
         }),
       );
     }
+  }
+
+  async #webhookFor(
+    message: Published,
+    subscription: Subscription,
+    topic: Topic,
+    caller: Caller,
+  ): Promise<PublishRequest> {
+    const { id, protocol, attributes } = subscription;
+    const isRaw = attributes.get('RawMessageDelivery') === 'true';
+    const text = message.textFor(protocol);
+    const headers = webhookHeaders({
+      type: 'Notification',
+      messageId: message.id,
+      topicArn: topicArn(caller, topic),
+      subscriptionArn: subscriptionArn(caller, subscription),
+      ...(isRaw && { delivery: 'raw' }),
+    });
+    const body = isRaw ? text : await this.#envelope(message, text, subscription, topic, caller, undefined);
+    return webhookRequest({ subscription: id, headers, body });
   }
 
   async #recordFor(
@@ -182,10 +213,6 @@ export class Publishing {
     this.#lastSequence = Math.max(this.#lastSequence + 1, this.#clock.now() * 1000);
     return (10_000_000_000_000_000_000n + BigInt(this.#lastSequence)).toString();
   }
-}
-
-function requestOf({ queue, record }: Delivery): PublishRequest {
-  return { to: { topic: queue }, format: FORMAT_SQS, records: record, count: 1 };
 }
 
 /** Something is the matter with one queue, and not with the broker. */

@@ -6,10 +6,12 @@ import { parseModel } from '../model.ts';
 import { SNS_MODEL } from '../model/sns.ts';
 import type { AwsService, Caller } from '../service.ts';
 import type { SnsAction, SnsInputs } from './inputs.ts';
+import { Confirming } from './confirming.ts';
 import { SnsManaging } from './managing.ts';
 import { Publishing } from './publishing.ts';
 import { Signer } from './signer.ts';
 import { Topics } from './topics.ts';
+import { accountOf, Webhooks } from './webhooks.ts';
 
 type Handlers = { readonly [A in SnsAction]: (input: SnsInputs[A], caller: Caller) => Promise<object> };
 
@@ -22,16 +24,25 @@ export class SnsService implements AwsService {
   readonly target = 'AmazonSimpleNotificationService';
   readonly errorPrefix = 'com.amazonaws.sns#';
   readonly #signer: Signer;
+  readonly #webhooks: Webhooks;
   readonly #handlers: Handlers;
 
-  constructor({ sessions, clock }: { sessions: SessionCache; clock: Clock }) {
+  constructor(parts: {
+    sessions: SessionCache;
+    clock: Clock;
+    webhooks: 'public' | 'any';
+    onBug: (error: unknown) => void;
+  }) {
+    const { sessions, clock } = parts;
     const topics = new Topics(sessions);
-    const managing = new SnsManaging(topics);
     this.#signer = new Signer(topics, clock);
-    const publishing = new Publishing(topics, this.#signer, clock);
+    this.#webhooks = new Webhooks(topics, { addresses: parts.webhooks, report: parts.onBug });
+    const confirming = new Confirming(topics, this.#signer, this.#webhooks, clock);
+    const managing = new SnsManaging(topics, confirming);
+    const publishing = new Publishing(topics, this.#signer, this.#webhooks, clock);
     this.#handlers = {
       AddPermission: () => refused('AddPermission'),
-      ConfirmSubscription: () => refused('ConfirmSubscription'),
+      ConfirmSubscription: (input, caller) => confirming.confirmSubscription(input, caller),
       CreateTopic: (input, caller) => managing.createTopic(input, caller),
       DeleteTopic: (input, caller) => managing.deleteTopic(input, caller),
       GetSubscriptionAttributes: (input, caller) => managing.getSubscriptionAttributes(input, caller),
@@ -63,8 +74,16 @@ export class SnsService implements AwsService {
     return this.#signer.certificateAt(path);
   }
 
+  /** Goes on with the webhooks of these namespaces. */
+  async resume(namespaces: Iterable<string>): Promise<void> {
+    for (const namespace of namespaces) {
+      const account = accountOf(namespace);
+      if (account !== undefined) await this.#webhooks.resume(account);
+    }
+  }
+
   close(): Promise<void> {
-    return Promise.resolve();
+    return this.#webhooks.close();
   }
 }
 

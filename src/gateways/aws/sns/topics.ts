@@ -23,8 +23,15 @@ export interface Subscription {
   readonly protocol: string;
   readonly endpoint: string;
   readonly attributes: ReadonlyMap<string, string>;
+  /** Null where nobody has to be asked. Nothing is sent while it is pending. */
+  readonly confirmation: Confirmation | null;
   /** Null: all. */
   readonly wants: FilterMatch | null;
+}
+
+export interface Confirmation {
+  readonly state: 'pending' | 'confirmed';
+  readonly token: string;
 }
 
 interface Account {
@@ -48,6 +55,7 @@ interface StoredSubscription {
   protocol: string;
   endpoint: string;
   attributes: Record<string, string>;
+  confirmation?: Confirmation | null;
 }
 
 /** Topics and subscriptions, as documents of the broker, and in memory for whoever publishes. */
@@ -121,8 +129,14 @@ export class Topics {
   }
 
   async putSubscription(subscription: Subscription): Promise<void> {
-    const { account, id, topic, protocol, endpoint, attributes } = subscription;
-    const stored: StoredSubscription = { topic, protocol, endpoint, attributes: Object.fromEntries(attributes) };
+    const { account, id, topic, protocol, endpoint, attributes, confirmation } = subscription;
+    const stored: StoredSubscription = {
+      topic,
+      protocol,
+      endpoint,
+      attributes: Object.fromEntries(attributes),
+      confirmation,
+    };
     const value = JSON.stringify(stored);
     await this.asBroker(account, (session) => session.request('putDocument', { kind: SUBSCRIPTION, name: id, value }));
     add(await this.#account(account), subscription);
@@ -154,8 +168,9 @@ export class Topics {
         known.topics.set(name, topicOf(account, name, attributes, tags));
       }
       for (const { name, value } of (await session.request('listDocuments', { kind: SUBSCRIPTION })).documents) {
-        const { attributes, ...stored } = JSON.parse(value) as StoredSubscription;
-        add(known, subscriptionOf({ account, id: name, ...stored, attributes: new Map(Object.entries(attributes)) }));
+        const { attributes, confirmation = null, ...stored } = JSON.parse(value) as StoredSubscription;
+        const given = new Map(Object.entries(attributes));
+        add(known, subscriptionOf({ account, id: name, ...stored, confirmation, attributes: given }));
       }
       return known;
     });

@@ -1,0 +1,87 @@
+import { lookup } from 'node:dns/promises';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { BlockList, isIPv6, type LookupFunction } from 'node:net';
+
+const TIMEOUT_MS = 15_000;
+
+/** What is no place of the open internet: this machine, networks of somebody's own, and what nobody has. */
+const PRIVATE_V4 = listOf([
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 3],
+]);
+/** Of version 6 only this is given to the internet; what wraps an address of version 4 lies outside or below. */
+const PUBLIC_V6 = listOf([['2000::', 3]]);
+const PRIVATE_V6 = listOf([
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2002::', 16],
+  ['3fff::', 20],
+]);
+
+function listOf(subnets: readonly (readonly [string, number])[]): BlockList {
+  const list = new BlockList();
+  for (const [network, prefix] of subnets) list.addSubnet(network, prefix, isIPv6(network) ? 'ipv6' : 'ipv4');
+  return list;
+}
+
+export function isPublic(address: string): boolean {
+  return isIPv6(address)
+    ? PUBLIC_V6.check(address, 'ipv6') && !PRIVATE_V6.check(address, 'ipv6')
+    : !PRIVATE_V4.check(address, 'ipv4');
+}
+
+export interface OutgoingRequest {
+  url: string;
+  headers: Readonly<Record<string, string>>;
+  body: string;
+  addresses: 'public' | 'any';
+  signal: AbortSignal;
+}
+
+/**
+ * Posts, and says with which status it was answered. The name is resolved once, every address that it has is checked, and
+ * one of those is connected to; redirects are not followed, or somebody outside could have us ask what only we can reach.
+ *
+ * @throws when there is no answer, or an address is not public
+ */
+export async function post({ url, headers, body, addresses, signal }: OutgoingRequest): Promise<number> {
+  const { protocol, hostname } = new URL(url);
+  const found = await lookup(hostname.replace(/^\[(.*)\]$/, '$1'), { all: true });
+  const [first] = found;
+  if (first === undefined) throw new Error('the name of the host has no address');
+  if (addresses === 'public' && !found.every(({ address }) => isPublic(address)))
+    throw new Error('the host has an address that is not public');
+  const checked: LookupFunction = (_hostname, options, callback) => {
+    if (options.all === true) callback(null, found);
+    else callback(null, first.address, first.family);
+  };
+  const options = {
+    method: 'POST',
+    headers: { ...headers, 'Content-Length': Buffer.byteLength(body) },
+    agent: false,
+    lookup: checked,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+  } as const;
+  return new Promise((resolve, reject) => {
+    const sent = (protocol === 'https:' ? httpsRequest : httpRequest)(url, options, (response) => {
+      resolve(response.statusCode ?? 0);
+      // Nobody reads what it says.
+      response.destroy();
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
