@@ -9,7 +9,8 @@ import { SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
 import { Listener } from '../gateways/listener.ts';
-import { HttpDoor, type HttpDoorLimits } from './http-door.ts';
+import type { HttpLimits } from '../gateways/http-sockets.ts';
+import { HttpDoor } from './http-door.ts';
 
 const nobody: Authenticator = { required: false, authenticate: async () => LOCAL_PRINCIPAL };
 
@@ -22,7 +23,7 @@ interface Rig {
   bugs: unknown[];
 }
 
-async function rig(t: TestContext, limits: Partial<HttpDoorLimits> = {}, authenticator = nobody): Promise<Rig> {
+async function rig(t: TestContext, limits: Partial<HttpLimits> = {}, authenticator = nobody): Promise<Rig> {
   const session = new FakeSession();
   const clock = new SystemClock();
   const bugs: unknown[] = [];

@@ -1,13 +1,8 @@
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { BodyBudget } from '../body-budget.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
+import { HttpSockets } from '../http-sockets.ts';
 import { AwsError } from './errors.ts';
 
 /** One request, as far as HTTP goes. */
@@ -39,86 +34,45 @@ export interface DoorOptions {
   onBug(error: unknown): void;
 }
 
-const LIMITS = {
-  maxHeaderBytes: 16 * 1024,
-  maxHeaders: 100,
-  /** From the first byte of a request to the end of its headers, and of its body. */
-  headersMs: 10_000,
-  requestMs: 120_000,
-  idleMs: 75_000,
-  checkMs: 2_000,
-} as const;
-
 /**
  * Plain `node:http` on the shared listener, without a framework and without web streams: a request costs its parser and
  * one answer.
  */
 export class AwsDoor implements Gateway {
   readonly #options: DoorOptions;
-  readonly #server: Server;
+  readonly #sockets = new HttpSockets();
   readonly #budget: BodyBudget;
-  /** Requests without an answer, by connection. */
-  readonly #busy = new Map<Duplex, number>();
-  readonly #peers = new WeakMap<Duplex, Peer>();
   #inFlight = 0;
-  #closing = false;
   #whenIdle: (() => void) | undefined;
 
   constructor(options: DoorOptions) {
     this.#options = options;
     this.#budget = new BodyBudget(options.maxMemoryBytes);
-    this.#server = createServer({
-      maxHeaderSize: LIMITS.maxHeaderBytes,
-      headersTimeout: LIMITS.headersMs,
-      requestTimeout: LIMITS.requestMs,
-      keepAliveTimeout: LIMITS.idleMs,
-      connectionsCheckingInterval: LIMITS.checkMs,
-      insecureHTTPParser: false,
-      noDelay: true,
-    });
-    this.#server.maxHeadersCount = LIMITS.maxHeaders;
-    this.#server.on('request', (request, response) => this.#serve(request, response));
-    this.#server.on('clientError', (_error, socket) => {
+    const { server } = this.#sockets;
+    server.on('request', (request, response) => this.#serve(request, response));
+    server.on('clientError', (_error, socket) => {
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       else socket.destroy();
     });
-    // It never listens, the shared listener does; this event alone starts the timer that enforces the timeouts.
-    this.#server.emit('listening');
   }
 
   handle(socket: Duplex, peer: Peer): GatewayConnection {
-    this.#peers.set(socket, peer);
-    this.#busy.set(socket, 0);
-    socket.once('close', () => this.#busy.delete(socket));
-    this.#server.emit('connection', socket);
-    return { close: () => this.#drain(socket) };
+    return this.#sockets.handle(socket, peer);
   }
 
   /** Resolves when what is under way is answered. Connections are the listener's to close. */
   async close(): Promise<void> {
-    this.#closing = true;
-    this.#server.close();
-    for (const socket of this.#busy.keys()) this.#drain(socket);
+    this.#sockets.close();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
-  }
-
-  /** Ends a connection that waits for its next request; one with a request ends after the answer. */
-  #drain(socket: Duplex): void {
-    if (this.#busy.get(socket) === 0) socket.end();
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
+    this.#sockets.begin(request, response);
     this.#inFlight++;
     let held = 0;
     response.once('close', () => {
       this.#budget.giveBack(held);
-      const rest = (this.#busy.get(socket) ?? 1) - 1;
-      if (this.#busy.has(socket)) this.#busy.set(socket, rest);
-      if (this.#closing) this.#drain(socket);
-      // Refused before its body was read: what follows on this connection would be the rest of that body.
-      else if (!request.complete) socket.destroySoon();
       if (--this.#inFlight === 0) this.#whenIdle?.();
     });
     const chunks: Buffer[] = [];
@@ -147,7 +101,7 @@ export class AwsDoor implements Gateway {
     });
     request.on('end', () => {
       if (refused) return;
-      this.#peers.get(socket)?.authenticated();
+      this.#sockets.peer(socket)?.authenticated();
       const [first = Buffer.alloc(0)] = chunks;
       this.#answer(request, response, chunks.length > 1 ? Buffer.concat(chunks, length) : first);
     });
@@ -162,7 +116,7 @@ export class AwsDoor implements Gateway {
         url,
         headers,
         body,
-        secure: this.#peers.get(socket)?.secure ?? false,
+        secure: this.#sockets.peer(socket)?.secure ?? false,
         onGone(callback) {
           const closed = (): void => {
             if (!response.writableEnded) callback();
@@ -184,7 +138,7 @@ export class AwsDoor implements Gateway {
     response.writeHead(status, {
       ...headers,
       'Content-Length': bytes.byteLength,
-      ...(this.#closing && { Connection: 'close' }),
+      ...(this.#sockets.closing && { Connection: 'close' }),
     });
     response.end(bytes);
   }

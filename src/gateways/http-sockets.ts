@@ -1,0 +1,98 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { GatewayConnection, Peer } from './gateway.ts';
+
+export interface HttpLimits {
+  maxHeaderBytes: number;
+  maxHeaders: number;
+  /** From the first byte of a request to the end of its headers, and of its body. */
+  headersMs: number;
+  requestMs: number;
+  /** A connection without a request. */
+  idleMs: number;
+  /** How often the two above are looked at. */
+  checkMs: number;
+}
+
+const LIMITS: HttpLimits = {
+  maxHeaderBytes: 16 * 1024,
+  maxHeaders: 100,
+  headersMs: 10_000,
+  requestMs: 120_000,
+  idleMs: 75_000,
+  checkMs: 2_000,
+};
+
+/** Node's HTTP parser on connections of the shared listener: its limits, and draining. Who answers is another's matter. */
+export class HttpSockets {
+  /** For its events. */
+  readonly server: Server;
+  /** Requests without an answer, by connection. */
+  readonly #busy = new Map<Duplex, number>();
+  readonly #peers = new WeakMap<Duplex, Peer>();
+  #closing = false;
+
+  constructor(limits: Partial<HttpLimits> = {}) {
+    const { maxHeaderBytes, maxHeaders, headersMs, requestMs, idleMs, checkMs } = { ...LIMITS, ...limits };
+    this.server = createServer({
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      keepAliveTimeout: idleMs,
+      connectionsCheckingInterval: checkMs,
+      insecureHTTPParser: false,
+      noDelay: true,
+    });
+    this.server.maxHeadersCount = maxHeaders;
+    // It never listens, the shared listener does; this event alone starts the timer that enforces the timeouts.
+    this.server.emit('listening');
+  }
+
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  peer(socket: Duplex): Peer | undefined {
+    return this.#peers.get(socket);
+  }
+
+  handle(socket: Duplex, peer: Peer): GatewayConnection {
+    this.#peers.set(socket, peer);
+    this.#busy.set(socket, 0);
+    socket.once('close', () => this.#busy.delete(socket));
+    this.server.emit('connection', socket);
+    return { close: () => this.#drain(socket) };
+  }
+
+  /** A request came: its connection is busy until it has its answer. */
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
+    response.once('close', () => {
+      const rest = (this.#busy.get(socket) ?? 1) - 1;
+      if (!this.#busy.has(socket)) return;
+      this.#busy.set(socket, rest);
+      if (this.#closing) this.#drain(socket);
+      // Refused before its body was read: what follows on this connection would be the rest of that body.
+      else if (!request.complete) socket.destroySoon();
+    });
+  }
+
+  /** A connection that speaks something else from here on. */
+  forget(socket: Duplex): void {
+    this.#busy.delete(socket);
+  }
+
+  /** Stops its timer. Connections are the listener's to close. */
+  close(): void {
+    this.#closing = true;
+    this.server.close();
+    for (const socket of this.#busy.keys()) this.#drain(socket);
+  }
+
+  /** Ends a connection that waits for its next request; one with a request ends after the answer. */
+  #drain(socket: Duplex): void {
+    this.#closing = true;
+    if (this.#busy.get(socket) === 0) socket.end();
+  }
+}
