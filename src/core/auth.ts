@@ -11,7 +11,7 @@ export type Action =
   | 'consume'
   /** definitions, counts, peek */
   | 'inspect'
-  /** purge, pause, cancel, reschedule, drop, seek, snapshots */
+  /** purge, trim, pause, cancel, reschedule, drop, seek, snapshots */
   | 'manage'
   /** broker-wide facts and acts */
   | 'admin';

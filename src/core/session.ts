@@ -311,6 +311,11 @@ export interface Operations
     ScheduleOperations,
     DocumentOperations {
   purge: { args: SubscriptionRef; result: { purged: number } };
+  /**
+   * Messages of a topic before this offset are gone, also for subscriptions and snapshots that had not settled them; what
+   * lies behind an open transaction stays. @throws OFFSET_OUT_OF_RANGE behind the end
+   */
+  trimTopic: { args: { topic: string; partition: number; before: number }; result: { start: number } };
   pause: { args: SubscriptionRef; result: { paused: true } };
   resume: { args: SubscriptionRef; result: { paused: false } };
   /** Settles one waiting message unseen. `leased` messages are refused with IN_USE. */

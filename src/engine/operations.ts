@@ -102,6 +102,12 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     full: 'waits',
     run: ({ operator, shard }, namespace, args) => shard.durable(operator.purge(namespace, args)),
   },
+  trimTopic: {
+    action: 'manage',
+    full: 'waits',
+    run: ({ caretaker, definitions, shard }, namespace, args) =>
+      shard.durable(caretaker.trim(definitions.topic(namespace, args.topic), args)),
+  },
   pause: {
     action: 'manage',
     full: 'waits',

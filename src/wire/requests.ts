@@ -172,6 +172,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     after: maybe(text),
   }),
   purge: object<Operations['purge']['args']>(subscriptionRef),
+  trimTopic: object<Operations['trimTopic']['args']>({ topic: text, partition: whole, before: whole }),
   pause: object<Operations['pause']['args']>(subscriptionRef),
   resume: object<Operations['resume']['args']>(subscriptionRef),
   cancel: object<Operations['cancel']['args']>({ ...subscriptionRef, id: text }),

@@ -111,6 +111,25 @@ export class Caretaker {
     });
   }
 
+  /** Because somebody wants it so. */
+  trim(topic: Topic, { partition, before }: Operations['trimTopic']['args']): Operations['trimTopic']['result'] {
+    if (topic.kind === 'queue')
+      throw new RailheadError('INVALID', `${JSON.stringify(topic.name)} is a queue; purge it, or cancel its messages.`);
+    const found = topic.partitions[partition];
+    if (found === undefined)
+      throw new RailheadError(
+        'INVALID',
+        `Partition ${partition} of ${JSON.stringify(topic.name)}; it has ${topic.partitions.length}, from 0.`,
+      );
+    if (!Number.isInteger(before) || before < 0 || before > found.end)
+      throw new RailheadError(
+        'OFFSET_OUT_OF_RANGE',
+        `The messages before ${before} of a partition that ends at ${found.end}.`,
+      );
+    this.#trim(topic, partition, before);
+    return { start: found.start };
+  }
+
   /** Not beyond what is decided: a transaction that commits must not find its messages gone. */
   #trim(topic: Topic, partition: number, wanted: number): void {
     const start = Math.min(wanted, topic.partition(partition).stableEnd);

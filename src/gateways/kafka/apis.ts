@@ -20,7 +20,7 @@ import {
   offsetFetch,
   syncGroup,
 } from './messages/groups.ts';
-import { fetch, listOffsets, offsetForLeaderEpoch, produce } from './messages/log.ts';
+import { deleteRecords, fetch, listOffsets, offsetForLeaderEpoch, produce } from './messages/log.ts';
 import {
   addOffsetsToTxn,
   addPartitionsToTxn,
@@ -66,6 +66,7 @@ export const APIS = {
   describeProducers,
   describeTransactions,
   listTransactions,
+  deleteRecords,
 } as const;
 
 export type Apis = typeof APIS;

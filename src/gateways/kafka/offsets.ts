@@ -4,17 +4,20 @@ import { type Client, type Handlers } from './client.ts';
 import { FORMAT_KAFKA } from './content.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import type { ResponseOf } from './fields.ts';
-import type { listOffsets, offsetForLeaderEpoch } from './messages/log.ts';
+import type { deleteRecords, listOffsets, offsetForLeaderEpoch } from './messages/log.ts';
 import { LEADER_EPOCH, readRecords } from './record-batch.ts';
 
 type Listed = ResponseOf<typeof listOffsets>['topics'][number]['partitions'][number];
+type Trimmed = ResponseOf<typeof deleteRecords>['topics'][number]['partitions'][number];
 type EpochEnd = ResponseOf<typeof offsetForLeaderEpoch>['topics'][number]['partitions'][number];
 
 /** In place of a time. */
 const AT = { latest: -1, earliest: -2, maxTimestamp: -3, earliestLocal: -4, latestTiered: -5 } as const;
 const READ_COMMITTED = 1;
+/** Of records to delete: all that there are. */
+const AT_END = -1;
 
-export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch'> = {
+export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteRecords'> = {
   async listOffsets(client, { isolationLevel, topics }) {
     const isolation = isolationLevel === READ_COMMITTED ? 'committed' : 'uncommitted';
     return {
@@ -49,6 +52,28 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch'> = {
                 return { errorCode: ERROR.NONE, partition, ...(isKnown && { leaderEpoch, endOffset: end }) };
               } catch (error) {
                 return { errorCode: asKafkaError(error).code, partition };
+              }
+            }),
+          ),
+        })),
+      ),
+    };
+  },
+
+  async deleteRecords(client, { topics }) {
+    return {
+      topics: await Promise.all(
+        topics.map(async ({ name, partitions }) => ({
+          name,
+          partitions: await Promise.all(
+            partitions.map(async ({ partitionIndex, offset }): Promise<Trimmed> => {
+              try {
+                const { end } = await boundsOf(client, name, partitionIndex);
+                const place = { topic: name, partition: partitionIndex, before: offset === AT_END ? end : offset };
+                const { start } = await client.session.request('trimTopic', place);
+                return { partitionIndex, errorCode: ERROR.NONE, lowWatermark: start };
+              } catch (error) {
+                return { partitionIndex, errorCode: asKafkaError(error).code, lowWatermark: -1 };
               }
             }),
           ),

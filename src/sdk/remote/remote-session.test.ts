@@ -209,6 +209,7 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   allStats: {},
   peek: { ...ref, limit: 5, state: 'delayed', after: '1.0.5' },
   purge: ref,
+  trimTopic: { topic: 't', partition: 0, before: 3 },
   pause: ref,
   resume: ref,
   cancel: { ...ref, id: '1.0.5' },

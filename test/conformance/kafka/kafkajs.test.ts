@@ -125,6 +125,27 @@ test('kafkajs reads and changes the configs of a topic', async (t) => {
   );
 });
 
+test('kafkajs deletes the records before an offset', async (t) => {
+  const { kafka } = await place(t);
+  const admin = kafka.admin();
+  const producer = kafka.producer();
+  await Promise.all([admin.connect(), producer.connect()]);
+  t.after(() => Promise.all([admin.disconnect(), producer.disconnect()]));
+  await admin.createTopics({ topics: [{ topic: 'old' }] });
+  await producer.send({ topic: 'old', messages: ['1', '2', '3', '4'].map((value) => ({ value })) });
+  await producer.send({ topic: 'old', messages: [{ value: '5' }] });
+  const bounds = async (): Promise<unknown> =>
+    (await admin.fetchTopicOffsets('old')).map(({ low, high }) => [low, high]);
+  // kafkajs deletes from topics only whose leaders it has looked up.
+  assert.deepEqual(await bounds(), [['0', '5']]);
+  await admin.deleteTopicRecords({ topic: 'old', partitions: [{ partition: 0, offset: '2' }] });
+  assert.deepEqual(await bounds(), [['2', '5']]);
+  assert.deepEqual(await consume(t, kafka, 'readers', 'old', 3), ['3', '4', '5']);
+  await assert.rejects(admin.deleteTopicRecords({ topic: 'old', partitions: [{ partition: 0, offset: '6' }] }));
+  await admin.deleteTopicRecords({ topic: 'old', partitions: [{ partition: 0, offset: '-1' }] });
+  assert.deepEqual(await bounds(), [['5', '5']]);
+});
+
 test('kafkajs deletes a topic', async (t) => {
   const { kafka } = await place(t);
   const admin = kafka.admin();

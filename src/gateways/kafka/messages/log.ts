@@ -169,3 +169,19 @@ export const offsetForLeaderEpoch = api(23, [2, 4], 4, {
     ),
   }),
 });
+
+export const deleteRecords = api(21, [0, 2], 2, {
+  request: struct({
+    topics: array(struct({ name: string, partitions: array(struct({ partitionIndex: int32, offset: int64 })) })),
+    timeoutMs: int32,
+  }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    topics: array(
+      struct({
+        name: string,
+        partitions: array(struct({ partitionIndex: int32, lowWatermark: int64, errorCode: int16 })),
+      }),
+    ),
+  }),
+});
