@@ -89,6 +89,8 @@ export class Ledger {
   readonly topics = new Set<string>();
   readonly cursors = new Map<string, number>();
   readonly asked = new Map<string, number>();
+  /** Cursor → where commits put it that have no answer yet. */
+  readonly #committing = new Map<string, Set<number>>();
   readonly #redrives = new Map<string, number>();
   #groups = 0;
   #texts = 0;
@@ -120,6 +122,25 @@ export class Ledger {
   /** The broker is gone, and with it what it was doing. */
   endLife(): void {
     this.#redrives.clear();
+    for (const [cursor, offset] of this.#sureCursors()) this.cursors.set(cursor, offset);
+    this.#committing.clear();
+  }
+
+  /** A commit is asked for. What it returns is told whether it was done. */
+  commits(cursor: string, offset: number): (how: 'done' | 'refused') => void {
+    let committing = this.#committing.get(cursor);
+    if (committing === undefined) this.#committing.set(cursor, (committing = new Set()));
+    committing.add(offset);
+    return (how) => {
+      committing.delete(offset);
+      if (how === 'done') this.cursors.set(cursor, offset);
+    };
+  }
+
+  /** A transaction that waits for room is done after one that was asked for later: the cursor is then where it says. */
+  *#sureCursors(): IterableIterator<[string, number]> {
+    for (const [cursor, offset] of this.cursors)
+      yield [cursor, Math.min(offset, ...(this.#committing.get(cursor) ?? []))];
   }
 
   #mayReturn(copy: Copy): void {
@@ -178,7 +199,7 @@ export class Ledger {
     return {
       copies: [...this.all()].map((copy) => ({ ...copy })),
       topics: [...this.topics],
-      cursors: new Map(this.cursors),
+      cursors: new Map(this.#sureCursors()),
       asked: new Map(this.asked),
       now,
     };

@@ -435,6 +435,7 @@ export class Workload {
     const undo = held.map(({ copy }) => mayRemove(copy));
     this.#evicts(plan);
     this.#evicts(other);
+    const cursorIs = this.#ledger.commits(`${plan.name}/${cursor}`, offset);
     this.#session
       .commit({
         settlements: held.map((one) => this.#settlement(one, 'ack')),
@@ -445,12 +446,13 @@ export class Workload {
         (receipts) => {
           receipts.forEach((receipt, i) => this.#confirmed(receipt, drafts[i] ?? []));
           for (const { copy } of held) copy.gone = true;
-          this.#ledger.cursors.set(`${plan.name}/${cursor}`, offset);
+          cursorIs('done');
         },
         (error: unknown) => {
           this.#refused(error, drafts.flat());
-          if (drafts.flat().some(({ copies }) => copies.some(({ sent }) => sent === 'never')))
-            for (const take of undo) take();
+          if (!drafts.flat().some(({ copies }) => copies.some(({ sent }) => sent === 'never'))) return;
+          cursorIs('refused');
+          for (const take of undo) take();
         },
       );
   }
