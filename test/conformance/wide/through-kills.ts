@@ -55,7 +55,7 @@ export function throughKills(programs: (url: string) => readonly Program[]): Pro
         (
           (rounds = 0) =>
           () =>
-            queue.report().lost.length === 0 || ++rounds > 1000
+            queue.report().lost.length === 0 || ++rounds > 2500
         )(),
       );
       return queue.report();

@@ -2,6 +2,7 @@ import com.rabbitmq.client.Channel;
 import com.rabbitmq.client.Connection;
 import com.rabbitmq.client.ConnectionFactory;
 import com.rabbitmq.client.MessageProperties;
+import java.util.concurrent.locks.LockSupport;
 
 /** Publishes numbers with confirms and consumes them with acks; the client reconnects by itself, consumers included. */
 public class Numbers {
@@ -15,9 +16,11 @@ public class Numbers {
     Connection connection = factory.newConnection();
     Channel consuming = connection.createChannel();
     consuming.queueDeclare(QUEUE, true, false, false, null);
-    consuming.basicQos(50);
+    consuming.basicQos(5);
     consuming.basicConsume(QUEUE, false, (tag, delivery) -> {
       System.out.println("receive " + new String(delivery.getBody()));
+      // Slower than the publisher: at a kill there are messages that only the broker has.
+      LockSupport.parkNanos(5_000_000);
       consuming.basicAck(delivery.getEnvelope().getDeliveryTag(), false);
     }, tag -> { });
     Channel publishing = connection.createChannel();

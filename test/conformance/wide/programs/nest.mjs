@@ -11,7 +11,7 @@ const rmq = {
   queue: 'numbers',
   queueOptions: { durable: true },
   persistent: true,
-  prefetchCount: 50,
+  prefetchCount: 5,
   socketOptions: { reconnectTimeInSeconds: 0.1, heartbeatIntervalInSeconds: 5 },
 };
 
@@ -21,8 +21,10 @@ class Numbers {
     return numbers.reduce((a, b) => a + b, 0);
   }
 
-  number(n, context) {
+  async number(n, context) {
     console.log(`receive ${n}`);
+    // Slower than the publisher: at a kill there are messages that only the broker has.
+    await new Promise((resolve) => setTimeout(resolve, 25));
     context.getChannelRef().ack(context.getMessage());
   }
 }

@@ -16,6 +16,9 @@ import (
 const queue = "numbers"
 const pause = 50 * time.Millisecond
 
+// Slower than the publisher: at a kill there are messages that only the broker has.
+const work = 5 * time.Millisecond
+
 func channel(url string) (*amqp.Connection, *amqp.Channel, error) {
 	connection, err := amqp.Dial(url)
 	if err != nil {
@@ -71,7 +74,7 @@ func consume(url string) error {
 		return err
 	}
 	defer connection.Close()
-	if err := ch.Qos(50, 0, false); err != nil {
+	if err := ch.Qos(5, 0, false); err != nil {
 		return err
 	}
 	deliveries, err := ch.Consume(queue, "", false, false, false, false, nil)
@@ -80,6 +83,7 @@ func consume(url string) error {
 	}
 	for delivery := range deliveries {
 		fmt.Printf("receive %s\n", delivery.Body)
+		time.Sleep(work)
 		delivery.Ack(false)
 	}
 	return nil
