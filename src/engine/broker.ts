@@ -135,7 +135,7 @@ export class Broker {
     const feeds = new Feeds(shard);
     const returns = new Returns(shard, feeds);
     const consumers = new Consumers(shard, feeds, returns);
-    const sender = new Sender(shard, bodies, feeds, returns, consumers);
+    const sender = new Sender(shard, bodies, returns, consumers);
     const dispatcher = new Dispatcher(shard, feeds, returns, sender);
     const evictor = new Evictor(shard, returns);
     const recorder = new Recorder(shard, feeds, evictor);

@@ -1,5 +1,6 @@
 import { type Counted, COUNTED, type OffsetRange, type SettleEntry, type SettleHow } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
+import { countOf } from './choice.ts';
 import type { Feeds } from './feeds.ts';
 import type { Shard } from './shard.ts';
 
@@ -14,7 +15,7 @@ interface Group {
   counted: Counted;
 }
 
-/** What becomes of messages that are not acked: they come back, wait, expire, or die. By the rules of their subscription. */
+/** What becomes of messages that were handed out: they are done, come back, wait, expire, or die, as their subscription says. */
 export class Returns {
   readonly #shard: Shard;
   readonly #feeds: Feeds;
@@ -109,6 +110,23 @@ export class Returns {
       );
       if (group.how === 'dying') for (const offset of group.offsets) this.onDying(subscription, partition, offset);
     }
+  }
+
+  /** They are done. Ends no command: in a transaction more follows in the same batch. */
+  ack(subscription: Subscription, ranges: OffsetRange[]): void {
+    this.#feeds.countersOf(subscription).acked += countOf(ranges);
+    for (const range of ranges) this.noteSettled(subscription, range.partition, steps(range));
+    this.#shard.record({
+      type: 'settle',
+      topicId: subscription.topic.id,
+      subscriptionId: subscription.id,
+      how: 'ack',
+      counted: COUNTED.none,
+      at: this.#shard.clock.now(),
+      due: 0,
+      ranges,
+    });
+    this.#feeds.touch(subscription);
   }
 
   /** Removes messages for a rule of the user: expired, purged, dropped, too many. */
@@ -225,4 +243,8 @@ export function backoffMs(
   const factor = backoff.type === 'fixed' ? 1 : backoff.type === 'linear' ? attempts : 2 ** Math.min(attempts - 1, 52);
   const wait = Math.min(backoff.minMs * factor, backoff.maxMs);
   return Math.round(backoff.jitter ? wait * (0.5 + chance / 2) : wait);
+}
+
+function* steps(range: OffsetRange): Generator<number> {
+  for (let offset = range.offset; offset < range.offset + range.count; offset++) yield offset;
 }

@@ -1,11 +1,11 @@
 import type { DeliveryRun } from '../../core/session.ts';
-import { COUNTED, type OffsetRange } from '../entries.ts';
+import type { OffsetRange } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
 import type { Bodies, BodyRun } from './bodies.ts';
 import { type ChosenRange, countOf } from './choice.ts';
 import type { Consumers } from './consumers.ts';
 import { deliveryRun } from './delivery-run.ts';
-import type { ConsumerState, Feeds } from './feeds.ts';
+import type { ConsumerState } from './feeds.ts';
 import type { Outgoing } from './outbox.ts';
 import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
@@ -24,14 +24,12 @@ export interface Leased {
 export class Sender {
   readonly #shard: Shard;
   readonly #bodies: Bodies;
-  readonly #feeds: Feeds;
   readonly #returns: Returns;
   readonly #consumers: Consumers;
 
-  constructor(shard: Shard, bodies: Bodies, feeds: Feeds, returns: Returns, consumers: Consumers) {
+  constructor(shard: Shard, bodies: Bodies, returns: Returns, consumers: Consumers) {
     this.#shard = shard;
     this.#bodies = bodies;
-    this.#feeds = feeds;
     this.#returns = returns;
     this.#consumers = consumers;
   }
@@ -106,31 +104,14 @@ export class Sender {
   }
 
   /** Settles a delivery to a consumer that acks by receiving. False when it does not hold the messages any more. */
-  #ackAll(consumer: ConsumerState, token: number, ranges: readonly OffsetRange[]): boolean {
+  #ackAll(consumer: ConsumerState, token: number, ranges: OffsetRange[]): boolean {
     const { subscription } = consumer;
     if (consumer.closed || this.#shard.stopped()) return false;
     for (const { partition, offset, count } of ranges) {
       const backlog = subscription.backlogs[partition];
       for (let at = offset; at < offset + count; at++) if (backlog?.leaseOf(at)?.token !== token) return false;
     }
-    for (const { partition, offset, count } of ranges)
-      this.#returns.noteSettled(
-        subscription,
-        partition,
-        Array.from({ length: count }, (_, i) => offset + i),
-      );
-    this.#feeds.countersOf(subscription).acked += countOf(ranges);
-    this.#shard.record({
-      type: 'settle',
-      topicId: subscription.topic.id,
-      subscriptionId: subscription.id,
-      how: 'ack',
-      counted: COUNTED.none,
-      at: this.#shard.clock.now(),
-      due: 0,
-      ranges: ranges.map(({ partition, offset, count }) => ({ partition, offset, count })),
-    });
-    this.#feeds.touch(subscription);
+    this.#returns.ack(subscription, ranges);
     return true;
   }
 

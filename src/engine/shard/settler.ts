@@ -158,23 +158,9 @@ export class Settler {
     const now = this.#shard.clock.now();
     const list = (): number[] => offsets ?? expand(whole ?? []);
     switch (settlement.action) {
-      case 'ack': {
-        const ranges = whole ?? toRangeList(partition, list());
-        for (const range of ranges) this.#returns.noteSettled(subscription, partition, steps(range));
-        this.#feeds.countersOf(subscription).acked += ranges.reduce((sum, range) => sum + range.count, 0);
-        this.#shard.record({
-          type: 'settle',
-          topicId: subscription.topic.id,
-          subscriptionId: subscription.id,
-          how: 'ack',
-          counted: COUNTED.none,
-          at: now,
-          due: 0,
-          ranges,
-        });
-        this.#feeds.touch(subscription);
+      case 'ack':
+        this.#returns.ack(subscription, whole ?? toRangeList(partition, list()));
         return;
-      }
       case 'release':
         this.#returns.settleAs(
           subscription,
@@ -241,10 +227,6 @@ function check(settlement: Settlement): void {
   ) {
     throw new RailheadError('INVALID', `A delay of ${settlement.delayMs} ms; it must be 0 or more.`);
   }
-}
-
-function* steps(range: OffsetRange): Generator<number> {
-  for (let offset = range.offset; offset < range.offset + range.count; offset++) yield offset;
 }
 
 function expand(ranges: readonly OffsetRange[]): number[] {
