@@ -24,6 +24,13 @@ export const DIFFERENCES: readonly Difference[] = [
     same: (seen) => withoutHeaders(seen, /^x-last-death-/),
   },
   {
+    what: 'header `x-acquired-count`',
+    rabbitmq: '3.10 has none, 4.3 has it',
+    here: 'as 4.3',
+    why: 'where versions differ the newest is followed',
+    same: (seen) => withoutHeaders(seen, /^x-acquired-count$/),
+  },
+  {
     what: 'a message that expires behind one that does not',
     rabbitmq: 'stays, and counts, until it is at the head of its queue',
     here: 'goes at its time',
