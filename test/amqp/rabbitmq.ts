@@ -48,6 +48,8 @@ export async function startRabbitMq(): Promise<RabbitMq> {
     RABBITMQ_ENABLED_PLUGINS_FILE: join(dir, 'plugins'),
     RABBITMQ_CONFIG_FILE: join(dir, 'rabbitmq'),
     RABBITMQ_CONF_ENV_FILE: join(dir, 'none'),
+    // Without it the script stays, as the parent of the broker, which then outlives it.
+    RABBITMQ_ALLOW_INPUT: '1',
   };
   // Its own, in the foreground: else the first node starts one that outlives it.
   const epmd = spawn('epmd', ['-port', String(epmdPort), '-address', '127.0.0.1'], { stdio: 'ignore' });
@@ -55,8 +57,8 @@ export async function startRabbitMq(): Promise<RabbitMq> {
   let server: ChildProcess = await launch();
 
   async function launch(): Promise<ChildProcess> {
-    // The script ends in an `exec`, so that the process is the broker.
-    const child = spawn(PROGRAM, [], { env, stdio: 'ignore', cwd: dir });
+    // The script ends in an `exec`, so that the process is the broker. It would stop at the end of its input.
+    const child = spawn(PROGRAM, [], { env, stdio: ['pipe', 'ignore', 'ignore'], cwd: dir });
     await untilListens(child, port);
     return child;
   }
