@@ -6,11 +6,8 @@ import { kafkaLoop } from './kafka-loop.ts';
 test('kill -9 of a server under kafkajs, 4 times: no acknowledged record is lost, doubled or out of order, and no offset goes back', async (t) => {
   const report = await kafkaLoop({ cycles: 4, seed: 1 });
   assert.deepEqual(report.problems, []);
-  // How much a machine gets done between the kills is no matter of right and wrong, but some of it must be.
-  assert.ok(
-    report.acknowledged > 0 && report.commits > 0,
-    `${report.acknowledged} acknowledged, ${report.commits} commits`,
-  );
+  assert.ok(report.acknowledged > 100, `${report.acknowledged} acknowledged`);
+  assert.ok(report.commits > 0, `${report.commits} commits`);
   t.diagnostic(`${report.acknowledged} acknowledged, ${report.unconfirmed} more stored, ${report.consumed} consumed`);
 });
 

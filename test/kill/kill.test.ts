@@ -5,14 +5,13 @@ import { awsLoop } from './aws-loop.ts';
 import { embeddedLoop, serverLoop } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
-/** How much a machine gets done between the kills decides nothing; that something was done does. */
-function assertNothingLost(report: TotalQueueReport): void {
+function assertNothingLost(report: TotalQueueReport, least = 300): void {
   assert.deepEqual(
     { lost: report.lost, unexpected: report.unexpected },
     { lost: [], unexpected: [] },
     JSON.stringify(report.where),
   );
-  assert.ok(report.confirmed > 0, `${report.confirmed} confirmed`);
+  assert.ok(report.confirmed > least, `${report.confirmed} confirmed`);
 }
 
 describe('kill -9', { concurrency: 2 }, () => {
@@ -30,18 +29,19 @@ describe('kill -9', { concurrency: 2 }, () => {
 
   test('of a server under clients of AMQP that reconnect, 4 times: every confirmed message is received', async (t) => {
     const report = await amqpLoop({ cycles: 4, seed: 1 });
-    assertNothingLost(report);
+    // They wait for a broker that is away in their own ways, some for long.
+    assertNothingLost(report, 60);
     for (const name of ['amqplib', 'amqp-connection-manager', 'rabbitmq-client'])
-      assert.ok((report.byClient[name] ?? 0) > 0, `${name}: ${report.byClient[name]} confirmed`);
+      assert.ok((report.byClient[name] ?? 0) > 10, `${name}: ${report.byClient[name]} confirmed`);
     t.diagnostic(`${report.confirmed} confirmed, ${report.recovered} more recovered, ${report.duplicated} duplicates`);
   });
 
   test("of a server under Amazon's client of SQS, 4 times: nothing confirmed is lost, and handles stay good", async (t) => {
     const cycles = 4;
     const report = await awsLoop({ cycles, seed: 1 });
-    assertNothingLost(report);
+    assertNothingLost(report, 100);
     for (const name of ['standard', 'fifo', 'batches'])
-      assert.ok((report.byQueue[name] ?? 0) > 0, `${name}: ${report.byQueue[name]} confirmed`);
+      assert.ok((report.byQueue[name] ?? 0) > 10, `${name}: ${report.byQueue[name]} confirmed`);
     // What was out when the broker was killed is out when it is back, and goes by the handle that it came with.
     assert.deepEqual(
       report.held,
