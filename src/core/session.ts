@@ -155,6 +155,11 @@ export interface ConsumeRequest extends SubscriptionRef {
    * waits until all of them are settled or back. Default `one`.
    */
   perKey?: 'one' | 'several';
+  /**
+   * Takes beside an exclusive consumer, and beside the active one of a subscription with a single active consumer. It
+   * keeps no exclusive one out and is not counted: a look in, for protocols that take single messages (AMQP's get).
+   */
+  beside?: boolean;
   /** It is over (`ended`) as soon as it has credit left and nothing more is ready: what is there, without waiting. */
   until?: 'empty';
 }

@@ -78,6 +78,30 @@ test('a consumer whose credit is used up does not know that there is no more', a
   await bench.broker.close();
 });
 
+for (const kind of ['exclusive', 'single active'] as const) {
+  test(`a consumer beside ${kind === 'exclusive' ? 'an exclusive' : 'a single active'} one gets what is there, and counts for nothing`, async () => {
+    const { broker, session } = await open();
+    const single = { name: 'q', kind: 'queue', subscription: { singleActive: true }, ifDifferent: 'update' } as const;
+    if (kind === 'single active') await session.request('declareTopic', single);
+    const had: DeliveryRun[] = [];
+    const take = { ...REF, lease: 'connection', until: 'empty', beside: true } as const;
+    const looking = await session.consume(take, { deliver: (runs) => void had.push(...runs), ended: () => {} });
+    const request = { ...REF, lease: 'session', exclusive: kind === 'exclusive' } as const;
+    const holder = await session.consume(request, { deliver: () => {}, ended: () => {} });
+    assert.equal((await session.request('subscriptionStats', REF)).consumers, 1);
+    await send(session, 'a', 'b');
+    looking.credit(1);
+    await broker.settled();
+    assert.equal(countOf(had), 1);
+    await holder.close();
+    assert.deepEqual(await session.request('deleteTopic', { name: 'q', ifUnused: true }), {
+      deleted: true,
+      messages: 2,
+    });
+    await broker.close();
+  });
+}
+
 async function lease(bench: Bench): Promise<DeliveryRun> {
   const { runs } = await fetch(bench, 1);
   const [run] = runs;

@@ -73,9 +73,9 @@ export class ShardSession implements Session {
     this.#authorize('consume', { kind: 'topic', name: request.topic });
     const { consumers, feeds, settler, shard } = this.#parts;
     const subscription = settler.find(this.#namespace, request);
-    const others = feeds.consumersOf(subscription);
+    const others = feeds.countedOf(subscription);
     const exclusive = others.find((other) => other.request.exclusive === true);
-    if (exclusive !== undefined || (request.exclusive === true && others.length > 0)) {
+    if (request.beside !== true && (exclusive !== undefined || (request.exclusive === true && others.length > 0))) {
       throw new RailheadError(
         'IN_USE',
         `${JSON.stringify(request.subscription)} has ${exclusive === undefined ? `${others.length} other consumers` : 'an exclusive consumer'}. Close ${exclusive === undefined ? 'them' : 'it'}, or consume without exclusive.`,

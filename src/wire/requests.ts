@@ -328,6 +328,7 @@ export const consumeRequest = object<ConsumeRequest>({
   formats: maybe(list(whole)),
   pool: maybe(text),
   perKey: maybe(oneOf('one', 'several')),
+  beside: maybe(flag),
   until: maybe(oneOf('empty')),
 });
 

@@ -108,13 +108,8 @@ export class AmqpClient {
     this.#rejected = [];
     if (this.#unconfirmed.size > 0)
       this.#facts.fail(`${this.#name}: ${this.#unconfirmed.size} publishes have no confirm`);
-    if (this.getting) this.#facts.fail(`${this.#name}: ${this.#gets.length} gets have no answer`);
+    if (this.#gets.length > 0) this.#facts.fail(`${this.#name}: ${this.#gets.length} gets have no answer`);
     if (this.#commits.length > 0) this.#facts.fail(`${this.#name}: ${this.#commits.length} commits have no answer`);
-  }
-
-  /** A `basic.get` has no answer yet. */
-  get getting(): boolean {
-    return this.#gets.length > 0;
   }
 
   /** Takes and acks all that comes from now on. */

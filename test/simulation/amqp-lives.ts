@@ -29,9 +29,6 @@ export interface AmqpLivesReport {
 
 const MOST_CONNECTIONS = 4;
 const REST_EVERY = 60;
-/** A `basic.get` whose message went to somebody else gives up after this, and what its channel was told waits for it. */
-const GET_WAIT_MS = 500;
-const GET_ROUNDS = 60;
 const DRAIN_ROUNDS = 300;
 
 /**
@@ -85,10 +82,6 @@ export async function amqpLives({ seed, lives, steps, wrapJournal }: AmqpLivesOp
         if (random.chance(0.2)) clock.advance(random.below(20));
         if (step % REST_EVERY > 0) continue;
         await world.scheduler.rest();
-        for (let round = 0; round < GET_ROUNDS && open.some((each) => each.getting); round++) {
-          clock.advance(GET_WAIT_MS);
-          await world.scheduler.rest();
-        }
         for (const each of open) each.rested();
         ledger.rested();
       }

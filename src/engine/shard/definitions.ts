@@ -174,7 +174,7 @@ export class Definitions {
         'IN_USE',
         `${JSON.stringify(name)} holds ${messages} messages and was to be deleted only if empty.`,
       );
-    const consumers = [...topic.subscriptions.values()].reduce((sum, s) => sum + this.#feeds.consumersOf(s).length, 0);
+    const consumers = [...topic.subscriptions.values()].reduce((sum, s) => sum + this.#feeds.countedOf(s).length, 0);
     if (ifUnused === true && consumers > 0)
       throw new RailheadError(
         'IN_USE',

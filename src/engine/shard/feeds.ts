@@ -156,6 +156,11 @@ export class Feeds {
     return this.#feeds.get(subscription.id)?.consumers ?? [];
   }
 
+  /** Without those that take beside the others. */
+  countedOf(subscription: Subscription): readonly ConsumerState[] {
+    return this.consumersOf(subscription).filter((consumer) => consumer.request.beside !== true);
+  }
+
   countersOf(subscription: Subscription): FeedCounters {
     return this.of(subscription).counters;
   }

@@ -55,7 +55,7 @@ export class Operator {
       delayed: 0,
       leased: 0,
       depth: subscription.depth - subscription.withheld,
-      consumers: this.#feeds.consumersOf(subscription).length,
+      consumers: this.#feeds.countedOf(subscription).length,
       paused: subscription.paused,
       oldestAt: null,
       ...this.#feeds.countersOf(subscription),

@@ -21,18 +21,7 @@ export function nextConsumer(feed: Feed): ConsumerState | undefined {
 /** It has credit and may be given something now; of a subscription with a single active consumer, only that one. */
 export function isEligible(feed: Feed, consumer: ConsumerState): boolean {
   if (consumer.credit <= 0 || consumer.isolated) return false;
-  return !feed.subscription.policy.singleActive || feed.consumers[0] === consumer || oldestOf(feed) === consumer;
-}
-
-function oldestOf(feed: Feed): ConsumerState | undefined {
-  let oldest = feed.consumers[0];
-  for (const consumer of feed.consumers) {
-    if (
-      oldest !== undefined &&
-      consumer.id < oldest.id &&
-      (consumer.request.priority ?? 0) === (oldest.request.priority ?? 0)
-    )
-      oldest = consumer;
-  }
-  return oldest;
+  if (!feed.subscription.policy.singleActive || consumer.request.beside === true) return true;
+  // They are sorted by priority, and of equals the oldest is the first.
+  return feed.consumers.find((each) => each.request.beside !== true) === consumer;
 }

@@ -1,5 +1,4 @@
 import type { Principal } from '../../core/auth.ts';
-import type { Clock } from '../../core/clock.ts';
 import type { Session } from '../../core/session.ts';
 import type { CreditWindow } from '../credit-window.ts';
 import { type AmqpOutput, FRAME, readLongLong, readMethod } from './codec.ts';
@@ -26,7 +25,6 @@ export interface ChannelContext {
   readonly principal: Principal;
   /** The name that the client logged in with. */
   readonly user: string;
-  readonly clock: Clock;
   readonly limits: AmqpLimits;
   readonly waiting: Set<CreditWindow>;
   /** The connection itself: owner of exclusive queues. */
@@ -87,7 +85,7 @@ export class Channel {
   constructor(number: number, context: ChannelContext) {
     this.number = number;
     this.#context = context;
-    const { out, session, vhost, principal, clock, limits, waiting, owner, user } = context;
+    const { out, session, vhost, principal, limits, waiting, owner, user } = context;
     this.#publishing = new Publishing({
       user,
       maxMessageBytes: limits.maxMessageBytes,
@@ -116,7 +114,6 @@ export class Channel {
       out,
       session,
       vhost,
-      clock,
       limits,
       waiting,
       settles: () => this.#markDirty(),

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { RailheadError } from '../../core/errors.ts';
 import type { Consumer, DeliveryRun, Session, Settlement } from '../../core/session.ts';
-import type { Clock } from '../../core/clock.ts';
 import { asBuffer } from '../../core/records.ts';
 import { CreditWindow } from '../credit-window.ts';
 import type { AmqpOutput } from './codec.ts';
@@ -20,7 +19,7 @@ import { StreamReader } from './stream-reader.ts';
 import { takeOne } from './take-one.ts';
 import { type StreamOptions, streamOptions } from './streams.ts';
 import { refuseStream } from './topology.ts';
-import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, countsDeliveries, named } from './translate.ts';
+import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, hasSingleActive, isQuorum, named } from './translate.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
 export interface ConsumingContext {
@@ -28,7 +27,6 @@ export interface ConsumingContext {
   readonly out: AmqpOutput;
   readonly session: Session;
   readonly vhost: Vhost;
-  readonly clock: Clock;
   readonly limits: AmqpLimits;
   /** Windows of the connection that have credit to pass on. */
   readonly waiting: Set<CreditWindow>;
@@ -266,27 +264,43 @@ export class Consuming implements ConsumerOwner {
     if (kind === 'stream') return asBuffer(run.records);
     const { deadLetterTargets } = this.#context.vhost;
     // A quorum queue counts from the second delivery on, and for a `get` always.
-    const counted = !countsDeliveries(declared) ? 'no' : how === 'get' ? 'always' : 'again';
+    const counted = !isQuorum(declared) ? 'no' : how === 'get' ? 'always' : 'again';
     return withStory(amqpRecords(run, name), run, { name, counted }, deadLetterTargets);
   }
 
   // ---- Get --------------------------------------------------------------------------------------------------------
 
   async get(queue: Queue, noAck: boolean): Promise<void> {
-    const { session, clock, vhost, channel, out } = this.#context;
+    const { session, vhost } = this.#context;
     refuseStream(queue, 'basic.get', vhost.namespace);
+    if (isQuorum(queue.declared) && hasSingleActive(queue.declared))
+      throw new AmqpError(
+        'RESOURCE_LOCKED',
+        `cannot obtain access to locked ${named('queue', queue.name, vhost.namespace)}. basic.get operations are not supported by quorum queues with single active consumer`,
+      );
     const { ready } = await vhost.counts(queue);
-    const run = ready === 0 ? undefined : await takeOne({ session, clock, vhost }, queue, noAck);
-    if (this.#closed) return;
-    if (run === undefined) {
-      out.method(channel, 'basicGetEmpty', { reserved1: '' });
-      return;
-    }
+    if (ready === 0) this.#gotNone();
+    else
+      await takeOne(session, queue, noAck, (run) => {
+        if (this.#closed) return 'unwanted';
+        if (run === undefined) this.#gotNone();
+        else this.#got(queue, run, noAck, ready - 1);
+        return 'kept';
+      });
+  }
+
+  #gotNone(): void {
+    const { channel, out } = this.#context;
+    if (!this.#closed) out.method(channel, 'basicGetEmpty', { reserved1: '' });
+  }
+
+  #got(queue: Queue, run: DeliveryRun, noAck: boolean, left: number): void {
+    const { channel, out } = this.#context;
     const records = this.#records(run, queue, 'get');
     const tag = noAck
       ? this.#settling.unacked.skip()
       : this.#settling.unacked.add(this.#getter(queue), run.partition, run.offset, run.token);
-    out.getOk(channel, tag, run.attempt, ready - 1, records, this.#view.at(records, 0));
+    out.getOk(channel, tag, run.attempt, left, records, this.#view.at(records, 0));
   }
 
   /** One holder for all that was got from a queue. */

@@ -207,7 +207,7 @@ export class AmqpConnection implements GatewayConnection {
   }
 
   #channels(session: Session, vhost: Vhost, { principal, user, client }: LoggedIn): Channels {
-    const { clock, limits } = this.#context;
+    const { limits } = this.#context;
     return new Channels({
       channelMax: this.#channelMax,
       out: this.#out,
@@ -215,7 +215,6 @@ export class AmqpConnection implements GatewayConnection {
       vhost,
       principal,
       user,
-      clock,
       limits,
       waiting: this.#waiting,
       owner: this,

@@ -1,40 +1,33 @@
-import type { Clock } from '../../core/clock.ts';
-import { RailheadError } from '../../core/errors.ts';
-import type { Consumer, DeliveryRun, Session } from '../../core/session.ts';
+import type { DeliveryRun, Session } from '../../core/session.ts';
 import { FORMAT_AMQP } from './content.ts';
-import { AmqpError } from './errors.ts';
-import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, named } from './translate.ts';
-import type { Queue, Vhost } from './vhost.ts';
+import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs } from './translate.ts';
+import type { Queue } from './vhost.ts';
 
-/** How long a message that the broker says is ready may take to arrive, when another consumer was quicker. */
-const GET_WAIT_MS = 500;
-
-/** For `basic.get`: by a consumer that lives for one message. @throws ACCESS_REFUSED */
+/**
+ * For `basic.get`: by a consumer that lives for one message, or for the answer that there is none. `use` says whether
+ * somebody still wants it.
+ */
 export async function takeOne(
-  { session, clock, vhost }: { session: Session; clock: Clock; vhost: Vhost },
+  session: Session,
   { name, declared }: Queue,
   noAck: boolean,
-): Promise<DeliveryRun | undefined> {
+  use: (run: DeliveryRun | undefined) => 'kept' | 'unwanted',
+): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<DeliveryRun | undefined>();
-  let taken: DeliveryRun | undefined;
-  const sink = {
-    deliver: ([run]: DeliveryRun[]): void => resolve((taken = run)),
-    ended: (): void => resolve(undefined),
-  };
-  const leaseMs = Math.max(1, consumerTimeoutMs(declared) ?? CONSUMER_TIMEOUT_MS);
-  const request = { topic: name, subscription: name, lease: 'connection', leaseMs } as const;
-  let consumer: Consumer;
-  try {
-    consumer = await session.consume({ ...request, formats: [FORMAT_AMQP], ...(noAck && { autoAck: true }) }, sink);
-  } catch (error) {
-    if (RailheadError.is(error, 'IN_USE'))
-      throw new AmqpError('ACCESS_REFUSED', `${named('queue', name, vhost.namespace)} in exclusive use`);
-    throw error;
-  }
+  const consumer = await session.consume(
+    {
+      topic: name,
+      subscription: name,
+      lease: 'connection',
+      leaseMs: Math.max(1, consumerTimeoutMs(declared) ?? CONSUMER_TIMEOUT_MS),
+      formats: [FORMAT_AMQP],
+      beside: true,
+      until: 'empty',
+      ...(noAck && { autoAck: true }),
+    },
+    { deliver: ([run]) => resolve(run), ended: () => resolve(undefined) },
+  );
   consumer.credit(1);
-  const cancel = clock.timer(clock.now() + GET_WAIT_MS, () => resolve(undefined));
-  await promise;
-  cancel();
-  await consumer.close();
-  return taken;
+  const used = use(await promise);
+  await consumer.close({ release: used === 'unwanted' });
 }

@@ -6,6 +6,7 @@ import type { DeadLetterTarget } from './deaths.ts';
 import { AmqpError } from './errors.ts';
 import {
   type Field,
+  flagOf,
   integerOf,
   readTable,
   type Table,
@@ -294,9 +295,12 @@ export function consumerTimeoutMs({ arguments: args }: Declared): number | undef
   return integerOf(args.get(CONSUMER_TIMEOUT));
 }
 
-/** Deliveries of a quorum queue say how often they were made. */
-export function countsDeliveries({ arguments: args }: Declared): boolean {
+export function isQuorum({ arguments: args }: Pick<Declared, 'arguments'>): boolean {
   return textOf(args.get('x-queue-type')) === 'quorum';
+}
+
+export function hasSingleActive({ arguments: args }: Declared): boolean {
+  return flagOf(args.get('x-single-active-consumer')) === true;
 }
 
 // ---- Exchanges ------------------------------------------------------------------------------------------------------

@@ -55,12 +55,6 @@ export const DIFFERENCES: readonly Difference[] = [
     why: 'as for a classic queue',
   },
   {
-    what: '`basic.get` from a queue with an exclusive consumer',
-    rabbitmq: 'gives a message',
-    here: '403',
-    why: 'a get is a consumer for one message, and the exclusive one was promised to be the only one',
-  },
-  {
     what: '`queue.delete` of a quorum queue with `if-unused` or `if-empty`',
     rabbitmq: '540',
     here: 'as for a classic queue',

@@ -364,10 +364,11 @@ class Author {
         this.#steps.push({ do: 'bind', queue: 'nowhere', exchange: random.pick(EXCHANGES), key: 'a', args: {} });
         return;
       case 10: {
-        // Nobody gets from it meanwhile; see the list.
         const options = { exclusive: true };
         this.#steps.push({ do: 'declare', queue: 'sole', options: { durable: true } });
         this.#steps.push({ do: 'consume', queue: 'sole', tag: `e${++this.#tags}`, prefetch: 1, options });
+        this.#steps.push({ do: 'publish', exchange: '', key: 'sole', bodies: ['a', 'b', 'c'], options: {} });
+        this.#steps.push({ do: 'get', queue: 'sole', after: 'ack' }, { do: 'check', queue: 'sole' });
         this.#steps.push({ do: 'consume', queue: 'sole', tag: `e${++this.#tags}`, prefetch: 1, options: {} });
         this.#consuming.clear();
         return;

@@ -539,6 +539,40 @@ test('consumers are told when their queue is deleted, and an exclusive consumer 
   await ended;
 });
 
+test('basic.get takes beside an exclusive or single active consumer, but not from such a quorum queue', async (t) => {
+  const { channel, connection } = await client(t);
+  const single = { 'x-single-active-consumer': true };
+  for (const [queue, args, exclusive] of [
+    ['exclusive', {}, true],
+    ['single', single, false],
+  ] as const) {
+    await channel.assertQueue(queue, { arguments: args });
+    await channel.prefetch(1);
+    await channel.consume(queue, () => {}, { exclusive });
+    for (let i = 0; i < 2; i++) channel.sendToQueue(queue, Buffer.from('x'));
+    await channel.waitForConfirms();
+    const other = await connection.createChannel();
+    assert.equal((await got(other, queue)).fields.messageCount, 0, queue);
+    assert.equal(await other.get(queue), false, queue);
+  }
+  await channel.assertQueue('quorum', { arguments: { ...single, 'x-queue-type': 'quorum' } });
+  const { code, message } = await closedWith(channel, () => channel.get('quorum'));
+  assert.equal(code, 405);
+  assert.match(message, /basic.get operations are not supported by quorum queues with single active consumer/);
+});
+
+test('of many gets for the last messages each is answered once, with a message or at once with none', async (t) => {
+  const { channel, connection } = await client(t);
+  await channel.assertQueue('q');
+  const others = await Promise.all(Array.from({ length: 8 }, () => connection.createChannel()));
+  for (let i = 0; i < 3; i++) channel.sendToQueue('q', Buffer.from(String(i)));
+  await channel.waitForConfirms();
+  const answers = await Promise.all(others.map((each) => each.get('q', { noAck: true })));
+  const bodies = answers.map((answer) => answer !== false && answer.content.toString());
+  assert.deepEqual(new Set(bodies), new Set(['0', '1', '2', false]));
+  assert.equal(bodies.filter((body) => body === false).length, 5);
+});
+
 test('a consumer with a higher x-priority is served first; with single active consumer only one is', async (t) => {
   const { channel } = await client(t);
   for (const [queue, options] of [
