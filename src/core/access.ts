@@ -10,7 +10,7 @@ import type { Session } from './session.ts';
  */
 export const SYSTEM_NAMESPACE = '$system';
 
-const USER = 'user';
+export const USER_DOCUMENT = 'user';
 const PERMISSION = 'permission';
 
 export interface StoredUser {
@@ -43,7 +43,7 @@ export class StoredUsers {
   }
 
   async list(): Promise<StoredUser[]> {
-    const { documents } = await this.#session.request('listDocuments', { kind: USER });
+    const { documents } = await this.#session.request('listDocuments', { kind: USER_DOCUMENT });
     return documents.map(({ name, value }) => readUser(name, value));
   }
 
@@ -54,14 +54,18 @@ export class StoredUsers {
       throw new RailheadError('INVALID', 'The name of a user has 1 to 128 characters.');
     if (tags.length > MAX_TAGS || tags.some((tag) => tag.length > 64))
       throw new RailheadError('INVALID', `A user has at most ${MAX_TAGS} tags of 64 characters.`);
-    return this.#session.request('putDocument', { kind: USER, name, value: JSON.stringify({ passwordHash, tags }) });
+    return this.#session.request('putDocument', {
+      kind: USER_DOCUMENT,
+      name,
+      value: JSON.stringify({ passwordHash, tags }),
+    });
   }
 
   /** With what it was permitted. */
   async delete(name: string): Promise<{ deleted: boolean }> {
     for (const { user, namespace } of await this.permissions())
       if (user === name) await this.clearPermission(user, namespace);
-    return this.#session.request('deleteDocument', { kind: USER, name });
+    return this.#session.request('deleteDocument', { kind: USER_DOCUMENT, name });
   }
 
   async permissions(): Promise<StoredPermission[]> {
@@ -135,7 +139,7 @@ export class StoredUserView {
     this.#version = version;
     this.#users.clear();
     this.#permissions.clear();
-    for (const [name, { value }] of this.#documents.of(USER)) this.#users.set(name, readUser(name, value));
+    for (const [name, { value }] of this.#documents.of(USER_DOCUMENT)) this.#users.set(name, readUser(name, value));
     const patterns = new Map<string, NamePattern>();
     const compile = (source: string): NamePattern => {
       const pattern = patterns.get(source) ?? new NamePattern(source);

@@ -52,6 +52,8 @@ export interface Principal {
   readonly permissions?: readonly Permission[];
   /** Words of RabbitMQ for what somebody may do in its management: `administrator`, `monitoring`, … */
   readonly tags?: readonly string[];
+  /** Its user was deleted since it logged in. */
+  readonly gone?: boolean;
 }
 
 /** What somebody shows to be let in. */

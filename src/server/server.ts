@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { StoredUsers, StoredUserView, SYSTEM_NAMESPACE } from '../core/access.ts';
+import { StoredUsers, StoredUserView, SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
 import { type Authenticator, LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
@@ -231,6 +231,7 @@ class Server implements RunningServer {
     });
     broker.watchDocuments(async (namespace, kind) => {
       if (kind === POLICY_DOCUMENT) await gateway.applyPolicies(namespace);
+      if (namespace === SYSTEM_NAMESPACE && kind === USER_DOCUMENT) gateway.disconnectDeleted();
     });
     await gateway.resume(broker.namespaces());
     const usual = tls === undefined ? AMQP_PORT : AMQPS_PORT;

@@ -146,6 +146,10 @@ class StoredPrincipal implements Principal {
     this.#stored = stored;
   }
 
+  get gone(): boolean {
+    return this.#stored?.find(this.name) === undefined;
+  }
+
   get grants(): readonly Grant[] {
     return grantsOfTags(this.#stored?.find(this.name)?.tags ?? []);
   }

@@ -104,6 +104,11 @@ export class AmqpGateway implements Gateway {
     return false;
   }
 
+  /** A user was deleted: whose connections are of nobody now. */
+  disconnectDeleted(): void {
+    for (const connection of this.#connections) connection.endIfDeleted();
+  }
+
   /** All in a virtual host was deleted: whoever opens it next makes it anew. */
   forget(namespace: string): void {
     const vhost = this.#vhosts.get(namespace);

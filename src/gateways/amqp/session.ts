@@ -115,6 +115,12 @@ export class AmqpConnection implements GatewayConnection {
     else if (this.#state.name !== 'closing') this.#end();
   }
 
+  endIfDeleted(): void {
+    const state = this.#state;
+    if (state.name === 'open' && state.principal.gone === true)
+      this.close(new RailheadError('CLOSED', `user '${state.user}' is deleted`));
+  }
+
   /** The broker takes publishes again, or does not: who publishes is told. */
   tellShortage(): void {
     const state = this.#state;
@@ -336,6 +342,7 @@ export class AmqpConnection implements GatewayConnection {
       this.#state = { ...login, name: 'open', session, vhost, channels };
       this.#out.method(0, 'connectionOpenOk', { reserved1: '' });
       this.#goOn();
+      this.endIfDeleted();
     } catch (error) {
       this.#socket.resume();
       this.#fail(error, METHODS.connectionOpen.id);

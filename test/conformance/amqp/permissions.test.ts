@@ -1,7 +1,8 @@
 /** Rights by patterns, as an unmodified client of RabbitMQ meets them. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { type Channel, type ChannelModel, connect } from 'amqplib';
+import { type Channel, type ChannelModel, connect, type ConsumeMessage } from 'amqplib';
 import { type PermissionPatterns, StoredUsers, SYSTEM_NAMESPACE } from '../../../src/core/access.ts';
 import { LOCAL_PRINCIPAL } from '../../../src/core/auth.ts';
 import { hashPassword } from '../../../src/core/passwords.ts';
@@ -146,6 +147,35 @@ test('a change of permissions counts for connections that are open', async () =>
   await users.clearPermission('ann', 'default');
   assert.match(await outcome(channel, (c) => c.get('q')), /403/);
   await connection.close();
+});
+
+test('who may no longer read loses the channel of a consumer at its next settlement', async () => {
+  await users.setPermission('ann', 'default', EVERYTHING);
+  await setUp();
+  const { connection, channel } = await open('ann:secret');
+  channel.sendToQueue('q', Buffer.from('x'));
+  const message = await new Promise<ConsumeMessage | null>((resolve) => void channel.consume('q', resolve));
+  await users.setPermission('ann', 'default', { ...EVERYTHING, read: '' });
+  assert.ok(message);
+  assert.match(await outcome(channel, async (c) => c.ack(message)), /403/);
+  await connection.close();
+});
+
+test('connections of a deleted user are closed, those of one with a new password or no permissions stay', async () => {
+  const user = { name: 'cid', passwordHash: await hashPassword('secret'), tags: [] };
+  await users.put(user);
+  await users.setPermission('cid', 'default', EVERYTHING);
+  const [{ connection, channel }, other] = [await open('cid:secret'), await open('ann:secret')];
+  await users.put({ ...user, passwordHash: await hashPassword('other') });
+  assert.equal(await outcome(channel, (c) => c.assertExchange('e', 'fanout')), 'done');
+  await assert.rejects(open('cid:secret'), /403|ACCESS_REFUSED|refused/);
+  await users.clearPermission('cid', 'default');
+  const closed = once(connection, 'close');
+  await users.delete('cid');
+  const [error] = await closed;
+  assert.match(String(error), /320 .*CONNECTION_FORCED - user 'cid' is deleted/);
+  assert.equal(await outcome(other.channel, (c) => c.checkQueue('q')), 'done');
+  await other.connection.close();
 });
 
 test('a wrong password of a stored user is refused, also where nobody needs to log in', async () => {
