@@ -3,8 +3,9 @@ import type { Binding, SubscriptionPolicy, TopicPolicy } from './policy.ts';
 import type { StartAt, SubscriptionRef } from './session.ts';
 
 /**
- * What a declare does when the thing exists with another policy. Structural differences are always an error. `update`
- * also puts the attributes that come with it in the place of the old ones.
+ * What a declare does when the thing exists with another policy. Structural differences are always an error, and fewer
+ * partitions are unless what is there is kept. `update` also puts the attributes that come with it in the place of the
+ * old ones.
  */
 export type IfDifferent = 'error' | 'update' | 'keep';
 

@@ -32,7 +32,7 @@ export interface Retention {
 }
 
 export interface TopicPolicy {
-  /** Structural: cannot change. */
+  /** Can grow, never shrink. From then on a key goes to the partition that it would go to in a topic of the new size. */
   partitions: number;
   retain: Retention;
   durability: Durability;

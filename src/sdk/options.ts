@@ -6,7 +6,7 @@ import type { Duration, Rate, Size } from '../core/units.ts';
 
 /** What a queue or topic takes in, and how safely it keeps it. All are stored in the broker. */
 export interface LimitOptions {
-  /** How many logs the messages are spread over, by key. Structural: cannot change later. Default 1. */
+  /** How many logs the messages are spread over, by key. Can grow later, not shrink. Default 1. */
   partitions?: number;
   /** What a confirm survives: `fsync` power loss, `write` a crash of the process, `memory` neither. Default `fsync`. */
   durability?: Durability;

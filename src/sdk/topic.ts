@@ -104,7 +104,8 @@ export class Topic<In = unknown, Out = In> implements AsyncDisposable {
 
   /**
    * Reads what the topic keeps, oldest first; nothing is settled. Ends at what was the end when it began, unless
-   * `follow` is set. A body that does not fit the schema throws when it is read, not before.
+   * `follow` is set. Partitions that the topic gets meanwhile are read by the next call. A body that does not fit the
+   * schema throws when it is read, not before.
    *
    * @example for await (const event of rail.topic(signups).read({ from: new Date('2026-11-01') })) console.log(event.body)
    */

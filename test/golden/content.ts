@@ -116,7 +116,7 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await session.request('declareTopic', {
     name: 'topic',
     kind: 'topic',
-    policy: { maxMessages: 100_000 },
+    policy: { maxMessages: 100_000, partitions: 3 },
     attributes: { owner: 'golden' },
     ifDifferent: 'update',
   });

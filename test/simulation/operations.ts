@@ -7,6 +7,8 @@ import { type Copy, type Ledger, mayRemove } from './ledger.ts';
 import { type Feed, seeks, type TopicPlan } from './topology.ts';
 import type { World } from './world.ts';
 
+const MAX_PARTITIONS = 6;
+
 export interface OperationsOptions {
   readonly world: World;
   readonly ledger: Ledger;
@@ -56,6 +58,7 @@ export class Operations {
       { weight: 2, act: onFeed((feed) => this.#redrive(feed)) },
       { weight: 1, act: onFeed((feed) => this.#edit(feed)) },
       { weight: 1, act: onFeed((feed) => this.#drop(feed)) },
+      { weight: 1, act: () => this.#grow() },
       { weight: 1, act: () => this.#temporary() },
       { weight: 1, act: () => this.#look() },
     ];
@@ -121,6 +124,16 @@ export class Operations {
     this.#request(
       this.#session.request('reschedule', { topic: feed.topic, subscription: feed.subscription, id, delayMs }),
     );
+  }
+
+  /** One that is spread gets another partition. */
+  #grow(): void {
+    const plan = this.#plans().find(({ policy }) => (policy.partitions ?? 1) > 1);
+    const topic = plan === undefined ? undefined : this.#world.broker.state.topicNamed('default', plan.name);
+    if (topic === undefined || topic.partitions.length >= MAX_PARTITIONS) return;
+    const { name, kind } = topic;
+    const policy = { partitions: topic.partitions.length + 1 };
+    this.#request(this.#session.request('declareTopic', { name, kind, policy, ifDifferent: 'update' }));
   }
 
   #waiting(feed: Feed): Copy | undefined {

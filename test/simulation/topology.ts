@@ -178,7 +178,7 @@ export function seeks({ subscription }: Pick<Feed, 'subscription'>): boolean {
   return /^(events|keeping|replayed)/.test(subscription);
 }
 
-/** Idempotent, so that a client can do it again after every crash. */
+/** Idempotent, so that a client can do it again after every crash; a topic may have grown since. */
 export async function declare(session: Session, plan: TopicPlan): Promise<void> {
   const { name, kind, policy } = plan;
   const [own] = plan.feeds;
@@ -197,10 +197,10 @@ export async function declare(session: Session, plan: TopicPlan): Promise<void> 
     await session.request('bind', { router: GRAVES.router, binding });
   }
   if (kind === 'queue' && own !== undefined) {
-    await session.request('declareTopic', { name, kind, policy, subscription: own.policy });
+    await session.request('declareTopic', { name, kind, policy, subscription: own.policy, ifDifferent: 'keep' });
     return;
   }
-  await session.request('declareTopic', { name, kind, policy });
+  await session.request('declareTopic', { name, kind, policy, ifDifferent: 'keep' });
   for (const feed of plan.feeds)
     await session.request('declareSubscription', { topic: name, subscription: feed.subscription, policy: feed.policy });
 }

@@ -20,7 +20,7 @@ const FLAGS: readonly [name: string, kind: Kind, placeholder: string, summary: s
   ['filter', 'json', 'JSON', 'only messages whose headers match'],
   ['singleActive', 'flag', '', 'only one consumer at a time receives'],
   ['maxInFlight', 'number', 'COUNT', 'messages in the hands of all consumers'],
-  ['partitions', 'number', 'COUNT', 'logs that the messages are spread over; cannot change'],
+  ['partitions', 'number', 'COUNT', 'logs that the messages are spread over; can grow, not shrink'],
   ['durability', 'text', 'LEVEL', 'what a confirm survives: fsync, write or memory'],
   ['maxMessages', 'number', 'COUNT', 'how many may wait'],
   ['maxBytes', 'text', 'SIZE', 'how many bytes may wait, such as 10GB'],

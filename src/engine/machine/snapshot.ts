@@ -79,9 +79,9 @@ export class Snapshot {
   readonly subscription: string;
   readonly createdAt: number;
   readonly expiresAt: number;
-  readonly partitions: readonly Unsettled[];
+  readonly partitions: Unsettled[];
 
-  constructor(init: Omit<EncodedSnapshot, 'partitions'>, partitions: readonly Unsettled[]) {
+  constructor(init: Omit<EncodedSnapshot, 'partitions'>, partitions: Unsettled[]) {
     this.name = init.name;
     this.subscription = init.subscription;
     this.createdAt = init.createdAt;
@@ -98,6 +98,11 @@ export class Snapshot {
       return new Unsettled(all, Math.max(openFrom, fillFrom));
     });
     return new Snapshot({ name, subscription: subscription.name, createdAt, expiresAt }, partitions);
+  }
+
+  /** The topic has one more partition: all that will be in it was published since. */
+  grow(): void {
+    this.partitions.push(new Unsettled(new OffsetSet(), 0));
   }
 
   encode(): EncodedSnapshot {

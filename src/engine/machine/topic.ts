@@ -176,9 +176,15 @@ export class Topic {
     return messages === 0 ? 0 : Math.min(1, pending / messages);
   }
 
-  /** Attributes that are not given stay. */
+  /** Attributes that are not given stay. New partitions are empty: whoever reads the topic reads them from their start. */
   update(policy: TopicPolicy, attributes: Attributes | undefined): void {
     this.policy = policy;
+    for (let i = this.partitions.length; i < policy.partitions; i++) {
+      this.partitions.push(new Partition());
+      for (const subscription of this.subscriptions.values())
+        subscription.backlogs.push(new Backlog(subscription.policy));
+      for (const snapshot of this.snapshots.values()) snapshot.grow();
+    }
     if (attributes !== undefined) this.declaration = { ...this.declaration, attributes };
   }
 

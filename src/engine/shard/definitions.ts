@@ -16,7 +16,6 @@ type Args<O extends keyof Operations> = Operations[O]['args'];
 type Result<O extends keyof Operations> = Operations[O]['result'];
 
 const KINDS: readonly string[] = ['queue', 'topic'];
-const STRUCTURAL_TOPIC = ['partitions'] as const;
 const STRUCTURAL_SUBSCRIPTION = ['order', 'priorities'] as const;
 
 /** Topics, queues and subscriptions: declared, changed, described and deleted. */
@@ -92,7 +91,10 @@ export class Definitions {
     }
     const wanted =
       args.policy === undefined ? topic.policy : topicPolicy(topic.policy, args.policy, this.#shard.limits);
-    let updated = this.#change(name, topic.policy, wanted, STRUCTURAL_TOPIC, ifDifferent, () =>
+    // Messages lie in the partitions that there are: more can be added, none taken away.
+    const isFewer = wanted.partitions < topic.policy.partitions;
+    const structural = isFewer && ifDifferent !== 'keep' ? ['partitions'] : [];
+    let updated = this.#change(name, topic.policy, wanted, structural, ifDifferent, () =>
       this.#shard.record({ type: 'topicPolicy', topicId: topic.id, policy: wanted }),
     );
     if (ifDifferent === 'update' && this.#changeAttributes(topic, args)) updated = true;

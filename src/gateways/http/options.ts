@@ -95,7 +95,7 @@ const retain = z.strictObject({
 });
 
 export const topicOptions = {
-  partitions: positive.max(1_024).describe('Structural: cannot change.'),
+  partitions: positive.max(1_024).describe('Can grow, not shrink.'),
   durability: z
     .enum(['fsync', 'write', 'memory'])
     .describe('What a confirm survives: power loss, a crash of the process, neither.'),

@@ -4,6 +4,7 @@ import { numbered } from '../../../test/kafka/numbered.ts';
 import { RawPeer } from '../../../test/kafka/raw-peer.ts';
 import { testBroker } from '../../testing/index.ts';
 import { ERROR } from './errors.ts';
+import { NO_UUID } from './fields.ts';
 import { writeBatch } from './record-batch.ts';
 
 const TOPIC = 2;
@@ -236,4 +237,42 @@ test('the end of the one epoch is the end of the partition; others are not known
   assert.deepEqual(await ends(0, 0), [ERROR.NONE, 0, 1]);
   assert.deepEqual(await ends(0, 1), [ERROR.NONE, -1, -1]);
   assert.deepEqual(await ends(9, 0), [ERROR.UNKNOWN_TOPIC_OR_PARTITION, -1, -1]);
+});
+
+test('a topic gets more partitions, and refuses fewer, as many and other brokers', async (t) => {
+  const peer = await start(t);
+  const grow = async (count: number, more: { name?: string; validateOnly?: boolean; brokerIds?: number[][] } = {}) => {
+    const { name = 't', validateOnly = false, brokerIds } = more;
+    const assignments = brokerIds?.map((each) => ({ brokerIds: each })) ?? null;
+    const topics = [{ name, count, assignments }];
+    const answer = await peer.ask('createPartitions', 3, { topics, timeoutMs: 1000, validateOnly });
+    return answer?.results[0]?.errorCode;
+  };
+  const partitions = async () => {
+    const answer = await peer.ask('metadata', 9, {
+      topics: [{ name: 't', topicId: NO_UUID }],
+      includeClusterAuthorizedOperations: false,
+      includeTopicAuthorizedOperations: false,
+    });
+    return answer?.topics[0]?.partitions.map(({ partitionIndex }) => partitionIndex);
+  };
+  assert.equal(await grow(2), ERROR.INVALID_PARTITIONS);
+  assert.equal(await grow(1), ERROR.INVALID_PARTITIONS);
+  assert.equal(await grow(5000), ERROR.INVALID_PARTITIONS);
+  assert.equal(await grow(3, { name: 'nowhere' }), ERROR.UNKNOWN_TOPIC_OR_PARTITION);
+  assert.equal(await grow(3, { brokerIds: [[1], [1]] }), ERROR.INVALID_REPLICA_ASSIGNMENT);
+  assert.equal(await grow(3, { brokerIds: [[1, 2]] }), ERROR.INVALID_REPLICA_ASSIGNMENT);
+  assert.equal(await grow(3, { validateOnly: true }), ERROR.NONE);
+  assert.deepEqual(await partitions(), [0, 1]);
+  assert.equal(await grow(4, { brokerIds: [[1], [1]] }), ERROR.NONE);
+  assert.deepEqual(await partitions(), [0, 1, 2, 3]);
+  const twice = [3, 4].map((count) => ({ name: 't', count: count + 3, assignments: null }));
+  const answer = await peer.ask('createPartitions', 1, { topics: twice, timeoutMs: 1000, validateOnly: false });
+  assert.deepEqual(
+    answer?.results.map(({ errorCode }) => errorCode),
+    [ERROR.INVALID_REQUEST, ERROR.INVALID_REQUEST],
+  );
+  const topicData = [{ name: 't', partitionData: [{ index: 3, records: [large()] }] }];
+  const told = await peer.ask('produce', 9, { acks: -1, timeoutMs: 1000, topicData });
+  assert.equal(told?.responses[0]?.partitionResponses[0]?.errorCode, ERROR.NONE);
 });

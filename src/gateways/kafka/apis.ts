@@ -1,5 +1,5 @@
 import type { Api } from './fields.ts';
-import { createTopics, deleteTopics } from './messages/admin.ts';
+import { createPartitions, createTopics, deleteTopics } from './messages/admin.ts';
 import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './messages/configs.ts';
 import {
   apiVersions,
@@ -67,6 +67,7 @@ export const APIS = {
   describeTransactions,
   listTransactions,
   deleteRecords,
+  createPartitions,
 } as const;
 
 export type Apis = typeof APIS;

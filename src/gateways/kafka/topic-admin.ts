@@ -1,19 +1,23 @@
 import type { TopicPolicy } from '../../core/policy.ts';
 import type { Declaration } from '../../core/declaration.ts';
+import { may } from './access.ts';
 import { type Client, type Handlers, NODE_ID } from './client.ts';
 import { type Config, DEFAULT_RETENTION, toTopic } from './configs.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import { RailheadError } from '../../core/errors.ts';
 import { NO_UUID, type RequestOf, type ResponseOf } from './fields.ts';
-import type { createTopics, deleteTopics } from './messages/admin.ts';
+import type { createPartitions, createTopics, deleteTopics } from './messages/admin.ts';
 import type { KafkaTopic } from './topics.ts';
 
 type Asked = RequestOf<typeof createTopics>['topics'][number];
 type Created = ResponseOf<typeof createTopics>['topics'][number];
+type Growth = RequestOf<typeof createPartitions>['topics'][number];
+type Grown = ResponseOf<typeof createPartitions>['results'][number];
 type Deleted = ResponseOf<typeof deleteTopics>['responses'][number];
 
 const LEGAL_NAME = /^[a-zA-Z0-9._-]{1,249}$/;
 
-export const topicAdmin: Handlers<'createTopics' | 'deleteTopics'> = {
+export const topicAdmin: Handlers<'createTopics' | 'createPartitions' | 'deleteTopics'> = {
   async createTopics(client, { topics, validateOnly }) {
     const names = topics.map(({ name }) => name);
     return {
@@ -28,6 +32,13 @@ export const topicAdmin: Handlers<'createTopics' | 'deleteTopics'> = {
         ),
       ),
     };
+  },
+
+  async createPartitions(client, { topics, validateOnly }) {
+    const names = topics.map(({ name }) => name);
+    const isAlone = (name: string): boolean => names.indexOf(name) === names.lastIndexOf(name);
+    const how = validateOnly ? 'check' : 'create';
+    return { results: await Promise.all(topics.map((topic) => growOne(client, topic, isAlone(topic.name), how))) };
   },
 
   async deleteTopics(client, { topics, topicNames }, version) {
@@ -129,6 +140,47 @@ export async function createTopic(
   if (!created && how === 'must-be-new')
     throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic ${JSON.stringify(name)} exists.`);
   return topic;
+}
+
+async function growOne(client: Client, asked: Growth, isAlone: boolean, how: 'check' | 'create'): Promise<Grown> {
+  const { name } = asked;
+  try {
+    if (!isAlone) throw new KafkaError('INVALID_REQUEST', 'A request names this topic twice.');
+    await grow(client, asked, how);
+    return { name, errorCode: ERROR.NONE, errorMessage: null };
+  } catch (error) {
+    const { code, message } = asKafkaError(error);
+    return { name, errorCode: code, errorMessage: message };
+  }
+}
+
+async function grow(client: Client, { name, count, assignments }: Growth, how: 'check' | 'create'): Promise<void> {
+  if (!may(client, 'topic', name, ['configure']))
+    throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `Not allowed to configure ${JSON.stringify(name)}.`);
+  const topic = await client.shared.topics.find(name);
+  if (topic === undefined)
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic ${JSON.stringify(name)}.`);
+  if (count <= topic.partitions)
+    throw new KafkaError(
+      'INVALID_PARTITIONS',
+      `Topic ${JSON.stringify(name)} has ${topic.partitions} partitions; it can only get more, not ${count}.`,
+    );
+  const isHere = assignments?.every(({ brokerIds }) => brokerIds.length === 1 && brokerIds[0] === NODE_ID) ?? true;
+  if (!isHere || (assignments !== null && assignments.length !== count - topic.partitions))
+    throw new KafkaError(
+      'INVALID_REPLICA_ASSIGNMENT',
+      `Each of the ${count - topic.partitions} new partitions is on broker ${NODE_ID} alone.`,
+    );
+  if (how === 'check') return;
+  const policy = { partitions: count };
+  const wanted = { name, kind: 'topic', policy, ifDifferent: 'update' } as const;
+  try {
+    client.shared.topics.remember((await client.session.request('declareTopic', wanted)).definition);
+  } catch (error) {
+    // Too many, or it has got as many from somebody else meanwhile.
+    if (!RailheadError.is(error, 'INVALID') && !RailheadError.is(error, 'POLICY_MISMATCH')) throw error;
+    throw new KafkaError('INVALID_PARTITIONS', error.message);
+  }
 }
 
 async function deleteOne(client: Client, asked: { name: string | null; topicId: string }): Promise<Deleted> {

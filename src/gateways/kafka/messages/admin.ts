@@ -69,3 +69,17 @@ export const deleteTopics = api(20, [0, 6], 4, {
     ),
   }),
 });
+
+export const createPartitions = api(37, [0, 3], 2, {
+  request: struct({
+    topics: array(
+      struct({ name: string, count: int32, assignments: nullableArray(struct({ brokerIds: array(int32) })) }),
+    ),
+    timeoutMs: int32,
+    validateOnly: bool,
+  }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    results: array(struct({ name: string, errorCode: int16, errorMessage: nullableString.or(null) })),
+  }),
+});
