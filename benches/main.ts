@@ -11,6 +11,7 @@ import { killAll } from './harness/process.ts';
 import { asMarkdown, asText, type Measured } from './harness/report.ts';
 import type { Context, Row } from './harness/row.ts';
 import { amqp } from './rows/amqp.ts';
+import { aws } from './rows/aws.ts';
 import { consume } from './rows/consume.ts';
 import { embedded } from './rows/embedded.ts';
 import { jobs } from './rows/jobs.ts';
@@ -32,6 +33,7 @@ const ROWS: readonly Row[] = [
   testBroker,
   jobs,
   ...amqp,
+  ...aws,
 ];
 
 const { values, positionals } = parseArgs({

@@ -1,7 +1,7 @@
 /** What was measured, against what it must reach. */
 export interface Figure {
   what: string;
-  unit: '/s' | 'ms' | 's' | 'MiB' | '×' | 'B' | '';
+  unit: '/s' | 'µs' | 'ms' | 's' | 'MiB' | '×' | '%' | 'B' | '';
   samples: readonly number[];
   must?: { atLeast: number } | { atMost: number };
 }
@@ -46,7 +46,7 @@ export function show(value: number, unit: Figure['unit']): string {
           ? 1
           : 2;
   const text = value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return unit === '/s' || unit === '×' || unit === '' ? `${text}${unit}` : `${text} ${unit}`;
+  return unit === '/s' || unit === '×' || unit === '%' || unit === '' ? `${text}${unit}` : `${text} ${unit}`;
 }
 
 export function showMust(figure: Figure): string {

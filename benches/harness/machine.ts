@@ -56,6 +56,14 @@ export function residentBytes(pid: number): number {
   return Number(line?.[1] ?? NaN) * 1024;
 }
 
+/** Processor time that a process has taken, of all its threads, ms. In ticks of 10 ms. */
+export function processorMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // What follows the name, which may have spaces in it; user and system time are fields 14 and 15 of all.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 export function machineLines(machine: Machine): string[] {
   const { fdatasyncUs: sync } = machine;
   return [

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 export interface PeerServer {
   version: string;
   port: number;
+  pid: number;
   stop(): Promise<void>;
 }
 
@@ -39,7 +40,12 @@ export async function startRedis(dir: string): Promise<PeerServer | undefined> {
     { stdio: 'ignore' },
   );
   await untilListens(server, port);
-  return { version: /v=(\S+)/.exec(version)?.[1] ?? version, port, stop: () => end(server, 'SIGTERM') };
+  return {
+    version: /v=(\S+)/.exec(version)?.[1] ?? version,
+    port,
+    pid: server.pid ?? 0,
+    stop: () => end(server, 'SIGTERM'),
+  };
 }
 
 /** Defaults of the package: `fsync` and `synchronous_commit` on. Undefined when it is not installed. */
@@ -72,6 +78,7 @@ export async function startPostgres(dir: string): Promise<PeerServer | undefined
   return {
     version: firstLine(join(bin, 'postgres'), ['--version'])?.replace(/^\D+/, '') ?? '',
     port,
+    pid: server.pid ?? 0,
     stop: () => end(server, 'SIGINT'),
   };
 }
@@ -97,7 +104,7 @@ function firstLine(program: string, args: string[]): string | undefined {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -107,7 +114,7 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function untilListens(server: ChildProcess, port: number): Promise<void> {
+export async function untilListens(server: ChildProcess, port: number): Promise<void> {
   const until = performance.now() + READY_MS;
   while (performance.now() < until) {
     if (server.exitCode !== null) throw new Error(`${server.spawnfile} ended with ${server.exitCode}.`);
@@ -124,7 +131,7 @@ async function untilListens(server: ChildProcess, port: number): Promise<void> {
   throw new Error(`${server.spawnfile} did not listen on port ${port} within ${READY_MS / 1000} s.`);
 }
 
-async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+export async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return;
   server.kill(signal);
   await once(server, 'exit');

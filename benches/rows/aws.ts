@@ -1,0 +1,314 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Figure, spread } from '../harness/figures.ts';
+import { processorMs, residentBytes } from '../harness/machine.ts';
+import { now } from '../harness/messages.ts';
+import { Child } from '../harness/process.ts';
+import { type Context, inTempDir, type Outcome, rate, type Row } from '../harness/row.ts';
+import { AwsWire } from '../peers/aws-wire.ts';
+import { built, spawnBuilt, startBuilt, stopBuilt } from '../peers/built.ts';
+import { freePort } from '../peers/servers.ts';
+import { startElasticMq } from '../peers/sqs-servers.ts';
+import type { AwsClientRole } from '../roles/aws-client.ts';
+import type { AwsLoadRole } from '../roles/aws-load.ts';
+import type { AwsServerRole } from '../roles/aws-server.ts';
+import type { AwsTestBrokerRole } from '../roles/aws-test-broker.ts';
+import type { FauxqsServerRole } from '../roles/fauxqs-server.ts';
+
+const IN_FLIGHT = 16;
+const CONNECTIONS = 32;
+const MIB = 2 ** 20;
+
+/** A server under test. All of them run, and each run of a figure is made on one after the other. */
+interface Side {
+  name: string;
+  url: string;
+  pid: number;
+  stop(): Promise<void>;
+}
+
+async function startRailhead(dir: string): Promise<Side> {
+  const child = await Child.start<AwsServerRole>('aws-server', { dir });
+  return { name: 'Railhead', url: await child.call('url'), pid: child.pid, stop: () => child.stop() };
+}
+
+async function startFauxqs(skipped: string[]): Promise<Side | undefined> {
+  const child = await Child.start<FauxqsServerRole>('fauxqs-server', {});
+  const url = await child.call('url');
+  if (url !== undefined) return { name: 'fauxqs', url, pid: child.pid, stop: () => child.stop() };
+  skipped.push('fauxqs: the package is not installed (npm ci --prefix benches).');
+  await child.stop();
+  return undefined;
+}
+
+async function startElastic(skipped: string[]): Promise<Side | undefined> {
+  const server = await startElasticMq();
+  if (typeof server !== 'string')
+    return {
+      name: `ElasticMQ ${server.version}`,
+      url: `http://127.0.0.1:${server.port}`,
+      pid: server.pid,
+      stop: () => server.stop(),
+    };
+  skipped.push(server);
+  return undefined;
+}
+
+/** Railhead first, then those that are there. */
+async function beside(
+  peers: readonly ((skipped: string[]) => Promise<Side | undefined>)[],
+  measure: (sides: readonly Side[], outcome: Outcome) => Promise<void>,
+): Promise<Outcome> {
+  const skipped: string[] = [];
+  const outcome: Outcome = { figures: [], skipped };
+  await inTempDir(async (dir) => {
+    const sides: Side[] = [await startRailhead(dir)];
+    try {
+      for (const peer of peers) {
+        const side = await peer(skipped);
+        if (side !== undefined) sides.push(side);
+      }
+      await measure(sides, outcome);
+    } finally {
+      for (const side of sides) await side.stop();
+    }
+  });
+  return outcome;
+}
+
+/** What was measured of one thing: per second, and processor time of the server for each request. */
+class Samples {
+  readonly #perSecond = new Map<Side, number[]>();
+  readonly #processor = new Map<Side, number[]>();
+
+  async add(side: Side, of: { messages: number; requests: number }, work: () => Promise<Times>): Promise<void> {
+    const before = processorMs(side.pid);
+    const times = await work();
+    const processor = ((processorMs(side.pid) - before) * 1000) / of.requests;
+    push(this.#perSecond, side, rate(of.messages, times));
+    push(this.#processor, side, processor);
+  }
+
+  /** @param must by the beginning of a peer's name */
+  report(outcome: Outcome, what: string, must: Readonly<Record<string, number>>, processorMust?: number): void {
+    const figures = outcome.figures;
+    for (const [side, samples] of this.#perSecond) figures.push({ what: `${what}: ${side.name}`, unit: '/s', samples });
+    const [ours, ...peers] = this.#perSecond.keys();
+    for (const peer of peers)
+      for (const [name, atLeast] of Object.entries(must)) {
+        if (ours === undefined || !peer.name.startsWith(name)) continue;
+        const ratio = against(this.#perSecond, ours, peer);
+        figures.push({ what: `${what}, against ${peer.name}`, unit: '×', samples: ratio, must: { atLeast } });
+      }
+    const processor = `${what}, processor time of the server for each request`;
+    for (const [side, samples] of this.#processor)
+      figures.push({ what: `${processor}: ${side.name}`, unit: 'µs', samples });
+    const [first] = peers;
+    if (processorMust === undefined || ours === undefined || first === undefined) return;
+    const ratio = against(this.#processor, ours, first);
+    figures.push({
+      what: `${processor}, against ${first.name}`,
+      unit: '×',
+      samples: ratio,
+      must: { atMost: processorMust },
+    });
+  }
+}
+
+interface Times {
+  start: number;
+  end: number;
+}
+
+function push(samples: Map<Side, number[]>, side: Side, value: number): void {
+  const all = samples.get(side) ?? [];
+  all.push(value);
+  samples.set(side, all);
+}
+
+/** Ours over the median of theirs. */
+function against(samples: ReadonlyMap<Side, number[]>, ours: Side, theirs: Side): number[] {
+  const { median } = spread(samples.get(theirs) ?? []);
+  return (samples.get(ours) ?? []).map((value) => value / median);
+}
+
+// ---- Amazon's client --------------------------------------------------------------------------------------------------
+
+async function sdk(sides: readonly Side[], { scale, runs, log }: Context, outcome: Outcome): Promise<void> {
+  const messages = Math.max(500, Math.round(4_000 * scale));
+  const samples = new Samples();
+  const clients = new Map<Side, Child<AwsClientRole>>();
+  try {
+    for (const side of sides) clients.set(side, await Child.start<AwsClientRole>('aws-client', { url: side.url }));
+    // The first warms up.
+    for (let run = -1; run < runs; run++)
+      for (const [side, client] of clients) {
+        const queueUrl = await client.call('createQueue', `sdk${run + 1}`);
+        const work = () => client.call('sendReceiveDelete', { queueUrl, messages, inFlight: IN_FLIGHT });
+        if (run < 0) await work();
+        else await samples.add(side, { messages, requests: 3 * messages }, work);
+        await client.call('deleteQueue', queueUrl);
+        log(`aws sdk: ${side.name}, run ${run + 1} of ${runs}`);
+      }
+  } finally {
+    for (const client of clients.values()) await client.stop();
+  }
+  samples.report(outcome, `AWS SDK v3, send, receive, delete, ${IN_FLIGHT} in flight`, { fauxqs: 1 }, 1);
+}
+
+// ---- Requests over bare sockets -----------------------------------------------------------------------------------------
+
+const BESIDE = { fauxqs: 1.2, ElasticMQ: 2 };
+
+async function http(sides: readonly Side[], { scale, runs, log }: Context, outcome: Outcome): Promise<void> {
+  const single = Math.max(1_000, Math.round(30_000 * scale));
+  const batched = Math.max(10_000, Math.round(100_000 * scale));
+  const [sends, batches, takes] = [new Samples(), new Samples(), new Samples()];
+  const clients = new Map<Side, Child<AwsLoadRole>>();
+  try {
+    for (const side of sides) clients.set(side, await Child.start<AwsLoadRole>('aws-load', { url: side.url }));
+    // The first warms up.
+    for (let run = -1; run < runs; run++)
+      for (const [side, client] of clients) {
+        const one = await client.call('createQueue', `one${run + 1}`);
+        const ten = await client.call('createQueue', `ten${run + 1}`);
+        const add = (samples: Samples, messages: number, requests: number, work: () => Promise<Times>) =>
+          run < 0 ? work() : samples.add(side, { messages, requests }, work);
+        const load = { queueUrl: ten, messages: batched, connections: CONNECTIONS };
+        await add(sends, single, single, () => client.call('send', { ...load, queueUrl: one, messages: single }));
+        await add(batches, batched, batched / 10, () => client.call('sendBatches', load));
+        await add(takes, batched, batched / 5, () => client.call('take', load));
+        await client.call('deleteQueue', one);
+        await client.call('deleteQueue', ten);
+        log(`aws http: ${side.name}, run ${run + 1} of ${runs}`);
+      }
+  } finally {
+    for (const client of clients.values()) await client.stop();
+  }
+  sends.report(outcome, 'SendMessage of 100 B', BESIDE);
+  batches.report(outcome, 'SendMessageBatch of ten, messages', BESIDE);
+  takes.report(outcome, 'ReceiveMessage of ten and DeleteMessageBatch, messages', BESIDE);
+}
+
+// ---- Long polls ---------------------------------------------------------------------------------------------------------
+
+const POLL_SECONDS = 20;
+
+async function polls({ scale, log }: Context): Promise<Outcome> {
+  const queues = Math.max(100, Math.round(10_000 * scale));
+  const polling = queues / 10;
+  return inTempDir(async (dir) => {
+    const server = await startBuilt(dir);
+    const client = await Child.start<AwsLoadRole>('aws-load', { url: server.awsUrl });
+    try {
+      const urls = await client.call('createQueues', queues);
+      await client.call('poll', urls.slice(0, polling));
+      log(`aws polls: ${polling} polls wait`);
+      await sleep(2_000);
+      const before = processorMs(server.pid);
+      // Each of them ends once and begins again.
+      await sleep(POLL_SECONDS * 1000);
+      const share = (processorMs(server.pid) - before) / (POLL_SECONDS * 10);
+      const what = `${queues.toLocaleString('en')} queues, ${polling.toLocaleString('en')} long polls of ${POLL_SECONDS} s, each begun again`;
+      return {
+        figures: [
+          { what: `${what}: processor`, unit: '%', samples: [share], must: { atMost: 2 } },
+          {
+            what: `${what}: memory of the process`,
+            unit: 'MiB',
+            samples: [residentBytes(server.pid) / MIB],
+            must: { atMost: 200 },
+          },
+        ],
+      };
+    } finally {
+      await client.kill();
+      await server.stop();
+    }
+  });
+}
+
+// ---- From the start of the process ----------------------------------------------------------------------------------------
+
+async function starts({ runs }: Context): Promise<Outcome> {
+  const dist = built();
+  const server: number[] = [];
+  const test: number[] = [];
+  const load: number[] = [];
+  await inTempDir(async (dir) => {
+    const queueUrl = await createQueue(dir);
+    // The first finds files that nobody has read since they were built.
+    for (let run = -1; run < Math.max(3, runs); run++) {
+      const ms = await firstSent(dir, queueUrl);
+      const child = await Child.start<AwsTestBrokerRole>('aws-test-broker', { dist });
+      const { loadMs, sentMs } = await child.call('measure');
+      await child.stop();
+      if (run < 0) continue;
+      server.push(ms);
+      test.push(sentMs);
+      load.push(loadMs);
+    }
+  });
+  const figures: Figure[] = [
+    {
+      what: 'server: start of the process to the first answered SendMessage',
+      unit: 'ms',
+      samples: server,
+      must: { atMost: 250 },
+    },
+    {
+      what: 'testBroker: its call to the first answered SendMessage, which has a CreateQueue before it',
+      unit: 'ms',
+      samples: test,
+      must: { atMost: 60 },
+    },
+    { what: "import 'railhead/testing'", unit: 'ms', samples: load },
+  ];
+  return { figures };
+}
+
+async function createQueue(dir: string): Promise<string> {
+  const server = await startBuilt(dir);
+  const wire = await AwsWire.open(server.awsUrl);
+  const { QueueUrl } = await wire.call<{ QueueUrl: string }>('CreateQueue', { QueueName: 'q' });
+  wire.close();
+  await server.stop();
+  return QueueUrl;
+}
+
+async function firstSent(dir: string, queueUrl: string): Promise<number> {
+  const port = await freePort();
+  const begin = now();
+  const server = spawnBuilt(dir, port);
+  try {
+    for (;;) {
+      const wire = await AwsWire.open(`http://127.0.0.1:${port}`).catch(() => undefined);
+      if (wire !== undefined) {
+        await wire.call('SendMessage', { QueueUrl: queueUrl, MessageBody: 'hello' });
+        const ms = now() - begin;
+        wire.close();
+        return ms;
+      }
+      if (server.exitCode !== null) throw new Error(`railhead ended with ${server.exitCode}.`);
+      await sleep(2);
+    }
+  } finally {
+    await stopBuilt(server);
+  }
+}
+
+const WHERE = 'SQS, Railhead with fsync before each answer';
+
+export const aws: readonly Row[] = [
+  {
+    name: 'aws sdk',
+    title: `${WHERE}, fauxqs keeping nothing, in turns: Amazon's own client`,
+    run: (context) => beside([startFauxqs], (sides, outcome) => sdk(sides, context, outcome)),
+  },
+  {
+    name: 'aws http',
+    title: `${WHERE}, the others in memory, in turns: requests over ${CONNECTIONS} bare sockets`,
+    run: (context) => beside([startFauxqs, startElastic], (sides, outcome) => http(sides, context, outcome)),
+  },
+  { name: 'aws polls', title: `${WHERE}: what polls that wait take`, run: polls },
+  { name: 'aws start', title: `${WHERE}: the first message of a process, of the package as it is built`, run: starts },
+];
