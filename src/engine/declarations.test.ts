@@ -69,3 +69,18 @@ test('attributes that take too much are refused', async () => {
     { code: 'TOO_LARGE' },
   );
 });
+
+test('more declares at once than one batch of the journal holds are all done', async () => {
+  const disk = new MemoryDisk();
+  const broker = await Broker.open({
+    journal: new FileJournal(disk, { segmentBytes: 1 << 20 }),
+    blobs: await FileBlobs.open(disk),
+  });
+  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  const count = 3_000;
+  await Promise.all(
+    Array.from({ length: count }, (_, i) => session.request('declareTopic', { name: `q${i}`, kind: 'queue' })),
+  );
+  assert.equal(broker.info().counters['topics'], count);
+  await broker.close();
+});

@@ -186,7 +186,12 @@ export class ShardSession implements Session {
       await room;
       this.#assertOpen();
     }
-    const run = (): Promise<Operations[O]['result']> => handler.run(this.#parts, this.#namespace, args);
+    const run = (): Promise<Operations[O]['result']> => {
+      const result = handler.run(this.#parts, this.#namespace, args);
+      // Thousands may come in one turn, and a batch that is larger than the journal takes would stop the broker.
+      if (handler.full !== undefined && !this.#parts.shard.stopped()) this.#parts.shard.endCommand();
+      return result;
+    };
     // What was published before it is part of what is decided, also when a large body takes its time.
     if (operation === 'endTransaction' && !this.#order.idle) return this.#order.run(Promise.resolve(), run);
     return run();
