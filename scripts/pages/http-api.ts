@@ -51,7 +51,7 @@ if (messages.length !== 1) throw new Error('one message was expected');
 - **Names** with special characters are percent-encoded: \`/queues/a%2Fb\`.
 
 \`/healthz\` answers 200 while the process works, \`/readyz\` while the broker takes requests; both 503 otherwise, with a
-reason. Neither needs a login.
+reason. Neither needs a login. \`/metrics\` is [for Prometheus](metrics.md).
 
 ## Errors
 

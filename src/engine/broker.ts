@@ -4,6 +4,7 @@ import { RailheadError } from '../core/errors.ts';
 import { type Random, systemRandom } from '../core/random.ts';
 import { nextTurn, soon } from '../core/real-time.ts';
 import type { BrokerInfo } from '../core/broker-info.ts';
+import type { TopicStats } from '../core/stats.ts';
 import { VERSION } from '../core/version.ts';
 import { type Limits, withDefaults } from './limits.ts';
 import type { BlobStore, Journal, RecoveryReport } from './ports.ts';
@@ -83,6 +84,13 @@ export interface Parts {
 export interface Health {
   state: 'open' | 'failed' | 'closing' | 'closed';
   reason: string | null;
+}
+
+export interface Surveyed {
+  /** Of this topic alone, also after another of its name took its place. */
+  id: number;
+  namespace: string;
+  stats: TopicStats;
 }
 
 /** One shard with its journal: opened, asked through sessions, closed. */
@@ -253,6 +261,25 @@ export class Broker {
   /** Facts about the shard for metrics and tests. */
   info(): BrokerInfo {
     return this.#parts.info();
+  }
+
+  /** How long storage took, for metrics. */
+  get timings(): Shard['timings'] {
+    return this.#parts.shard.timings;
+  }
+
+  /**
+   * Counts of every topic of every namespace, one at a time, so that whoever asks may rest in between. What was read may
+   * be told after `told`.
+   */
+  *survey(): Generator<Surveyed> {
+    for (const topic of this.state.topics.values())
+      yield { id: topic.id, namespace: topic.namespace, stats: this.#parts.operator.topicStats(topic) };
+  }
+
+  /** Resolves when everything that was decided so far is durable. */
+  async told(): Promise<void> {
+    await this.#parts.shard.durable(null);
   }
 
   /** True when nothing gathers, nothing waits for a sync, and no message is on its way to a dead-letter queue. */

@@ -39,6 +39,16 @@ export interface ListenerOptions {
 /** How long a connection that was told to end may take to send what it owes. */
 const DEFAULT_GRACE_MS = 5_000;
 
+/** For metrics. */
+export interface ListenerFigures {
+  /** Connections now, and of these the ones that have not logged in. */
+  open: number;
+  handshake: number;
+  /** Since the start. */
+  accepted: number;
+  refused: number;
+}
+
 interface Accepted {
   readonly socket: Socket;
   readonly peer: Peer;
@@ -58,6 +68,8 @@ export class Listener {
   /** Let in and in the middle of the TLS handshake, by their endpoints: the TLS server does not say which one is done. */
   readonly #encrypting = new Map<string, Accepted>();
   #unauthenticated = 0;
+  #admitted = 0;
+  #refused = 0;
   #closed = false;
   #onEmpty: (() => void) | undefined;
 
@@ -74,6 +86,15 @@ export class Listener {
 
   get connections(): number {
     return this.#accepted.size;
+  }
+
+  figures(): ListenerFigures {
+    return {
+      open: this.#accepted.size,
+      handshake: this.#unauthenticated,
+      accepted: this.#admitted,
+      refused: this.#refused,
+    };
   }
 
   /** Where it listens, as users write it: `127.0.0.1:7070` or the path. With port 0 the port that was taken. */
@@ -127,8 +148,10 @@ export class Listener {
       this.#unauthenticated >= this.#limits.maxUnauthenticated
     ) {
       raw.destroy();
+      this.#refused++;
       return;
     }
+    this.#admitted++;
     this.#unauthenticated++;
     let waiting = true;
     const authenticated = (): void => {

@@ -11,6 +11,7 @@ import { limitsFor } from '../gateways/amqp/limits.ts';
 import { AmqpGateway } from '../gateways/amqp/server.ts';
 import { AwsGateway } from '../gateways/aws/server.ts';
 import type { Gateway, Peer } from '../gateways/gateway.ts';
+import type { Listener } from '../gateways/listener.ts';
 import { guardBrowser, type GuardedHeaders } from '../gateways/browser-guard.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
@@ -22,6 +23,7 @@ import { HttpDoor } from './http-door.ts';
 import { isTaken, listenOn, placeOf, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
 import { loggedLogins } from './logins.ts';
+import { Metrics } from './metrics/metrics.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Owner } from './owner.ts';
 import { openStorage, type Storage } from './storage.ts';
@@ -109,6 +111,8 @@ class Server implements RunningServer {
   #amqpManagementPort: number | null = null;
   #awsPort: number | null = null;
   #kafkaPort: number | null = null;
+  /** Who listens, by protocol. */
+  readonly #listeners = new Map<string, Listener>();
   /** Protocols that were to be spoken and are not. */
   readonly #off: string[] = [];
   #logins: Authenticator | undefined;
@@ -327,6 +331,7 @@ class Server implements RunningServer {
         },
         () => {},
       );
+      this.#listeners.set(protocol, listening.listener);
       this.#undo.push(async () => {
         // Either may wait for the other: connections for what they have asked, requests for the connection to go.
         await Promise.all([listening.listener.close(drainTimeout), gateway.close()]);
@@ -366,10 +371,17 @@ class Server implements RunningServer {
       clock,
       report: onBug,
     });
+    const metrics = new Metrics({
+      broker,
+      protocols: () => Array.from(this.#listeners, ([protocol, listener]) => [protocol, listener.figures()] as const),
+      limit: limits.metricsSeries,
+    });
+    this.#undo.push(() => metrics.close());
     const http = new HttpGateway({
       connect: (options) => broker.connect(options),
       authenticator,
       health: () => ({ ...broker.health(), ...(this.#off.length > 0 && { off: this.#off }) }),
+      metrics: (principal) => metrics.scrape(principal),
       clock: this.#clock,
       maxBodyBytes: limits.httpBody,
       maxMemoryBytes: limits.httpMemory,
@@ -389,6 +401,7 @@ class Server implements RunningServer {
       (host) => this.#log.info({ host }, 'this address does not exist here and is left out'),
     );
     this.#port = port;
+    this.#listeners.set('railhead', listener);
     this.#undo.push(async () => {
       door.close();
       // The listener cuts what is left after the time to drain; then the other two have nothing left to wait for.

@@ -308,6 +308,12 @@ export const settingsSchema = z.strictObject({
           allowed: "a size from '1KiB' to '256MiB'",
           placeholder: 'SIZE',
         }),
+      metricsSeries: z.int().min(0).max(100_000).default(1_000).register(settingDocs, {
+        summary:
+          'Topics and queues with series of their own in `/metrics`, and as many subscriptions: the fullest. The others are one together, named `other`.',
+        allowed: 'a whole number from 0 to 100000',
+        placeholder: 'COUNT',
+      }),
       httpMemory: size('limits.httpMemory')
         .pipe(z.int().min(1024))
         .default(256 << 20)

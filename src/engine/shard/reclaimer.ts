@@ -69,6 +69,7 @@ export class Reclaimer {
   async checkpoint(): Promise<void> {
     this.#checkpointedBytes = this.#shard.counters.bytes;
     await this.#checkpointer.write();
+    this.#shard.counters.checkpoints++;
   }
 
   /** A full disk is not the end: consumers go on, publishers wait, and it is tried again. Anything else is. */
@@ -124,6 +125,7 @@ export class Reclaimer {
     const blocks = await this.#writeHot(blob, oldestGeneration, upTo);
     if (await this.#isOutdated(blob, revivals)) return;
     this.#shard.record({ type: 'moved', before, blob, blocks });
+    this.#shard.counters.reclaims++;
     await this.#shard.durable(null);
   }
 
@@ -211,6 +213,7 @@ export class Reclaimer {
     const blocks = await this.#writeAlive(name, sparse);
     if (await this.#isOutdated(name, revivals)) return;
     this.#shard.record({ type: 'rewritten', old: sparse, blob: name, blocks });
+    this.#shard.counters.rewrites++;
     await this.#shard.durable(null);
   }
 

@@ -1,7 +1,9 @@
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
+import { Histogram, LATENCY_BOUNDS } from '../../core/histogram.ts';
 import type { Durability } from '../../core/policy.ts';
 import type { Random } from '../../core/random.ts';
+import { realTime } from '../../core/real-time.ts';
 import { type Entry, FORMAT_VERSION } from '../entries.ts';
 import { entryBytes, readEntry } from '../entry-reader.ts';
 import { EntryWriter } from '../entry-writer.ts';
@@ -56,7 +58,18 @@ export class Shard {
   /** Run in each turn after the batch was appended: positions are known. */
   afterAppend: () => void = () => {};
   /** Counters for people, since the start. */
-  readonly counters = { turns: 0, batches: 0, syncs: 0, entries: 0, bytes: 0 };
+  readonly counters = {
+    turns: 0,
+    batches: 0,
+    syncs: 0,
+    entries: 0,
+    bytes: 0,
+    checkpoints: 0,
+    reclaims: 0,
+    rewrites: 0,
+  };
+  /** How long storage took, seconds. Shown, never decided by: so it is real time, whatever the clock says. */
+  readonly timings = { append: new Histogram(LATENCY_BOUNDS), sync: new Histogram(LATENCY_BOUNDS) };
   /** Of everything that was appended, the position after the newest synced batch. */
   syncedPosition = 0;
   #sequence = 0;
@@ -329,7 +342,9 @@ export class Shard {
       if (this.#writer.count > 0) {
         const first = this.#appendedSequence + 1;
         const { body, count } = this.#writer.take();
+        const begun = realTime.monotonic();
         const position = this.journal.append([body], body.byteLength, first, count);
+        this.timings.append.observe((realTime.monotonic() - begun) / 1000);
         this.recent.add(position, body);
         this.ledger.add('unsynced', body.byteLength);
         for (const partition of this.#pending) partition.settlePositions(position);
@@ -359,10 +374,12 @@ export class Shard {
     const sequence = this.#appendedSequence;
     const position = this.#appendedPosition;
     const bytes = this.ledger.held('unsynced');
+    const begun = realTime.monotonic();
     this.journal.sync().then(
       () => {
         this.#syncing = false;
         this.counters.syncs++;
+        this.timings.sync.observe((realTime.monotonic() - begun) / 1000);
         this.syncedPosition = position;
         this.ledger.add('unsynced', -bytes);
         this.gate.synchronised(sequence);

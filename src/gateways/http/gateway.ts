@@ -2,7 +2,9 @@ import { Hono, type Context } from 'hono';
 import type { Authenticator, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
+import { nextTurn } from '../../core/real-time.ts';
 import { BodyBudget } from '../body-budget.ts';
+import { type Exposition, EXPOSITION_TYPE } from '../metrics/exposition.ts';
 import { parseJson, readBody } from './body.ts';
 import { errorResponse } from './errors.ts';
 import { guardBrowser } from '../browser-guard.ts';
@@ -16,6 +18,8 @@ export interface HttpGatewayOptions {
   authenticator: Authenticator;
   /** `off`: protocols that were to be spoken and are not. */
   health: () => { state: 'open' | 'failed' | 'closing' | 'closed'; reason: string | null; off?: readonly string[] };
+  /** Figures for Prometheus. Left out: there is no `/metrics`. @throws FORBIDDEN */
+  metrics?: (principal: Principal) => Promise<Exposition>;
   clock: Clock;
   /** Largest body of one request, and of all requests together, in bytes. */
   maxBodyBytes: number;
@@ -90,6 +94,9 @@ export class HttpGateway {
     });
     app.get('/healthz', () => this.#health(['open', 'closing']));
     app.get('/readyz', () => this.#health(['open']));
+    const { metrics } = this.#options;
+    if (metrics !== undefined)
+      app.get('/metrics', async (c) => inPieces(await metrics(await this.#login(c.req.header('authorization')))));
     app.get('/openapi.json', async () => {
       const { openApiDocument } = await import('./openapi.ts');
       return answer(200, openApiDocument());
@@ -173,4 +180,19 @@ function namespaceOf(c: Context): string {
 function answer(status: number, body: unknown, headers: Record<string, string> = {}): Response {
   const text = body instanceof JsonText ? body.text : JSON.stringify(body);
   return new Response(text, { status, headers: { ...HEADERS, ...headers } });
+}
+
+/** Made as it is sent: the text of thousands of queues is some megabytes. */
+function inPieces(exposition: Exposition): Response {
+  const pieces = exposition.pieces();
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      await nextTurn();
+      const next = pieces.next();
+      if (next.done === true) controller.close();
+      else controller.enqueue(encoder.encode(next.value));
+    },
+  });
+  return new Response(body, { headers: { ...HEADERS, 'content-type': EXPOSITION_TYPE } });
 }

@@ -11,6 +11,7 @@ import type { Vhost } from '../vhost.ts';
 import { asManagementError, bad, ManagementError, notAuthorized, notFound } from './errors.ts';
 import { isJson, type Json } from './json.ts';
 import { columns, shapeList } from './lists.ts';
+import { queueSeries } from './queue-series.ts';
 import { Rates } from './rates.ts';
 import { Access } from './roles.ts';
 import type { Answer, Call } from './route.ts';
@@ -58,6 +59,7 @@ const HEADERS = {
 export class Management {
   readonly options: ManagementOptions;
   readonly rates: Rates;
+  readonly queueSeries = queueSeries();
   readonly #table = new RouteTable(ROUTES);
   readonly #budget = new BodyBudget(MAX_HELD_BYTES);
 

@@ -1,46 +1,11 @@
+import { Exposition, EXPOSITION_TYPE, type Labels } from '../../metrics/exposition.ts';
+import { Slices } from '../../metrics/slices.ts';
 import { toVhost } from '../translate.ts';
+import { QUEUE_COLUMNS } from './queue-series.ts';
 import { countersOf, countsOf, type QueueFacts, queuesOf } from './queues.ts';
 import { type Answer, type Call, type Route, route } from './route.ts';
 
-/** Queues with series of their own; the others are one together, so that many queues do not choke a scraper. */
-const MAX_QUEUE_SERIES = 2_000;
-const OTHER = 'other';
-
-type Labels = Readonly<Record<string, string>>;
-
-/** The text format of Prometheus. */
-class Exposition {
-  readonly #families = new Map<string, { type: string; help: string; lines: string[] }>();
-
-  add(name: string, type: 'gauge' | 'counter', help: string, value: number, labels: Labels = {}): void {
-    let family = this.#families.get(name);
-    if (family === undefined) this.#families.set(name, (family = { type, help, lines: [] }));
-    const text = Object.entries(labels).map(([label, each]) => `${label}="${escaped(each)}"`);
-    family.lines.push(`${name}${text.length === 0 ? '' : `{${text.join(',')}}`} ${value}`);
-  }
-
-  text(): string {
-    const parts: string[] = [];
-    for (const [name, { type, help, lines }] of this.#families)
-      parts.push(`# TYPE ${name} ${type}`, `# HELP ${name} ${help}`, ...lines);
-    return `${parts.join('\n')}\n`;
-  }
-}
-
-function escaped(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
-}
-
 type Figures = Record<string, number>;
-
-const QUEUE_FAMILIES: readonly [field: string, name: string, type: 'gauge' | 'counter', help: string][] = [
-  ['ready', 'rabbitmq_queue_messages_ready', 'gauge', 'Messages ready to be delivered to consumers'],
-  ['unacked', 'rabbitmq_queue_messages_unacked', 'gauge', 'Messages delivered to consumers but not yet acknowledged'],
-  ['messages', 'rabbitmq_queue_messages', 'gauge', 'Sum of ready and unacknowledged messages - total queue depth'],
-  ['consumers', 'rabbitmq_queue_consumers', 'gauge', 'Consumers on a queue'],
-  ['bytes', 'rabbitmq_queue_messages_bytes', 'gauge', 'Size in bytes of ready and unacknowledged messages'],
-  ['publish', 'rabbitmq_queue_messages_published_total', 'counter', 'Total number of messages published to queues'],
-];
 
 function figuresOf(facts: QueueFacts): Figures {
   return { ...countsOf(facts), bytes: facts.stats.bytes, ...countersOf(facts) };
@@ -55,18 +20,32 @@ function sum(all: readonly Figures[]): Figures {
 async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<Answer> {
   call.access.assertMonitoring();
   const { management } = call;
-  const out = new Exposition();
-  const queues: { labels: Labels; figures: Figures }[] = [];
+  const exposition = new Exposition();
+  const out = {
+    add: (name: string, type: 'gauge' | 'counter', help: string, value: number, labels: Labels = {}): void =>
+      exposition.add({ name, type, help }, value, labels),
+  };
+  const slices = new Slices();
+  const queues: { key: string; labels: Labels; figures: Figures }[] = [];
   for (const vhost of await management.vhosts(call)) {
     for (const facts of await queuesOf(vhost)) {
       const labels = { vhost: toVhost(vhost.namespace), queue: facts.definition.name };
-      queues.push({ labels, figures: figuresOf(facts) });
+      queues.push({ key: String(facts.definition.topicId), labels, figures: figuresOf(facts) });
+      if (slices.due()) await slices.rest();
     }
   }
   const total = sum(queues.map(({ figures }) => figures));
-  const shown = how === 'aggregated' ? [{ labels: {}, figures: total }] : bounded(queues);
-  for (const [field, name, type, help] of QUEUE_FAMILIES)
-    for (const { labels, figures } of shown) out.add(name, type, help, figures[field] ?? 0, labels);
+  if (how === 'aggregated') {
+    for (const { field, ...family } of QUEUE_COLUMNS) exposition.add(family, total[field] ?? 0);
+  } else {
+    const rows = queues.map(({ key, labels, figures }) => ({
+      key,
+      labels,
+      values: QUEUE_COLUMNS.map(({ field }) => figures[field] ?? 0),
+      rank: figures['messages'] ?? 0,
+    }));
+    await management.queueSeries.write(exposition, rows, slices);
+  }
   const live = management.options.amqp.live();
   const channels = live.flatMap((each) => each.channels);
   const consumers = channels.reduce((count, each) => count + each.consumers.length, 0);
@@ -96,16 +75,7 @@ async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<An
     rabbitmq_node: management.node,
     rabbitmq_cluster: `railhead@${broker.info().journalId}`,
   });
-  return { is: 'text', type: 'text/plain; version=0.0.4; charset=utf-8', text: out.text() };
-}
-
-/** The fullest have series of their own. */
-function bounded(queues: readonly { labels: Labels; figures: Figures }[]): { labels: Labels; figures: Figures }[] {
-  const ranked = queues.toSorted((a, b) => (b.figures['messages'] ?? 0) - (a.figures['messages'] ?? 0));
-  const rest = ranked.slice(MAX_QUEUE_SERIES);
-  if (rest.length === 0) return [...queues];
-  const other = { labels: { vhost: OTHER, queue: OTHER }, figures: sum(rest.map(({ figures }) => figures)) };
-  return [...ranked.slice(0, MAX_QUEUE_SERIES), other];
+  return { is: 'text', type: EXPOSITION_TYPE, text: exposition.text() };
 }
 
 export const metricsRoutes: Route[] = [
