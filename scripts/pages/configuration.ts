@@ -47,7 +47,7 @@ A grant names a namespace, a resource (a name, or a prefix and \`*\`; both defau
 | \`publish\` | publish, also through a router |
 | \`consume\` | receive, settle, read by offset |
 | \`inspect\` | definitions, counts, peek |
-| \`manage\` | purge, trim, pause, cancel, reschedule, redrive, drop, seek, snapshots |
+| \`manage\` | purge, trim, pause, cancel, reschedule, drop, seek, snapshots |
 | \`admin\` | facts and acts of the whole broker |
 
 \`namespace\` defaults to \`default\`, \`resource\` to \`*\`, \`actions\` to \`all\`.

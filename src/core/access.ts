@@ -1,24 +1,40 @@
-import type { Grant, Permission } from './auth.ts';
+import { randomBytes } from 'node:crypto';
 import { RailheadError } from './errors.ts';
 import { NamePattern } from './name-pattern.ts';
-import { parsePasswordHash } from './passwords.ts';
+import { checkStoredPassword, type StoredPassword } from './passwords.ts';
+import { type Role, ROLES, type Rule, RULE_VERBS } from './roles.ts';
 import type { Session } from './session.ts';
 
 /**
  * Users and what they may do, as they are kept with the broker: as documents of a namespace of their own, where only
  * those have a right who have it everywhere. Users of the config file are not among them.
+ *
+ * | kind | name | value |
+ * | --- | --- | --- |
+ * | `user` | NAME | password, tags, role |
+ * | `permission` | [USER, NAMESPACE] | RabbitMQ's patterns |
+ * | `rule` | [USER, NAMESPACE, PATTERN] | verbs |
+ * | `accessKey` | ID | user, secret (sealed), createdAt |
  */
 export const SYSTEM_NAMESPACE = '$system';
 
 export const USER_DOCUMENT = 'user';
-const PERMISSION = 'permission';
+export const PERMISSION = 'permission';
+export const RULE = 'rule';
+export const ACCESS_KEY = 'accessKey';
 
 export interface StoredUser {
   readonly name: string;
-  /** In a form of `passwords.ts`; null: nobody logs in with a password. */
-  readonly passwordHash: string | null;
+  /** Null: nobody logs in with a password. */
+  readonly password: StoredPassword | null;
+  /** Words of RabbitMQ. */
   readonly tags: readonly string[];
+  /** Null: only what rules and permissions say. */
+  readonly role: Role | null;
 }
+
+/** What `put` leaves as it was where it says nothing. */
+export type UserChange = Pick<StoredUser, 'name'> & Partial<StoredUser>;
 
 /** What RabbitMQ's `set_permissions` says. */
 export interface PermissionPatterns {
@@ -32,134 +48,173 @@ export interface StoredPermission extends PermissionPatterns {
   readonly namespace: string;
 }
 
+export interface StoredRule extends Rule {
+  readonly user: string;
+}
+
+/** A key with which programs sign (Amazon's), or which they show as the token `ID.SECRET`. */
+export interface StoredAccessKey {
+  readonly id: string;
+  readonly user: string;
+  /** By the vault of the broker, for `accessKeyPurpose`. */
+  readonly sealed: string;
+  readonly createdAt: number;
+}
+
 const MAX_TAGS = 16;
+const MAX_KEYS_OF_USER = 16;
+/** As long as Amazon's, which tools of others check. */
+const KEY_ID_LENGTH = 20;
+const SECRET_BYTES = 30;
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+
+type Requests = Pick<Session, 'request'>;
 
 /** Reads and changes the stored users through a session of the system's namespace. */
 export class StoredUsers {
-  readonly #session: Pick<Session, 'request'>;
+  readonly #session: Requests;
 
-  constructor(session: Pick<Session, 'request'>) {
+  constructor(session: Requests) {
     this.#session = session;
   }
 
   async list(): Promise<StoredUser[]> {
-    const { documents } = await this.#session.request('listDocuments', { kind: USER_DOCUMENT });
-    return documents.map(({ name, value }) => readUser(name, value));
+    return (await this.#documents(USER_DOCUMENT)).map(({ name, value }) => readUser(name, value));
   }
 
-  /** @throws INVALID */
-  async put({ name, passwordHash, tags }: StoredUser): Promise<{ created: boolean }> {
-    if (passwordHash !== null) parsePasswordHash(passwordHash);
+  async find(name: string): Promise<StoredUser | undefined> {
+    return (await this.list()).find((user) => user.name === name);
+  }
+
+  /** Adds a user, or changes what is said of it. @throws INVALID */
+  async put(change: UserChange): Promise<{ created: boolean }> {
+    const { name } = change;
+    const { password, tags, role } = { ...((await this.find(name)) ?? NEW_USER), ...change };
+    if (password !== null) checkStoredPassword(password);
     if (name.length === 0 || name.length > 128)
       throw new RailheadError('INVALID', 'The name of a user has 1 to 128 characters.');
     if (tags.length > MAX_TAGS || tags.some((tag) => tag.length > 64))
       throw new RailheadError('INVALID', `A user has at most ${MAX_TAGS} tags of 64 characters.`);
-    return this.#session.request('putDocument', {
-      kind: USER_DOCUMENT,
-      name,
-      value: JSON.stringify({ passwordHash, tags }),
-    });
+    if (role !== null && !ROLES.includes(role))
+      throw new RailheadError('INVALID', `The role is ${JSON.stringify(role)}. Write ${ROLES.join(', ')}.`);
+    return this.#put(USER_DOCUMENT, name, { password, tags, role });
   }
 
-  /** With what it was permitted. */
+  /** With all that it may do and its access keys. */
   async delete(name: string): Promise<{ deleted: boolean }> {
-    for (const { user, namespace } of await this.permissions())
-      if (user === name) await this.clearPermission(user, namespace);
-    return this.#session.request('deleteDocument', { kind: USER_DOCUMENT, name });
+    const [permissions, rules, keys] = [await this.permissions(), await this.rules(), await this.accessKeys()];
+    for (const { user, namespace } of permissions) if (user === name) await this.clearPermission(user, namespace);
+    for (const rule of rules) if (rule.user === name) await this.disallow(rule);
+    for (const { id, user } of keys) if (user === name) await this.removeAccessKey(id);
+    return this.#delete(USER_DOCUMENT, name);
   }
 
   async permissions(): Promise<StoredPermission[]> {
-    const { documents } = await this.#session.request('listDocuments', { kind: PERMISSION });
-    return documents.map(({ name, value }) => readPermission(name, value));
+    return (await this.#documents(PERMISSION)).map(({ name, value }) => readPermission(name, value));
   }
 
   /** @throws INVALID for a pattern that is not understood, NOT_FOUND for a user that is not stored */
   async setPermission(user: string, namespace: string, patterns: PermissionPatterns): Promise<{ created: boolean }> {
     const { configure, write, read } = patterns;
     for (const pattern of [configure, write, read]) void new NamePattern(pattern);
-    if (!(await this.list()).some(({ name }) => name === user))
-      throw new RailheadError('NOT_FOUND', `There is no stored user ${JSON.stringify(user)}. Add it first.`);
-    const value = JSON.stringify({ configure, write, read });
-    return this.#session.request('putDocument', { kind: PERMISSION, name: permissionName(user, namespace), value });
+    await this.#assertUser(user);
+    return this.#put(PERMISSION, nameOf(user, namespace), { configure, write, read });
   }
 
   clearPermission(user: string, namespace: string): Promise<{ deleted: boolean }> {
-    return this.#session.request('deleteDocument', { kind: PERMISSION, name: permissionName(user, namespace) });
+    return this.#delete(PERMISSION, nameOf(user, namespace));
+  }
+
+  async rules(): Promise<StoredRule[]> {
+    return (await this.#documents(RULE)).map(({ name, value }) => readRule(name, value));
+  }
+
+  /** In place of what was allowed with this pattern before. @throws INVALID, NOT_FOUND for a user that is not stored */
+  async allow({ user, namespace, pattern, verbs }: StoredRule): Promise<{ created: boolean }> {
+    if (verbs.length === 0 || verbs.some((verb) => !RULE_VERBS.includes(verb)))
+      throw new RailheadError('INVALID', `A rule allows ${RULE_VERBS.join(', ')}, or some of these.`);
+    for (const name of [namespace, pattern])
+      if (name.length === 0 || name.length > 255 || name.slice(0, -1).includes('*'))
+        throw new RailheadError(
+          'INVALID',
+          `${JSON.stringify(name.slice(0, 100))} is neither a name nor the beginning of one followed by *.`,
+        );
+    await this.#assertUser(user);
+    return this.#put(RULE, nameOf(user, namespace, pattern), { verbs });
+  }
+
+  disallow({ user, namespace, pattern }: Omit<StoredRule, 'verbs'>): Promise<{ deleted: boolean }> {
+    return this.#delete(RULE, nameOf(user, namespace, pattern));
+  }
+
+  async accessKeys(): Promise<StoredAccessKey[]> {
+    return (await this.#documents(ACCESS_KEY)).map(({ name, value }) => readAccessKey(name, value));
+  }
+
+  /** The only time that anybody is told the secret. @throws NOT_FOUND for a user that is not stored, TOO_LARGE */
+  async addAccessKey(user: string, createdAt: number): Promise<{ id: string; secret: string }> {
+    await this.#assertUser(user);
+    if ((await this.accessKeys()).filter((key) => key.user === user).length >= MAX_KEYS_OF_USER)
+      throw new RailheadError('TOO_LARGE', `A user has at most ${MAX_KEYS_OF_USER} access keys. Remove an old one.`);
+    const id = `RK${Array.from(randomBytes(KEY_ID_LENGTH - 2), (byte) => BASE32[byte % 32]).join('')}`;
+    const secret = randomBytes(SECRET_BYTES).toString('base64url');
+    const { sealed } = await this.#session.request('seal', { purpose: accessKeyPurpose(id, user), text: secret });
+    await this.#put(ACCESS_KEY, id, { user, sealed, createdAt });
+    return { id, secret };
+  }
+
+  removeAccessKey(id: string): Promise<{ deleted: boolean }> {
+    return this.#delete(ACCESS_KEY, id);
+  }
+
+  async #assertUser(name: string): Promise<void> {
+    if ((await this.find(name)) !== undefined) return;
+    throw new RailheadError('NOT_FOUND', `There is no stored user ${JSON.stringify(name)}. Add it first.`);
+  }
+
+  async #documents(kind: string): Promise<readonly { name: string; value: string }[]> {
+    return (await this.#session.request('listDocuments', { kind })).documents;
+  }
+
+  #put(kind: string, name: string, value: object): Promise<{ created: boolean }> {
+    return this.#session.request('putDocument', { kind, name, value: JSON.stringify(value) });
+  }
+
+  #delete(kind: string, name: string): Promise<{ deleted: boolean }> {
+    return this.#session.request('deleteDocument', { kind, name });
   }
 }
 
-function permissionName(user: string, namespace: string): string {
-  return JSON.stringify([user, namespace]);
+const NEW_USER: Omit<StoredUser, 'name'> = { password: null, tags: [], role: null };
+
+/** A secret that was sealed for one key opens for no other, and for no other user. */
+export function accessKeyPurpose(id: string, user: string): string {
+  return `access key ${JSON.stringify([id, user])}`;
 }
 
-function readUser(name: string, value: string): StoredUser {
-  // Written by `put`.
-  return { name, ...(JSON.parse(value) as Omit<StoredUser, 'name'>) };
+function nameOf(...parts: string[]): string {
+  return JSON.stringify(parts);
 }
 
-function readPermission(name: string, value: string): StoredPermission {
-  // Written by `setPermission`.
+// What is read below was written by `StoredUsers`.
+
+export function readUser(name: string, value: string): StoredUser {
+  return { name, ...NEW_USER, ...(JSON.parse(value) as Omit<StoredUser, 'name'>) };
+}
+
+export function readPermission(name: string, value: string): StoredPermission {
   const [user, namespace] = JSON.parse(name) as [string, string];
   return { user, namespace, ...(JSON.parse(value) as PermissionPatterns) };
 }
 
-/** The documents of the system's namespace, as they are now. */
-export interface SystemDocuments {
-  /** Grows with each change. */
-  readonly version: number;
-  /** By name. */
-  of(kind: string): ReadonlyMap<string, { readonly value: string }>;
+export function readRule(name: string, value: string): StoredRule {
+  const [user, namespace, pattern] = JSON.parse(name) as [string, string, string];
+  return { user, namespace, pattern, ...(JSON.parse(value) as Pick<Rule, 'verbs'>) };
 }
 
-/** What logins and `authorize` ask, without waiting. Made of the documents anew when they change. */
-export class StoredUserView {
-  readonly #documents: SystemDocuments;
-  #version = -1;
-  readonly #users = new Map<string, StoredUser>();
-  readonly #permissions = new Map<string, Permission[]>();
-
-  constructor(documents: SystemDocuments) {
-    this.#documents = documents;
-  }
-
-  find(name: string): StoredUser | undefined {
-    this.#renew();
-    return this.#users.get(name);
-  }
-
-  /** What a user may do now; nothing once it is deleted. */
-  permissionsOf(user: string): readonly Permission[] {
-    this.#renew();
-    return this.#permissions.get(user) ?? [];
-  }
-
-  #renew(): void {
-    const { version } = this.#documents;
-    if (version === this.#version) return;
-    this.#version = version;
-    this.#users.clear();
-    this.#permissions.clear();
-    for (const [name, { value }] of this.#documents.of(USER_DOCUMENT)) this.#users.set(name, readUser(name, value));
-    const patterns = new Map<string, NamePattern>();
-    const compile = (source: string): NamePattern => {
-      const pattern = patterns.get(source) ?? new NamePattern(source);
-      patterns.set(source, pattern);
-      return pattern;
-    };
-    for (const [name, { value }] of this.#documents.of(PERMISSION)) {
-      const { user, namespace, configure, write, read } = readPermission(name, value);
-      const own = this.#permissions.get(user) ?? [];
-      this.#permissions.set(user, own);
-      own.push({ namespace, configure: compile(configure), write: compile(write), read: compile(read) });
-    }
-  }
+export function readAccessKey(id: string, value: string): StoredAccessKey {
+  return { id, ...(JSON.parse(value) as Omit<StoredAccessKey, 'id'>) };
 }
 
 /** Who has this tag may change everything about the broker, and use nothing of it without a permission. */
 export const ADMINISTRATOR = 'administrator';
-
-const ADMINISTRATORS_GRANTS: readonly Grant[] = [{ namespace: '*', resource: '*', actions: ['admin'] }];
-
-export function grantsOfTags(tags: readonly string[]): readonly Grant[] {
-  return tags.includes(ADMINISTRATOR) ? ADMINISTRATORS_GRANTS : [];
-}

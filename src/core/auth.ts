@@ -1,5 +1,6 @@
 import { RailheadError } from './errors.ts';
 import type { NamePattern } from './name-pattern.ts';
+import type { ScramAlgorithm, ScramVerifier } from './scram.ts';
 
 /** What may be asked of a resource. Every operation of a session maps to exactly one. */
 export type Action =
@@ -7,9 +8,9 @@ export type Action =
   | 'configure'
   /** publish, also through a router, also by redrive; claim a producer and its transactions */
   | 'publish'
-  /** consume, settle, read by offset, commit cursors */
+  /** consume, settle, peek, read by offset, commit cursors */
   | 'consume'
-  /** definitions, counts, peek */
+  /** definitions, counts */
   | 'inspect'
   /** purge, trim, pause, cancel, reschedule, drop, seek, snapshots */
   | 'manage'
@@ -61,7 +62,9 @@ export type Credentials =
   | { readonly token: string }
   | { readonly user: string; readonly password: string }
   /** A request that was signed with a secret that only the two ends know. */
-  | { readonly accessKey: string; isSignedWith(this: void, secret: string): boolean };
+  | { readonly accessKey: string; isSignedWith(this: void, secret: string): boolean }
+  /** The end of a login by SCRAM: whether the client's proof fits what is known of the user's password. */
+  | { readonly name: string; readonly scram: ScramAlgorithm; isProvenBy(this: void, verifier: ScramVerifier): boolean };
 
 /** What every door of a server asks. */
 export interface Authenticator {
@@ -69,6 +72,11 @@ export interface Authenticator {
   readonly required: boolean;
   /** @throws UNAUTHENTICATED, in the same words and after the same work whatever was wrong; RATE_LIMITED. */
   authenticate(credentials: Credentials | undefined): Promise<Principal>;
+  /**
+   * What a login by SCRAM begins with: the salt and the iterations that the client is told. Of a name that nobody has, or
+   * whose password is not known in this form, too. Absent where nobody can log in so.
+   */
+  scramVerifier?(user: string, algorithm: ScramAlgorithm): ScramVerifier;
 }
 
 /** Who talks to a broker embedded in the own process, or to one without a login on loopback. */

@@ -13,5 +13,7 @@ export interface DocumentOperations {
   /** Replaces one of the same kind and name. */
   putDocument: { args: DocumentDefinition; result: { created: boolean } };
   deleteDocument: { args: { kind: string; name: string }; result: { deleted: boolean } };
+  /** Makes a secret unreadable for all but the broker, for the value of a document; `purpose` ties it to what it is for. */
+  seal: { args: { purpose: string; text: string }; result: { sealed: string } };
   listDocuments: { args: { kind: string }; result: { documents: DocumentDefinition[] } };
 }

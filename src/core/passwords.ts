@@ -1,5 +1,6 @@
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { RailheadError } from './errors.ts';
+import { parseScram, scramToText, scramVerifier } from './scram.ts';
 
 const SCRYPT = { log2N: 15, r: 8, p: 1, bytes: 32 };
 export const MAX_SECRET_LENGTH = 1024;
@@ -15,7 +16,29 @@ const DIGEST_BYTES = { sha256: 32, sha512: 64 };
 const SCRYPT_FORM = /^scrypt:(1[0-8]):([1-9]|1[0-6]):([1-4]):([\w-]{16,128}):([\w-]{22,128})$/;
 const RABBIT_FORM = /^rabbit-(sha256|sha512):([A-Za-z0-9+/=]{40,100})$/;
 
-/** The form of `passwordHash` in a config file and of stored users. */
+/** All that is kept of a stored user's password. */
+export interface StoredPassword {
+  /** In a form of `parsePasswordHash`. */
+  readonly hash: string;
+  /** In the form of `parseScram`; null: known by its hash alone (RabbitMQ's), so that nobody logs in by SCRAM with it. */
+  readonly scram: { readonly sha256: string; readonly sha512: string } | null;
+}
+
+export async function storedPassword(password: string): Promise<StoredPassword> {
+  const hash = await hashPassword(password);
+  const [sha256, sha512] = await Promise.all([scramVerifier(password, 'sha256'), scramVerifier(password, 'sha512')]);
+  return { hash, scram: { sha256: scramToText(sha256), sha512: scramToText(sha512) } };
+}
+
+/** @throws INVALID */
+export function checkStoredPassword({ hash, scram }: StoredPassword): void {
+  parsePasswordHash(hash);
+  if (scram === null) return;
+  parseScram(scram.sha256);
+  parseScram(scram.sha512);
+}
+
+/** The form of `passwordHash` in a config file. */
 export async function hashPassword(password: string): Promise<string> {
   if (password.length > MAX_SECRET_LENGTH)
     throw new RailheadError(

@@ -5,6 +5,7 @@ import { type Random, systemRandom } from '../core/random.ts';
 import { nextTurn, soon } from '../core/real-time.ts';
 import type { BrokerInfo } from '../core/broker-info.ts';
 import type { TopicStats } from '../core/stats.ts';
+import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
 import { type Limits, withDefaults } from './limits.ts';
 import type { BlobStore, Journal, RecoveryReport } from './ports.ts';
@@ -49,6 +50,8 @@ export interface BrokerOptions {
   limits?: Partial<Limits>;
   /** Formats of the protocols whose records may be stored. */
   formats?: readonly RecordFormat[];
+  /** Seals the secrets that others keep with the broker. Default: with a key that is forgotten when the broker ends. */
+  vault?: Vault;
   /** Runs a turn soon. Default: after the I/O that is waiting. */
   defer?: (turn: () => void) => void;
   /** Something an operator should know, in words: a torn end that was cut, an old checkpoint that was used. */
@@ -78,6 +81,7 @@ export interface Parts {
   readonly documents: Documents;
   readonly shortages: Shortages;
   readonly snapshots: Snapshots;
+  readonly vault: Vault;
   readonly info: () => BrokerInfo;
 }
 
@@ -122,6 +126,7 @@ export class Broker {
       blobs,
       clock = new SystemClock(),
       random = systemRandom,
+      vault = new Vault(),
       onNotice = () => {},
       onFailure = () => {},
     } = options;
@@ -179,6 +184,7 @@ export class Broker {
       documents: new Documents(shard),
       shortages: new Shortages(shard, () => publisher.lack()),
       snapshots: new Snapshots(shard, feeds, settler, definitions),
+      vault,
       info: () => infoOf(shard, report, startedAt, notices, reclaimer, largeBodies),
     };
     const broker = new Broker(parts, undertaker, reclaimer, blobs);

@@ -1,6 +1,9 @@
 import type { Action, Resource } from '../core/auth.ts';
+import { RailheadError } from '../core/errors.ts';
 import type { OperationName, Operations } from '../core/session.ts';
 import type { Parts } from './broker.ts';
+
+const MAX_SEALED_LENGTH = 4096;
 
 interface Handler<O extends OperationName> {
   /** What the principal must be allowed to do. */
@@ -96,7 +99,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     action: 'inspect',
     run: ({ operator, shard }, namespace, args) => shard.durable(operator.allStats(namespace, args)),
   },
-  peek: { action: 'inspect', run: ({ reader }, namespace, args) => reader.peek(namespace, args) },
+  peek: { action: 'consume', run: ({ reader }, namespace, args) => reader.peek(namespace, args) },
   purge: {
     action: 'manage',
     full: 'waits',
@@ -256,6 +259,13 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     action: 'admin',
     run: ({ documents, shard }, namespace, args) => shard.durable(documents.list(namespace, args)),
   },
+  seal: {
+    action: 'admin',
+    run: async ({ vault }, _namespace, { purpose, text }) => {
+      if (text.length <= MAX_SEALED_LENGTH) return { sealed: vault.seal(purpose, text) };
+      throw new RailheadError('TOO_LARGE', `A secret has at most ${MAX_SEALED_LENGTH} characters.`);
+    },
+  },
   info: { action: 'inspect', run: async ({ info }) => info() },
   shortage: { action: 'inspect', run: ({ shortages }, _namespace, args) => shortages.wait(args) },
 };
@@ -301,6 +311,7 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
     case 'putDocument':
     case 'deleteDocument':
     case 'listDocuments':
+    case 'seal':
       return { kind: 'document', name: text('kind') };
     case 'info':
     case 'shortage':

@@ -5,11 +5,14 @@ import type { Logger } from './log.ts';
 const QUIET_MS = 1_000;
 
 /** Logs refused logins, at most one line a second: a flood of them must not become a flood of lines. Never what was shown. */
-export function loggedLogins(authenticator: Authenticator, log: Logger, clock: Clock): Authenticator {
+export function loggedLogins(authenticator: Required<Authenticator>, log: Logger, clock: Clock): Authenticator {
   let refused = 0;
   let quietUntil = 0;
   return {
-    required: authenticator.required,
+    get required() {
+      return authenticator.required;
+    },
+    scramVerifier: (user, algorithm) => authenticator.scramVerifier(user, algorithm),
     async authenticate(credentials) {
       try {
         return await authenticator.authenticate(credentials);
@@ -26,8 +29,9 @@ export function loggedLogins(authenticator: Authenticator, log: Logger, clock: C
   };
 }
 
-function methodOf(credentials: Credentials | undefined): 'none' | 'token' | 'password' | 'signature' {
+function methodOf(credentials: Credentials | undefined): 'none' | 'token' | 'password' | 'scram' | 'signature' {
   if (credentials === undefined) return 'none';
   if ('token' in credentials) return 'token';
+  if ('scram' in credentials) return 'scram';
   return 'user' in credentials ? 'password' : 'signature';
 }

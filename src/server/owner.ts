@@ -3,6 +3,7 @@ import { LOCAL_PRINCIPAL, type Authenticator } from '../core/auth.ts';
 import { type Clock, SystemClock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
+import type { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
 import { Broker } from '../engine/broker.ts';
 import type { Limits } from '../engine/limits.ts';
@@ -11,6 +12,7 @@ import { NativeGateway } from '../gateways/native/server.ts';
 import { RECORD_FORMATS } from './formats.ts';
 import { claimSocketPath, releaseSocketPath } from './socket.ts';
 import type { Storage } from './storage.ts';
+import { vaultOf } from './vault.ts';
 
 /** Whoever can open the socket of a directory can read the journal beside it: no login. */
 const NOBODY: Authenticator = { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) };
@@ -25,6 +27,8 @@ export interface OwnerOptions {
   /** An error that no client should be able to cause. */
   report?: (error: unknown) => void;
   limits?: Partial<Limits>;
+  /** Default: with the key file of the directory. */
+  vault?: Vault;
   /** How long `close` lets joined processes have what they asked for, ms. Default 5,000. */
   drainMs?: number;
   /** Do not keep the process alive. Default false. */
@@ -37,12 +41,14 @@ export interface OwnerOptions {
  */
 export async function openBroker(storage: Storage, options: OwnerOptions): Promise<Broker> {
   const { journal, blobs } = storage;
+  const vault = options.vault ?? vaultOf(storage.directory);
   const { clock, random, limits, onNotice, onFailure } = options;
   try {
     return await Broker.open({
       journal,
       blobs,
       formats: RECORD_FORMATS,
+      vault,
       ...(clock !== undefined && { clock }),
       ...(random !== undefined && { random }),
       ...(limits !== undefined && { limits }),

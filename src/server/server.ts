@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream';
-import { StoredUsers, StoredUserView, SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
+import { StoredUsers, SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
+import { StoredUserView } from '../core/access-view.ts';
 import { type Authenticator, LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
+import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
 import { Management } from '../gateways/amqp/management/management.ts';
@@ -28,6 +30,7 @@ import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Owner } from './owner.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { UserStore } from './users.ts';
+import { vaultOf } from './vault.ts';
 
 /** As every client of RabbitMQ expects it. */
 const AMQP_PORT = 5672;
@@ -106,6 +109,7 @@ class Server implements RunningServer {
   readonly #undo: (() => void | Promise<void>)[] = [];
   readonly #resolveClosed: (failure: RailheadError | null) => void;
   #broker: Broker | undefined;
+  #vault: Vault | undefined;
   #port = 0;
   #amqpPort: number | null = null;
   #amqpManagementPort: number | null = null;
@@ -169,7 +173,8 @@ class Server implements RunningServer {
     try {
       const tls = await readTls(this.#config.tls);
       const storage = this.#options.storage ?? (await openStorage(this.#config));
-      const broker = await this.#own(storage);
+      this.#vault = vaultOf(storage.directory, this.#config.accessKeyFile);
+      const broker = await this.#own(storage, this.#vault);
       await this.#servePort(broker, tls);
       await this.#serveAmqp(broker, tls);
       await this.#serveAws(broker, tls);
@@ -207,11 +212,12 @@ class Server implements RunningServer {
   }
 
   /** The broker, and the Unix socket by which processes that share the directory reach it. */
-  async #own(storage: Storage): Promise<Broker> {
+  async #own(storage: Storage, vault: Vault): Promise<Broker> {
     const owner = await Owner.open(storage, {
       clock: this.#clock,
       ...(this.#options.random !== undefined && { random: this.#options.random }),
       limits: { memoryBytes: this.#config.limits.memory },
+      vault,
       drainMs: this.#config.drainTimeout,
       onNotice: (notice) => this.#log.warn({ notice }, 'notice of the journal'),
       onFailure: (error) => this.#fail(error),
@@ -353,7 +359,10 @@ class Server implements RunningServer {
 
   #authenticator(): Authenticator {
     return (this.#logins ??= loggedLogins(
-      new UserStore(this.#config, new StoredUserView(this.broker.documents(SYSTEM_NAMESPACE))),
+      new UserStore(
+        this.#config,
+        new StoredUserView(this.broker.documents(SYSTEM_NAMESPACE), this.#vault ?? new Vault()),
+      ),
       this.#log,
       new SystemClock(),
     ));

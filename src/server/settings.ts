@@ -210,6 +210,13 @@ export const settingsSchema = z.strictObject({
     allowed: 'the id and the secret as ID:SECRET, the secret with at least 16 characters that nobody can guess',
     secret: true,
   }),
+  accessKeyFile: text.optional().register(settingDocs, {
+    summary:
+      'File with the key that encrypts the secrets of stored access keys: 64 hexadecimal digits. Without it one is made beside the data, in `railhead.key`, when the first access key is.',
+    allowed: 'the path of a file with the output of `openssl rand -hex 32`',
+    placeholder: 'FILE',
+    fallback: '`railhead.key` in `dir`',
+  }),
   users: z.array(userSchema).default([]).register(settingDocs, {
     summary: 'Who may log in, with what, and what they may do. `railhead user NAME` makes an entry.',
     allowed: 'a list of { name, tokenHash, passwordHash or accessKeys, grants }; `railhead user NAME` prints one',

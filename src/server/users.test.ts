@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createHash } from 'node:crypto';
-import { StoredUserView } from '../core/access.ts';
+import { StoredUserView } from '../core/access-view.ts';
 import { isAuthorized, LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
 import { hashPassword } from '../core/passwords.ts';
+import { Vault } from '../core/vault.ts';
 import { checkConfig } from './config.ts';
 import { hashToken, UserStore } from './users.ts';
 
@@ -112,9 +113,12 @@ test('more than 66 logins by password at once are refused instead of queued with
 /** Stored users as the broker would hand them in. */
 function stored(users: Record<string, { passwordHash: string; tags?: string[] }>): StoredUserView {
   const documents = new Map(
-    Object.entries(users).map(([name, user]) => [name, { value: JSON.stringify({ tags: [], ...user }) }]),
+    Object.entries(users).map(([name, { passwordHash: hash, tags = [] }]) => [
+      name,
+      { value: JSON.stringify({ tags, password: { hash, scram: null } }) },
+    ]),
   );
-  return new StoredUserView({ version: 1, of: (kind) => (kind === 'user' ? documents : new Map()) });
+  return new StoredUserView({ version: 1, of: (kind) => (kind === 'user' ? documents : new Map()) }, new Vault());
 }
 
 test('a user that was exported from RabbitMQ logs in with its old password', async () => {

@@ -1,5 +1,5 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { grantsOfTags, type StoredUserView } from '../core/access.ts';
+import type { StoredUserView } from '../core/access-view.ts';
 import {
   LOCAL_PRINCIPAL,
   type Authenticator,
@@ -16,6 +16,7 @@ import {
   passwordMatches,
   type PasswordHash,
 } from '../core/passwords.ts';
+import { nobodysScramVerifier, parseScram, type ScramAlgorithm, type ScramVerifier } from '../core/scram.ts';
 import { type ServerConfig, splitAccessKey, type UserConfig } from './settings.ts';
 
 /** One scrypt takes 32 MiB and some 60 ms of one of Node's four pool threads, which file syncs need as well. */
@@ -44,6 +45,8 @@ export class UserStore implements Authenticator {
   readonly #accessKeys = new Map<string, { secret: string; principal: Principal }>();
   /** Compared with what an unknown access key has signed. */
   readonly #nobodysSecret = randomBytes(30).toString('base64url');
+  /** Makes up salts for names that nobody has. */
+  readonly #nobodysKey = randomBytes(32);
   readonly #stored: StoredUserView | undefined;
   readonly #nobody: PasswordHash;
   readonly #logins = new LoginQueue();
@@ -94,19 +97,32 @@ export class UserStore implements Authenticator {
     if (configured !== undefined) return configured;
     const stored = this.#stored?.find(name);
     if (stored === undefined) return undefined;
-    const { passwordHash: text, tags } = stored;
+    const { password, tags } = stored;
     return {
       principal: new StoredPrincipal(name, tags, this.#stored),
       tokenDigest: undefined,
-      password: text === null ? undefined : { text, hash: parsePasswordHash(text) },
+      password: password === null ? undefined : { text: password.hash, hash: parsePasswordHash(password.hash) },
     };
+  }
+
+  scramVerifier(name: string, algorithm: ScramAlgorithm): ScramVerifier {
+    return this.#scramOf(name, algorithm) ?? nobodysScramVerifier(algorithm, name, this.#nobodysKey);
+  }
+
+  /** Of a stored user; of one of the configuration only a hash is known, which is of no use for SCRAM. */
+  #scramOf(name: string, algorithm: ScramAlgorithm): ScramVerifier | undefined {
+    const text = this.#byName.has(name) ? undefined : this.#stored?.find(name)?.password?.scram?.[algorithm];
+    return text === undefined ? undefined : parseScram(text);
   }
 
   async #find(credentials: Credentials): Promise<Principal | undefined> {
     if ('token' in credentials) return this.#byToken(credentials.token);
     if ('accessKey' in credentials) return this.#byAccessKey(credentials);
+    if ('scram' in credentials) return this.#byScram(credentials);
     const { user: name, password } = credentials;
     const user = this.#user(name);
+    if (user === undefined && this.#accessKey(name) !== undefined)
+      return this.#byAccessKey({ accessKey: name, isSignedWith: (secret) => isSame(secret, password) });
     if (user?.password !== undefined && this.#remembered.has(name, user.password.text, password)) return user.principal;
     // An unknown name costs the same scrypt as a known one, or the time would tell which names exist.
     const matches = await this.#logins.run(() => passwordMatches(password, user?.password?.hash ?? this.#nobody));
@@ -117,9 +133,25 @@ export class UserStore implements Authenticator {
 
   /** An unknown key costs the same work as a known one. */
   #byAccessKey({ accessKey, isSignedWith }: Extract<Credentials, { accessKey: string }>): Principal | undefined {
-    const key = this.#accessKeys.get(accessKey);
+    const key = this.#accessKey(accessKey);
     const signed = isSignedWith(key?.secret ?? this.#nobodysSecret);
     return signed ? key?.principal : undefined;
+  }
+
+  /** One of the configuration hides a stored one of the same id. */
+  #accessKey(id: string): { secret: string; principal: Principal } | undefined {
+    const configured = this.#accessKeys.get(id);
+    if (configured !== undefined) return configured;
+    const stored = this.#stored?.accessKey(id);
+    const user = stored === undefined ? undefined : this.#user(stored.user);
+    // A user of the configuration who took the name of a stored one has nothing to do with its keys.
+    if (stored === undefined || user === undefined || this.#byName.has(stored.user)) return undefined;
+    return { secret: stored.secret, principal: user.principal };
+  }
+
+  #byScram({ name, scram, isProvenBy }: Extract<Credentials, { scram: ScramAlgorithm }>): Principal | undefined {
+    const proven = isProvenBy(this.scramVerifier(name, scram));
+    return proven && this.#scramOf(name, scram) !== undefined ? this.#user(name)?.principal : undefined;
   }
 
   /** Looks at every user, also after a match. */
@@ -130,7 +162,10 @@ export class UserStore implements Authenticator {
     for (const user of this.#byName.values()) {
       if (user.tokenDigest !== undefined && timingSafeEqual(user.tokenDigest, digest)) found = user.principal;
     }
-    return found;
+    // An access key as a token, for who cannot sign: `ID.SECRET`.
+    const dot = token.indexOf('.');
+    const isSignedWith = (secret: string): boolean => isSame(secret, token.slice(dot + 1));
+    return found ?? (dot > 0 ? this.#byAccessKey({ accessKey: token.slice(0, dot), isSignedWith }) : undefined);
   }
 }
 
@@ -151,7 +186,7 @@ class StoredPrincipal implements Principal {
   }
 
   get grants(): readonly Grant[] {
-    return grantsOfTags(this.#stored?.find(this.name)?.tags ?? []);
+    return this.#stored?.grantsOf(this.name) ?? [];
   }
 
   get permissions(): readonly Permission[] {
@@ -216,6 +251,10 @@ function userOf({ name, grants, tokenHash, passwordHash }: UserConfig): User {
     tokenDigest: tokenHash === undefined ? undefined : Buffer.from(tokenHash.slice('sha256:'.length), 'hex'),
     password: passwordHash === undefined ? undefined : { text: passwordHash, hash: parsePasswordHash(passwordHash) },
   };
+}
+
+function isSame(secret: string, shown: string): boolean {
+  return timingSafeEqual(sha256(secret), sha256(shown));
 }
 
 function sha256(text: string): Buffer {

@@ -274,6 +274,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   putDocument: object<Operations['putDocument']['args']>({ kind: text, name: text, value: text }),
   deleteDocument: object<Operations['deleteDocument']['args']>({ kind: text, name: text }),
   listDocuments: object<Operations['listDocuments']['args']>({ kind: text }),
+  seal: object<Operations['seal']['args']>({ purpose: text, text }),
   info: nothing,
   shortage: object<Operations['shortage']['args']>({ was: nullable(oneOf('memory', 'disk')), waitMs: whole }),
 };
@@ -307,6 +308,7 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'listSchedules',
   'listSnapshots',
   'listDocuments',
+  'seal',
   'info',
   'shortage',
 ]);

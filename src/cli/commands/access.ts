@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type StoredPermission, type StoredUser, StoredUsers, SYSTEM_NAMESPACE } from '../../core/access.ts';
 import { RailheadError } from '../../core/errors.ts';
-import { hashPassword } from '../../core/passwords.ts';
+import { storedPassword } from '../../core/passwords.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { readPassword } from '../password.ts';
 import { note, print, printJson, safe, table, type Column } from '../terminal.ts';
@@ -44,9 +44,9 @@ async function listUsers(options: BrokerOptions): Promise<void> {
 }
 
 async function add(name: string, options: BrokerOptions & { tag?: string[] }): Promise<void> {
-  const passwordHash = await hashPassword(await readPassword(`railhead access add ${name}`));
+  const password = await storedPassword(await readPassword(`railhead access add ${name}`));
   const { tag: tags = [] } = options;
-  const { created } = await withUsers(options, (users) => users.put({ name, passwordHash, tags }));
+  const { created } = await withUsers(options, (users) => users.put({ name, password, tags }));
   if (options.json) printJson({ created });
   else print(`${created ? 'Added' : 'Changed'} ${name}.`);
 }

@@ -261,6 +261,7 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   putDocument: { kind: 'k', name: 'n', value: 'v' },
   deleteDocument: { kind: 'k', name: 'n' },
   listDocuments: { kind: 'k' },
+  seal: { purpose: 'p', text: 't' },
   info: {},
   shortage: { was: null, waitMs: 5 },
 };

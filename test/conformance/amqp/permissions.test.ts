@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { type Channel, type ChannelModel, connect, type ConsumeMessage } from 'amqplib';
 import { type PermissionPatterns, StoredUsers, SYSTEM_NAMESPACE } from '../../../src/core/access.ts';
 import { LOCAL_PRINCIPAL } from '../../../src/core/auth.ts';
-import { hashPassword } from '../../../src/core/passwords.ts';
+import { storedPassword } from '../../../src/core/passwords.ts';
 import type { Session } from '../../../src/core/session.ts';
 import { startServer, type RunningServer } from '../../../src/server/index.ts';
 
@@ -20,7 +20,7 @@ before(async () => {
   server = await startServer({ memory: true, port: 0, log: { level: 'silent' } });
   system = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: SYSTEM_NAMESPACE });
   users = new StoredUsers(system);
-  await users.put({ name: 'ann', passwordHash: await hashPassword('secret'), tags: [] });
+  await users.put({ name: 'ann', password: await storedPassword('secret'), tags: [] });
 });
 
 after(() => server.close());
@@ -185,7 +185,7 @@ test('a wrong password of a stored user is refused, also where nobody needs to l
 });
 
 test('what a deleted user was permitted is gone with it', async () => {
-  await users.put({ name: 'bob', passwordHash: await hashPassword('secret'), tags: [] });
+  await users.put({ name: 'bob', password: await storedPassword('secret'), tags: [] });
   await users.setPermission('bob', 'default', EVERYTHING);
   await users.delete('bob');
   assert.deepEqual(

@@ -1,5 +1,5 @@
-import type { StoredUser } from '../../../core/access.ts';
-import { hashPassword } from '../../../core/passwords.ts';
+import type { StoredUser, UserChange } from '../../../core/access.ts';
+import { storedPassword } from '../../../core/passwords.ts';
 import { toNamespace, toVhost } from '../translate.ts';
 import { bad, notFound } from './errors.ts';
 import { param, text } from './fields.ts';
@@ -14,11 +14,12 @@ const ALGORITHMS = new Map([
 /** Ours is none of RabbitMQ's: what is exported with it comes back only here. */
 const OWN_ALGORITHM = 'railhead_scrypt';
 
-export function showUser({ name, passwordHash, tags }: StoredUser): Json {
-  const [algorithm, prefix] = [...ALGORITHMS].find(([, each]) => passwordHash?.startsWith(each)) ?? [OWN_ALGORITHM, ''];
+export function showUser({ name, password, tags }: StoredUser): Json {
+  const hash = password?.hash ?? '';
+  const [algorithm, prefix] = [...ALGORITHMS].find(([, each]) => hash.startsWith(each)) ?? [OWN_ALGORITHM, ''];
   return {
     name,
-    password_hash: (passwordHash ?? '').slice(prefix.length),
+    password_hash: hash.slice(prefix.length),
     hashing_algorithm: algorithm,
     tags: [...tags],
     limits: {},
@@ -26,18 +27,18 @@ export function showUser({ name, passwordHash, tags }: StoredUser): Json {
 }
 
 /** Of a body, as `PUT /api/users` and definitions have it. @throws bad_request */
-export async function readUser(name: string, body: Json): Promise<StoredUser> {
+export async function readUser(name: string, body: Json): Promise<UserChange> {
   const { tags = [], password, password_hash: hash } = body;
   const list = Array.isArray(tags) ? tags.map(String) : String(tags).split(',');
   const user = { name, tags: list.map((tag) => tag.trim()).filter((tag) => tag !== '') };
-  if (typeof password === 'string' && password !== '') return { ...user, passwordHash: await hashPassword(password) };
-  if (hash === '' || (hash === undefined && password === '')) return { ...user, passwordHash: null };
+  if (typeof password === 'string' && password !== '') return { ...user, password: await storedPassword(password) };
+  if (hash === '' || (hash === undefined && password === '')) return { ...user, password: null };
   if (typeof hash !== 'string') throw bad('password or password_hash is missing');
   const algorithm = text(body, 'hashing_algorithm', 'rabbit_password_hashing_sha256');
-  if (algorithm === OWN_ALGORITHM) return { ...user, passwordHash: hash };
+  if (algorithm === OWN_ALGORITHM) return { ...user, password: { hash, scram: null } };
   const prefix = ALGORITHMS.get(algorithm);
   if (prefix === undefined) throw bad(`the hashing algorithm ${JSON.stringify(algorithm)} is not supported`);
-  return { ...user, passwordHash: `${prefix}${hash}` };
+  return { ...user, password: { hash: `${prefix}${hash}`, scram: null } };
 }
 
 async function findUser(call: Call): Promise<StoredUser> {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { StoredUsers, SYSTEM_NAMESPACE } from '../../../core/access.ts';
 import { RailheadError } from '../../../core/errors.ts';
-import { hashPassword } from '../../../core/passwords.ts';
+import { storedPassword } from '../../../core/passwords.ts';
 import { name, route, type Route } from '../route.ts';
 
 const user = z.string().min(1).max(128);
@@ -46,7 +46,7 @@ export const userRoutes: Route[] = [
     }),
     result: z.object({ created: z.boolean() }),
     handle: async ({ session, params, body: { password, tags } }) =>
-      new StoredUsers(session).put({ name: params.user, passwordHash: await hashPassword(password), tags }),
+      new StoredUsers(session).put({ name: params.user, password: await storedPassword(password), tags }),
   }),
   route({
     namespace: SYSTEM_NAMESPACE,
