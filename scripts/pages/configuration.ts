@@ -44,9 +44,9 @@ A grant names a namespace, a resource (a name, or a prefix and \`*\`; both defau
 | action | allows |
 |---|---|
 | \`configure\` | create, change and delete topics, queues, subscriptions, routers, bindings and schedules |
-| \`publish\` | publish, also through a router |
-| \`consume\` | receive, settle, read by offset |
-| \`inspect\` | definitions, counts, peek |
+| \`publish\` | publish, also through a router; redrive |
+| \`consume\` | receive, settle, peek, read by offset |
+| \`inspect\` | definitions, counts |
 | \`manage\` | purge, trim, pause, cancel, reschedule, drop, seek, snapshots |
 | \`admin\` | facts and acts of the whole broker |
 

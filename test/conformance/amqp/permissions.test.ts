@@ -162,11 +162,11 @@ test('who may no longer read loses the channel of a consumer at its next settlem
 });
 
 test('connections of a deleted user are closed, those of one with a new password or no permissions stay', async () => {
-  const user = { name: 'cid', passwordHash: await hashPassword('secret'), tags: [] };
+  const user = { name: 'cid', password: await storedPassword('secret'), tags: [] };
   await users.put(user);
   await users.setPermission('cid', 'default', EVERYTHING);
   const [{ connection, channel }, other] = [await open('cid:secret'), await open('ann:secret')];
-  await users.put({ ...user, passwordHash: await hashPassword('other') });
+  await users.put({ ...user, password: await storedPassword('other') });
   assert.equal(await outcome(channel, (c) => c.assertExchange('e', 'fanout')), 'done');
   await assert.rejects(open('cid:secret'), /403|ACCESS_REFUSED|refused/);
   await users.clearPermission('cid', 'default');
