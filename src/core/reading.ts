@@ -56,12 +56,17 @@ export interface ReadOperations {
   /** Of one topic, or of all that there are. */
   fetchCursors: {
     args: { cursor: string; topic?: string };
-    result: { partitions: { topic: string; partition: number; offset: number; metadata: string }[] };
+    result: {
+      partitions: { topic: string; partition: number; offset: number; metadata: string }[];
+      /** Where transactions that are open now will move it if they commit. Left out when there are none. */
+      pending?: { topic: string; partition: number }[];
+    };
   };
   /** The names of those that have committed something, in order. */
   listCursors: {
     args: { prefix?: string; after?: string; limit?: number };
     result: { cursors: { cursor: string; topics: string[] }[]; next: string | null };
   };
-  deleteCursor: { args: { cursor: string; topic?: string }; result: { deleted: number } };
+  /** All of it, what it has in one topic, or in one partition of that. */
+  deleteCursor: { args: { cursor: string; topic?: string; partition?: number }; result: { deleted: number } };
 }

@@ -26,7 +26,7 @@ export interface TopicStats {
   messages: number;
   bytes: number;
   /** `stableEnd`: committed messages are read up to here; the first offset of the oldest open transaction, or `end`. */
-  partitions: { start: number; end: number; stableEnd: number }[];
+  partitions: { start: number; end: number; stableEnd: number; bytes: number }[];
   /** Since the broker started. */
   published: number;
   duplicates: number;

@@ -217,7 +217,8 @@ export type OtherEntry =
       offset: number;
       metadata: string;
     }
-  | { type: 'cursorGone'; namespace: string; cursor: string; topicId: number | null }
+  /** `partition`: of that topic, this one alone. */
+  | { type: 'cursorGone'; namespace: string; cursor: string; topicId: number | null; partition?: number }
   /** A named producer was claimed. */
   | {
       type: 'producer';

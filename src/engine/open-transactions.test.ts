@@ -213,7 +213,7 @@ for (const how of RESTARTS) {
     assert.equal(open.cursors + open.settlements, 2);
     assert.deepEqual(await bench.texts('q'), []);
     const cursor = (): Promise<unknown> => bench.session.request('fetchCursors', { cursor: 'group', topic: 't' });
-    assert.deepEqual(await cursor(), { partitions: [] });
+    assert.deepEqual(await cursor(), { partitions: [], pending: [{ topic: 't', partition: 0 }] });
     await one.end('committed');
     await two.end('aborted');
     await bench.restart(how);

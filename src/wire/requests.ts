@@ -238,7 +238,11 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     after: maybe(text),
     limit: maybe(whole),
   }),
-  deleteCursor: object<Operations['deleteCursor']['args']>({ cursor: text, topic: maybe(text) }),
+  deleteCursor: object<Operations['deleteCursor']['args']>({
+    cursor: text,
+    topic: maybe(text),
+    partition: maybe(whole),
+  }),
   claimProducer: object<Operations['claimProducer']['args']>({
     producer: text,
     timeoutMs: maybe(whole),

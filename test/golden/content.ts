@@ -320,6 +320,12 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
     cursors: [{ cursor: 'gone', topic: 'topic', partition: 0, offset: 1 }],
   });
   await session.request('deleteCursor', { cursor: 'gone' });
+  await session.commit({
+    settlements: [],
+    publishes: [],
+    cursors: [0, 1].map((partition) => ({ cursor: 'partly gone', topic: 'topic', partition, offset: 1 })),
+  });
+  await session.request('deleteCursor', { cursor: 'partly gone', topic: 'topic', partition: 0 });
   const { messages } = await session.request('peek', { topic: 'queue', subscription: 'queue', limit: 100 });
   const purged = messages.find(({ envelope }) => Buffer.from(envelope.body).toString() === 'purged');
   if (purged !== undefined) await session.request('cancel', { topic: 'queue', subscription: 'queue', id: purged.id });
@@ -403,6 +409,7 @@ export async function readContent(disk: Disk): Promise<unknown> {
     documents: (await session.request('listDocuments', { kind: 'note' })).documents,
     cursors: await session.request('fetchCursors', { cursor: 'group', topic: 'topic' }),
     gone: await session.request('fetchCursors', { cursor: 'gone', topic: 'topic' }),
+    partlyGone: await session.request('fetchCursors', { cursor: 'partly gone' }),
     producers: (await session.request('listProducers', {})).producers,
     open: await session.request('fetchCursors', { cursor: 'open', topic: 'log' }),
     log: await session.request('read', { topic: 'log', from: 'start', isolation: 'uncommitted', verbatim: true }),

@@ -305,7 +305,7 @@ export class FakeSession implements Session {
         kind: topic.definition.kind,
         messages: topic.log.length,
         bytes: 0,
-        partitions: [{ start: 0, end: topic.log.length, stableEnd: topic.log.length }],
+        partitions: [{ start: 0, end: topic.log.length, stableEnd: topic.log.length, bytes: 0 }],
         published: topic.log.length,
         duplicates: 0,
         refused: 0,

@@ -104,7 +104,8 @@ export class Directory {
         const name = scoped(entry.namespace, entry.cursor);
         const positions = this.cursors.get(name);
         for (const [at, position] of positions ?? []) {
-          if (entry.topicId === null || position.topicId === entry.topicId) positions?.delete(at);
+          const isMeant = entry.topicId === null || position.topicId === entry.topicId;
+          if (isMeant && (entry.partition ?? position.partition) === position.partition) positions?.delete(at);
         }
         if (positions?.size === 0) this.cursors.delete(name);
         return;

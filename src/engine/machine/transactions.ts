@@ -54,10 +54,17 @@ export class Transactions {
   readonly producers = new Map<string, NamedProducer>();
   nextProducerId = 1;
   nextTransaction = 1;
+  /** Those with a transaction under way. */
+  readonly #open = new Set<NamedProducer>();
   readonly #parts = new Map<number, Map<string, Part>>();
 
   named(namespace: string, name: string): NamedProducer | undefined {
     return this.producers.get(scoped(namespace, name));
+  }
+
+  /** Producers with a transaction under way. */
+  open(): IterableIterator<NamedProducer> {
+    return this.#open.values();
   }
 
   /** Where a transaction has published. A topic among them may be gone. */
@@ -89,6 +96,8 @@ export class Transactions {
   apply(entry: ProducerEntry): void {
     const key = scoped(entry.namespace, entry.name);
     const known = this.producers.get(key);
+    // Claiming, removing and ending leave nothing open.
+    if (known !== undefined && entry.type !== 'enlisted') this.#open.delete(known);
     switch (entry.type) {
       case 'producer': {
         const { namespace, name, producerId, epoch, timeoutMs, at: usedAt } = entry;
@@ -107,6 +116,7 @@ export class Transactions {
         if (known === undefined) return;
         known.open = { transaction, startedAt, deadline, cursors: [], settlements: [] };
         known.usedAt = startedAt;
+        this.#open.add(known);
         this.producers.delete(key);
         this.producers.set(key, known);
         return;
@@ -134,7 +144,11 @@ export class Transactions {
     this.nextProducerId = nextProducerId;
     this.nextTransaction = nextTransaction;
     this.producers.clear();
-    for (const producer of producers) this.producers.set(scoped(producer.namespace, producer.name), producer);
+    this.#open.clear();
+    for (const producer of producers) {
+      this.producers.set(scoped(producer.namespace, producer.name), producer);
+      if (producer.open !== null) this.#open.add(producer);
+    }
   }
 }
 

@@ -48,7 +48,22 @@ export class Cursors {
         partitions.push({ topic: found.name, ...position });
     }
     partitions.sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1));
-    return { partitions };
+    const pending = this.#pending(namespace, cursor, topic?.id);
+    return pending.length > 0 ? { partitions, pending } : { partitions };
+  }
+
+  #pending(namespace: string, name: string, only: number | undefined): { topic: string; partition: number }[] {
+    const { transactions, topics } = this.#shard.state;
+    const places = new Map<string, { topic: string; partition: number }>();
+    for (const producer of transactions.open()) {
+      if (producer.namespace !== namespace) continue;
+      for (const { cursor, topicId, partition } of producer.open?.cursors ?? []) {
+        const topic = topics.get(topicId);
+        if (cursor !== name || topic === undefined || (only !== undefined && only !== topicId)) continue;
+        places.set(`${topicId}/${partition}`, { topic: topic.name, partition });
+      }
+    }
+    return [...places.values()];
   }
 
   list(
@@ -70,11 +85,17 @@ export class Cursors {
     return { cursors, next: page.length < names.length ? (page.at(-1) ?? null) : null };
   }
 
-  delete(namespace: string, { cursor, topic }: Operations['deleteCursor']['args']): { deleted: number } {
+  delete(namespace: string, { cursor, topic, partition }: Operations['deleteCursor']['args']): { deleted: number } {
+    if (partition !== undefined && topic === undefined)
+      throw new RailheadError('INVALID', `Partition ${partition} of no topic; name the topic too.`);
     const topicId = topic === undefined ? null : this.#definitions.topic(namespace, topic).id;
     const positions = [...(this.#shard.state.directory.cursors.get(scoped(namespace, cursor))?.values() ?? [])];
-    const deleted = positions.filter((position) => topicId === null || position.topicId === topicId).length;
-    if (deleted > 0) this.#shard.record({ type: 'cursorGone', namespace, cursor, topicId });
+    const deleted = positions.filter(
+      (position) =>
+        (topicId === null || position.topicId === topicId) && (partition ?? position.partition) === position.partition,
+    ).length;
+    const only = partition === undefined ? {} : { partition };
+    if (deleted > 0) this.#shard.record({ type: 'cursorGone', namespace, cursor, topicId, ...only });
     return { deleted };
   }
 }

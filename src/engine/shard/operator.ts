@@ -41,7 +41,12 @@ export class Operator {
       kind: topic.kind,
       messages: topic.kind === 'queue' ? topic.depth - withheldOf(topic) : messages,
       bytes,
-      partitions: topic.partitions.map(({ start, end, stableEnd }) => ({ start, end, stableEnd })),
+      partitions: topic.partitions.map((one) => ({
+        start: one.start,
+        end: one.end,
+        stableEnd: one.stableEnd,
+        bytes: one.bytes,
+      })),
       ...counters,
       subscriptions: [...topic.subscriptions.values()].map((subscription) => this.subscriptionStats(subscription)),
     };

@@ -185,9 +185,9 @@ test('an open transaction is found by its id, among all, and in the partition th
 });
 
 /** The one member of a group. */
-async function joinAlone(peer: RawPeer, groupId: string) {
+async function joinAlone(peer: RawPeer, groupId: string, metadata: Buffer = Buffer.alloc(0)) {
   const joining = { groupId, sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, protocolType: 'consumer' };
-  const protocols = [{ name: 'range', metadata: Buffer.alloc(0) }];
+  const protocols = [{ name: 'range', metadata }];
   const { memberId = '' } = (await peer.ask('joinGroup', 5, { ...joining, memberId: '', protocols })) ?? {};
   const { generationId = -1 } = (await peer.ask('joinGroup', 5, { ...joining, memberId, protocols })) ?? {};
   const member = { groupId, generationId, memberId };
@@ -275,4 +275,94 @@ test('a topic gets more partitions, and refuses fewer, as many and other brokers
   const topicData = [{ name: 't', partitionData: [{ index: 3, records: [large()] }] }];
   const told = await peer.ask('produce', 9, { acks: -1, timeoutMs: 1000, topicData });
   assert.equal(told?.responses[0]?.partitionResponses[0]?.errorCode, ERROR.NONE);
+});
+
+/** As a consumer says which topics it wants: version, topics, and nothing more. */
+function subscribedTo(topic: string): Buffer {
+  const metadata = Buffer.alloc(12 + topic.length);
+  metadata.writeInt32BE(1, 2);
+  metadata.writeInt16BE(topic.length, 6);
+  metadata.write(topic, 8);
+  metadata.writeInt32BE(-1, 8 + topic.length);
+  return metadata;
+}
+
+const place = (name: string, ...partitions: number[]) => ({
+  name,
+  partitions: partitions.map((partitionIndex) => ({ partitionIndex })),
+});
+
+/** What a group has committed in `t`: error and offset of each partition. */
+async function committed(peer: RawPeer, groupId: string, requireStable = false) {
+  const groups = [{ groupId, topics: [{ name: 't', partitionIndexes: [0, 1] }] }];
+  const answer = await peer.ask('offsetFetch', 8, { groupId, groups, topics: null, requireStable });
+  return answer?.groups[0]?.topics[0]?.partitions.map((each) => [each.errorCode, each.committedOffset]);
+}
+
+test('offsets of a group are deleted one by one, but not while a member reads the topic', async (t) => {
+  const peer = await start(t);
+  const remove = async (groupId: string, ...topics: ReturnType<typeof place>[]) => {
+    const answer = await peer.ask('offsetDelete', 0, { groupId, topics });
+    const errors = answer?.topics.map(({ partitions }) => partitions.map(({ errorCode }) => errorCode));
+    return [answer?.errorCode, errors];
+  };
+  assert.deepEqual(await remove('g', place('t', 0)), [ERROR.GROUP_ID_NOT_FOUND, []]);
+  assert.deepEqual(await remove('', place('t', 0)), [ERROR.INVALID_GROUP_ID, []]);
+  const member = await joinAlone(peer, 'g', subscribedTo('t'));
+  const partitions = [0, 1].map((partitionIndex) => ({ partitionIndex, committedOffset: 7, committedMetadata: '' }));
+  const { generationId: generationIdOrMemberEpoch, memberId } = member;
+  const commit = { groupId: 'g', generationIdOrMemberEpoch, memberId, topics: [{ name: 't', partitions }] };
+  await peer.ask('offsetCommit', 7, commit);
+  assert.deepEqual(await remove('g', place('t', 0, 1)), [
+    ERROR.NONE,
+    [[ERROR.GROUP_SUBSCRIBED_TO_TOPIC, ERROR.GROUP_SUBSCRIBED_TO_TOPIC]],
+  ]);
+  await peer.ask('leaveGroup', 3, { groupId: 'g', memberId: '', members: [{ memberId }] });
+  assert.deepEqual(await remove('g', place('t', 0, 9), place('nowhere', 0)), [
+    ERROR.NONE,
+    [[ERROR.NONE, ERROR.UNKNOWN_TOPIC_OR_PARTITION], [ERROR.UNKNOWN_TOPIC_OR_PARTITION]],
+  ]);
+  assert.deepEqual(await committed(peer, 'g'), [
+    [ERROR.NONE, -1],
+    [ERROR.NONE, 7],
+  ]);
+});
+
+test('offsets that an open transaction commits are not stable before it ends', async (t) => {
+  const peer = await start(t);
+  const producer = await openTransaction(peer);
+  const partitions = [{ partitionIndex: 1, committedOffset: 5, committedMetadata: null }];
+  await peer.ask('txnOffsetCommit', 3, { ...producer, groupId: 'g', topics: [{ name: 't', partitions }] });
+  const nothing = [ERROR.NONE, -1];
+  assert.deepEqual(await committed(peer, 'g'), [nothing, nothing]);
+  assert.deepEqual(await committed(peer, 'g', true), [nothing, [ERROR.UNSTABLE_OFFSET_COMMIT, -1]]);
+  assert.deepEqual(await committed(peer, 'another', true), [nothing, nothing]);
+  const all = await peer.ask('offsetFetch', 7, { groupId: 'g', topics: null, requireStable: true, groups: [] });
+  assert.deepEqual(
+    all?.topics.map(({ name, partitions: found }) => [name, found.map(({ errorCode }) => errorCode)]),
+    [['t', [ERROR.UNSTABLE_OFFSET_COMMIT]]],
+  );
+  await peer.ask('endTxn', 3, { ...producer, committed: true });
+  assert.deepEqual(await committed(peer, 'g', true), [nothing, [ERROR.NONE, 5]]);
+});
+
+test('the sizes of partitions are told as those of one log directory', async (t) => {
+  const peer = await start(t);
+  const topicData = [{ name: 't', partitionData: [{ index: 1, records: [large()] }] }];
+  await peer.ask('produce', 9, { acks: -1, timeoutMs: 1000, topicData });
+  const sizes = async (topics: { topic: string; partitions: number[] }[] | null) => {
+    const answer = await peer.ask('describeLogDirs', 4, { topics });
+    assert.equal(answer?.results.length, 1);
+    return answer.results[0]?.topics.map(({ name, partitions }) => [
+      name,
+      partitions.map(({ partitionIndex, partitionSize }) => [partitionIndex, partitionSize > large().byteLength]),
+    ]);
+  };
+  const both = [
+    [0, false],
+    [1, true],
+  ];
+  assert.deepEqual(await sizes(null), [['t', both]]);
+  assert.deepEqual(await sizes([{ topic: 't', partitions: [1, 5] }]), [['t', both.slice(1)]]);
+  assert.deepEqual(await sizes([{ topic: 'nowhere', partitions: [0] }]), []);
 });

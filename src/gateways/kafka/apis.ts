@@ -1,5 +1,5 @@
 import type { Api } from './fields.ts';
-import { createPartitions, createTopics, deleteTopics } from './messages/admin.ts';
+import { createPartitions, createTopics, deleteTopics, describeLogDirs } from './messages/admin.ts';
 import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './messages/configs.ts';
 import {
   apiVersions,
@@ -17,6 +17,7 @@ import {
   leaveGroup,
   listGroups,
   offsetCommit,
+  offsetDelete,
   offsetFetch,
   syncGroup,
 } from './messages/groups.ts';
@@ -68,6 +69,8 @@ export const APIS = {
   listTransactions,
   deleteRecords,
   createPartitions,
+  describeLogDirs,
+  offsetDelete,
 } as const;
 
 export type Apis = typeof APIS;

@@ -6,7 +6,7 @@ import { refusalFor } from './grouping.ts';
 import type { offsetCommit, offsetFetch } from './messages/groups.ts';
 
 const MAX_METADATA_BYTES = 4096;
-const NO_OFFSET = -1;
+const NOTHING = { offset: -1, metadata: '' };
 
 type Asked = RequestOf<typeof offsetFetch>['groups'][number];
 type Fetched = NonNullable<ResponseOf<typeof offsetFetch>['groups']>[number];
@@ -35,10 +35,14 @@ export const committing: Handlers<'offsetCommit' | 'offsetFetch'> = {
   },
 
   async offsetFetch(client, request, version) {
+    const commits = request.requireStable ? 'decided' : 'known';
     if (version >= 8)
-      return { topics: [], groups: await Promise.all(request.groups.map((group) => fetchGroup(client, group))) };
+      return {
+        topics: [],
+        groups: await Promise.all(request.groups.map((group) => fetchGroup(client, group, commits))),
+      };
     const { groupId, topics } = request;
-    const { errorCode = 0, topics: found } = await fetchGroup(client, { groupId, topics });
+    const { errorCode = 0, topics: found } = await fetchGroup(client, { groupId, topics }, commits);
     // Before version 2 there is no place for an error but with each partition.
     const withError = found.map((topic) => ({
       ...topic,
@@ -96,44 +100,51 @@ export function answers(
   }));
 }
 
-async function fetchGroup(client: Client, { groupId, topics }: Pick<Asked, 'groupId' | 'topics'>): Promise<Fetched> {
+/** With `decided`, a partition that an open transaction commits is one to ask for again. */
+async function fetchGroup(
+  client: Client,
+  { groupId, topics }: Pick<Asked, 'groupId' | 'topics'>,
+  commits: 'decided' | 'known',
+): Promise<Fetched> {
   const refusal = refusalFor(client, groupId);
   if (refusal !== null) return { groupId, errorCode: ERROR[refusal], topics: [] };
   try {
-    const { partitions } = await client.session.request('fetchCursors', { cursor: groupId });
-    return { groupId, topics: topics === null ? allOf(partitions) : someOf(partitions, topics) };
+    const { partitions, pending = [] } = await client.session.request('fetchCursors', { cursor: groupId });
+    const unstable = new Set(commits === 'decided' ? pending.map(placeOf) : []);
+    const committed = new Map(partitions.map((each) => [placeOf(each), each]));
+    const asked = topics ?? allOf([...partitions, ...(commits === 'decided' ? pending : [])]);
+    return {
+      groupId,
+      topics: asked.map(({ name, partitionIndexes }) => ({
+        name,
+        partitions: partitionIndexes.map((partition) => {
+          const place = placeOf({ topic: name, partition });
+          return answerOf(partition, committed.get(place), unstable.has(place) ? 'UNSTABLE_OFFSET_COMMIT' : 'NONE');
+        }),
+      })),
+    };
   } catch (error) {
     return { groupId, errorCode: asKafkaError(error, 'group').code, topics: [] };
   }
 }
 
-interface Committed {
-  topic: string;
-  partition: number;
-  offset: number;
-  metadata: string;
+function placeOf({ topic, partition }: { topic: string; partition: number }): string {
+  return `${partition} ${topic}`;
 }
 
-function allOf(committed: readonly Committed[]): FetchedTopic[] {
-  const byTopic = new Map<string, FetchedTopic['partitions'][number][]>();
-  for (const each of committed) {
-    const partitions = byTopic.get(each.topic) ?? [];
-    byTopic.set(each.topic, [...partitions, answerOf(each)]);
-  }
-  return [...byTopic].map(([name, partitions]) => ({ name, partitions }));
+function allOf(places: readonly { topic: string; partition: number }[]): NonNullable<Asked['topics']> {
+  const byTopic = new Map<string, Set<number>>();
+  for (const { topic, partition } of places)
+    byTopic.set(topic, (byTopic.get(topic) ?? new Set<number>()).add(partition));
+  return [...byTopic].map(([name, partitions]) => ({ name, partitionIndexes: [...partitions] }));
 }
 
 /** Where nothing was committed, that is the answer. */
-function someOf(committed: readonly Committed[], topics: NonNullable<Asked['topics']>): FetchedTopic[] {
-  const known = new Map(committed.map((each) => [`${each.partition} ${each.topic}`, each]));
-  return topics.map(({ name, partitionIndexes }) => ({
-    name,
-    partitions: partitionIndexes.map((partition) =>
-      answerOf(known.get(`${partition} ${name}`) ?? { topic: name, partition, offset: NO_OFFSET, metadata: '' }),
-    ),
-  }));
-}
-
-function answerOf({ partition, offset, metadata }: Committed): FetchedTopic['partitions'][number] {
-  return { partitionIndex: partition, committedOffset: offset, metadata, errorCode: ERROR.NONE };
+function answerOf(
+  partitionIndex: number,
+  committed: { offset: number; metadata: string } | undefined,
+  error: ErrorName,
+): FetchedTopic['partitions'][number] {
+  const { offset, metadata } = error === 'NONE' && committed !== undefined ? committed : NOTHING;
+  return { partitionIndex, committedOffset: offset, metadata, errorCode: ERROR[error] };
 }

@@ -6,6 +6,8 @@ import { discovery } from './discovery.ts';
 import { fetching } from './fetching.ts';
 import { groupAdmin } from './group-admin.ts';
 import { grouping } from './grouping.ts';
+import { logDirs } from './log-dirs.ts';
+import { offsetAdmin } from './offset-admin.ts';
 import { offsets } from './offsets.ts';
 import { producing } from './producing.ts';
 import { transactionAdmin } from './transaction-admin.ts';
@@ -25,4 +27,6 @@ export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake'
   ...topicAdmin,
   ...configAdmin,
   ...transactionAdmin,
+  ...offsetAdmin,
+  ...logDirs,
 };

@@ -1,10 +1,11 @@
-import type { Authenticator, Credentials, Principal } from '../../core/auth.ts';
+import type { Authenticator, Principal } from '../../core/auth.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { ERROR } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { saslAuthenticate, saslHandshake } from './messages/discovery.ts';
 
 const MECHANISMS = ['PLAIN'] as const;
+const TOKEN_USER = 'token';
 
 /**
  * none        nothing was chosen
@@ -40,11 +41,22 @@ export class Login {
     if (credentials === undefined)
       return refusal(ERROR.SASL_AUTHENTICATION_FAILED, 'The bytes are not those of PLAIN.');
     try {
-      this.#state = { name: 'done', principal: await this.#authenticator.authenticate(credentials) };
+      this.#state = { name: 'done', principal: await this.#principalOf(credentials) };
       return { errorCode: ERROR.NONE, errorMessage: null, authBytes: Buffer.alloc(0) };
     } catch (error) {
       if (!RailheadError.is(error)) throw error;
       return refusal(ERROR.SASL_AUTHENTICATION_FAILED, 'Authentication failed: Invalid username or password');
+    }
+  }
+
+  /** Who calls itself `token` has a token in place of a password; a user of that name may have a password all the same. */
+  async #principalOf(credentials: { user: string; password: string }): Promise<Principal> {
+    if (credentials.user !== TOKEN_USER) return this.#authenticator.authenticate(credentials);
+    try {
+      return await this.#authenticator.authenticate({ token: credentials.password });
+    } catch (error) {
+      if (!RailheadError.is(error, 'UNAUTHENTICATED')) throw error;
+      return this.#authenticator.authenticate(credentials);
     }
   }
 }
@@ -54,7 +66,7 @@ function refusal(errorCode: number, errorMessage: string): ResponseOf<typeof sas
 }
 
 /** authorization id, name, password: the first is empty, or the name once more. */
-function plain(bytes: Buffer): Credentials | undefined {
+function plain(bytes: Buffer): { user: string; password: string } | undefined {
   const [as, user, password, more] = bytes.toString().split('\0');
   if (user === undefined || password === undefined || more !== undefined) return undefined;
   return as === '' || as === user ? { user, password } : undefined;

@@ -230,6 +230,23 @@ test('a client logs in with PLAIN; without a login it gets nothing', async (t) =
   await create(peer, 't');
 });
 
+test('the token of a server is the password of the user token', async (t) => {
+  const server = await startServer(
+    { memory: true, port: 0, host: ['127.0.0.1'], amqp: false, token: 'a long enough token' },
+    { log: createLogger({ level: 'error', format: 'json' }, process.stderr) },
+  );
+  t.after(() => server.close());
+  const login = async (user: string, password: string) => {
+    const peer = await RawPeer.dial(Number(server.kafkaAddress?.split(':')[1]));
+    await peer.ask('saslHandshake', 1, { mechanism: 'PLAIN' });
+    const answer = await peer.ask('saslAuthenticate', 2, { authBytes: Buffer.from(`\0${user}\0${password}`) });
+    return answer?.errorCode;
+  };
+  assert.equal(await login('token', 'a long enough token'), ERROR.NONE);
+  assert.equal(await login('token', 'another token'), ERROR.SASL_AUTHENTICATION_FAILED);
+  assert.equal(await login('ann', 'a long enough token'), ERROR.SASL_AUTHENTICATION_FAILED);
+});
+
 test('configs that mean nothing here, more than one copy and illegal names are refused', async (t) => {
   const { peer } = await start(t);
   const ask = async (more: object): Promise<number | undefined> => {

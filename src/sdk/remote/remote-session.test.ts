@@ -244,7 +244,7 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   readBody: { topic: 't', partition: 0, offset: 7, from: 3, maxBytes: 9 },
   fetchCursors: { cursor: 'c', topic: 't' },
   listCursors: { prefix: 'p', after: 'pa', limit: 3 },
-  deleteCursor: { cursor: 'c' },
+  deleteCursor: { cursor: 'c', topic: 't', partition: 1 },
   claimProducer: { producer: 'p', timeoutMs: 5000, after: owner },
   beginTransaction: { ...owner, timeoutMs: 1000 },
   addToTransaction: {

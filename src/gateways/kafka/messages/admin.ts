@@ -4,6 +4,7 @@ import {
   bool,
   int16,
   int32,
+  int64,
   int8,
   nullableArray,
   nullableString,
@@ -81,5 +82,34 @@ export const createPartitions = api(37, [0, 3], 2, {
   response: struct({
     throttleTimeMs: int32.or(0),
     results: array(struct({ name: string, errorCode: int16, errorMessage: nullableString.or(null) })),
+  }),
+});
+
+export const describeLogDirs = api(35, [0, 4], 2, {
+  request: struct({ topics: nullableArray(struct({ topic: string, partitions: array(int32) })) }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    errorCode: int16.from(3).or(0),
+    results: array(
+      struct({
+        errorCode: int16,
+        logDir: string,
+        topics: array(
+          struct({
+            name: string,
+            partitions: array(
+              struct({
+                partitionIndex: int32,
+                partitionSize: int64,
+                offsetLag: int64.or(0),
+                isFutureKey: bool.or(false),
+              }),
+            ),
+          }),
+        ),
+        totalBytes: int64.from(4).or(-1),
+        usableBytes: int64.from(4).or(-1),
+      }),
+    ),
   }),
 });

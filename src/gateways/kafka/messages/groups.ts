@@ -213,3 +213,15 @@ export const deleteGroups = api(42, [0, 2], 2, {
   request: struct({ groupsNames: array(string) }),
   response: struct({ throttleTimeMs: int32.or(0), results: array(struct({ groupId: string, errorCode: int16 })) }),
 });
+
+export const offsetDelete = api(47, [0, 0], Infinity, {
+  request: struct({
+    groupId: string,
+    topics: array(struct({ name: string, partitions: array(struct({ partitionIndex: int32 })) })),
+  }),
+  response: struct({
+    errorCode: int16.or(0),
+    throttleTimeMs: int32.or(0),
+    topics: array(struct({ name: string, partitions: array(struct({ partitionIndex: int32, errorCode: int16 })) })),
+  }),
+});

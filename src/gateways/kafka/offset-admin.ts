@@ -1,0 +1,61 @@
+import type { Client, Handlers } from './client.ts';
+import { asKafkaError, ERROR, type ErrorName } from './errors.ts';
+import type { Group } from './group.ts';
+import { refusalFor } from './grouping.ts';
+import { subscribedTopics } from './subscription.ts';
+
+export const offsetAdmin: Handlers<'offsetDelete'> = {
+  async offsetDelete(client, { groupId, topics }) {
+    const group = client.shared.groups.find(groupId);
+    const refusal = refusalFor(client, groupId) ?? (await refusalOf(client, groupId, group));
+    if (refusal !== null) return { errorCode: ERROR[refusal], topics: [] };
+    const subscribed = group === undefined ? new Set<string>() : topicsOf(group);
+    return {
+      topics: await Promise.all(
+        topics.map(async ({ name, partitions }) => ({
+          name,
+          partitions: await Promise.all(
+            partitions.map(async ({ partitionIndex }) => ({
+              partitionIndex,
+              errorCode: ERROR[await deleteOne(client, groupId, name, partitionIndex, subscribed)],
+            })),
+          ),
+        })),
+      ),
+    };
+  },
+};
+
+async function refusalOf(client: Client, cursor: string, group: Group | undefined): Promise<ErrorName | null> {
+  if (group !== undefined && group.members.size > 0)
+    return group.protocolType === 'consumer' ? null : 'NON_EMPTY_GROUP';
+  try {
+    const { partitions } = await client.session.request('fetchCursors', { cursor });
+    return partitions.length === 0 && group === undefined ? 'GROUP_ID_NOT_FOUND' : null;
+  } catch (error) {
+    return asKafkaError(error, 'group').error;
+  }
+}
+
+function topicsOf(group: Group): Set<string> {
+  const metadata = [...group.members.values()].flatMap(({ protocols }) => protocols.map((each) => each.metadata));
+  return new Set(metadata.flatMap(subscribedTopics));
+}
+
+async function deleteOne(
+  client: Client,
+  cursor: string,
+  topic: string,
+  partition: number,
+  subscribed: ReadonlySet<string>,
+): Promise<ErrorName> {
+  if (subscribed.has(topic)) return 'GROUP_SUBSCRIBED_TO_TOPIC';
+  const known = await client.shared.topics.find(topic);
+  if (known === undefined || partition < 0 || partition >= known.partitions) return 'UNKNOWN_TOPIC_OR_PARTITION';
+  try {
+    await client.session.request('deleteCursor', { cursor, topic, partition });
+    return 'NONE';
+  } catch (error) {
+    return asKafkaError(error, 'group').error;
+  }
+}
