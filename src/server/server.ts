@@ -69,6 +69,8 @@ export interface RunningServer {
   readonly amqpManagementUrl: string | null;
   /** For clients of SQS and SNS, as their endpoint: `http://127.0.0.1:4566`, or `https://`; null when it is off. */
   readonly awsUrl: string | null;
+  /** The same for those who expect ElasticMQ; null when nobody asked for it. */
+  readonly elasticmqUrl: string | null;
   /** For Kafka's clients, as they take it: `127.0.0.1:9092`; null when it is off. */
   readonly kafkaAddress: string | null;
   /** The one that was taken, with port 0. */
@@ -114,6 +116,7 @@ class Server implements RunningServer {
   #amqpPort: number | null = null;
   #amqpManagementPort: number | null = null;
   #awsPort: number | null = null;
+  #elasticmqPort: number | null = null;
   #kafkaPort: number | null = null;
   /** Who listens, by protocol. */
   readonly #listeners = new Map<string, Listener>();
@@ -162,6 +165,11 @@ class Server implements RunningServer {
 
   get awsUrl(): string | null {
     return this.#awsPort === null ? null : `http${this.#secure ? 's' : ''}://${this.#authority(this.#awsPort)}`;
+  }
+
+  get elasticmqUrl(): string | null {
+    const port = this.#elasticmqPort;
+    return port === null ? null : `http${this.#secure ? 's' : ''}://${this.#authority(port)}`;
   }
 
   get kafkaAddress(): string | null {
@@ -285,8 +293,8 @@ class Server implements RunningServer {
   }
 
   async #serveAws(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { aws, limits, allowedHosts } = this.#config;
-    if (aws === false) return;
+    const { aws, elasticmq, awsLimits, limits, allowedHosts } = this.#config;
+    if (aws === false && elasticmq === undefined) return;
     const gateway = new AwsGateway({
       authenticator: this.#authenticator(),
       connect: (options) => broker.connect(options),
@@ -295,12 +303,15 @@ class Server implements RunningServer {
       formats: ALL_FORMATS,
       maxBodyBytes: limits.httpBody,
       maxMemoryBytes: limits.httpMemory,
+      limits: awsLimits,
       webhooks: this.#config.allowPrivateWebhooks ? 'any' : 'public',
       allowedHosts,
       onBug: (error) => this.#report(error),
     });
     await gateway.resume(broker.namespaces());
-    this.#awsPort = await this.#serve('aws', gateway, { asked: aws, usual: AWS_PORT, tls });
+    if (aws !== false) this.#awsPort = await this.#serve('aws', gateway, { asked: aws, usual: AWS_PORT, tls });
+    if (elasticmq !== undefined)
+      this.#elasticmqPort = await this.#serve('elasticmq', gateway, { asked: elasticmq, usual: 0, tls });
   }
 
   async #serveKafka(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
@@ -320,7 +331,7 @@ class Server implements RunningServer {
 
   /** A protocol on a port of its own. Null when it is off, since another process has the port that it would have had. */
   async #serve(
-    protocol: 'amqp' | 'amqp-management' | 'aws' | 'kafka',
+    protocol: 'amqp' | 'amqp-management' | 'aws' | 'elasticmq' | 'kafka',
     gateway: Gateway & { close(): Promise<void> },
     { asked, usual, tls }: { asked: number | undefined; usual: number; tls: Awaited<ReturnType<typeof readTls>> },
   ): Promise<number | null> {

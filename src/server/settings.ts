@@ -151,6 +151,18 @@ export const settingsSchema = z.strictObject({
       fallback: '4566; a free one with `port` 0',
       off: true,
     }),
+  elasticmq: z.int().min(0).max(65_535).optional().register(settingDocs, {
+    summary:
+      'One more TCP port for what `aws` speaks, for programs that are set up for ElasticMQ, which has 9324. Left out, there is none.',
+    allowed: 'a whole number from 0 to 65535',
+    placeholder: 'PORT',
+  }),
+  awsLimits: z.enum(['strict', 'relaxed']).default('strict').register(settingDocs, {
+    summary:
+      "How much SQS lets clients ask for: as much as Amazon's does, or as much as this broker can: delays of years, more messages at a time, any number in flight.",
+    allowed: 'strict or relaxed',
+    placeholder: 'LIMITS',
+  }),
   kafka: z
     .union([z.int().min(0).max(65_535), z.literal(false)])
     .optional()

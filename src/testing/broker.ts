@@ -39,6 +39,8 @@ export interface TestBrokerOptions extends RailOptions {
   startAt?: Date;
   /** Of everything that happens by chance: jitter, faults. Default 1, so that every run is the same. */
   seed?: number;
+  /** How much SQS lets clients ask for: as Amazon's does, or `relaxed`, as much as the broker can. Default `strict`. */
+  awsLimits?: 'strict' | 'relaxed';
   /** Of `rail`. Default `default`. */
   namespace?: string;
 }
@@ -152,6 +154,7 @@ export class TestBroker implements AsyncDisposable {
       connect: broker.#connect,
       watchDocuments: (watcher) => watchers.push(watcher),
       journalId: life.broker.info().journalId,
+      awsLimits: options.awsLimits ?? 'strict',
       clock,
     });
     return broker;

@@ -19,6 +19,7 @@ export interface TestServerOptions {
   connect: (owner: SessionOwner) => Session;
   watchDocuments: (watcher: (namespace: string, kind: string) => Promise<void>) => void;
   journalId: string;
+  awsLimits: 'strict' | 'relaxed';
   /** Of the broker: for how long a request waits. Deadlines of connections run on the real one. */
   clock: Clock;
 }
@@ -126,6 +127,7 @@ export class TestServer {
       formats: ALL_FORMATS,
       maxBodyBytes: 32 * MIB,
       maxMemoryBytes: 256 * MIB,
+      limits: this.#options.awsLimits,
       // Of a test they are on this machine.
       webhooks: 'any',
       allowedHosts: [],

@@ -13,6 +13,8 @@ export interface DoorRequest {
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
   readonly secure: boolean;
+  /** Whoever asks has logged in, or need not: its connection is no stranger's any more. */
+  letIn(): void;
   /** Calls back when the client goes away before it has its answer. Returns what undoes that. */
   onGone(callback: () => void): () => void;
 }
@@ -67,7 +69,6 @@ export class AwsDoor implements Gateway {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    const { socket } = request;
     this.#sockets.begin(request, response);
     this.#inFlight++;
     let held = 0;
@@ -101,7 +102,6 @@ export class AwsDoor implements Gateway {
     });
     request.on('end', () => {
       if (refused) return;
-      this.#sockets.peer(socket)?.authenticated();
       const [first = Buffer.alloc(0)] = chunks;
       this.#answer(request, response, chunks.length > 1 ? Buffer.concat(chunks, length) : first);
     });
@@ -117,6 +117,7 @@ export class AwsDoor implements Gateway {
         headers,
         body,
         secure: this.#sockets.peer(socket)?.secure ?? false,
+        letIn: () => this.#sockets.peer(socket)?.authenticated(),
         onGone(callback) {
           const closed = (): void => {
             if (!response.writableEnded) callback();

@@ -16,6 +16,7 @@ export interface AttributeInput {
 }
 
 const MAX_ATTRIBUTES = 10;
+const MAX_BATCH = 10;
 const MAX_NAME = 256;
 
 /** @throws MissingParameter, InvalidMessageContents for what XML could not carry */
@@ -133,13 +134,13 @@ export function checkToken(value: string, parameter: string): void {
 }
 
 /** @throws EmptyBatchRequest, TooManyEntriesInBatchRequest, InvalidBatchEntryId, BatchEntryIdsNotDistinct */
-export function checkBatch(entries: readonly { Id: string }[], entryName: string): void {
+export function checkBatch(entries: readonly { Id: string }[], entryName: string, max = MAX_BATCH): void {
   if (entries.length === 0)
     throw new AwsError('EmptyBatchRequest', `There should be at least one ${entryName} in the request.`);
-  if (entries.length > 10)
+  if (entries.length > max)
     throw new AwsError(
       'TooManyEntriesInBatchRequest',
-      `Maximum number of entries per request are 10. You have sent ${entries.length}.`,
+      `Maximum number of entries per request are ${max}. You have sent ${entries.length}.`,
     );
   const seen = new Set<string>();
   for (const { Id } of entries) {

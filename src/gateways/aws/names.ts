@@ -13,6 +13,12 @@ export function namespaceOf(account: string): string {
   return account === DEFAULT_ACCOUNT ? 'default' : account;
 }
 
+/** The account of a namespace, where it has one. */
+export function accountOf(namespace: string): string | undefined {
+  if (namespace === 'default') return DEFAULT_ACCOUNT;
+  return isAccount(namespace) ? namespace : undefined;
+}
+
 export interface Arn {
   service: string;
   region: string;

@@ -29,6 +29,8 @@ export interface AwsGatewayOptions {
   /** Largest body of one request, and of all requests together, in bytes. */
   maxBodyBytes: number;
   maxMemoryBytes: number;
+  /** How much SQS lets a client ask for: as Amazon does, or as much as there is. */
+  limits: 'strict' | 'relaxed';
   /** Where SNS may post to. */
   webhooks: 'public' | 'any';
   /** More names that the Host header may have. */
@@ -71,8 +73,9 @@ export class AwsGateway implements Gateway {
   }
 
   /** Goes on with what the broker had to deliver when it stopped. */
-  resume(namespaces: Iterable<string>): Promise<void> {
-    return this.#sns.resume(namespaces);
+  async resume(namespaces: Iterable<string>): Promise<void> {
+    const all = [...namespaces];
+    for (const service of this.#services) await service.resume(all);
   }
 
   handle(socket: Duplex, peer: Peer): GatewayConnection {
@@ -103,6 +106,7 @@ export class AwsGateway implements Gateway {
       if (service === undefined || action === undefined)
         throw new AwsError('MissingAction', 'The request names no action of SQS or SNS.');
       const principal = await this.#login(request, service, action);
+      if (principal !== NOBODY) request.letIn();
       const model = service.model.actions.get(action);
       if (model === undefined) {
         if (service.model.refused.has(action))

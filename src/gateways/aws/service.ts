@@ -28,5 +28,7 @@ export interface AwsService {
   readonly errorPrefix: string;
   /** The result of an action of the model. */
   run(action: string, input: Input, caller: Caller): Promise<object>;
+  /** Goes on with what these namespaces had under way when the broker stopped. */
+  resume(namespaces: readonly string[]): Promise<void>;
   close(): Promise<void>;
 }

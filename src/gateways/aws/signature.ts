@@ -16,6 +16,9 @@ const ALGORITHM = 'AWS4-HMAC-SHA256';
 const SKEW_MS = 15 * 60_000;
 const MAX_EXPIRES_SECONDS = 7 * 24 * 3600;
 
+/** What was signed. */
+type Request = Pick<DoorRequest, 'method' | 'url' | 'headers' | 'body'>;
+
 interface Signed {
   accessKey: string;
   /** `20260101T000000Z` */
@@ -35,7 +38,7 @@ interface Signed {
  *
  * @throws IncompleteSignature, SignatureDoesNotMatch for another service, RequestExpired
  */
-export function signedBy(request: DoorRequest, service: string, now: number): Credentials | undefined {
+export function signedBy(request: Request, service: string, now: number): Credentials | undefined {
   const signed = inHeader(request) ?? inUrl(request);
   if (signed === undefined) return undefined;
   if (signed.service !== service)
@@ -54,7 +57,7 @@ export function signedBy(request: DoorRequest, service: string, now: number): Cr
   };
 }
 
-function inHeader({ headers }: DoorRequest): Signed | undefined {
+function inHeader({ headers }: Request): Signed | undefined {
   const { authorization } = headers;
   if (authorization === undefined) return undefined;
   const [algorithm, ...rest] = authorization.trim().split(/\s+/);
@@ -77,7 +80,7 @@ function inHeader({ headers }: DoorRequest): Signed | undefined {
   });
 }
 
-function inUrl({ url }: DoorRequest): Signed | undefined {
+function inUrl({ url }: Request): Signed | undefined {
   const query = new Map(queryOf(url));
   if (!query.has('X-Amz-Signature') && !query.has('X-Amz-Credential')) return undefined;
   return signedOf({
@@ -136,7 +139,7 @@ function checkTime({ time, expiresSeconds }: Signed, now: number): void {
 }
 
 /** What says where and what must be signed, or somebody on the way could change it. @throws IncompleteSignature */
-function checkHeaders({ headers: names }: Signed, { headers }: DoorRequest): void {
+function checkHeaders({ headers: names }: Signed, { headers }: Request): void {
   for (const name of Object.keys(headers))
     if ((name === 'host' || name.startsWith('x-amz-')) && !names.includes(name))
       throw incomplete(`SignedHeaders has to name ${name}`);
@@ -147,7 +150,7 @@ function scopeOf({ day, region, service }: Signed): string {
   return `${day}/${region}/${service}/aws4_request`;
 }
 
-function canonical(signed: Signed, { method, url, headers, body }: DoorRequest): string {
+function canonical(signed: Signed, { method, url, headers, body }: Request): string {
   const query = queryOf(url)
     .filter(([name]) => name !== 'X-Amz-Signature' || signed.expiresSeconds === undefined)
     .map(([name, value]): [string, string] => [encode(name), encode(value)])

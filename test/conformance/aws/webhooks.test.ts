@@ -133,7 +133,7 @@ test('an endpoint is sent nothing before it has confirmed, and then what is publ
 
 test('what an endpoint does not take is posted again every 20 seconds, three times, and is then a dead letter', async () => {
   await using endpoint = await new Endpoint().listen();
-  await using bench = await sqsBench();
+  await using bench = await sqsBench({ clock: 'manual' });
   const sns = new SNSClient({ endpoint: bench.url, region: REGION, credentials: CREDENTIALS });
   const { QueueUrl } = await bench.sqs.send(new CreateQueueCommand({ QueueName: 'dead' }));
   const deadLetterTargetArn = `arn:aws:sqs:${REGION}:000000000000:dead`;
@@ -142,7 +142,7 @@ test('what an endpoint does not take is posted again every 20 seconds, three tim
     RedrivePolicy: JSON.stringify({ deadLetterTargetArn }),
   });
   const dead = async (): Promise<(string | undefined)[]> => {
-    const { Messages = [] } = await bench.sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 1 }));
+    const { Messages = [] } = await bench.sqs.send(new ReceiveMessageCommand({ QueueUrl }));
     return Messages.map(({ Body }) => Body);
   };
   await sns.send(new PublishCommand({ TopicArn, Message: 'patience' }));
@@ -150,37 +150,21 @@ test('what an endpoint does not take is posted again every 20 seconds, three tim
     const { text, headers } = await endpoint.next(attempt === 2 ? 429 : 500);
     assert.deepEqual([text, headers['x-amz-sns-rawdelivery']], ['patience', 'true']);
     // Until the broker has written down that it failed, moving the clock would move nothing.
-    if (attempt < 4) assert.ok((await advanceUntil(bench, () => endpoint.count > 0)) >= 19);
+    await bench.broker.idle('sns-webhooks');
+    if (attempt === 4) break;
+    await bench.broker.clock.advance('19s');
+    assert.equal((await bench.broker.inspect('sns-webhooks')).delayed.length, 1);
+    await bench.broker.clock.advance('1s');
   }
-  const letters = dead();
-  await advanceUntil(bench, async () => (await Promise.race([letters, after()])) !== undefined);
-  assert.deepEqual(await letters, ['patience']);
+  assert.deepEqual(await dead(), ['patience']);
   // The fault of who is asked: it would be refused again.
   await sns.send(new PublishCommand({ TopicArn, Message: 'no' }));
   await endpoint.next(404);
-  const refused = dead();
-  await advanceUntil(bench, async () => (await Promise.race([refused, after()])) !== undefined);
-  assert.deepEqual(await refused, ['no']);
+  await bench.broker.idle('sns-webhooks');
+  assert.deepEqual(await dead(), ['no']);
   assert.equal(endpoint.count, 0);
   sns.destroy();
 });
-
-function after(): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(resolve, 20, undefined));
-}
-
-/** By seconds, since a request that is under way is in real time. Says by how many. */
-async function advanceUntil(
-  { broker }: { broker: { clock: { advance(by: '1s'): Promise<unknown> } } },
-  isSo: () => boolean | Promise<boolean>,
-): Promise<number> {
-  let seconds = 0;
-  for (; seconds < 200 && !(await isSo()); seconds++) {
-    await broker.clock.advance('1s');
-    await after();
-  }
-  return seconds;
-}
 
 test('what waits for its endpoint survives a restart of the broker', async () => {
   await using endpoint = await new Endpoint().listen();

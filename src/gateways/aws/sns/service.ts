@@ -4,6 +4,7 @@ import { AwsError } from '../errors.ts';
 import type { Input } from '../json.ts';
 import { parseModel } from '../model.ts';
 import { SNS_MODEL } from '../model/sns.ts';
+import { accountOf } from '../names.ts';
 import type { AwsService, Caller } from '../service.ts';
 import type { SnsAction, SnsInputs } from './inputs.ts';
 import { Confirming } from './confirming.ts';
@@ -11,7 +12,7 @@ import { SnsManaging } from './managing.ts';
 import { Publishing } from './publishing.ts';
 import { Signer } from './signer.ts';
 import { Topics } from './topics.ts';
-import { accountOf, Webhooks } from './webhooks.ts';
+import { Webhooks } from './webhooks.ts';
 
 type Handlers = { readonly [A in SnsAction]: (input: SnsInputs[A], caller: Caller) => Promise<object> };
 

@@ -2,7 +2,6 @@ import { RailheadError } from '../../../core/errors.ts';
 import { asBuffer } from '../../../core/records.ts';
 import type { Consumer, DeliveryRun, PublishRequest, Session } from '../../../core/session.ts';
 import { encodeRecord, FORMAT_SQS, readRecord, type SqsRecord } from '../content.ts';
-import { DEFAULT_ACCOUNT } from '../names.ts';
 import { post } from './outgoing.ts';
 import { deadLetterTarget, type Subscription, type Topics } from './topics.ts';
 
@@ -178,10 +177,4 @@ function webhookOf({ body, groupId, attributes = [] }: SqsRecord): Webhook | und
   } catch {
     return undefined;
   }
-}
-
-/** The account of a namespace, where it has one. */
-export function accountOf(namespace: string): string | undefined {
-  if (namespace === 'default') return DEFAULT_ACCOUNT;
-  return /^\d{12}$/.test(namespace) ? namespace : undefined;
 }

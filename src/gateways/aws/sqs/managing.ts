@@ -6,10 +6,11 @@ import { AwsError, invalidValue } from '../errors.ts';
 import { isAccount } from '../names.ts';
 import type { Caller } from '../service.ts';
 import type { SqsInputs } from './inputs.ts';
+import type { SqsLimits } from './limits.ts';
+import type { MoveTasks } from './move-tasks.ts';
 import { arnOf, attributesWith, checkQueueName, doesNotExist, type Queue, type Queues, urlOf } from './queues.ts';
 import { checkSettings, isSetting, redriveOf, SETTINGS, Settings } from './settings.ts';
 
-const PURGE_MS = 60_000;
 const MAX_RESULTS = 1000;
 const MAX_TAGS = 50;
 
@@ -27,12 +28,16 @@ const COUNTS = [
 export class Managing {
   readonly #queues: Queues;
   readonly #clock: Clock;
+  readonly #limits: SqsLimits;
+  readonly #tasks: MoveTasks;
   /** When queues were purged last, by the id of their topic. */
   readonly #purged = new Map<number, number>();
 
-  constructor(queues: Queues, clock: Clock) {
-    this.#queues = queues;
-    this.#clock = clock;
+  constructor(parts: { queues: Queues; clock: Clock; limits: SqsLimits; tasks: MoveTasks }) {
+    this.#queues = parts.queues;
+    this.#clock = parts.clock;
+    this.#limits = parts.limits;
+    this.#tasks = parts.tasks;
   }
 
   // ---- Queues -----------------------------------------------------------------------------------------------------
@@ -41,7 +46,7 @@ export class Managing {
     const given = Attributes ?? new Map<string, string>();
     const kind = given.has('FifoQueue') ? 'fifo' : 'standard';
     checkQueueName(QueueName, kind);
-    checkSettings(given, kind);
+    checkSettings(given, kind, this.#limits);
     checkTags(tags ?? new Map());
     const { account } = caller;
     const settings = new Settings(given);
@@ -50,7 +55,11 @@ export class Managing {
       name: QueueName,
       kind: 'queue',
       policy: settings.topicPolicy(),
-      subscription: { ...settings.subscriptionPolicy(), order: kind === 'fifo' ? 'key' : 'fair' },
+      subscription: {
+        ...settings.subscriptionPolicy(),
+        order: kind === 'fifo' ? 'key' : 'fair',
+        maxInFlight: this.#limits.inFlight,
+      },
       attributes: attributesWith({}, given, tags ?? new Map(), this.#clock.now()),
       ifDifferent: 'keep',
     });
@@ -65,6 +74,7 @@ export class Managing {
     this.#queues.forget(account, name);
     this.#purged.delete(topicId);
     if (!deleted) throw doesNotExist();
+    await this.#tasks.forget({ account, name });
     return {};
   }
 
@@ -97,9 +107,9 @@ export class Managing {
     };
   }
 
-  /** Whether the dead letters of any queue go there. */
-  async isDeadLetterQueue(caller: Caller, queue: Queue): Promise<boolean> {
-    return (await this.#page(caller, '', undefined, 1, sourceOf(queue))).queues.length > 0;
+  /** The queues whose dead letters go there; of very many the first. */
+  async sourcesOf(caller: Caller, dead: Queue): Promise<Queue[]> {
+    return (await this.#page(caller, '', undefined, MAX_RESULTS, sourceOf(dead))).queues;
   }
 
   async #page(
@@ -131,12 +141,13 @@ export class Managing {
   purgeQueue({ QueueUrl }: SqsInputs['PurgeQueue'], caller: Caller): Promise<object> {
     return this.#queues.with(caller, QueueUrl, async ({ name, topicId }, session) => {
       const now = this.#clock.now();
-      if (now - (this.#purged.get(topicId) ?? -Infinity) < PURGE_MS)
+      const { purgeMs } = this.#limits;
+      if (now - (this.#purged.get(topicId) ?? -Infinity) < purgeMs)
         throw new AwsError(
           'PurgeQueueInProgress',
-          `Only one PurgeQueue operation on ${name} is allowed every 60 seconds.`,
+          `Only one PurgeQueue operation on ${name} is allowed every ${purgeMs / 1000} seconds.`,
         );
-      for (const [id, at] of this.#purged) if (now - at >= PURGE_MS) this.#purged.delete(id);
+      for (const [id, at] of this.#purged) if (now - at >= purgeMs) this.#purged.delete(id);
       this.#purged.set(topicId, now);
       // Also what is in flight: a purge would leave that.
       await session.request('seek', { topic: name, subscription: name, to: 'end' });
@@ -188,8 +199,9 @@ export class Managing {
     if (Attributes.has('FifoQueue'))
       throw new AwsError('InvalidAttributeName', 'Unknown Attribute FifoQueue: it is fixed when a queue is made.');
     const given = new Map([...queue.given, ...Attributes]);
-    checkSettings(Attributes, queue.kind);
-    if (queue.kind === 'fifo') checkSettings(new Map([...given].filter(([name]) => name !== 'FifoQueue')), 'fifo');
+    checkSettings(Attributes, queue.kind, this.#limits);
+    if (queue.kind === 'fifo')
+      checkSettings(new Map([...given].filter(([name]) => name !== 'FifoQueue')), 'fifo', this.#limits);
     const settings = new Settings(given);
     await this.#checkRedrive(caller, { ...queue, settings }, Attributes.get('RedrivePolicy'));
     await this.#update(caller, queue, given, queue.tags, new Set(Attributes.keys()));

@@ -1,135 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import { authorize } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { AwsError, invalidValue } from '../errors.ts';
 import { parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
 import type { SqsInputs } from './inputs.ts';
+import type { SqsLimits } from './limits.ts';
+import { MAX_REMEMBERED, type MoveTask, type MoveTasks } from './move-tasks.ts';
 import { arnOf, type Queue, type Queues } from './queues.ts';
-
-const MAX_RATE = 500;
-/** Of one queue. */
-const REMEMBERED = 10;
-
-interface Task {
-  /** Of the engine's redrive. */
-  readonly id: string;
-  readonly account: string;
-  readonly sourceArn: string;
-  readonly destinationArn: string | undefined;
-  readonly rate: number | undefined;
-  readonly toMove: number;
-  readonly startedAt: number;
-  cancelled: boolean;
-}
 
 /** Moves dead letters back, in the background: the message move tasks of SQS. */
 export class Moving {
   readonly #queues: Queues;
   readonly #clock: Clock;
-  readonly #isDeadLetterQueue: (caller: Caller, queue: Queue) => Promise<boolean>;
-  /** By account and name of the source, the newest first. */
-  readonly #tasks = new Map<string, Task[]>();
+  readonly #tasks: MoveTasks;
+  readonly #limits: SqsLimits;
+  /** The queues whose dead letters go there. */
+  readonly #sourcesOf: (caller: Caller, dead: Queue) => Promise<Queue[]>;
 
-  constructor(queues: Queues, clock: Clock, isDeadLetterQueue: (caller: Caller, queue: Queue) => Promise<boolean>) {
-    this.#queues = queues;
-    this.#clock = clock;
-    this.#isDeadLetterQueue = isDeadLetterQueue;
+  constructor(parts: {
+    queues: Queues;
+    clock: Clock;
+    tasks: MoveTasks;
+    limits: SqsLimits;
+    sourcesOf: (caller: Caller, dead: Queue) => Promise<Queue[]>;
+  }) {
+    this.#queues = parts.queues;
+    this.#clock = parts.clock;
+    this.#tasks = parts.tasks;
+    this.#limits = parts.limits;
+    this.#sourcesOf = parts.sourcesOf;
   }
 
   async startMessageMoveTask(input: SqsInputs['StartMessageMoveTask'], caller: Caller): Promise<object> {
     const { SourceArn, DestinationArn, MaxNumberOfMessagesPerSecond: rate } = input;
-    if (rate !== undefined && (!Number.isInteger(rate) || rate < 1 || rate > MAX_RATE))
-      throw invalidValue(rate, 'MaxNumberOfMessagesPerSecond', `Must be between 1 and ${MAX_RATE}, if provided.`);
-    const source = await this.#byArn(caller, SourceArn);
-    if (!(await this.#isDeadLetterQueue(caller, source)))
+    const { moveRate } = this.#limits;
+    if (rate !== undefined && (!Number.isInteger(rate) || rate < 1 || rate > moveRate))
+      throw invalidValue(rate, 'MaxNumberOfMessagesPerSecond', `Must be between 1 and ${moveRate}, if provided.`);
+    const source = await this.#byArn(caller, SourceArn, 'SourceArn');
+    const origins = await this.#sourcesOf(caller, source);
+    if (origins.length === 0)
       throw new AwsError('InvalidParameterValue', 'Source queue must be configured as a Dead Letter Queue.');
-    const destination = DestinationArn === undefined ? undefined : await this.#byArn(caller, DestinationArn);
+    const destination =
+      DestinationArn === undefined ? undefined : await this.#byArn(caller, DestinationArn, 'DestinationArn');
     if (destination !== undefined && (destination.account !== source.account || destination.kind !== source.kind))
       throw invalidValue(DestinationArn, 'DestinationArn', 'It must be of the same account and kind as the source.');
-    const tasks = this.#tasksOf(source);
-    for (const task of tasks) {
-      if ((await this.#stateOf(caller, task)).state === 'running')
-        throw new AwsError('UnsupportedOperation', 'There is already a task running.');
-    }
+    const { namespace } = source;
+    authorize(caller.principal, 'consume', { namespace, kind: 'topic', name: source.name });
+    for (const { name } of destination === undefined ? origins : [destination])
+      authorize(caller.principal, 'publish', { namespace, kind: 'topic', name });
     const ref = { topic: source.name, subscription: source.name };
-    const { id, toMove } = await this.#queues.use(caller, source.account, async (session) => {
-      const { depth } = await session.request('subscriptionStats', ref);
-      // With a rate it goes on by itself.
-      const to = destination === undefined ? {} : { to: destination.name };
-      const progress = await session.request('redrive', { ...ref, ...to, ratePerSecond: rate ?? MAX_RATE });
-      return { id: progress.id, toMove: depth };
-    });
-    tasks.unshift({
-      id,
-      account: source.account,
+    const { depth } = await this.#queues.use(caller, source.account, (session) =>
+      session.request('subscriptionStats', ref),
+    );
+    if (this.#tasks.of(source).some(({ status }) => status === 'RUNNING'))
+      throw new AwsError('UnsupportedOperation', 'There is already a task running.');
+    const task: MoveTask = {
+      id: randomUUID(),
       sourceArn: arnOf(caller, source),
-      destinationArn: DestinationArn,
-      rate,
-      toMove,
+      destination: destination === undefined ? null : { arn: arnOf(caller, destination), queue: destination.name },
+      rate: rate ?? null,
+      toMove: depth,
       startedAt: this.#clock.now(),
-      cancelled: false,
-    });
-    tasks.length = Math.min(tasks.length, REMEMBERED);
-    return { TaskHandle: handleOf(id, SourceArn) };
+      moved: 0,
+      status: 'RUNNING',
+    };
+    await this.#tasks.start(source, task);
+    return { TaskHandle: handleOf(task) };
   }
 
   async listMessageMoveTasks(
     { SourceArn, MaxResults = 1 }: SqsInputs['ListMessageMoveTasks'],
     caller: Caller,
   ): Promise<object> {
-    if (!Number.isInteger(MaxResults) || MaxResults < 1 || MaxResults > REMEMBERED)
-      throw invalidValue(MaxResults, 'MaxResults', `Must be between 1 and ${REMEMBERED}, if provided.`);
-    const source = await this.#byArn(caller, SourceArn);
-    const tasks = this.#tasksOf(source).slice(0, MaxResults);
-    const Results = await Promise.all(
-      tasks.map(async (task) => {
-        const { state, moved, error } = await this.#stateOf(caller, task);
-        const status = STATUS[state];
-        return {
-          ...(status === 'RUNNING' && { TaskHandle: handleOf(task.id, task.sourceArn) }),
-          Status: status === 'RUNNING' && task.cancelled ? 'CANCELLING' : status,
-          SourceArn: task.sourceArn,
-          ...(task.destinationArn !== undefined && { DestinationArn: task.destinationArn }),
-          ...(task.rate !== undefined && { MaxNumberOfMessagesPerSecond: task.rate }),
-          ApproximateNumberOfMessagesMoved: moved,
-          ApproximateNumberOfMessagesToMove: task.toMove,
-          ...(error !== undefined && { FailureReason: error }),
-          StartedTimestamp: task.startedAt,
-        };
-      }),
-    );
-    return { Results };
+    if (!Number.isInteger(MaxResults) || MaxResults < 1 || MaxResults > MAX_REMEMBERED)
+      throw invalidValue(MaxResults, 'MaxResults', `Must be between 1 and ${MAX_REMEMBERED}, if provided.`);
+    const source = await this.#byArn(caller, SourceArn, 'SourceArn');
+    const tasks = this.#tasks.of(source).slice(0, MaxResults);
+    return {
+      Results: tasks.map((task) => ({
+        ...(task.status === 'RUNNING' && { TaskHandle: handleOf(task) }),
+        Status: task.status,
+        SourceArn: task.sourceArn,
+        ...(task.destination !== null && { DestinationArn: task.destination.arn }),
+        ...(task.rate !== null && { MaxNumberOfMessagesPerSecond: task.rate }),
+        ApproximateNumberOfMessagesMoved: task.moved,
+        ApproximateNumberOfMessagesToMove: task.toMove,
+        ...(task.failure !== undefined && { FailureReason: task.failure }),
+        StartedTimestamp: task.startedAt,
+      })),
+    };
   }
 
   async cancelMessageMoveTask({ TaskHandle }: SqsInputs['CancelMessageMoveTask'], caller: Caller): Promise<object> {
     const { id, arn } = partsOf(TaskHandle);
-    const source = await this.#byArn(caller, arn);
-    const task = this.#tasksOf(source).find((each) => each.id === id);
-    if (task === undefined || (await this.#stateOf(caller, task)).state !== 'running')
+    const source = await this.#byArn(caller, arn, 'TaskHandle');
+    const { namespace, name } = source;
+    authorize(caller.principal, 'consume', { namespace, kind: 'topic', name });
+    const task = this.#tasks.of(source).find((each) => each.id === id);
+    if (task?.status !== 'RUNNING')
       throw new AwsError('ResourceNotFoundException', 'Task does not exist, or is over.', 404);
-    task.cancelled = true;
-    const { moved } = await this.#queues.use(caller, task.account, (session) =>
-      session.request('redriveProgress', { id, cancel: true }),
-    );
-    return { ApproximateNumberOfMessagesMoved: moved };
+    await this.#tasks.cancel(source, task);
+    return { ApproximateNumberOfMessagesMoved: task.moved };
   }
 
-  #stateOf(
-    caller: Caller,
-    { id, account }: Task,
-  ): Promise<{ state: keyof typeof STATUS; moved: number; error?: string }> {
-    return this.#queues.use(caller, account, (session) => session.request('redriveProgress', { id }));
-  }
-
-  #tasksOf({ account, name }: Queue): Task[] {
-    const key = `${account} ${name}`;
-    let tasks = this.#tasks.get(key);
-    if (tasks === undefined) this.#tasks.set(key, (tasks = []));
-    return tasks;
-  }
-
-  async #byArn(caller: Caller, text: string): Promise<Queue> {
+  async #byArn(caller: Caller, text: string, parameter: string): Promise<Queue> {
     const arn = parseArn(text, 'sqs');
-    if (arn === undefined) throw invalidValue(text, 'SourceArn', 'It must be the ARN of a queue.');
+    if (arn === undefined) throw invalidValue(text, parameter, 'It must be the ARN of a queue.');
     try {
       return await this.#queues.refresh(caller, arn.account, arn.name);
     } catch (error) {
@@ -140,15 +117,20 @@ export class Moving {
   }
 }
 
-const STATUS = { running: 'RUNNING', done: 'COMPLETED', cancelled: 'CANCELLED', failed: 'FAILED' } as const;
-
-function handleOf(id: string, arn: string): string {
-  return Buffer.from(`${id} ${arn}`).toString('base64');
+function handleOf({ id, sourceArn }: MoveTask): string {
+  return Buffer.from(JSON.stringify({ taskId: id, sourceArn })).toString('base64');
 }
 
 function partsOf(handle: string): { id: string; arn: string } {
-  const [id = '', arn = ''] = Buffer.from(handle, 'base64').toString('utf8').split(' ');
-  if (!/^redrive-\d+$/.test(id) || parseArn(arn, 'sqs') === undefined)
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(handle, 'base64').toString('utf8'));
+  } catch {
+    parts = null;
+  }
+  const fields = new Map<string, unknown>(Object.entries(parts ?? {}));
+  const [id, arn] = [fields.get('taskId'), fields.get('sourceArn')];
+  if (typeof id !== 'string' || typeof arn !== 'string' || parseArn(arn, 'sqs') === undefined)
     throw invalidValue(handle, 'TaskHandle', 'It is not the handle of a task.');
   return { id, arn };
 }

@@ -109,12 +109,16 @@ function keyOf(account: string, name: string): string {
   return `${account} ${name}`;
 }
 
-/** The account and the name are the last two parts of its path; a name alone is one of the caller's account. */
+/**
+ * The account and the name are the last two parts of its path; a name alone is one of the caller's account. So is one
+ * behind `queue`, as older versions of ElasticMQ and LocalStack have it.
+ */
 export function placeOf(url: string, caller: Pick<Caller, 'account'>): { account: string; name: string } {
   const path = url.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/[?#].*$/s, '');
   const parts = path.split('/').filter((part) => part !== '');
   const last = parts.at(-1);
-  const account = parts.at(-2) ?? caller.account;
+  const before = parts.at(-2) ?? 'queue';
+  const account = before === 'queue' ? caller.account : before;
   if (last === undefined || !isAccount(account)) throw invalidAddress(url);
   try {
     return { account, name: decodeURIComponent(last) };

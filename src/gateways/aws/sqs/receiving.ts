@@ -1,6 +1,6 @@
 import type { Clock } from '../../../core/clock.ts';
 import { asBuffer } from '../../../core/records.ts';
-import type { DeliveryRun, DeliverySink } from '../../../core/session.ts';
+import type { DeliveryRun, DeliverySink, Session } from '../../../core/session.ts';
 import type { RecordFormat } from '../../../engine/formats.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { AwsError, invalidValue } from '../errors.ts';
@@ -8,13 +8,12 @@ import type { Caller } from '../service.ts';
 import { type Attribute, FORMAT_SQS, readRecord, type SqsRecord } from '../content.ts';
 import { type Ids, idOf, md5, md5OfAttributes, sequenceNumber } from './ids.ts';
 import type { SqsInputs } from './inputs.ts';
+import type { SqsLimits } from './limits.ts';
 import { arnOf, type Queue, type Queues } from './queues.ts';
-import { MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS } from './settings.ts';
 import { fromEnvelope } from './translate.ts';
 
 /** A response has at most so many bytes of messages, beside one that is larger. */
 const MAX_BYTES = 10 << 20;
-const MAX_MESSAGES = 10;
 
 const SYSTEM_ATTRIBUTES = [
   'SenderId',
@@ -41,6 +40,7 @@ export class Receiving {
   readonly #ids: Ids;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
+  readonly #limits: SqsLimits;
   readonly #formats: ReadonlyMap<number, RecordFormat>;
   /** Of the polls that wait: what ends them. */
   readonly #polls = new Set<() => void>();
@@ -50,12 +50,14 @@ export class Receiving {
     ids: Ids;
     clock: Clock;
     deadlines: Deadlines;
+    limits: SqsLimits;
     formats: readonly RecordFormat[];
   }) {
     this.#queues = parts.queues;
     this.#ids = parts.ids;
     this.#clock = parts.clock;
     this.#deadlines = parts.deadlines;
+    this.#limits = parts.limits;
     this.#formats = new Map(parts.formats.map((format) => [format.tag, format]));
   }
 
@@ -65,18 +67,11 @@ export class Receiving {
   }
 
   receiveMessage(input: SqsInputs['ReceiveMessage'], caller: Caller): Promise<object> {
+    const { receive, waitSeconds, visibilitySeconds } = this.#limits;
     const max = input.MaxNumberOfMessages ?? 1;
-    checkRange(max, 'MaxNumberOfMessages', 1, MAX_MESSAGES, 'Must be between 1 and 10, if provided.');
-    if (input.WaitTimeSeconds !== undefined)
-      checkRange(input.WaitTimeSeconds, 'WaitTimeSeconds', 0, MAX_WAIT_SECONDS, 'Must be >= 0 and <= 20, if provided.');
-    if (input.VisibilityTimeout !== undefined)
-      checkRange(
-        input.VisibilityTimeout,
-        'VisibilityTimeout',
-        0,
-        MAX_VISIBILITY_SECONDS,
-        'Must be between 0 and 43200, if provided.',
-      );
+    checkRange(max, 'MaxNumberOfMessages', 1, receive);
+    checkRange(input.WaitTimeSeconds, 'WaitTimeSeconds', 0, waitSeconds);
+    checkRange(input.VisibilityTimeout, 'VisibilityTimeout', 0, visibilitySeconds);
     const wanted = wantedOf(input);
     return this.#queues.with(caller, input.QueueUrl, async (queue, session) => {
       const { settings } = queue;
@@ -112,7 +107,10 @@ export class Receiving {
         await consumer.close();
       }
       const { runs } = poll;
-      if (runs.length === 0) return {};
+      if (runs.length === 0) {
+        if (waitMs === 0 && queue.kind === 'standard') await checkInFlight(queue, session);
+        return {};
+      }
       if (runs[0]?.topicId !== queue.topicId) {
         // The one that was remembered was deleted and made again.
         this.#queues.forget(queue.account, queue.name);
@@ -195,6 +193,16 @@ export class Receiving {
   }
 }
 
+/** Who waits, and who reads a FIFO queue, is only told that there is nothing. @throws OverLimit */
+async function checkInFlight({ name }: Queue, session: Session): Promise<void> {
+  const { subscription } = await session.request('describeTopic', { name });
+  const most = subscription?.maxInFlight ?? null;
+  if (most === null) return;
+  const { leased } = await session.request('subscriptionStats', { topic: name, subscription: name });
+  if (leased >= most)
+    throw new AwsError('OverLimit', `The maximum number of in flight messages is reached: ${most}. Delete some first.`);
+}
+
 /** What a poll has got so far. It is over with the first messages, or when there is nothing more to wait for. */
 class Poll implements DeliverySink {
   readonly runs: DeliveryRun[] = [];
@@ -217,8 +225,9 @@ class Poll implements DeliverySink {
   }
 }
 
-function checkRange(value: number, name: string, min: number, max: number, reason: string): void {
-  if (!Number.isInteger(value) || value < min || value > max) throw invalidValue(value, name, reason);
+function checkRange(value: number | undefined, name: string, min: number, max: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return;
+  throw invalidValue(value, name, `Must be between ${min} and ${max}, if provided.`);
 }
 
 function wantedOf(input: SqsInputs['ReceiveMessage']): Wanted {

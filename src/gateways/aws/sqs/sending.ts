@@ -15,7 +15,7 @@ import {
   traceOf,
 } from '../message.ts';
 import type { Queue, Queues } from './queues.ts';
-import { MAX_DELAY_SECONDS } from './settings.ts';
+import type { SqsLimits } from './limits.ts';
 
 interface Prepared {
   record: Buffer;
@@ -28,15 +28,17 @@ interface Prepared {
 export class Sending {
   readonly #queues: Queues;
   readonly #ids: Ids;
+  readonly #limits: SqsLimits;
 
-  constructor(queues: Queues, ids: Ids) {
+  constructor(queues: Queues, ids: Ids, limits: SqsLimits) {
     this.#queues = queues;
     this.#ids = ids;
+    this.#limits = limits;
   }
 
   sendMessage(input: SqsInputs['SendMessage'], caller: Caller): Promise<object> {
     return this.#queues.with(caller, input.QueueUrl, async (queue, session) => {
-      const prepared = prepare(input, queue, caller);
+      const prepared = prepare(input, queue, caller, this.#limits);
       const receipt = await session.publish({
         to: { topic: queue.name },
         format: FORMAT_SQS,
@@ -50,7 +52,7 @@ export class Sending {
 
   sendMessageBatch(input: SqsInputs['SendMessageBatch'], caller: Caller): Promise<object> {
     const { Entries, QueueUrl } = input;
-    checkBatch(Entries, 'SendMessageBatchRequestEntry');
+    checkBatch(Entries, 'SendMessageBatchRequestEntry', this.#limits.batch);
     return this.#queues.with(caller, QueueUrl, async (queue, session) => {
       let bytes = 0;
       for (const { MessageBody, MessageAttributes } of Entries)
@@ -60,7 +62,7 @@ export class Sending {
       const Failed: object[] = [];
       for (const entry of Entries) {
         try {
-          good.push({ id: entry.Id, prepared: prepare(entry, queue, caller) });
+          good.push({ id: entry.Id, prepared: prepare(entry, queue, caller, this.#limits) });
         } catch (error) {
           Failed.push(failure(entry.Id, error));
         }
@@ -128,7 +130,7 @@ function attributeBytes(attributes: MessageInput['MessageAttributes']): number {
 }
 
 /** @throws what refuses the one message */
-function prepare(input: MessageInput, queue: Queue, caller: Caller): Prepared {
+function prepare(input: MessageInput, queue: Queue, caller: Caller, limits: SqsLimits): Prepared {
   const { MessageBody: body, DelaySeconds, MessageGroupId: groupId } = input;
   const { settings } = queue;
   checkBody(body);
@@ -136,7 +138,7 @@ function prepare(input: MessageInput, queue: Queue, caller: Caller): Prepared {
   const trace = traceOf(input.MessageSystemAttributes);
   checkSize(sizeOf(body, attributes), settings.maxBytes);
   if (groupId !== undefined) checkToken(groupId, 'MessageGroupId');
-  if (DelaySeconds !== undefined) checkDelay(DelaySeconds, queue);
+  if (DelaySeconds !== undefined) checkDelay(DelaySeconds, queue, limits);
   const record = encodeRecord({
     body,
     delayMs: DelaySeconds === undefined ? settings.delayMs : DelaySeconds * 1000,
@@ -150,9 +152,9 @@ function prepare(input: MessageInput, queue: Queue, caller: Caller): Prepared {
   return { record, body, attributes, trace };
 }
 
-function checkDelay(seconds: number, queue: Queue): void {
-  if (!Number.isInteger(seconds) || seconds < 0 || seconds > MAX_DELAY_SECONDS)
-    throw invalidValue(seconds, 'DelaySeconds', `DelaySeconds must be >= 0 and <= ${MAX_DELAY_SECONDS}.`);
+function checkDelay(seconds: number, queue: Queue, { delaySeconds }: SqsLimits): void {
+  if (!Number.isInteger(seconds) || seconds < 0 || seconds > delaySeconds)
+    throw invalidValue(seconds, 'DelaySeconds', `DelaySeconds must be >= 0 and <= ${delaySeconds}.`);
   if (queue.kind === 'fifo' && seconds > 0)
     throw invalidValue(seconds, 'DelaySeconds', 'The request include parameter that is not valid for this queue type.');
 }

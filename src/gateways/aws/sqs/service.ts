@@ -9,9 +9,11 @@ import { SQS_MODEL } from '../model/sqs.ts';
 import type { AwsService, Caller } from '../service.ts';
 import { Ids } from './ids.ts';
 import type { SqsAction, SqsInputs } from './inputs.ts';
+import { RELAXED_LIMITS, STRICT_LIMITS } from './limits.ts';
 import { Managing } from './managing.ts';
+import { MoveTasks } from './move-tasks.ts';
 import { Moving } from './moving.ts';
-import { Queues } from './queues.ts';
+import { type Queue, Queues } from './queues.ts';
 import { Receiving } from './receiving.ts';
 import { Sending } from './sending.ts';
 import { Settling } from './settling.ts';
@@ -27,18 +29,29 @@ export class SqsService implements AwsService {
   readonly target = 'AmazonSQS';
   readonly errorPrefix = 'com.amazonaws.sqs#';
   readonly #receiving: Receiving;
+  readonly #tasks: MoveTasks;
   readonly #handlers: Handlers;
 
-  constructor(options: { sessions: SessionCache; clock: Clock; journalId: string; formats: readonly RecordFormat[] }) {
+  constructor(options: {
+    sessions: SessionCache;
+    clock: Clock;
+    journalId: string;
+    formats: readonly RecordFormat[];
+    limits: 'strict' | 'relaxed';
+  }) {
     const { sessions, clock, journalId, formats } = options;
+    const limits = options.limits === 'strict' ? STRICT_LIMITS : RELAXED_LIMITS;
     const queues = new Queues(sessions);
     const ids = new Ids(journalId);
-    const managing = new Managing(queues, clock);
-    const moving = new Moving(queues, clock, (caller, queue) => managing.isDeadLetterQueue(caller, queue));
-    const sending = new Sending(queues, ids);
-    const settling = new Settling(queues, ids, clock);
-    const receiving = new Receiving({ queues, ids, clock, deadlines: new Deadlines(clock), formats });
+    const tasks = new MoveTasks(sessions, clock);
+    const managing = new Managing({ queues, clock, limits, tasks });
+    const sourcesOf = (caller: Caller, dead: Queue): Promise<Queue[]> => managing.sourcesOf(caller, dead);
+    const moving = new Moving({ queues, clock, tasks, limits, sourcesOf });
+    const sending = new Sending(queues, ids, limits);
+    const settling = new Settling(queues, ids, clock, limits);
+    const receiving = new Receiving({ queues, ids, clock, limits, deadlines: new Deadlines(clock), formats });
     this.#receiving = receiving;
+    this.#tasks = tasks;
     this.#handlers = {
       AddPermission: () => refused('AddPermission'),
       CancelMessageMoveTask: (input, caller) => moving.cancelMessageMoveTask(input, caller),
@@ -72,9 +85,13 @@ export class SqsService implements AwsService {
     return handler(input, caller);
   }
 
+  resume(namespaces: readonly string[]): Promise<void> {
+    return this.#tasks.resume(namespaces);
+  }
+
   close(): Promise<void> {
     this.#receiving.close();
-    return Promise.resolve();
+    return this.#tasks.close();
   }
 }
 

@@ -2,15 +2,13 @@ import type { SubscriptionPolicy, TopicPolicy } from '../../../core/policy.ts';
 import { AwsError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../message.ts';
 import { parseArn } from '../names.ts';
+import type { SqsLimits } from './limits.ts';
 
 /**
  * What a queue can be told, as its attributes. They are kept with the queue in the engine as they were given, and what
  * the engine has a word for is in its policy besides.
  */
 
-export const MAX_VISIBILITY_SECONDS = 43_200;
-export const MAX_DELAY_SECONDS = 900;
-export const MAX_WAIT_SECONDS = 20;
 const DEDUPE_WINDOW_MS = 300_000;
 /** Fields of a record beside what counts as its size. */
 const RECORD_BYTES = 8192;
@@ -38,16 +36,17 @@ interface Setting {
   /** Of FIFO queues alone. */
   fifo?: true;
   /** Null when the value is one that it may have, else why not. */
-  check(value: string): string | null;
+  check(value: string, limits: SqsLimits): string | null;
 }
 
-function seconds(min: number, max: number, fallback: number): Setting {
+function whole(fallback: number, range: (limits: SqsLimits) => readonly [min: number, max: number]): Setting {
   return {
     default: String(fallback),
-    check: (value) =>
-      /^\d{1,9}$/.test(value) && Number(value) >= min && Number(value) <= max
-        ? null
-        : `it must be a whole number from ${min} to ${max}`,
+    check(value, limits) {
+      const [min, max] = range(limits);
+      const good = /^\d{1,9}$/.test(value) && Number(value) >= min && Number(value) <= max;
+      return good ? null : `it must be a whole number from ${min} to ${max}`;
+    },
   };
 }
 
@@ -56,11 +55,11 @@ function choice(...values: string[]): Setting {
 }
 
 export const SETTINGS: Readonly<Record<SettingName, Setting>> = {
-  DelaySeconds: seconds(0, MAX_DELAY_SECONDS, 0),
-  MaximumMessageSize: seconds(1024, MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES),
-  MessageRetentionPeriod: seconds(60, 1_209_600, 345_600),
-  ReceiveMessageWaitTimeSeconds: seconds(0, MAX_WAIT_SECONDS, 0),
-  VisibilityTimeout: seconds(0, MAX_VISIBILITY_SECONDS, 30),
+  DelaySeconds: whole(0, ({ delaySeconds }) => [0, delaySeconds]),
+  MaximumMessageSize: whole(MAX_MESSAGE_BYTES, () => [1024, MAX_MESSAGE_BYTES]),
+  MessageRetentionPeriod: whole(345_600, (limits) => [limits.minRetentionSeconds, limits.retentionSeconds]),
+  ReceiveMessageWaitTimeSeconds: whole(0, ({ waitSeconds }) => [0, waitSeconds]),
+  VisibilityTimeout: whole(30, ({ visibilitySeconds }) => [0, visibilitySeconds]),
   Policy: { check: checkJson },
   RedrivePolicy: { check: (value) => (value === '' || redriveOf(value) !== undefined ? null : REDRIVE_FORM) },
   RedriveAllowPolicy: { check: (value) => (value === '' || allowOf(value) !== undefined ? null : ALLOW_FORM) },
@@ -140,11 +139,11 @@ export function isSetting(name: string): name is SettingName {
 }
 
 /** @throws InvalidAttributeName, InvalidAttributeValue */
-export function checkSettings(given: ReadonlyMap<string, string>, kind: 'standard' | 'fifo'): void {
+export function checkSettings(given: ReadonlyMap<string, string>, kind: 'standard' | 'fifo', limits: SqsLimits): void {
   for (const [name, value] of given) {
     if (!isSetting(name) || (SETTINGS[name].fifo === true && kind === 'standard'))
       throw new AwsError('InvalidAttributeName', `Unknown Attribute ${name.slice(0, 100)}.`);
-    const why = SETTINGS[name].check(value);
+    const why = SETTINGS[name].check(value, limits);
     if (why !== null)
       throw new AwsError('InvalidAttributeValue', `Invalid value for the parameter ${name}. Reason: ${why}.`);
   }

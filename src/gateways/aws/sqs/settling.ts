@@ -4,48 +4,48 @@ import { AwsError, failure, invalidValue } from '../errors.ts';
 import type { Caller } from '../service.ts';
 import type { Delivery, Ids } from './ids.ts';
 import type { SqsInputs } from './inputs.ts';
+import type { SqsLimits } from './limits.ts';
 import { checkBatch } from '../message.ts';
 import type { Queue, Queues } from './queues.ts';
-import { MAX_VISIBILITY_SECONDS } from './settings.ts';
 
 interface Entry {
   id: string;
   delivery: Delivery;
 }
 
+type Part = Pick<Settlement, 'topic' | 'subscription' | 'ranges'>;
+
 /** DeleteMessage and ChangeMessageVisibility, one by one and in batches. */
 export class Settling {
   readonly #queues: Queues;
   readonly #ids: Ids;
   readonly #clock: Clock;
+  readonly #limits: SqsLimits;
 
-  constructor(queues: Queues, ids: Ids, clock: Clock) {
+  constructor(queues: Queues, ids: Ids, clock: Clock, limits: SqsLimits) {
     this.#queues = queues;
     this.#ids = ids;
     this.#clock = clock;
+    this.#limits = limits;
   }
 
   deleteMessage({ QueueUrl, ReceiptHandle }: SqsInputs['DeleteMessage'], caller: Caller): Promise<object> {
     return this.#queues.with(caller, QueueUrl, async (queue, session) => {
       const delivery = this.#ids.delivery(ReceiptHandle, queue.topicId);
-      const lost = await settle(session, queue, [{ id: '', delivery }], (ranges) => ({
-        ...ranges,
-        action: 'ack',
-        late: delivery.attempt,
-      }));
+      const lost = await settle(session, queue, [{ id: '', delivery }], acking(queue, delivery.attempt));
       if (lost.size > 0 && queue.kind === 'fifo') throw expired(ReceiptHandle);
       return {};
     });
   }
 
   deleteMessageBatch({ QueueUrl, Entries }: SqsInputs['DeleteMessageBatch'], caller: Caller): Promise<object> {
-    checkBatch(Entries, 'DeleteMessageBatchRequestEntry');
+    checkBatch(Entries, 'DeleteMessageBatchRequestEntry', this.#limits.batch);
     return this.#queues.with(caller, QueueUrl, async (queue, session) => {
       const { good, Failed } = this.#entries(Entries, queue);
       const lost = new Set<string>();
       // Of one attempt together, so that a batch is one entry of the journal as a rule.
       for (const [late, entries] of Map.groupBy(good, ({ delivery }) => delivery.attempt)) {
-        const gone = await settle(session, queue, entries, (ranges) => ({ ...ranges, action: 'ack', late }));
+        const gone = await settle(session, queue, entries, acking(queue, late));
         for (const id of gone) lost.add(id);
       }
       const Successful: object[] = [];
@@ -60,7 +60,7 @@ export class Settling {
 
   changeMessageVisibility(input: SqsInputs['ChangeMessageVisibility'], caller: Caller): Promise<object> {
     const { QueueUrl, ReceiptHandle, VisibilityTimeout } = input;
-    checkVisibility(VisibilityTimeout);
+    this.#checkVisibility(VisibilityTimeout);
     return this.#queues.with(caller, QueueUrl, async (queue, session) => {
       const delivery = this.#ids.delivery(ReceiptHandle, queue.topicId);
       this.#checkTotal(delivery, VisibilityTimeout);
@@ -71,14 +71,14 @@ export class Settling {
 
   changeMessageVisibilityBatch(input: SqsInputs['ChangeMessageVisibilityBatch'], caller: Caller): Promise<object> {
     const { QueueUrl, Entries } = input;
-    checkBatch(Entries, 'ChangeMessageVisibilityBatchRequestEntry');
+    checkBatch(Entries, 'ChangeMessageVisibilityBatchRequestEntry', this.#limits.batch);
     return this.#queues.with(caller, QueueUrl, async (queue, session) => {
       const { good, Failed } = this.#entries(Entries, queue);
       const Successful: object[] = [];
       const change = async (entry: Entry): Promise<void> => {
         const seconds = Entries.find(({ Id }) => Id === entry.id)?.VisibilityTimeout ?? 30;
         try {
-          checkVisibility(seconds);
+          this.#checkVisibility(seconds);
           this.#checkTotal(entry.delivery, seconds);
           await this.#change(session, queue, entry, seconds);
           Successful.push({ Id: entry.id });
@@ -104,14 +104,21 @@ export class Settling {
     return { good, Failed };
   }
 
+  #checkVisibility(seconds: number): void {
+    const { visibilitySeconds } = this.#limits;
+    if (Number.isInteger(seconds) && seconds >= 0 && seconds <= visibilitySeconds) return;
+    throw invalidValue(seconds, 'VisibilityTimeout', `VisibilityTimeout must be >= 0 and <= ${visibilitySeconds}.`);
+  }
+
   /** From when it was received, over all changes. */
   #checkTotal({ receivedAt }: Delivery, seconds: number): void {
     const total = (this.#clock.now() - receivedAt) / 1000 + seconds;
-    if (seconds > 0 && total > MAX_VISIBILITY_SECONDS)
+    const { visibilitySeconds } = this.#limits;
+    if (seconds > 0 && total > visibilitySeconds)
       throw invalidValue(
         seconds,
         'VisibilityTimeout',
-        `Total VisibilityTimeout for the message is beyond the limit [${MAX_VISIBILITY_SECONDS} seconds]`,
+        `Total VisibilityTimeout for the message is beyond the limit [${visibilitySeconds} seconds]`,
       );
   }
 
@@ -129,12 +136,17 @@ export class Settling {
   }
 }
 
+/** Of a standard queue also when the time of the handle is over, as long as nobody has received the message since. */
+function acking({ kind }: Queue, late: number): (part: Part) => Settlement {
+  return (part) => (kind === 'fifo' ? { ...part, action: 'ack' } : { ...part, action: 'ack', late });
+}
+
 /** Does it to those that are still held. Returns the ids of the others. */
 async function settle(
   session: Session,
   queue: Queue,
   entries: readonly Entry[],
-  settlementOf: (part: Pick<Settlement, 'topic' | 'subscription' | 'ranges'>) => Settlement,
+  settlementOf: (part: Part) => Settlement,
 ): Promise<ReadonlySet<string>> {
   const ranges = entries
     .map(({ delivery: { partition, offset, token } }) => ({ partition, offset, token, count: 1 }))
@@ -155,11 +167,6 @@ async function settle(
       )
       .map(({ id }) => id),
   );
-}
-
-function checkVisibility(seconds: number): void {
-  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= MAX_VISIBILITY_SECONDS) return;
-  throw invalidValue(seconds, 'VisibilityTimeout', `VisibilityTimeout must be >= 0 and <= ${MAX_VISIBILITY_SECONDS}.`);
 }
 
 function expired(handle: string): AwsError {

@@ -1,0 +1,46 @@
+/** Who counts as logged in, at the door of Amazon's services. */
+import assert from 'node:assert/strict';
+import { createServer, type AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { ManualClock } from '../../src/core/clock.ts';
+import { AwsDoor } from '../../src/gateways/aws/door.ts';
+import { Peer } from '../../src/gateways/gateway.ts';
+
+test('a connection is no stranger any more once a request was let in, and not before', async () => {
+  let loggedIn = 0;
+  const door = new AwsDoor({
+    answer: (request) => {
+      if (request.url === '/good') request.letIn();
+      return Promise.resolve({ status: request.url === '/good' ? 200 : 403, headers: {}, body: '' });
+    },
+    refuse: () => ({ status: 413, headers: {}, body: '' }),
+    maxBodyBytes: 10,
+    maxMemoryBytes: 100,
+    onBug: (error) => assert.fail(String(error)),
+  });
+  const server = createServer((socket) => {
+    const peer = new Peer({
+      address: 'test',
+      local: false,
+      loopback: true,
+      secure: false,
+      clock: new ManualClock(0),
+      handshakeMs: 1_000,
+      onAuthenticated: () => loggedIn++,
+      onTimeout: () => socket.destroy(),
+    });
+    door.handle(socket, peer);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    assert.equal((await fetch(`${url}/bad`)).status, 403);
+    assert.equal((await fetch(`${url}/bad`, { method: 'POST', body: 'x'.repeat(11) })).status, 413);
+    assert.equal(loggedIn, 0);
+    assert.equal((await fetch(`${url}/good`)).status, 200);
+    assert.equal(loggedIn, 1);
+  } finally {
+    server.close();
+    await door.close();
+  }
+});
