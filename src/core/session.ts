@@ -174,6 +174,8 @@ export interface DeliveryRun {
   token: number;
   /** 1 for the first delivery. The same for all of the run. */
   attempt: number;
+  /** How many of the deliveries before were given back by `return`: they did not fail. Absent: none. */
+  returned?: number;
   /** When the broker took the messages, ms. */
   publishedAt: number;
   /** End of the lease, ms; 0 with autoAck. */
@@ -251,6 +253,11 @@ export type SettleAction =
   | { action: 'ack'; late?: number }
   /** Gives back. Without `delayMs` a counted attempt waits for the subscription's backoff, an uncounted one not at all. */
   | { action: 'release'; delayMs?: number; countAttempt: boolean; error?: string }
+  /**
+   * Gives back what did not fail: the next delivery has a higher number, and no limit of attempts counts it. Without
+   * `delayMs` it waits for the backoff as its failures so far say.
+   */
+  | { action: 'return'; delayMs?: number }
   /** To the dead-letter queue. */
   | { action: 'reject'; reason: string }
   /** The deadline becomes now + leaseMs. */

@@ -130,8 +130,11 @@ export const SETTLE = { ack: 0, gone: 1, ready: 2, delayed: 3, dying: 4, buried:
 export type SettleHow = keyof typeof SETTLE;
 export const SETTLE_NAMES = Object.keys(SETTLE) as SettleHow[];
 
-/** `outage`: a crash that gives no reason yet to keep the message apart from others. */
-export const COUNTED = { none: 0, attempt: 1, crash: 2, outage: 3 } as const;
+/**
+ * `outage`: a crash that gives no reason yet to keep the message apart from others. `return`: it was delivered, and did
+ * not fail.
+ */
+export const COUNTED = { none: 0, attempt: 1, crash: 2, outage: 3, return: 4 } as const;
 export type Counted = keyof typeof COUNTED;
 export const COUNTED_NAMES = Object.keys(COUNTED) as Counted[];
 

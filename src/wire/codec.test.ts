@@ -120,6 +120,8 @@ test('settlements are read as they were written', () => {
     { ...ref, ranges, action: 'ack' },
     { ...ref, ranges: [], action: 'release', countAttempt: true },
     { ...ref, ranges, action: 'release', countAttempt: false, delayMs: 5000, error: 'it broke' },
+    { ...ref, ranges, action: 'return' },
+    { ...ref, ranges, action: 'return', delayMs: 0 },
     { ...ref, ranges, action: 'reject', reason: 'never' },
     { ...ref, ranges, action: 'extend', leaseMs: 30_000 },
   ];

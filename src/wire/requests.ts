@@ -100,6 +100,11 @@ const release = object<Extract<Settlement, { action: 'release' }>>({
   countAttempt: flag,
   error: maybe(text),
 });
+const returned = object<Extract<Settlement, { action: 'return' }>>({
+  ...settled,
+  action: oneOf('return'),
+  delayMs: maybe(whole),
+});
 const reject = object<Extract<Settlement, { action: 'reject' }>>({ ...settled, action: oneOf('reject'), reason: text });
 const extend = object<Extract<Settlement, { action: 'extend' }>>({
   ...settled,
@@ -110,6 +115,7 @@ const extend = object<Extract<Settlement, { action: 'extend' }>>({
 const settlement: Check<Settlement> = (value, at) => {
   const action = isMap(value) ? value['action'] : undefined;
   if (action === 'release') return release(value, at);
+  if (action === 'return') return returned(value, at);
   if (action === 'reject') return reject(value, at);
   if (action === 'extend') return extend(value, at);
   return ack(value, at);

@@ -9,9 +9,10 @@ import { list, object, text, whole } from './shape.ts';
 /**
  * ```
  * settlements   u16 count, each:
- *               u8  action: 1 ack · 2 release · 3 reject · 4 extend · 5 ack, also late
+ *               u8  action: 1 ack · 2 release · 3 reject · 4 extend · 5 ack, also late · 6 return
  *               ack, also late: f64 attempt
  *               release: u8 flags, [f64 delay ms] DELAY, [text error] ERROR
+ *               return:  u8 flags, [f64 delay ms] DELAY
  *               reject:  text reason
  *               extend:  f64 lease ms
  *               text topic, text subscription
@@ -24,6 +25,7 @@ const RELEASE = 2;
 const REJECT = 3;
 const EXTEND = 4;
 const ACK_LATE = 5;
+const RETURN = 6;
 
 const COUNT_ATTEMPT = 1;
 const DELAY = 2;
@@ -78,6 +80,11 @@ function writeAction(out: Output, action: SettleAction): void {
       if (action.delayMs !== undefined) out.whole(action.delayMs);
       if (action.error !== undefined) out.text(cut(action.error));
       return;
+    case 'return':
+      out.u8(RETURN);
+      out.u8(action.delayMs === undefined ? 0 : DELAY);
+      if (action.delayMs !== undefined) out.whole(action.delayMs);
+      return;
     case 'reject':
       out.u8(REJECT);
       out.text(cut(action.reason));
@@ -118,12 +125,14 @@ function readAction(reader: ByteReader): SettleAction {
       if (flags & ERROR) release.error = reader.text();
       return release;
     }
+    case RETURN:
+      return { action: 'return', ...((reader.u8() & DELAY) !== 0 && { delayMs: reader.whole() }) };
     case REJECT:
       return { action: 'reject', reason: reader.text() };
     case EXTEND:
       return { action: 'extend', leaseMs: reader.whole() };
     default:
-      throw new RailheadError('PROTOCOL', `A settlement has the action ${action}; 1 to 5 are known.`);
+      throw new RailheadError('PROTOCOL', `A settlement has the action ${action}; 1 to 6 are known.`);
   }
 }
 

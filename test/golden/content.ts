@@ -253,8 +253,9 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
     { text: 'given back' },
     { text: 'rejected' },
     { text: 'leased' },
+    { text: 'returned' },
   );
-  const [run] = await take('queue', 'queue', 5, 'timed');
+  const [run] = await take('queue', 'queue', 6, 'timed');
   if (run === undefined) throw new Error('nothing was delivered');
   const at = (
     offset: number,
@@ -270,6 +271,7 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   await session.settle([{ ...at(0), action: 'ack' }]);
   await session.settle([{ ...at(1), action: 'release', countAttempt: true, error: 'it broke' }]);
   await session.settle([{ ...at(2), action: 'release', countAttempt: false }]);
+  await session.settle([{ ...at(5), action: 'return', delayMs: 0 }]);
   await session.settle([{ ...at(3), action: 'reject', reason: 'no good' }]);
   await session.settle([{ ...at(4), action: 'extend', leaseMs: 7_200_000 }]);
   await broker.settled();

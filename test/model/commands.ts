@@ -112,7 +112,7 @@ class Receive extends Checked {
   }
 }
 
-type Action = 'ack' | 'release' | 'giveBack' | 'reject' | 'extend';
+type Action = 'ack' | 'release' | 'return' | 'giveBack' | 'reject' | 'extend';
 
 /** Settles a delivery that a client has in hand, whether its lease still holds or not. */
 class Settle extends Checked {
@@ -143,7 +143,10 @@ class Settle extends Checked {
     if (message === undefined) return;
     if (this.#action === 'ack') queue.remove(message);
     else if (this.#action === 'release') queue.fail(message, model.now);
-    else if (this.#action === 'giveBack') message.state = { is: 'ready' };
+    else if (this.#action === 'return') {
+      message.returns++;
+      message.state = { is: 'ready' };
+    } else if (this.#action === 'giveBack') message.state = { is: 'ready' };
     else if (this.#action === 'reject') queue.bury(message);
     else {
       message.state = { is: 'leased', deadline: model.now + 8000, delivery: hand.delivery };
@@ -163,6 +166,7 @@ function settlement(
 ): Settlement {
   const ref = { topic: SUBSCRIPTIONS.get(name)?.topic ?? name, subscription: name, ranges: [range] };
   if (action === 'release') return { ...ref, action, countAttempt: true };
+  if (action === 'return') return { ...ref, action, delayMs: 0 };
   if (action === 'giveBack') return { ...ref, action: 'release', countAttempt: false };
   if (action === 'reject') return { ...ref, action, reason: 'no' };
   return action === 'extend' ? { ...ref, action, leaseMs: 8000 } : { ...ref, action };
@@ -416,7 +420,7 @@ export const commands = [
   fc.tuple(names, fc.integer({ min: 1, max: 5 })).map(([name, count]) => new Receive(name, count)),
   fc.tuple(names, fc.integer({ min: 1, max: 5 })).map(([name, count]) => new Receive(name, count)),
   fc
-    .tuple(fc.constantFrom<Action>('ack', 'ack', 'release', 'giveBack', 'reject', 'extend'), fc.nat(20))
+    .tuple(fc.constantFrom<Action>('ack', 'ack', 'release', 'return', 'giveBack', 'reject', 'extend'), fc.nat(20))
     .map(([action, choice]) => new Settle(action, choice)),
   fc.tuple(fc.constantFrom<Action>('ack', 'release'), fc.nat(20)).map(([action, choice]) => new Settle(action, choice)),
   fc.tuple(fc.nat(3), topics, sent).map(([acks, topic, some]) => new Transact(acks, topic, some)),

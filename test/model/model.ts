@@ -7,6 +7,8 @@ export interface ModelMessage {
   readonly key: string | undefined;
   readonly priority: number;
   attempts: number;
+  /** Given back without having failed. */
+  returns: number;
   state:
     | { readonly is: 'ready' }
     | { readonly is: 'delayed'; readonly due: number }
@@ -49,6 +51,7 @@ export class ModelQueue {
       key,
       priority,
       attempts: 0,
+      returns: 0,
       state: due > now ? { is: 'delayed', due } : { is: 'ready' },
     });
   }
@@ -65,7 +68,7 @@ export class ModelQueue {
       const next = ready.find(({ priority }) => priority === top);
       if (next === undefined) break;
       next.state = { is: 'leased', deadline: now + this.rules.leaseMs, delivery };
-      taken.push({ text: next.text, attempt: next.attempts + 1 });
+      taken.push({ text: next.text, attempt: next.attempts + next.returns + 1 });
     }
     return taken;
   }
@@ -95,7 +98,7 @@ export class ModelQueue {
     for (const { text, attempt } of got) {
       const message = ready.find((one) => one.text === text && one.state.is === 'ready');
       if (message === undefined) return `${text} is not ready`;
-      if (attempt !== message.attempts + 1) return `attempt ${attempt} of ${text}`;
+      if (attempt !== message.attempts + message.returns + 1) return `attempt ${attempt} of ${text}`;
       const older = ready.find(({ key, state }) => key === message.key && state.is === 'ready');
       if (older !== message) return `${text} before ${older?.text ?? ''}, which has the same key`;
       message.state = { is: 'leased', deadline: now + this.rules.leaseMs, delivery };

@@ -565,9 +565,16 @@ class FakeSubscription {
         this.#lease(offset, message, settlement.leaseMs);
         break;
       case 'release':
-        if (!settlement.countAttempt) message.attempts--;
+      case 'return':
+        if (settlement.action === 'return' || !settlement.countAttempt) message.attempts--;
         if (this.policy.maxAttempts > 0 && message.attempts >= this.policy.maxAttempts) {
-          this.#session.bury(this, offset, 'attempts', message.attempts, settlement.error);
+          this.#session.bury(
+            this,
+            offset,
+            'attempts',
+            message.attempts,
+            'error' in settlement ? settlement.error : undefined,
+          );
           this.#remove(offset, message);
         } else {
           this.#free(message);

@@ -410,6 +410,7 @@ export class Workload {
       ranges: [{ partition, offset, count: 1, token }],
     };
     if (action === 'release') {
+      if (this.random.chance(0.3)) return { ...ref, action: 'return' };
       const countAttempt = this.random.chance(0.7);
       return {
         ...ref,

@@ -102,7 +102,7 @@ export class Backlog {
 
   attemptOf(offset: number): number {
     const trouble = this.troubles.get(offset);
-    return trouble === undefined ? 1 : 1 + trouble.attempts + trouble.crashes;
+    return trouble === undefined ? 1 : 1 + trouble.attempts + trouble.crashes + trouble.returns;
   }
 
   offer(
@@ -143,7 +143,10 @@ export class Backlog {
   /** What is withheld of [from, to) takes its place: its transaction has committed. */
   admit(from: number, to: number): void {
     const plain =
-      this.#keys === null && this.#priorities === null && this.#withheldDue.size === 0 && this.#overdue.size === 0;
+      this.#keys === null &&
+      (this.#priorities?.empty ?? true) &&
+      this.#withheldDue.size === 0 &&
+      this.#overdue.size === 0;
     for (let run = this.withheld.firstRun(to - from, from); run !== undefined && run.from < to;) {
       const [first, end] = [run.from, Math.min(run.to, to)];
       this.withheld.deleteRange(first, end);
@@ -456,8 +459,10 @@ export class Backlog {
 
   #count(offset: number, counted: Exclude<Counted, 'none'>, error: string | undefined): void {
     let trouble = this.troubles.get(offset);
-    if (trouble === undefined) this.troubles.set(offset, (trouble = { attempts: 0, crashes: 0, error: undefined }));
+    if (trouble === undefined)
+      this.troubles.set(offset, (trouble = { attempts: 0, crashes: 0, returns: 0, error: undefined }));
     if (counted === 'attempt') trouble.attempts++;
+    else if (counted === 'return') trouble.returns++;
     else trouble.crashes++;
     if (error !== undefined) trouble.error = error;
   }

@@ -17,6 +17,8 @@ export interface Lease {
 export interface Trouble {
   attempts: number;
   crashes: number;
+  /** Deliveries that were given back and did not fail. */
+  returns: number;
   error: string | undefined;
 }
 

@@ -19,11 +19,12 @@ export interface Lanes {
 
 /** By priority, higher first, then by offset. A message that comes back takes its old place. */
 export class PriorityLanes implements Lanes {
-  /** Lowest first. */
-  readonly #lanes: OffsetSet[] = [];
+  /** Lowest first, up to the highest that was used: a queue with many priorities rarely has messages of each. */
+  readonly #lanes: OffsetSet[] = [new OffsetSet()];
+  readonly #highest: number;
 
   constructor(priorities: number) {
-    for (let i = 0; i < priorities; i++) this.#lanes.push(new OffsetSet());
+    this.#highest = priorities - 1;
   }
 
   get size(): number {
@@ -33,7 +34,9 @@ export class PriorityLanes implements Lanes {
   }
 
   add(offset: number, priority: number): void {
-    this.#lanes[Math.min(priority, this.#lanes.length - 1)]?.add(offset);
+    const lane = Math.min(priority, this.#highest);
+    while (this.#lanes.length <= lane) this.#lanes.push(new OffsetSet());
+    this.#lanes[lane]?.add(offset);
   }
 
   addRange(from: number, to: number): void {

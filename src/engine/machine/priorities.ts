@@ -7,6 +7,11 @@ const BLOCK_BYTES = 8 + BLOCK;
 export class Priorities {
   readonly #blocks = new Map<number, Uint8Array>();
 
+  /** Nothing has another priority than 0. */
+  get empty(): boolean {
+    return this.#blocks.size === 0;
+  }
+
   of(offset: number): number {
     return this.#blocks.get(Math.floor(offset / BLOCK))?.[offset % BLOCK] ?? 0;
   }

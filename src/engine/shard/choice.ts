@@ -4,8 +4,8 @@ import type { Backlog } from '../machine/backlog.ts';
 /** Of one lease: where every second message is settled, a run is a single message. */
 export const MAX_RUNS = 64;
 
-/** All of it with one attempt number. */
-export type ChosenRange = OffsetRange & { attempt: number };
+/** All of it with one attempt number. `returned`: see `DeliveryRun`. */
+export type ChosenRange = OffsetRange & { attempt: number; returned: number };
 
 /** Runs that can be delivered together. Nothing changes yet. */
 export function choose(
@@ -18,6 +18,7 @@ export function choose(
     offset,
     count,
     attempt: backlog.attemptOf(offset),
+    returned: backlog.troubles.get(offset)?.returns ?? 0,
   });
   if (suspect !== undefined) return [rangeOf(suspect)];
   const ranges: ChosenRange[] = [];

@@ -7,7 +7,7 @@ export function deliveryRun(
   topic: Topic,
   partition: number,
   token: number,
-  attempt: number,
+  { attempt, returned }: { attempt: number; returned: number },
   deadline: number,
   body: BodyRun,
 ): DeliveryRun {
@@ -23,6 +23,7 @@ export function deliveryRun(
     format: body.format,
     records: body.records,
   };
+  if (returned > 0) run.returned = returned;
   if (body.history !== undefined) run.history = body.history;
   if (body.body !== undefined) run.bodyBytes = body.body.bytes;
   return run;

@@ -49,13 +49,13 @@ export class Returns {
    *
    * @param how `attempt` is counted, and `crash` and `outage` both as a crash; `uncounted` comes back at once. After an
    * `outage`, which many messages share, only those are kept apart that were in flight at a crash before, or that
-   * could not survive another one
+   * could not survive another one. A `return` did not fail: it waits as its failures say, and no limit counts it
    */
   settleAs(
     subscription: Subscription,
     partition: number,
     offsets: readonly number[],
-    how: 'attempt' | 'crash' | 'outage' | 'uncounted',
+    how: 'attempt' | 'crash' | 'outage' | 'return' | 'uncounted',
     error: string | undefined,
     delayMs?: number,
   ): void {
@@ -75,17 +75,19 @@ export class Returns {
       }
       const trouble = backlog.troubles.get(offset);
       const attempts = (trouble?.attempts ?? 0) + (how === 'attempt' ? 1 : 0);
-      const crashes = (trouble?.crashes ?? 0) + (how === 'crash' || how === 'outage' ? 1 : 0);
+      const crashed = how === 'crash' || how === 'outage';
+      const crashes = (trouble?.crashes ?? 0) + (crashed ? 1 : 0);
       const apart = crashes > 1 || (policy.maxCrashes > 0 && crashes + 1 >= policy.maxCrashes);
       const counted = how === 'uncounted' ? 'none' : how === 'outage' && apart ? 'crash' : how;
       let group: Group & { key: string };
       if (how === 'attempt' && policy.maxAttempts > 0 && attempts >= policy.maxAttempts)
         group = { key: 'a', how: 'dying', due: 0, reason: 'attempts', counted };
-      else if (how !== 'attempt' && how !== 'uncounted' && policy.maxCrashes > 0 && crashes >= policy.maxCrashes)
+      else if (crashed && policy.maxCrashes > 0 && crashes >= policy.maxCrashes)
         group = { key: 'c', how: 'dying', due: 0, reason: 'crashes', counted };
       else {
+        const waits = how === 'attempt' || how === 'return';
         const wait =
-          delayMs ?? (how === 'attempt' ? backoffMs(policy.backoff, attempts, this.#shard.random.next()) : 0);
+          delayMs ?? (waits ? backoffMs(policy.backoff, Math.max(1, attempts), this.#shard.random.next()) : 0);
         group =
           wait > 0
             ? { key: `d${attempts}`, how: 'delayed', due: now + wait, reason: undefined, counted }

@@ -171,6 +171,9 @@ export class Settler {
           settlement.delayMs,
         );
         return;
+      case 'return':
+        this.#returns.settleAs(subscription, partition, list(), 'return', undefined, settlement.delayMs);
+        return;
       case 'reject':
         this.#returns.sendToDead(subscription, partition, list(), 'rejected', settlement.reason);
         return;
@@ -221,7 +224,7 @@ function check(settlement: Settlement): void {
     );
   }
   if (
-    settlement.action === 'release' &&
+    (settlement.action === 'release' || settlement.action === 'return') &&
     settlement.delayMs !== undefined &&
     !(settlement.delayMs >= 0 && Number.isFinite(settlement.delayMs))
   ) {

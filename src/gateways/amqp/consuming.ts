@@ -237,7 +237,7 @@ export class Consuming implements ConsumerOwner {
     const { out, channel } = this.#context;
     try {
       for (const run of runs) {
-        const records = this.#records(run, consumer.queue, 'deliver');
+        const records = this.#records(run, consumer.queue);
         if (!consumer.noAck) consumer.unsettled += run.count;
         for (let i = 0, at = 0; i < run.count; i++, at = this.#view.end) {
           this.#view.at(records, at);
@@ -260,12 +260,10 @@ export class Consuming implements ConsumerOwner {
   }
 
   /** With what RabbitMQ adds to them on their way. */
-  #records(run: DeliveryRun, { name, declared, kind }: Queue, how: 'deliver' | 'get'): Buffer {
+  #records(run: DeliveryRun, { name, declared, kind }: Queue): Buffer {
     if (kind === 'stream') return asBuffer(run.records);
     const { deadLetterTargets } = this.#context.vhost;
-    // A quorum queue counts from the second delivery on, and for a `get` always.
-    const counted = !isQuorum(declared) ? 'no' : how === 'get' ? 'always' : 'again';
-    return withStory(amqpRecords(run, name), run, { name, counted }, deadLetterTargets);
+    return withStory(amqpRecords(run, name), run, { name, counts: isQuorum(declared) }, deadLetterTargets);
   }
 
   // ---- Get --------------------------------------------------------------------------------------------------------
@@ -296,7 +294,7 @@ export class Consuming implements ConsumerOwner {
 
   #got(queue: Queue, run: DeliveryRun, noAck: boolean, left: number): void {
     const { channel, out } = this.#context;
-    const records = this.#records(run, queue, 'get');
+    const records = this.#records(run, queue);
     const tag = noAck
       ? this.#settling.unacked.skip()
       : this.#settling.unacked.add(this.#getter(queue), run.partition, run.offset, run.token);

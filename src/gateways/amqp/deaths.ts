@@ -26,16 +26,18 @@ const REASONS: Readonly<Record<MessageHistory['reason'], string>> = {
 
 /**
  * Records with what RabbitMQ adds to them on their way: the story of a dead letter in `x-death`, with the exchange and
- * routing key that it came by, and how often a message of a quorum queue was delivered. What is stored stays as it came.
+ * routing key that it came by, and how often a message of a quorum queue was delivered, and how
+ * often that failed. What is stored stays as it came.
  */
 export function withStory(
   records: Buffer,
   run: DeliveryRun,
-  queue: { name: string; counted: 'always' | 'again' | 'no' },
+  queue: { name: string; counts: boolean },
   targets: ReadonlyMap<string, DeadLetterTarget>,
 ): Buffer {
-  const { history, attempt } = run;
-  const counted = queue.counted === 'always' || (queue.counted === 'again' && attempt > 1);
+  const { history, attempt, returned = 0 } = run;
+  const counted = queue.counts && attempt > 1;
+  const failed = attempt - 1 - returned;
   if (history === undefined && !counted) return records;
   const view = new RecordView();
   const rewritten: Buffer[] = [];
@@ -47,8 +49,8 @@ export function withStory(
     let route: Route = { exchange, key, copies: copiesOf(properties) };
     if (history !== undefined)
       route = addDeaths(properties, history, route, targets) ?? { exchange: '', key: queue.name, copies: [] };
-    if (counted) addHeader(properties, 'x-delivery-count', { type: 'l', value: BigInt(attempt - 1) });
-    if (counted && attempt > 1) addHeader(properties, 'x-acquired-count', { type: 'l', value: BigInt(attempt - 1) });
+    if (counted && failed > 0) addHeader(properties, 'x-delivery-count', { type: 'l', value: BigInt(failed) });
+    if (counted) addHeader(properties, 'x-acquired-count', { type: 'l', value: BigInt(attempt - 1) });
     rewritten.push(
       encodeRecord(routeBytes(route), encodeProperties(properties), records.subarray(view.body, view.end)),
     );

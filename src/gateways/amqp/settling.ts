@@ -3,12 +3,12 @@ import type { LeaseRange, Session, SettleAction, Settlement } from '../../core/s
 import type { AmqpConsumer, Holder } from './consumer.ts';
 import { AmqpError } from './errors.ts';
 import { refuseStream } from './topology.ts';
-import { delaysRetry } from './translate.ts';
+import { delaysRetry, isQuorum } from './translate.ts';
 import { type Delivery, Unacked } from './unacked.ts';
 import type { Queue } from './vhost.ts';
 
-/** `reject` and `nack` are those with requeue; `return` is what the broker gives back itself. */
-export type Action = 'ack' | 'reject' | 'nack' | 'return' | 'discard';
+/** `reject` and `nack` are those with requeue; `lost` is what a channel held that went. */
+export type Action = 'ack' | 'reject' | 'nack' | 'lost' | 'discard';
 
 /** Settlements of one queue that are alike. */
 interface Gathering {
@@ -70,7 +70,7 @@ export class Settling {
 
   /** Everything goes back to its place. */
   recover(): void {
-    while (this.unacked.takeOldest(Infinity, this.#taken)) this.#gather('return');
+    while (this.unacked.takeOldest(Infinity, this.#taken)) this.#gather('nack');
   }
 
   #gather(action: Action): void {
@@ -108,7 +108,7 @@ export class Settling {
   /** What is not settled goes back to its place; of a stream nothing was taken. */
   async giveBackAll(): Promise<void> {
     while (this.unacked.takeOldest(Infinity, this.#taken))
-      if (this.#holders[this.#taken.holder]?.queue.kind === 'queue') this.#gather('return');
+      if (this.#holders[this.#taken.holder]?.queue.kind === 'queue') this.#gather('lost');
     await this.flush();
   }
 
@@ -143,12 +143,14 @@ function settleAction(action: Action, queue: Queue): SettleAction {
   switch (action) {
     case 'ack':
       return { action: 'ack' };
-    case 'return':
-      return { action: 'release', countAttempt: true, delayMs: 0 };
     case 'reject':
-    case 'nack': {
-      const waits = delaysRetry(queue.declared, action);
-      return { action: 'release', countAttempt: true, ...(!waits && { delayMs: 0 }) };
+    case 'nack':
+    case 'lost': {
+      const failed = action !== 'nack';
+      const delay = delaysRetry(queue.declared, failed ? 'failed' : 'returned') ? {} : { delayMs: 0 };
+      // To a quorum queue a nack is no failure; where nobody says which is meant, both are.
+      if (!failed && isQuorum(queue.declared)) return { action: 'return', ...delay };
+      return { action: 'release', countAttempt: true, ...delay };
     }
     case 'discard':
       // Without a dead-letter exchange what is rejected is gone, as it is with RabbitMQ.

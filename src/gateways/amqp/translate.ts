@@ -137,6 +137,8 @@ export function assertEquivalent(what: string, want: Declared, have: Declared, c
 export const CONSUMER_TIMEOUT_MS = 30 * 60_000;
 const CONSUMER_TIMEOUT = 'x-consumer-timeout';
 const DEFAULT_DELIVERY_LIMIT = 20;
+/** From 0 to 31, without being asked for. */
+const QUORUM_PRIORITIES = 32;
 const DEAD_LETTER_EXCHANGE = 'x-dead-letter-exchange';
 const DEAD_LETTER_KEY = 'x-dead-letter-routing-key';
 
@@ -160,7 +162,7 @@ export const QUEUE_ARGUMENTS: ReadonlySet<string> = new Set([
   'x-stream-max-segment-size-bytes',
 ]);
 
-/** What `basic.reject` gives back is `failed`, what `basic.nack` gives back `returned`. */
+/** What `basic.reject` gives back, or a channel that went, is `failed`; what `basic.nack` gives back `returned`. */
 const RETRY_TYPES = ['disabled', 'all', 'failed', 'returned'];
 const DELAYED_RETRY: readonly string[] = ['x-delayed-retry-type', 'x-delayed-retry-min', 'x-delayed-retry-max'];
 
@@ -217,7 +219,8 @@ export function queueSettings(
   limits(args, policy, deadLetter === undefined ? 'plain' : 'buries');
   const priorities = args.whole('x-max-priority', 0, 255);
   if (priorities !== undefined && type !== 'classic') throw args.notOf('x-max-priority', type);
-  if (priorities !== undefined) subscription.priorities = priorities + 1;
+  if (type === 'quorum') subscription.priorities = QUORUM_PRIORITIES;
+  else if (priorities !== undefined) subscription.priorities = priorities + 1;
   const backoff = retryBackoff(args, type);
   if (backoff !== undefined) subscription.backoff = backoff;
   args.whole(CONSUMER_TIMEOUT, 0);
@@ -241,10 +244,10 @@ function retryBackoff(args: QueueArguments, type: string): Backoff | undefined {
   return { type: 'linear', minMs, maxMs, jitter: false };
 }
 
-/** Whether what a consumer gives back to a queue waits for a while. */
-export function delaysRetry({ arguments: args }: Declared, how: 'reject' | 'nack'): boolean {
+/** Whether what comes back to a queue waits for a while. */
+export function delaysRetry({ arguments: args }: Declared, how: 'failed' | 'returned'): boolean {
   const kind = textOf(args.get('x-delayed-retry-type'));
-  return kind === 'all' || kind === (how === 'reject' ? 'failed' : 'returned');
+  return kind === 'all' || kind === how;
 }
 
 /** Where dead letters of a queue go, as far as its policy says it in words of AMQP. */

@@ -501,8 +501,8 @@ test('a message that is retried through two queues counts its deaths', async (t)
   }
 });
 
-test('a quorum queue gives a message up after its delivery limit and says how often it was delivered', async (t) => {
-  const { channel } = await client(t);
+test('a quorum queue gives a message up after its delivery limit, counts rejects and lost channels, and no nacks', async (t) => {
+  const { channel, connection } = await client(t);
   await channel.assertExchange('dlx', 'fanout');
   await channel.assertQueue('dead');
   await channel.bindQueue('dead', 'dlx', '');
@@ -513,13 +513,27 @@ test('a quorum queue gives a message up after its delivery limit and says how of
   channel.sendToQueue('q', Buffer.from('poison'));
   await channel.waitForConfirms();
   const counts: unknown[] = [];
-  for (let i = 0; i < 3; i++) {
-    const [message] = await consumed(channel, 'q', 1);
+  for (const how of ['nack', 'nack', 'nack', 'reject', 'recover', 'close', 'nack', 'reject']) {
+    const on = await connection.createChannel();
+    const [message] = await consumed(on, 'q', 1);
     assert.ok(message !== undefined);
-    counts.push(message.properties.headers?.['x-delivery-count']);
-    channel.nack(message, false, true);
+    const headers = message.properties.headers ?? {};
+    counts.push([message.fields.redelivered, headers['x-acquired-count'], headers['x-delivery-count']]);
+    if (how === 'nack') on.nack(message, false, true);
+    else if (how === 'reject') on.reject(message, true);
+    else if (how === 'recover') await on.recover();
+    await on.close();
   }
-  assert.deepEqual(counts, [undefined, 1, 2]);
+  assert.deepEqual(counts, [
+    [false, undefined, undefined],
+    [true, 1, undefined],
+    [true, 2, undefined],
+    [true, 3, undefined],
+    [true, 4, 1],
+    [true, 5, 1],
+    [true, 6, 2],
+    [true, 7, 2],
+  ]);
   const [dead] = await consumed(channel, 'dead', 1, { noAck: true });
   assert.equal(dead?.properties.headers?.['x-death']?.[0]?.reason, 'delivery_limit');
 });

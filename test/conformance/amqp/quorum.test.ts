@@ -1,40 +1,55 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { client, closedWith, consumed } from './client.ts';
+import { client, closedWith, consumed, texts } from './client.ts';
 
 const QUORUM = { 'x-queue-type': 'quorum' };
 
 test('a quorum queue holds back what is given back, longer with each failure, and says how often it was delivered', async (t) => {
-  const { channel, broker } = await client(t, { clock: 'manual' });
+  const { channel, broker, connection } = await client(t, { clock: 'manual' });
   const delay = { 'x-delayed-retry-min': 1000, 'x-delayed-retry-max': 2500 };
   for (const [type, how] of [
     ['failed', 'reject'],
+    ['failed', 'close'],
     ['returned', 'nack'],
     ['all', 'nack'],
+    ['all', 'reject'],
   ] as const) {
-    await channel.assertQueue(type, { arguments: { ...QUORUM, ...delay, 'x-delayed-retry-type': type } });
-    channel.sendToQueue(type, Buffer.from('x'));
+    const queue = `${type} ${how}`;
+    await channel.assertQueue(queue, { arguments: { ...QUORUM, ...delay, 'x-delayed-retry-type': type } });
+    channel.sendToQueue(queue, Buffer.from('x'));
     await channel.waitForConfirms();
-    for (const [i, wait] of [1000, 2000, 2500].entries()) {
-      const [message] = await consumed(channel, type, 1);
+    // What is only returned has not failed: it waits as for the first failure, each time.
+    for (const [i, wait] of (how === 'nack' ? [1000, 1000, 1000] : [1000, 2000, 2500]).entries()) {
+      const on = await connection.createChannel();
+      const [message] = await consumed(on, queue, 1);
       assert.ok(message !== undefined);
       const headers = message.properties.headers ?? {};
       const count = i === 0 ? undefined : i;
-      assert.deepEqual([headers['x-delivery-count'], headers['x-acquired-count']], [count, count], type);
-      if (how === 'reject') channel.reject(message, true);
-      else channel.nack(message, false, true);
-      await channel.checkQueue(type);
+      assert.equal(headers['x-acquired-count'], count, queue);
+      assert.equal(headers['x-delivery-count'], how === 'nack' ? undefined : count, queue);
+      if (how === 'reject') on.reject(message, true);
+      else if (how === 'nack') on.nack(message, false, true);
+      await on.close();
       await broker.clock.advance(`${wait - 1}ms`);
-      assert.equal((await channel.checkQueue(type)).messageCount, 0, `${type} after ${wait - 1} ms`);
+      assert.equal((await channel.checkQueue(queue)).messageCount, 0, `${queue} after ${wait - 1} ms`);
       await broker.clock.advance('1ms');
-      assert.equal((await channel.checkQueue(type)).messageCount, 1, `${type} after ${wait} ms`);
+      assert.equal((await channel.checkQueue(queue)).messageCount, 1, `${queue} after ${wait} ms`);
     }
   }
   // The other way of giving back does not wait.
-  const [message] = await consumed(channel, 'failed', 1);
+  const [message] = await consumed(channel, 'failed reject', 1);
   assert.ok(message !== undefined);
   channel.nack(message, false, true);
-  assert.equal((await channel.checkQueue('failed')).messageCount, 1);
+  assert.equal((await channel.checkQueue('failed reject')).messageCount, 1);
+});
+
+test('a quorum queue has priorities up to 31 without being asked, and higher ones come first', async (t) => {
+  const { channel } = await client(t);
+  await channel.assertQueue('q', { arguments: QUORUM });
+  for (const priority of [0, 31, 5, undefined, 200, 4])
+    channel.sendToQueue('q', Buffer.from(String(priority)), priority === undefined ? {} : { priority });
+  await channel.waitForConfirms();
+  assert.deepEqual(await texts(channel, 'q'), ['31', '200', '5', '4', '0', 'undefined']);
 });
 
 test('arguments of quorum queues are refused elsewhere and when they make no sense', async (t) => {
