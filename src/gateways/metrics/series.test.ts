@@ -1,17 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Exposition } from './exposition.ts';
-import { type Column, type Row, SeriesGroup } from './series.ts';
+import { SeriesGroup } from './series.ts';
 import { Slices } from './slices.ts';
 
-const COLUMNS: readonly Column[] = [
-  { name: 'depth', type: 'gauge', help: 'Depth.' },
-  { name: 'age', type: 'gauge', help: 'Age.', together: 'max' },
-  { name: 'done_total', type: 'counter', help: 'Done.' },
-];
+interface Row {
+  name: string;
+  depth: number;
+  done: number;
+}
 
 function group(limit: number): (rows: Row[]) => Promise<string[]> {
-  const series = new SeriesGroup(COLUMNS, { limit, other: { queue: 'other' } });
+  const series = new SeriesGroup<Row>({
+    columns: [
+      { name: 'depth', type: 'gauge', help: 'Depth.', of: ({ depth }) => depth },
+      { name: 'age', type: 'gauge', help: 'Age.', together: 'max', of: ({ depth }) => depth * 10 },
+      { name: 'done_total', type: 'counter', help: 'Done.', of: ({ done }) => done },
+    ],
+    key: ({ name }) => name,
+    labels: ({ name }) => ({ queue: name }),
+    rank: ({ depth }) => depth,
+    limit,
+    other: { queue: 'other' },
+  });
   return async (rows) => {
     const out = new Exposition();
     await series.write(out, rows, new Slices());
@@ -20,8 +31,8 @@ function group(limit: number): (rows: Row[]) => Promise<string[]> {
   };
 }
 
-function row(key: string, depth: number, done: number): Row {
-  return { key, labels: { queue: key }, values: [depth, depth * 10, done], rank: depth };
+function row(name: string, depth: number, done: number): Row {
+  return { name, depth, done };
 }
 
 test('up to the limit each has series of its own and there is no other', async () => {

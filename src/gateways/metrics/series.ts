@@ -1,21 +1,25 @@
 import { type Exposition, type Family, type Labels, labelText } from './exposition.ts';
 import type { Slices } from './slices.ts';
 
-/** One figure of every row. */
-export interface Column extends Family {
-  /** How the figures of the rows without series of their own become one. Default `sum`. */
+/** One figure of everything of a kind. */
+export interface Column<T> extends Family {
+  of: (thing: T) => number;
+  /** How the figures of those without series of their own become one. Default `sum`. */
   together?: 'sum' | 'max';
 }
 
-/** A queue, a topic, a subscription. */
-export interface Row {
+/** Queues, topics, subscriptions. */
+export interface Kind<T> {
+  columns: readonly Column<T>[];
   /** Of this one alone, also after another of the same name took its place. */
-  key: string;
-  labels: Labels;
-  /** As many as there are columns. */
-  values: readonly number[];
+  key: (thing: T) => string | number;
+  labels: (thing: T) => Labels;
   /** Those with the most have series of their own. */
-  rank: number;
+  rank: (thing: T) => number;
+  /** So many of them. */
+  limit: number;
+  /** Labels of the others. */
+  other: Labels;
 }
 
 /**
@@ -23,69 +27,77 @@ export interface Row {
  * queues do not choke a scraper. Which ones have their own may change from one look to the next. Counters of `other` only
  * grow for all that: they gather what was counted by those that were in it at that time.
  */
-export class SeriesGroup {
-  readonly #columns: readonly Column[];
-  readonly #limit: number;
+export class SeriesGroup<T> {
+  readonly #kind: Kind<T>;
+  readonly #counters: readonly Column<T>[];
   readonly #other: string;
-  /** Of `other`, of the columns that are counters. */
+  /** Of `other`, by counter. */
   readonly #gathered: number[];
-  /** What each row showed at the last look. */
-  #last = new Map<string, readonly number[]>();
+  /** What the counters of each showed at the last look; nothing of one that has counted nothing. */
+  #last = new Map<string | number, readonly number[]>();
   #turn = Promise.resolve();
 
-  constructor(columns: readonly Column[], options: { limit: number; other: Labels }) {
-    this.#columns = columns;
-    this.#limit = options.limit;
-    this.#other = labelText(options.other);
-    this.#gathered = columns.map(() => 0);
+  constructor(kind: Kind<T>) {
+    this.#kind = kind;
+    this.#counters = kind.columns.filter(({ type }) => type === 'counter');
+    this.#other = labelText(kind.other);
+    this.#gathered = this.#counters.map(() => 0);
   }
 
-  write(out: Exposition, rows: readonly Row[], slices: Slices): Promise<void> {
+  write(out: Exposition, things: readonly T[], slices: Slices): Promise<void> {
     // One after the other: what `other` has gathered is counted from look to look.
-    return (this.#turn = this.#turn.then(() => this.#write(out, rows, slices)));
+    return (this.#turn = this.#turn.then(() => this.#write(out, things, slices)));
   }
 
-  async #write(out: Exposition, rows: readonly Row[], slices: Slices): Promise<void> {
-    const isOwn = this.#choose(rows);
-    const seen = new Map<string, readonly number[]>();
-    const together = this.#columns.map(() => 0);
-    for (const [i, row] of rows.entries()) {
+  async #write(out: Exposition, things: readonly T[], slices: Slices): Promise<void> {
+    const { columns, key, labels, limit } = this.#kind;
+    const isOwn = this.#choose(things);
+    const seen = new Map<string | number, readonly number[]>();
+    const together = columns.map(() => 0);
+    for (const [i, thing] of things.entries()) {
       if (slices.due()) await slices.rest();
-      if (isOwn(i)) this.#writeRow(out, row.values, labelText(row.labels));
-      else this.#gather(row, together);
-      seen.set(row.key, row.values);
+      const id = key(thing);
+      if (isOwn(i)) this.#writeLines(out, labelText(labels(thing)), ({ of }) => of(thing));
+      else this.#gather(thing, this.#last.get(id), together);
+      if (this.#counters.some(({ of }) => of(thing) !== 0))
+        seen.set(
+          id,
+          this.#counters.map(({ of }) => of(thing)),
+        );
     }
     this.#last = seen;
-    if (rows.length <= this.#limit && this.#gathered.every((count) => count === 0)) return;
-    const other = this.#columns.map(({ type }, i) => (type === 'counter' ? this.#gathered : together)[i] ?? 0);
-    this.#writeRow(out, other, this.#other);
+    if (things.length <= limit && this.#gathered.every((count) => count === 0)) return;
+    const counts = new Map(this.#counters.map((column, i) => [column, this.#gathered[i] ?? 0]));
+    this.#writeLines(out, this.#other, (column, i) => counts.get(column) ?? together[i] ?? 0);
   }
 
   /** Among equals the first ones: so an idle broker shows the same ones each time. */
-  #choose(rows: readonly Row[]): (index: number) => boolean {
-    if (rows.length <= this.#limit) return () => true;
-    const ranks = Float64Array.from(rows, ({ rank }) => rank).sort();
-    const least = ranks[ranks.length - this.#limit] ?? Infinity;
+  #choose(things: readonly T[]): (index: number) => boolean {
+    const { limit, rank } = this.#kind;
+    if (things.length <= limit) return () => true;
+    const ranks = Float64Array.from(things, rank);
+    const sorted = ranks.toSorted();
+    const least = sorted[sorted.length - limit] ?? Infinity;
     let above = 0;
-    for (const rank of ranks) if (rank > least) above++;
-    let equals = this.#limit - above;
+    for (const each of ranks) if (each > least) above++;
+    let equals = limit - above;
     return (index) => {
-      const rank = rows[index]?.rank ?? 0;
-      return rank > least || (rank === least && equals-- > 0);
+      const own = ranks[index] ?? 0;
+      return own > least || (own === least && equals-- > 0);
     };
   }
 
-  #gather({ key, values }: Row, together: number[]): void {
-    const last = this.#last.get(key);
-    for (const [i, column] of this.#columns.entries()) {
-      const value = values[i] ?? 0;
+  #gather(thing: T, last: readonly number[] | undefined, together: number[]): void {
+    for (const [i, { of }] of this.#counters.entries())
+      this.#gathered[i] = (this.#gathered[i] ?? 0) + of(thing) - (last?.[i] ?? 0);
+    for (const [i, { type, of, together: how }] of this.#kind.columns.entries()) {
+      if (type === 'counter') continue;
       const before = together[i] ?? 0;
-      if (column.type === 'counter') this.#gathered[i] = (this.#gathered[i] ?? 0) + value - (last?.[i] ?? 0);
-      else together[i] = column.together === 'max' ? Math.max(before, value) : before + value;
+      together[i] = how === 'max' ? Math.max(before, of(thing)) : before + of(thing);
     }
   }
 
-  #writeRow(out: Exposition, values: readonly number[], labels: string): void {
-    for (const [i, column] of this.#columns.entries()) out.addAs(column, values[i] ?? 0, labels);
+  #writeLines(out: Exposition, labels: string, value: (column: Column<T>, index: number) => number): void {
+    for (const [i, column] of this.#kind.columns.entries()) out.addAs(column, value(column, i), labels);
   }
 }

@@ -1,125 +1,123 @@
-import type { SubscriptionStats, TopicStats } from '../../core/stats.ts';
+import type { SubscriptionStats } from '../../core/stats.ts';
 import type { Surveyed } from '../../engine/broker.ts';
-import type { Exposition } from '../../gateways/metrics/exposition.ts';
-import { type Column, type Row, SeriesGroup } from '../../gateways/metrics/series.ts';
+import type { Exposition, Labels } from '../../gateways/metrics/exposition.ts';
+import { type Column, SeriesGroup } from '../../gateways/metrics/series.ts';
 import type { Slices } from '../../gateways/metrics/slices.ts';
 
 const OTHER = 'other';
 
-interface TopicColumn extends Column {
-  of: (stats: TopicStats) => number;
-}
-
-const TOPIC_COLUMNS: readonly TopicColumn[] = [
+const TOPIC_COLUMNS: readonly Column<Surveyed>[] = [
   {
     name: 'railhead_topic_messages',
     type: 'gauge',
     help: 'Messages of a queue that are not settled; messages that a topic keeps.',
-    of: ({ messages }) => messages,
+    of: ({ stats }) => stats.messages,
   },
   {
     name: 'railhead_topic_bytes',
     type: 'gauge',
     help: 'Bytes of the messages that are kept.',
-    of: ({ bytes }) => bytes,
+    of: ({ stats }) => stats.bytes,
   },
   {
     name: 'railhead_topic_published_total',
     type: 'counter',
     help: 'Messages stored since the broker started.',
-    of: ({ published }) => published,
+    of: ({ stats }) => stats.published,
   },
   {
     name: 'railhead_topic_duplicates_total',
     type: 'counter',
     help: 'Messages that were there already and not stored again.',
-    of: ({ duplicates }) => duplicates,
+    of: ({ stats }) => stats.duplicates,
   },
   {
     name: 'railhead_topic_refused_total',
     type: 'counter',
     help: 'Messages that a limit of the topic refused.',
-    of: ({ refused }) => refused,
+    of: ({ stats }) => stats.refused,
   },
 ];
 
-interface SubscriptionColumn extends Column {
-  of: (stats: SubscriptionStats, now: number) => number;
+interface Subscribed {
+  of: Surveyed;
+  stats: SubscriptionStats;
+  now: number;
 }
 
-const SUBSCRIPTION_COLUMNS: readonly SubscriptionColumn[] = [
+const SUBSCRIPTION_COLUMNS: readonly Column<Subscribed>[] = [
   {
     name: 'railhead_subscription_ready',
     type: 'gauge',
     help: 'Messages that the next consumer with credit gets.',
-    of: ({ ready }) => ready,
+    of: ({ stats }) => stats.ready,
   },
   {
     name: 'railhead_subscription_delayed',
     type: 'gauge',
     help: 'Messages that wait for their time: delayed, or to be tried again.',
-    of: ({ delayed }) => delayed,
+    of: ({ stats }) => stats.delayed,
   },
   {
     name: 'railhead_subscription_leased',
     type: 'gauge',
     help: 'Messages that consumers have and did not settle.',
-    of: ({ leased }) => leased,
+    of: ({ stats }) => stats.leased,
   },
   {
     name: 'railhead_subscription_oldest_seconds',
     type: 'gauge',
     help: 'Age of the oldest message that is not settled.',
     together: 'max',
-    of: ({ oldestAt }, now) => (oldestAt === null ? 0 : Math.max(0, now - oldestAt) / 1000),
+    of: ({ stats: { oldestAt }, now }) => (oldestAt === null ? 0 : Math.max(0, now - oldestAt) / 1000),
   },
   {
     name: 'railhead_subscription_consumers',
     type: 'gauge',
     help: 'Consumers now.',
-    of: ({ consumers }) => consumers,
+    of: ({ stats }) => stats.consumers,
   },
   {
     name: 'railhead_subscription_paused',
     type: 'gauge',
     help: 'Whether it is paused.',
-    of: ({ paused }) => (paused ? 1 : 0),
+    of: ({ stats }) => (stats.paused ? 1 : 0),
   },
   {
     name: 'railhead_subscription_delivered_total',
     type: 'counter',
     help: 'Messages given to consumers since the broker started.',
-    of: ({ delivered }) => delivered,
+    of: ({ stats }) => stats.delivered,
   },
   {
     name: 'railhead_subscription_redelivered_total',
     type: 'counter',
     help: 'Of these, given before.',
-    of: ({ redelivered }) => redelivered,
+    of: ({ stats }) => stats.redelivered,
   },
   {
     name: 'railhead_subscription_acked_total',
     type: 'counter',
     help: 'Messages that consumers are done with.',
-    of: ({ acked }) => acked,
+    of: ({ stats }) => stats.acked,
   },
   {
     name: 'railhead_subscription_released_total',
     type: 'counter',
     help: 'Messages that consumers gave back.',
-    of: ({ released }) => released,
+    of: ({ stats }) => stats.released,
   },
   {
     name: 'railhead_subscription_dead_lettered_total',
     type: 'counter',
     help: 'Messages that went to a dead-letter queue.',
-    of: ({ deadLettered }) => deadLettered,
+    of: ({ stats }) => stats.deadLettered,
   },
   {
     name: 'railhead_subscription_expired_total',
     type: 'counter',
     help: 'Messages whose time to live ended before they were settled.',
-    of: ({ expired }) => expired,
+    of: ({ stats }) => stats.expired,
   },
 ];
 
@@ -128,41 +126,42 @@ const SUBSCRIPTION_COLUMNS: readonly SubscriptionColumn[] = [
  * of their own, `limit` topics and as many subscriptions.
  */
 export class TopicSeries {
-  readonly #topics: SeriesGroup;
-  readonly #subscriptions: SeriesGroup;
+  readonly #topics: SeriesGroup<Surveyed>;
+  readonly #subscriptions: SeriesGroup<Subscribed>;
 
   constructor(limit: number) {
     const other = { namespace: OTHER, topic: OTHER, kind: OTHER };
-    this.#topics = new SeriesGroup(TOPIC_COLUMNS, { limit, other });
-    this.#subscriptions = new SeriesGroup(SUBSCRIPTION_COLUMNS, {
+    this.#topics = new SeriesGroup({
+      columns: TOPIC_COLUMNS,
+      key: ({ id }) => id,
+      labels: labelsOf,
+      rank: ({ stats }) => stats.messages,
+      limit,
+      other,
+    });
+    this.#subscriptions = new SeriesGroup({
+      columns: SUBSCRIPTION_COLUMNS,
+      key: ({ of, stats }) => `${of.id}/${stats.subscription}`,
+      labels: ({ of, stats }) => ({ ...labelsOf(of), subscription: stats.subscription }),
+      rank: ({ stats }) => stats.depth,
       limit,
       other: { ...other, subscription: OTHER },
     });
   }
 
   async write(out: Exposition, survey: Iterable<Surveyed>, slices: Slices, now: number): Promise<void> {
-    const topics: Row[] = [];
-    const subscriptions: Row[] = [];
-    for (const { id, namespace, stats } of survey) {
-      const labels = { namespace, topic: stats.name, kind: stats.kind };
-      topics.push({
-        key: String(id),
-        labels,
-        values: TOPIC_COLUMNS.map(({ of }) => of(stats)),
-        rank: stats.messages,
-      });
-      for (const each of stats.subscriptions) {
-        subscriptions.push({
-          key: `${id}/${each.subscription}`,
-          labels: { ...labels, subscription: each.subscription },
-          values: SUBSCRIPTION_COLUMNS.map(({ of }) => of(each, now)),
-          rank: each.depth,
-        });
-        if (slices.due()) await slices.rest();
-      }
+    const topics: Surveyed[] = [];
+    const subscriptions: Subscribed[] = [];
+    for (const of of survey) {
+      topics.push(of);
+      for (const stats of of.stats.subscriptions) subscriptions.push({ of, stats, now });
       if (slices.due()) await slices.rest();
     }
     await this.#topics.write(out, topics, slices);
     await this.#subscriptions.write(out, subscriptions, slices);
   }
+}
+
+function labelsOf({ namespace, stats }: Surveyed): Labels {
+  return { namespace, topic: stats.name, kind: stats.kind };
 }

@@ -1,7 +1,7 @@
 import { Exposition, EXPOSITION_TYPE, type Labels } from '../../metrics/exposition.ts';
 import { Slices } from '../../metrics/slices.ts';
 import { toVhost } from '../translate.ts';
-import { QUEUE_COLUMNS } from './queue-series.ts';
+import { QUEUE_COLUMNS, type QueueFigures } from './queue-series.ts';
 import { countersOf, countsOf, type QueueFacts, queuesOf } from './queues.ts';
 import { type Answer, type Call, type Route, route } from './route.ts';
 
@@ -26,26 +26,19 @@ async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<An
       exposition.add({ name, type, help }, value, labels),
   };
   const slices = new Slices();
-  const queues: { key: string; labels: Labels; figures: Figures }[] = [];
+  const queues: QueueFigures[] = [];
   for (const vhost of await management.vhosts(call)) {
     for (const facts of await queuesOf(vhost)) {
       const labels = { vhost: toVhost(vhost.namespace), queue: facts.definition.name };
-      queues.push({ key: String(facts.definition.topicId), labels, figures: figuresOf(facts) });
+      queues.push({ topicId: facts.definition.topicId, labels, figures: figuresOf(facts) });
       if (slices.due()) await slices.rest();
     }
   }
   const total = sum(queues.map(({ figures }) => figures));
   if (how === 'aggregated') {
-    for (const { field, ...family } of QUEUE_COLUMNS) exposition.add(family, total[field] ?? 0);
-  } else {
-    const rows = queues.map(({ key, labels, figures }) => ({
-      key,
-      labels,
-      values: QUEUE_COLUMNS.map(({ field }) => figures[field] ?? 0),
-      rank: figures['messages'] ?? 0,
-    }));
-    await management.queueSeries.write(exposition, rows, slices);
-  }
+    const all = { topicId: 0, labels: {}, figures: total };
+    for (const column of QUEUE_COLUMNS) exposition.add(column, column.of(all));
+  } else await management.queueSeries.write(exposition, queues, slices);
   const live = management.options.amqp.live();
   const channels = live.flatMap((each) => each.channels);
   const consumers = channels.reduce((count, each) => count + each.consumers.length, 0);
