@@ -39,6 +39,11 @@ export const VERBS: readonly Verb[] = [
   { name: 'snapshot', summary: 'take, list or delete snapshots', load: () => import('./commands/snapshot.ts') },
   { name: 'dead', summary: 'list, show, redrive or drop dead letters', load: () => import('./commands/dead.ts') },
   { name: 'schedule', summary: 'put, list or delete schedules', load: () => import('./commands/schedule.ts') },
+  {
+    name: 'autoscale',
+    summary: 'start and stop worker processes with the backlog of a queue',
+    load: () => import('./commands/autoscale.ts'),
+  },
   { name: 'bench', summary: 'measure publishing and consuming', load: () => import('./commands/bench.ts') },
   {
     name: 'health',

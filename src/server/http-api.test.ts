@@ -356,6 +356,21 @@ test('a full queue answers 429, which may be tried again', async (t) => {
   assert.deepEqual({ code, retryable }, { code: 'QUEUE_FULL', retryable: true });
 });
 
+test('an autoscaler reads what there is to do and how many consumers it takes', async (t) => {
+  const call = await api(t);
+  await call('PUT', '/queues/work', {});
+  assert.equal((await call('GET', '/scale/work')).body['suggestedConsumers'], 0);
+  for (let i = 0; i < 10; i++) await call('POST', '/queues/work/messages', { body: i });
+  const waiting = (await call('GET', '/scale/work/work')).body;
+  assert.deepEqual([waiting['backlog'], waiting['drainSeconds'], waiting['suggestedConsumers']], [10, null, 1]);
+  await call.advance(10_000);
+  assert.equal((await call('GET', '/scale/work?drain=30s&min=2&max=8')).body['suggestedConsumers'], 2);
+  assert.equal((await call('GET', '/scale/work')).body['arrivalRate'], 1);
+  assert.equal((await call('GET', '/scale/work?min=3&max=2')).status, 400);
+  assert.equal((await call('GET', '/scale/nothing')).status, 404);
+  assert.equal((await call('GET', '/scale/work/nothing')).status, 404);
+});
+
 test('every route was called above and answered', async (t) => {
   const call = await api(t);
   await call('GET', '/info');

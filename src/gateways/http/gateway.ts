@@ -3,6 +3,7 @@ import type { Authenticator, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { nextTurn } from '../../core/real-time.ts';
+import { LoadMeter } from '../../core/scaling.ts';
 import { BodyBudget } from '../body-budget.ts';
 import { type Exposition, EXPOSITION_TYPE } from '../metrics/exposition.ts';
 import { parseJson, readBody } from './body.ts';
@@ -43,6 +44,7 @@ export class HttpGateway {
   readonly #app: Hono;
   readonly #sessions: SessionCache;
   readonly #budget: BodyBudget;
+  readonly #loads: LoadMeter;
   readonly #closing = new AbortController();
   #inFlight = 0;
   #whenIdle: (() => void) | undefined;
@@ -51,6 +53,7 @@ export class HttpGateway {
     this.#options = options;
     this.#sessions = new SessionCache(options.connect, 'http');
     this.#budget = new BodyBudget(options.maxMemoryBytes);
+    this.#loads = new LoadMeter(options.clock);
     this.#app = this.#build();
   }
 
@@ -115,14 +118,17 @@ export class HttpGateway {
     const held = { bytes: 0 };
     try {
       const body = await this.#body(route, c, held);
-      const result = await this.#sessions.use(principal, route.spec.namespace ?? namespaceOf(c), (session) =>
+      const namespace = route.spec.namespace ?? namespaceOf(c);
+      const result = await this.#sessions.use(principal, namespace, (session) =>
         route.run({
           session,
+          namespace,
           params: c.req.param(),
           query: c.req.query(),
           body,
           signal: AbortSignal.any([c.req.raw.signal, this.#closing.signal]),
           clock: this.#options.clock,
+          loads: this.#loads,
         }),
       );
       return answer(200, result);

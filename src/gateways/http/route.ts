@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
+import type { LoadMeter } from '../../core/scaling.ts';
 import type { Session } from '../../core/session.ts';
 import type { JsonText } from './messages.ts';
 
@@ -29,12 +30,14 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
 
 export interface RouteRequest<P, Q, B> {
   session: Session;
+  namespace: string;
   params: P;
   query: Q;
   body: B;
   /** Aborts when the client goes away or the broker stops. */
   signal: AbortSignal;
   clock: Clock;
+  loads: LoadMeter;
 }
 
 /** A route whose types are settled. */

@@ -5,7 +5,7 @@ import type { Queue } from '../../sdk/queue.ts';
 import type { Stage } from '../chapter.ts';
 import { bar } from '../charts.ts';
 import { many, span, whole } from '../numbers.ts';
-import { Autoscaler } from '../parts/autoscaler.ts';
+import { Autoscaler } from '../../cli/scaling/autoscaler.ts';
 import { startBroker } from '../parts/stand.ts';
 import { until } from '../wait.ts';
 
@@ -18,6 +18,8 @@ const TASK_MS = 15;
 const LANES = 8;
 const LOOK_MS = 250;
 const MOST_WORKERS = 4;
+/** As many waiting messages are work for one worker. */
+const MESSAGES_FOR_EACH = ROOM / MOST_WORKERS;
 
 interface Task {
   number: number;
@@ -45,8 +47,6 @@ export async function backpressure(stage: Stage): Promise<void> {
   const scaler = new Autoscaler({
     fewest: 1,
     most: MOST_WORKERS,
-    messagesForEach: ROOM / MOST_WORKERS,
-    depth: async () => (await patient.stats()).depth,
     start: (number) =>
       fleet.start('worker', {
         url,
@@ -55,13 +55,18 @@ export async function backpressure(stage: Stage): Promise<void> {
       }),
   });
   stage.after(() => scaler.close());
-  await scaler.look();
+  const lookAndScale = async (): Promise<number> => {
+    const { depth } = await patient.stats();
+    scaler.look(Math.ceil(depth / MESSAGES_FOR_EACH));
+    return depth;
+  };
+  await lookAndScale();
   await until('the first worker is there', () => scaler.workers === 1);
   const started = performance.now();
   const producer = produce(patient);
   let deepest = 0;
   for (let look = 0; ; look++) {
-    const { depth } = await scaler.look();
+    const depth = await lookAndScale();
     deepest = Math.max(deepest, depth);
     if (look % 2 === 0) draw(stage, performance.now() - started, depth, scaler.workers, producer.confirmed());
     if (producer.over() && depth === 0 && scaler.workers === 1) break;

@@ -492,7 +492,7 @@ test('the overview, the node and the health checks say what tools look at', asyn
 });
 
 test('rates are what changed since somebody looked at least five seconds before', async () => {
-  const { Rates } = await import('../../../src/gateways/amqp/management/rates.ts');
+  const { Rates } = await import('../../../src/core/rates.ts');
   const { ManualClock } = await import('../../../src/core/clock.ts');
   const clock = new ManualClock();
   const rates = new Rates(clock);

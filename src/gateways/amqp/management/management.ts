@@ -12,7 +12,7 @@ import { asManagementError, bad, ManagementError, notAuthorized, notFound } from
 import { isJson, type Json } from './json.ts';
 import { columns, shapeList } from './lists.ts';
 import { queueSeries } from './queue-series.ts';
-import { Rates } from './rates.ts';
+import { Rates } from '../../../core/rates.ts';
 import { Access } from './roles.ts';
 import type { Answer, Call } from './route.ts';
 import { RouteTable } from './route.ts';

@@ -6,6 +6,7 @@ import { inspectRoutes } from './inspect.ts';
 import { manageRoutes } from './manage.ts';
 import { publishRoutes } from './publish.ts';
 import { routerRoutes } from './routers.ts';
+import { scaleRoutes } from './scale.ts';
 import { scheduleRoutes } from './schedules.ts';
 import { policyRoutes } from './policies.ts';
 import { userRoutes } from './users.ts';
@@ -17,6 +18,7 @@ export const ROUTES: readonly Route[] = [
   ...consumeRoutes,
   ...definitionRoutes,
   ...inspectRoutes,
+  ...scaleRoutes,
   ...manageRoutes,
   ...snapshotRoutes,
   ...deadRoutes,

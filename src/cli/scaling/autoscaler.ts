@@ -1,21 +1,24 @@
-import type { Child } from '../child.ts';
+/** A process that was started. */
+export interface WorkerProcess {
+  /** Asks it to end; resolves when it is gone. */
+  stop(): Promise<void>;
+  /** Resolves when it is gone, whoever wanted that. */
+  readonly exited: Promise<void>;
+}
 
 export interface AutoscalerOptions {
   fewest: number;
   most: number;
-  /** As many waiting messages are work for one worker. */
-  messagesForEach: number;
-  depth(): Promise<number>;
-  start(number: number): Promise<Pick<Child, 'stop'>>;
+  start(number: number): Promise<WorkerProcess>;
 }
 
-/** Looks with fewer waiting than workers need, one after the other, before one is stopped: it takes longer to start one. */
+/** Looks at which fewer were wanted, one after the other, before one is stopped: it takes longer to start one. */
 const CALM_LOOKS = 2;
 
-/** Starts and stops worker processes with the depth of a queue: up at once, down one by one. */
+/** Starts and stops worker processes: up at once, down one by one. One that ends by itself is started again. */
 export class Autoscaler {
   readonly #options: AutoscalerOptions;
-  readonly #workers: Pick<Child, 'stop'>[] = [];
+  readonly #workers: WorkerProcess[] = [];
   /** Starts and stops under way. */
   readonly #changing = new Set<Promise<void>>();
   #starting = 0;
@@ -23,6 +26,7 @@ export class Autoscaler {
   #calm = 0;
   #peak = 0;
   #failure: Error | undefined;
+  #closed = false;
 
   constructor(options: AutoscalerOptions) {
     this.#options = options;
@@ -38,21 +42,20 @@ export class Autoscaler {
     return this.#peak;
   }
 
-  /** Looks at the depth once and acts on it. Does not wait for processes to start or to end. */
-  async look(): Promise<{ depth: number }> {
+  /** Takes a step towards as many as are wanted. Does not wait for processes to start or to end. @throws what a start threw */
+  look(wanted: number): void {
     if (this.#failure !== undefined) throw this.#failure;
-    const { fewest, most, messagesForEach } = this.#options;
-    const depth = await this.#options.depth();
-    const wanted = Math.min(most, Math.max(fewest, Math.ceil(depth / messagesForEach)));
+    const { fewest, most } = this.#options;
+    const goal = Math.min(most, Math.max(fewest, wanted));
     const there = this.#workers.length + this.#starting;
-    this.#calm = wanted < there ? this.#calm + 1 : 0;
-    if (wanted > there) for (let more = there; more < wanted; more++) this.#add();
+    this.#calm = goal < there ? this.#calm + 1 : 0;
+    if (goal > there) for (let more = there; more < goal; more++) this.#add();
     else if (this.#calm > CALM_LOOKS) this.#remove();
-    return { depth };
   }
 
   /** Stops all of them. */
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.allSettled(this.#changing);
     await Promise.all(this.#workers.splice(0).map((worker) => worker.stop()));
   }
@@ -61,11 +64,20 @@ export class Autoscaler {
     this.#starting++;
     this.#change(async () => {
       try {
-        this.#workers.push(await this.#options.start(++this.#started));
+        const worker = await this.#options.start(++this.#started);
+        this.#workers.push(worker);
         this.#peak = Math.max(this.#peak, this.#workers.length);
+        this.#watch(worker);
       } finally {
         this.#starting--;
       }
+    });
+  }
+
+  #watch(worker: WorkerProcess): void {
+    void worker.exited.then(() => {
+      const at = this.#workers.indexOf(worker);
+      if (at >= 0 && !this.#closed) this.#workers.splice(at, 1);
     });
   }
 
