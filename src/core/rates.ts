@@ -56,7 +56,7 @@ export class Rates {
     const { last } = series;
     const ms = now - last.at;
     if (ms < this.#sampleMs) return series.measured;
-    const changes = Object.entries(values).map(([name, value]) => [
+    const changes = Object.entries(values).map(([name, value]): [string, number] => [
       name,
       ((value - (last.values[name] ?? 0)) * 1000) / ms,
     ]);
