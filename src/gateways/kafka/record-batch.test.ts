@@ -20,6 +20,20 @@ test('CRC-32C is that of the standard', () => {
   assert.equal(crc32c(Buffer.alloc(32)), 0x8a9136aa);
 });
 
+test('CRC-32C of any length, from any place, is that of its definition', () => {
+  const bitByBit = (bytes: Uint8Array): number => {
+    let crc = -1;
+    for (const byte of bytes) {
+      crc ^= byte;
+      for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+    }
+    return ~crc >>> 0;
+  };
+  const bytes = Buffer.from(Array.from({ length: 400_000 }, (_, i) => (i * 31 + (i >> 7)) & 0xff));
+  for (const length of [1, 15, 16, 17, 31, 33, 1000, 180_223, 180_224, 180_225, 360_449])
+    assert.equal(crc32c(bytes, 3, 3 + length), bitByBit(bytes.subarray(3, 3 + length)), `${length} bytes`);
+});
+
 test('a batch that was written is read back', () => {
   assert.deepEqual(readRecords(writeBatch(RECORDS)), RECORDS);
 });
