@@ -65,6 +65,10 @@ export class KafkaHistory {
     return this.#confirmed;
   }
 
+  get commits(): number {
+    return this.#commits;
+  }
+
   get consumed(): number {
     return this.#consumed.length;
   }

@@ -8,7 +8,9 @@ const GROUP = 'readers';
 const PARTITIONS = 3;
 const PRODUCERS = 3;
 const MAX_BATCH = 20;
-const AGAIN_MS = 10_000;
+/** So that a kill finds commits of which somebody was told just now. */
+const COMMITS_BETWEEN_KILLS = 4;
+const AGAIN_MS = 60_000;
 const DRAIN_MS = 60_000;
 
 interface Server {
@@ -56,9 +58,10 @@ export function kafkaLoop({ cycles, seed, onCycle = () => {} }: KafkaLoopOptions
       const running = lines.map((line) => line.run());
       for (let cycle = 0; cycle < cycles; cycle++) {
         // kafkajs pauses between its attempts: the kill comes once all producers and the group went on.
-        const before = { lines: lines.map(({ acknowledged }) => acknowledged), consumed: history.consumed };
+        const before = { lines: lines.map(({ acknowledged }) => acknowledged), commits: history.commits };
         const again = (): boolean =>
-          history.consumed > before.consumed && lines.every((line, i) => line.acknowledged > (before.lines[i] ?? 0));
+          history.commits >= before.commits + COMMITS_BETWEEN_KILLS &&
+          lines.every((line, i) => line.acknowledged > (before.lines[i] ?? 0));
         for (let waited = 0; !again() && waited < AGAIN_MS; waited += 10) await after(10);
         await after(random.below(100));
         await server.child.kill();

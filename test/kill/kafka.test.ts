@@ -7,7 +7,7 @@ test('kill -9 of a server under kafkajs, 4 times: no acknowledged record is lost
   const report = await kafkaLoop({ cycles: 4, seed: 1 });
   assert.deepEqual(report.problems, []);
   assert.ok(report.acknowledged > 100, `${report.acknowledged} acknowledged`);
-  assert.ok(report.commits > 0, `${report.commits} commits`);
+  assert.ok(report.commits > 10, `${report.commits} commits`);
   t.diagnostic(`${report.acknowledged} acknowledged, ${report.unconfirmed} more stored, ${report.consumed} consumed`);
 });
 
