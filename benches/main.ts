@@ -15,6 +15,7 @@ import { aws } from './rows/aws.ts';
 import { consume } from './rows/consume.ts';
 import { embedded } from './rows/embedded.ts';
 import { jobs } from './rows/jobs.ts';
+import { kafka } from './rows/kafka.ts';
 import { latency } from './rows/latency.ts';
 import { publish } from './rows/publish.ts';
 import { queues } from './rows/queues.ts';
@@ -34,6 +35,7 @@ const ROWS: readonly Row[] = [
   jobs,
   ...amqp,
   ...aws,
+  ...kafka,
 ];
 
 const { values, positionals } = parseArgs({

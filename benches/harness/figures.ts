@@ -1,7 +1,7 @@
 /** What was measured, against what it must reach. */
 export interface Figure {
   what: string;
-  unit: '/s' | 'µs' | 'ms' | 's' | 'MiB' | '×' | '%' | 'B' | '';
+  unit: '/s' | 'MB/s' | 'µs' | 'ms' | 's' | 'MiB' | '×' | '%' | 'B' | '';
   samples: readonly number[];
   must?: { atLeast: number } | { atMost: number };
 }
