@@ -15,7 +15,7 @@ import type { AwsTestBrokerRole } from '../roles/aws-test-broker.ts';
 import type { FauxqsServerRole } from '../roles/fauxqs-server.ts';
 
 const IN_FLIGHT = 16;
-const CONNECTIONS = 32;
+const CONNECTIONS = 64;
 const MIB = 2 ** 20;
 
 /** A server under test. All of them run, and each run of a figure is made on one after the other. */

@@ -64,11 +64,12 @@ export class HttpSockets {
     return { close: () => this.#drain(socket) };
   }
 
-  /** A request came: its connection is busy until it has its answer. */
-  begin(request: IncomingMessage, response: ServerResponse): void {
+  /** A request came: its connection is busy until it has its answer, or can have none any more. Then calls back. */
+  begin(request: IncomingMessage, response: ServerResponse, over?: () => void): void {
     const { socket } = request;
     this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
     response.once('close', () => {
+      over?.();
       const rest = (this.#busy.get(socket) ?? 1) - 1;
       if (!this.#busy.has(socket)) return;
       this.#busy.set(socket, rest);

@@ -21,6 +21,7 @@ export class SessionCache {
   readonly #name: string;
   /** In the order of last use. */
   readonly #entries = new Map<string, Entry>();
+  #newest: Entry | undefined;
   #closed = false;
 
   constructor(connect: Connect, name: string) {
@@ -30,10 +31,14 @@ export class SessionCache {
 
   async use<T>(principal: Principal, namespace: string, work: (session: Session) => Promise<T>): Promise<T> {
     if (this.#closed) throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
-    const id = JSON.stringify([principal.name, namespace]);
+    // The length keeps two pairs from having one id.
+    const id = `${namespace.length} ${namespace}${principal.name}`;
     const entry = this.#entries.get(id) ?? this.#add(principal, namespace);
-    this.#entries.delete(id);
-    this.#entries.set(id, entry);
+    if (entry !== this.#newest) {
+      this.#entries.delete(id);
+      this.#entries.set(id, entry);
+      this.#newest = entry;
+    }
     entry.inUse++;
     try {
       return await work(entry.session);

@@ -11,9 +11,9 @@ test('a connection is no stranger any more once a request was let in, and not be
   const door = new AwsDoor({
     answer: (request) => {
       if (request.url === '/good') request.letIn();
-      return Promise.resolve({ status: request.url === '/good' ? 200 : 403, headers: {}, body: '' });
+      return Promise.resolve({ status: request.url === '/good' ? 200 : 403, headers: [], body: '' });
     },
-    refuse: () => ({ status: 413, headers: {}, body: '' }),
+    refuse: () => ({ status: 413, headers: [], body: '' }),
     maxBodyBytes: 10,
     maxMemoryBytes: 100,
     onBug: (error) => assert.fail(String(error)),

@@ -21,7 +21,8 @@ export interface DoorRequest {
 
 export interface DoorAnswer {
   status: number;
-  headers: Readonly<Record<string, string>>;
+  /** Names and values in turns, as Node writes them without a copy. */
+  headers: readonly string[];
   body: string;
 }
 
@@ -69,10 +70,9 @@ export class AwsDoor implements Gateway {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    this.#sockets.begin(request, response);
     this.#inFlight++;
     let held = 0;
-    response.once('close', () => {
+    this.#sockets.begin(request, response, () => {
       this.#budget.giveBack(held);
       if (--this.#inFlight === 0) this.#whenIdle?.();
     });
@@ -135,12 +135,10 @@ export class AwsDoor implements Gateway {
 
   #send(response: ServerResponse, { status, headers, body }: DoorAnswer): void {
     if (response.destroyed || response.writableEnded) return;
-    const bytes = Buffer.from(body, 'utf8');
-    response.writeHead(status, {
-      ...headers,
-      'Content-Length': bytes.byteLength,
-      ...(this.#sockets.closing && { Connection: 'close' }),
-    });
-    response.end(bytes);
+    const all = [...headers, 'Content-Length', String(Buffer.byteLength(body))];
+    if (this.#sockets.closing) all.push('Connection', 'close');
+    response.writeHead(status, all);
+    // As text, so that Node writes it together with the headers.
+    response.end(body);
   }
 }

@@ -1,58 +1,85 @@
 import { AwsError, missing } from './errors.ts';
 import type { Structure, Type } from './model.ts';
 
-const MAX_DEPTH = 16;
-
 /** Structures have the members of the model and no others; maps are `Map`s, blobs are bytes. */
 export type Input = Readonly<Record<string, unknown>>;
 
-/** The input of an action, out of AWS JSON. @throws SerializationException, MissingParameter */
-export function decodeJson(body: Buffer, input: Structure): Input {
-  let value: unknown;
-  try {
-    value = body.byteLength === 0 ? {} : (JSON.parse(body.toString('utf8')) as unknown);
-  } catch {
-    throw new AwsError('SerializationException', 'The body is not valid JSON.');
-  }
-  return structure(value, input, '');
+/** The input of an action, out of AWS JSON. */
+export type Decoder = (body: Buffer) => Input;
+
+/** Made once for each action. @throws SerializationException, MissingParameter, from what it returns */
+export function jsonDecoder(input: Structure): Decoder {
+  const decode = structureReader(input);
+  return (body) => {
+    let value: unknown;
+    try {
+      value = body.byteLength === 0 ? {} : (JSON.parse(body.toString('utf8')) as unknown);
+    } catch {
+      throw new AwsError('SerializationException', 'The body is not valid JSON.');
+    }
+    return decode(value, '');
+  };
 }
 
-function structure(value: unknown, { members }: Structure, at: string): Input {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType(at, 'a structure');
-  const found: Record<string, unknown> = {};
-  for (const { name, required, type } of members) {
-    const given = Object.getOwnPropertyDescriptor(value, name)?.value as unknown;
-    if (given !== undefined && given !== null) found[name] = decode(given, type, at === '' ? name : `${at}.${name}`, 0);
-    else if (required) throw missing(name);
-  }
-  return found;
+/** @param at where it lies, for the error */
+type Reader<T> = (value: unknown, at: string) => T;
+
+function structureReader({ members }: Structure): Reader<Input> {
+  const readers = members.map(({ name, required, type }) => ({ name, required, read: readerOf(type) }));
+  return (value, at) => {
+    if (!isObject(value)) throw wrongType(at, 'a structure');
+    const found: Record<string, unknown> = {};
+    for (const { name, required, read } of readers) {
+      const given = value[name];
+      if (given !== undefined && given !== null) found[name] = read(given, at === '' ? name : `${at}.${name}`);
+      else if (required) throw missing(name);
+    }
+    return found;
+  };
 }
 
-function decode(value: unknown, type: Type, at: string, depth: number): unknown {
-  if (depth > MAX_DEPTH) throw wrongType(at, 'less deeply nested');
+/** What JSON.parse made, which has the members of the model or none: these names mean nothing to a plain object. */
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function readerOf(type: Type): Reader<unknown> {
   switch (type.kind) {
     case 'string':
-      if (typeof value !== 'string') throw wrongType(at, 'a string');
-      return value;
+      return (value, at) => {
+        if (typeof value !== 'string') throw wrongType(at, 'a string');
+        return value;
+      };
     case 'number':
     case 'time':
-      return number(value, at);
+      return number;
     case 'boolean':
-      if (typeof value !== 'boolean') throw wrongType(at, 'true or false');
-      return value;
+      return (value, at) => {
+        if (typeof value !== 'boolean') throw wrongType(at, 'true or false');
+        return value;
+      };
     case 'blob':
-      if (typeof value !== 'string') throw wrongType(at, 'base64');
-      return Buffer.from(value, 'base64');
-    case 'list':
-      if (!Array.isArray(value)) throw wrongType(at, 'a list');
-      return value.map((item: unknown) => decode(item, type.of, at, depth + 1));
+      return (value, at) => {
+        if (typeof value !== 'string') throw wrongType(at, 'base64');
+        return Buffer.from(value, 'base64');
+      };
+    case 'list': {
+      const read = readerOf(type.of);
+      return (value, at) => {
+        if (!Array.isArray(value)) throw wrongType(at, 'a list');
+        return value.map((item: unknown) => read(item, at));
+      };
+    }
     case 'map': {
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType(at, 'a map');
-      const entries = Object.entries(value).filter(([, item]) => item !== null);
-      return new Map(entries.map(([key, item]) => [key, decode(item, type.of, at, depth + 1)]));
+      const read = readerOf(type.of);
+      return (value, at) => {
+        if (!isObject(value)) throw wrongType(at, 'a map');
+        const entries = Object.entries(value).filter(([, item]) => item !== null);
+        return new Map(entries.map(([key, item]) => [key, read(item, at)]));
+      };
     }
     case 'structure':
-      return structure(value, type, at);
+      return structureReader(type);
   }
 }
 

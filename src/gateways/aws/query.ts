@@ -21,6 +21,7 @@ export interface Parameters {
 
 /** @throws MalformedQueryString */
 export function parseParameters(form: string, into: Parameters = { parts: new Map() }): Parameters {
+  if (form === '') return into;
   let count = 0;
   for (const [name, value] of new URLSearchParams(form)) {
     if (++count > MAX_PARAMETERS)

@@ -9,7 +9,8 @@ import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { type Connect, SessionCache } from '../session-cache.ts';
 import { AwsDoor, type DoorAnswer, type DoorRequest } from './door.ts';
 import { answerOf, AwsError } from './errors.ts';
-import { decodeJson, type Input } from './json.ts';
+import { type Decoder, type Input, jsonDecoder } from './json.ts';
+import type { ActionModel } from './model.ts';
 import { DEFAULT_ACCOUNT, DEFAULT_REGION, isAccount } from './names.ts';
 import { decodeQuery, encodeXml, escapeXml, parseParameters, type Parameters } from './query.ts';
 import type { AwsService, Caller } from './service.ts';
@@ -47,6 +48,9 @@ interface Call {
   parameters: Parameters;
 }
 
+/** Of what a client says of itself. */
+const MAX_REMEMBERED = 1_000;
+
 const JSON_TYPE = 'application/x-amz-json-1.0';
 
 /** SQS and SNS as Amazon's clients speak them, over JSON and over forms. */
@@ -55,7 +59,12 @@ export class AwsGateway implements Gateway {
   readonly #sessions: SessionCache;
   readonly #sns: SnsService;
   readonly #services: readonly AwsService[];
+  /** What each `X-Amz-Target` asks for. */
+  readonly #byTarget: ReadonlyMap<string, Partial<Call>>;
+  readonly #decoders = new Map<ActionModel, Decoder>();
   readonly #door: AwsDoor;
+  /** Host headers that were looked at and are good. */
+  readonly #goodHosts = new Set<string>();
 
   constructor(options: AwsGatewayOptions) {
     this.#options = options;
@@ -63,6 +72,14 @@ export class AwsGateway implements Gateway {
     const parts = { ...options, sessions: this.#sessions };
     this.#sns = new SnsService(parts);
     this.#services = [new SqsService(parts), this.#sns];
+    this.#byTarget = new Map(
+      this.#services.flatMap((service) =>
+        [...service.model.actions.keys()].map((action): [string, Partial<Call>] => [
+          `${service.target}.${action}`,
+          { form: 'json', service, action },
+        ]),
+      ),
+    );
     this.#door = new AwsDoor({
       answer: (request) => this.#answer(request),
       refuse: (error, headers) => this.#failure(error, this.#callOf(headers, new Map()), randomUUID()),
@@ -92,11 +109,7 @@ export class AwsGateway implements Gateway {
     const requestId = randomUUID();
     let call: Partial<Call> = {};
     try {
-      const { allowedHosts, authenticator } = this.#options;
-      guardBrowser(
-        { host: request.headers.host, origin: request.headers.origin },
-        { allowedHosts, loginRequired: authenticator.required },
-      );
+      this.#guard(request.headers);
       // Whoever was sent a message may verify it, logged in or not.
       const certificate = request.method === 'GET' ? await this.#sns.certificateAt(request.url) : undefined;
       if (certificate !== undefined) return answer(200, 'application/x-pem-file', requestId, certificate);
@@ -113,10 +126,10 @@ export class AwsGateway implements Gateway {
           throw new AwsError('UnsupportedOperation', `${action} is not supported by this broker.`);
         throw new AwsError('InvalidAction', `There is no action ${JSON.stringify(action.slice(0, 100))}.`);
       }
-      const caller = callerOf(request, principal, requestId);
+      const caller = callerOf(request, parameters.parts, principal, requestId);
       const input: Input =
         form === 'json'
-          ? decodeJson(request.body, model.input)
+          ? this.#decoderOf(model)(request.body)
           : decodeQuery(withQueueOf(parameters, request.url), model.input);
       const output = await service.run(action, input, caller);
       if (form === 'json')
@@ -134,20 +147,33 @@ export class AwsGateway implements Gateway {
     const { error: name, code, message, status, type } = answerOf(error, service?.model, this.#options.onBug);
     if (form === 'json') {
       const body = JSON.stringify({ __type: `${service?.errorPrefix ?? ''}${name}`, message });
-      return {
-        ...answer(status, JSON_TYPE, requestId, body),
-        headers: { 'Content-Type': JSON_TYPE, 'x-amzn-RequestId': requestId, 'x-amzn-query-error': `${code};${type}` },
-      };
+      return answer(status, JSON_TYPE, requestId, body, ['x-amzn-query-error', `${code};${type}`]);
     }
     const xmlns = service === undefined ? '' : ` xmlns="${service.xmlns}"`;
     const xml = `<?xml version="1.0"?><ErrorResponse${xmlns}><Error><Type>${type}</Type><Code>${escapeXml(code)}</Code><Message>${escapeXml(message)}</Message><Detail/></Error><RequestId>${requestId}</RequestId></ErrorResponse>`;
     return answer(status, 'text/xml', requestId, xml);
   }
 
+  /** @throws FORBIDDEN for what a page in a browser sends */
+  #guard({ host, origin }: IncomingHttpHeaders): void {
+    if (origin === undefined && host !== undefined && this.#goodHosts.has(host)) return;
+    const { allowedHosts, authenticator } = this.#options;
+    guardBrowser({ host, origin }, { allowedHosts, loginRequired: authenticator.required });
+    if (host !== undefined && this.#goodHosts.size < MAX_REMEMBERED) this.#goodHosts.add(host);
+  }
+
+  #decoderOf(action: ActionModel): Decoder {
+    let decoder = this.#decoders.get(action);
+    if (decoder === undefined) this.#decoders.set(action, (decoder = jsonDecoder(action.input)));
+    return decoder;
+  }
+
   /** The header says it for JSON; in a form it is a parameter, and both services have some of the same name. */
   #callOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, Parameters>): Partial<Call> {
     const target = headers['x-amz-target'];
     if (typeof target === 'string') {
+      const known = this.#byTarget.get(target);
+      if (known !== undefined) return known;
       const service = this.#services.find((each) => target.startsWith(`${each.target}.`));
       if (service === undefined) return { form: 'json' };
       return { form: 'json', service, action: target.slice(service.target.length + 1) };
@@ -182,8 +208,13 @@ export class AwsGateway implements Gateway {
 /** May nothing. */
 const NOBODY: Principal = { name: 'nobody', grants: [] };
 
-function callerOf(request: DoorRequest, principal: Principal, requestId: string): Caller {
-  const credential = credentialOf(request.headers, parametersIn(request.url).parts);
+function callerOf(
+  request: DoorRequest,
+  parts: ReadonlyMap<string, Parameters>,
+  principal: Principal,
+  requestId: string,
+): Caller {
+  const credential = credentialOf(request.headers, parts);
   const { host = 'localhost' } = request.headers;
   return {
     principal,
@@ -204,11 +235,20 @@ interface Credential {
 
 /** `KEY/20260101/us-east-1/sqs/aws4_request`, which every client sends, signed or not. */
 function credentialOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, Parameters>): Credential | undefined {
-  const scope =
-    /Credential=([^,\s]+)/.exec(headers.authorization ?? '')?.[1] ?? parts.get('X-Amz-Credential')?.value ?? '';
+  const scope = scopeIn(headers.authorization ?? '') ?? parts.get('X-Amz-Credential')?.value ?? '';
   const [key, , region, service, end] = scope.split('/');
   if (key === undefined || region === undefined || service === undefined || end !== 'aws4_request') return undefined;
   return { key, region: /^[a-z0-9-]{1,32}$/.test(region) ? region : DEFAULT_REGION, service };
+}
+
+const CREDENTIAL = 'Credential=';
+
+function scopeIn(authorization: string): string | undefined {
+  const at = authorization.indexOf(CREDENTIAL);
+  if (at < 0) return undefined;
+  const rest = authorization.slice(at + CREDENTIAL.length);
+  const end = rest.search(/[,\s]/);
+  return end < 0 ? rest : rest.slice(0, end);
 }
 
 function parametersIn(url: string): Parameters {
@@ -232,6 +272,12 @@ function withQueueOf(parameters: Parameters, url: string): Parameters {
   return parameters;
 }
 
-function answer(status: number, type: string, requestId: string, body: string): DoorAnswer {
-  return { status, headers: { 'Content-Type': type, 'x-amzn-RequestId': requestId }, body };
+function answer(
+  status: number,
+  type: string,
+  requestId: string,
+  body: string,
+  more: readonly string[] = [],
+): DoorAnswer {
+  return { status, headers: ['Content-Type', type, 'x-amzn-RequestId', requestId, ...more], body };
 }

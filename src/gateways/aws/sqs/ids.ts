@@ -1,32 +1,35 @@
 import { createHash, hash } from 'node:crypto';
-import { type MessageId, messageId, parseMessageId } from '../../../core/session.ts';
+import { type MessageId, parseMessageId } from '../../../core/session.ts';
 import { AwsError } from '../errors.ts';
 import { type Attribute, isBinary } from '../content.ts';
 
 /** Names of messages and deliveries, as SQS has them. */
 export class Ids {
   readonly #journalId: string;
-  /** Makes the ids of two brokers differ. */
+  /** In the middle of every id, with the version of a UUID: makes the ids of two brokers differ. */
   readonly #salt: string;
 
   constructor(journalId: string) {
     this.#journalId = journalId;
-    this.#salt = hash('md5', journalId, 'hex');
+    const salt = hash('md5', journalId, 'hex');
+    this.#salt = `-4${salt.slice(0, 3)}-8${salt.slice(3, 6)}-`;
   }
 
   /** As AMQP or the SDK's messages have one too: it says where a message was stored first, so that nothing is kept for it. */
   messageId(id: MessageId): string {
-    const { topicId, partition, offset } = parseMessageId(id) ?? { topicId: 0, partition: 0, offset: 0 };
+    return this.messageIdAt(parseMessageId(id) ?? { topicId: 0, partition: 0, offset: 0 });
+  }
+
+  messageIdAt({ topicId, partition, offset }: Place): string {
     const topic = (topicId >>> 0).toString(16).padStart(8, '0');
     const part = (partition & 0xffff).toString(16).padStart(4, '0');
-    const place = offset.toString(16).padStart(12, '0');
-    return `${topic}-${part}-4${this.#salt.slice(0, 3)}-8${this.#salt.slice(3, 6)}-${place}`;
+    return `${topic}-${part}${this.#salt}${offset.toString(16).padStart(12, '0')}`;
   }
 
   handle(delivery: Delivery): string {
     const { topicId, partition, offset, token, attempt, receivedAt } = delivery;
-    const text = [topicId, partition, offset, token, attempt, receivedAt].map((part) => part.toString(36)).join('.');
-    return Buffer.from(`${text}.${this.#check(text)}`).toString('base64');
+    const text = `${topicId.toString(36)}.${partition.toString(36)}.${offset.toString(36)}.${token.toString(36)}.${attempt.toString(36)}.${receivedAt.toString(36)}`;
+    return btoa(`${text}.${this.#check(text)}`);
   }
 
   /** @throws ReceiptHandleIsInvalid for what this broker never gave out, or for another queue. */
@@ -59,11 +62,15 @@ export class Ids {
   }
 }
 
-/** What a receipt handle names: one message as one receive gave it out. */
-export interface Delivery {
+/** Where a message lies. */
+export interface Place {
   topicId: number;
   partition: number;
   offset: number;
+}
+
+/** What a receipt handle names: one message as one receive gave it out. */
+export interface Delivery extends Place {
   token: number;
   attempt: number;
   receivedAt: number;
@@ -72,10 +79,6 @@ export interface Delivery {
 /** Twenty digits, as FIFO queues give them: higher for what came later. */
 export function sequenceNumber(offset: number): string {
   return (18_840_000_000_000_000_000n + BigInt(offset) * 256n).toString();
-}
-
-export function idOf(run: { topicId: number; partition: number; offset: number }): MessageId {
-  return messageId(run.topicId, run.partition, run.offset);
 }
 
 export function md5(text: string): string {

@@ -31,6 +31,7 @@ const TAGS = `${PREFIX}tags`;
 const MODIFIED = `${PREFIX}modified`;
 /** Definitions that are remembered; the one that was not used for longest is asked for again. */
 const MAX_REMEMBERED = 20_000;
+const MAX_URL = 500;
 
 /**
  * The queues by URL, name and ARN. Definitions are remembered, so that a message costs no question; what comes back from
@@ -40,6 +41,8 @@ export class Queues {
   readonly #sessions: SessionCache;
   /** In the order of last use. */
   readonly #known = new Map<string, Queue>();
+  /** By their URLs, which are long and are sent with every message. */
+  readonly #keys = new Map<string, string>();
 
   constructor(sessions: SessionCache) {
     this.#sessions = sessions;
@@ -51,8 +54,17 @@ export class Queues {
 
   /** @throws QueueDoesNotExist, InvalidAddress */
   byUrl(caller: Caller, url: string): Promise<Queue> {
-    const { account, name } = placeOf(url, caller);
+    const { account, name, complete } = placeOf(url, caller);
+    if (complete && url.length <= MAX_URL) {
+      if (this.#keys.size >= MAX_REMEMBERED) this.#keys.clear();
+      this.#keys.set(url, keyOf(account, name));
+    }
     return this.find(caller, account, name);
+  }
+
+  #remembered(url: string): Queue | undefined {
+    const key = this.#keys.get(url);
+    return key === undefined ? undefined : this.#known.get(key);
   }
 
   /** @throws QueueDoesNotExist */
@@ -94,7 +106,7 @@ export class Queues {
    * @throws QueueDoesNotExist
    */
   async with<T>(caller: Caller, url: string, work: (queue: Queue, session: Session) => Promise<T>): Promise<T> {
-    const queue = await this.byUrl(caller, url);
+    const queue = this.#remembered(url) ?? (await this.byUrl(caller, url));
     try {
       return await this.use(caller, queue.account, (session) => work(queue, session));
     } catch (error) {
@@ -109,11 +121,18 @@ function keyOf(account: string, name: string): string {
   return `${account} ${name}`;
 }
 
+interface Place {
+  account: string;
+  name: string;
+  /** Whoever asks, it is this one. */
+  complete: boolean;
+}
+
 /**
  * The account and the name are the last two parts of its path; a name alone is one of the caller's account. So is one
  * behind `queue`, as older versions of ElasticMQ and LocalStack have it.
  */
-export function placeOf(url: string, caller: Pick<Caller, 'account'>): { account: string; name: string } {
+export function placeOf(url: string, caller: Pick<Caller, 'account'>): Place {
   const path = url.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/[?#].*$/s, '');
   const parts = path.split('/').filter((part) => part !== '');
   const last = parts.at(-1);
@@ -121,7 +140,7 @@ export function placeOf(url: string, caller: Pick<Caller, 'account'>): { account
   const account = before === 'queue' ? caller.account : before;
   if (last === undefined || !isAccount(account)) throw invalidAddress(url);
   try {
-    return { account, name: decodeURIComponent(last) };
+    return { account, name: decodeURIComponent(last), complete: before !== 'queue' };
   } catch {
     throw invalidAddress(url);
   }

@@ -6,7 +6,7 @@ import type { Deadlines } from '../deadlines.ts';
 import { AwsError, invalidValue } from '../errors.ts';
 import type { Caller } from '../service.ts';
 import { type Attribute, FORMAT_SQS, readRecord, type SqsRecord } from '../content.ts';
-import { type Ids, idOf, md5, md5OfAttributes, sequenceNumber } from './ids.ts';
+import { type Ids, md5, md5OfAttributes, sequenceNumber } from './ids.ts';
 import type { SqsInputs } from './inputs.ts';
 import type { SqsLimits } from './limits.ts';
 import { arnOf, type Queue, type Queues } from './queues.ts';
@@ -160,7 +160,10 @@ export class Receiving {
       const Attributes = selected(SYSTEM_ATTRIBUTES, wanted.system, system);
       const attributes = (record.attributes ?? []).filter(({ name }) => isWanted(name, wanted.attributes));
       messages.push({
-        MessageId: this.#ids.messageId(history?.id ?? idOf({ topicId, partition, offset })),
+        MessageId:
+          history === undefined
+            ? this.#ids.messageIdAt({ topicId, partition, offset })
+            : this.#ids.messageId(history.id),
         ReceiptHandle: this.#ids.handle({ topicId, partition, offset, token, attempt, receivedAt }),
         MD5OfBody: md5(record.body),
         Body: record.body,

@@ -2,7 +2,7 @@ import type { PublishReceipt } from '../../../core/session.ts';
 import { AwsError, failure, invalidValue, missing } from '../errors.ts';
 import type { Caller } from '../service.ts';
 import { type Attribute, encodeRecord, FORMAT_SQS } from '../content.ts';
-import { type Ids, idOf, md5, md5OfAttributes, sequenceNumber, sha256 } from './ids.ts';
+import { type Ids, md5, md5OfAttributes, type Place, sequenceNumber, sha256 } from './ids.ts';
 import type { MessageInput, SqsInputs } from './inputs.ts';
 import {
   attributesOf,
@@ -98,7 +98,7 @@ export class Sending {
   #sent(queue: Queue, { body, attributes, trace }: Prepared, place: Place | undefined): object {
     if (place === undefined) throw new Error('Railhead bug: a message was stored nowhere');
     return {
-      MessageId: this.#ids.messageId(idOf(place)),
+      MessageId: this.#ids.messageIdAt(place),
       MD5OfMessageBody: md5(body),
       ...(attributes.length > 0 && { MD5OfMessageAttributes: md5OfAttributes(attributes) }),
       ...(trace !== undefined && {
@@ -107,12 +107,6 @@ export class Sending {
       ...(queue.kind === 'fifo' && { SequenceNumber: sequenceNumber(place.offset) }),
     };
   }
-}
-
-interface Place {
-  topicId: number;
-  partition: number;
-  offset: number;
 }
 
 /** Where each record went, in order. */
