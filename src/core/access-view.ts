@@ -66,6 +66,11 @@ export class StoredUserView {
     return this.#permissions.get(user) ?? [];
   }
 
+  hasAccessKey(id: string): boolean {
+    this.#renew();
+    return this.#accessKeys.has(id);
+  }
+
   /** Undefined also for one whose secret was sealed with another key file. */
   accessKey(id: string): { user: string; secret: string } | undefined {
     this.#renew();

@@ -53,8 +53,10 @@ export interface Principal {
   readonly permissions?: readonly Permission[];
   /** Words of RabbitMQ for what somebody may do in its management: `administrator`, `monitoring`, … */
   readonly tags?: readonly string[];
-  /** Its user was deleted since it logged in. */
+  /** Its user was deleted since it logged in, or the access key that it showed. */
   readonly gone?: boolean;
+  /** The password that it showed is not the user's any more. Connections that are open stay; a browser logs in again. */
+  readonly outdated?: boolean;
 }
 
 /** What somebody shows to be let in. */

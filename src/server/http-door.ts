@@ -3,11 +3,12 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import { RailheadError } from '../core/errors.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateways/gateway.ts';
+import type { Origin } from '../gateways/http/browser-logins.ts';
 import { errorResponse } from '../gateways/http/errors.ts';
 import { type HttpLimits, HttpSockets } from '../gateways/http-sockets.ts';
 
 export interface HttpDoorOptions {
-  fetch: (request: Request) => Promise<Response>;
+  fetch: (request: Request, origin: Origin) => Promise<Response>;
   /** @throws FORBIDDEN for what no browser may do. */
   guard: (headers: { host: string | undefined; origin: string | undefined }) => void;
   /** Takes the connection, or answers false when it knows nothing of such an upgrade. */
@@ -27,7 +28,9 @@ export class HttpDoor implements Gateway {
     this.#options = options;
     this.#sockets = new HttpSockets(options.limits);
     const { server } = this.#sockets;
-    const answer = getRequestListener(options.fetch, {
+    const fetch = (request: Request, { incoming: { socket } }: { incoming: { socket: Duplex } }): Promise<Response> =>
+      options.fetch(request, this.#originOf(socket));
+    const answer = getRequestListener(fetch, {
       overrideGlobalObjects: false,
       // A Host or a path of which no URL can be made.
       errorHandler: (error) => (error instanceof RequestError ? refusal(clientError(error)) : options.onBug(error)),
@@ -48,6 +51,12 @@ export class HttpDoor implements Gateway {
   /** Stops its timer. Connections are the listener's to close. */
   close(): void {
     this.#sockets.close();
+  }
+
+  #originOf(socket: Duplex): Origin {
+    const peer = this.#sockets.peer(socket);
+    // Without its port: `127.0.0.1:50123`.
+    return { address: peer?.address.replace(/:\d+$/, '') ?? 'unknown', secure: peer?.secure ?? false };
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

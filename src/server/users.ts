@@ -1,4 +1,5 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { StoredUser } from '../core/access.ts';
 import type { StoredUserView } from '../core/access-view.ts';
 import {
   LOCAL_PRINCIPAL,
@@ -96,10 +97,10 @@ export class UserStore implements Authenticator {
     const configured = this.#byName.get(name);
     if (configured !== undefined) return configured;
     const stored = this.#stored?.find(name);
-    if (stored === undefined) return undefined;
-    const { password, tags } = stored;
+    if (this.#stored === undefined || stored === undefined) return undefined;
+    const { password } = stored;
     return {
-      principal: new StoredPrincipal(name, tags, this.#stored),
+      principal: new StoredPrincipal(stored, this.#stored, { hash: password?.hash }),
       tokenDigest: undefined,
       password: password === null ? undefined : { text: password.hash, hash: parsePasswordHash(password.hash) },
     };
@@ -142,11 +143,12 @@ export class UserStore implements Authenticator {
   #accessKey(id: string): { secret: string; principal: Principal } | undefined {
     const configured = this.#accessKeys.get(id);
     if (configured !== undefined) return configured;
-    const stored = this.#stored?.accessKey(id);
-    const user = stored === undefined ? undefined : this.#user(stored.user);
+    const key = this.#stored?.accessKey(id);
+    const user = key === undefined ? undefined : this.#stored?.find(key.user);
     // A user of the configuration who took the name of a stored one has nothing to do with its keys.
-    if (stored === undefined || user === undefined || this.#byName.has(stored.user)) return undefined;
-    return { secret: stored.secret, principal: user.principal };
+    if (this.#stored === undefined || key === undefined || user === undefined || this.#byName.has(user.name))
+      return undefined;
+    return { secret: key.secret, principal: new StoredPrincipal(user, this.#stored, { key: id }) };
   }
 
   #byScram({ name, scram, isProvenBy }: Extract<Credentials, { scram: ScramAlgorithm }>): Principal | undefined {
@@ -173,24 +175,32 @@ export class UserStore implements Authenticator {
 class StoredPrincipal implements Principal {
   readonly name: string;
   readonly tags: readonly string[];
-  readonly #stored: StoredUserView | undefined;
+  readonly #stored: StoredUserView;
+  /** What was shown: the password with this hash, or the access key with this id. */
+  readonly #shown: { hash: string | undefined } | { key: string };
 
-  constructor(name: string, tags: readonly string[], stored: StoredUserView | undefined) {
-    this.name = name;
-    this.tags = tags;
+  constructor(user: StoredUser, stored: StoredUserView, shown: { hash: string | undefined } | { key: string }) {
+    this.name = user.name;
+    this.tags = user.tags;
     this.#stored = stored;
+    this.#shown = shown;
   }
 
   get gone(): boolean {
-    return this.#stored?.find(this.name) === undefined;
+    if (this.#stored.find(this.name) === undefined) return true;
+    return 'key' in this.#shown && !this.#stored.hasAccessKey(this.#shown.key);
+  }
+
+  get outdated(): boolean {
+    return 'hash' in this.#shown && this.#stored.find(this.name)?.password?.hash !== this.#shown.hash;
   }
 
   get grants(): readonly Grant[] {
-    return this.#stored?.grantsOf(this.name) ?? [];
+    return this.#stored.grantsOf(this.name);
   }
 
   get permissions(): readonly Permission[] {
-    return this.#stored?.permissionsOf(this.name) ?? [];
+    return this.#stored.permissionsOf(this.name);
   }
 }
 

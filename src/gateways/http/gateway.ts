@@ -7,8 +7,10 @@ import { LoadMeter } from '../../core/scaling.ts';
 import { BodyBudget } from '../body-budget.ts';
 import { type Exposition, EXPOSITION_TYPE } from '../metrics/exposition.ts';
 import { parseJson, readBody } from './body.ts';
+import { assertCsrf, BrowserLogins, type HttpEnv, type Origin } from './browser-logins.ts';
 import { errorResponse } from './errors.ts';
 import { guardBrowser } from '../browser-guard.ts';
+import { addLoginRoutes, LOGIN_BODY, MAX_LOGIN_BODY_BYTES } from './login-routes.ts';
 import { JsonText } from './messages.ts';
 import type { Route } from './route.ts';
 import { ROUTES } from './routes/index.ts';
@@ -31,6 +33,9 @@ export interface HttpGatewayOptions {
   onBug: (error: unknown) => void;
 }
 
+/** Of a request that came over no socket: in tests, and from within the process. */
+const UNKNOWN: Origin = { address: 'unknown', secure: false };
+
 const HEADERS = {
   'content-type': 'application/json',
   'cache-control': 'no-store',
@@ -41,7 +46,8 @@ const HEADERS = {
 /** The JSON API. `fetch` answers one request; what listens and upgrades is the server's. */
 export class HttpGateway {
   readonly #options: HttpGatewayOptions;
-  readonly #app: Hono;
+  readonly #app: Hono<HttpEnv>;
+  readonly #logins: BrowserLogins;
   readonly #sessions: SessionCache;
   readonly #budget: BodyBudget;
   readonly #loads: LoadMeter;
@@ -54,14 +60,15 @@ export class HttpGateway {
     this.#sessions = new SessionCache(options.connect, 'http');
     this.#budget = new BodyBudget(options.maxMemoryBytes);
     this.#loads = new LoadMeter(options.clock);
+    this.#logins = new BrowserLogins(options.authenticator, options.clock);
     this.#app = this.#build();
   }
 
   /** Never rejects: every failure is an answer. */
-  readonly fetch = async (request: Request): Promise<Response> => {
+  readonly fetch = async (request: Request, origin: Origin = UNKNOWN): Promise<Response> => {
     this.#inFlight++;
     try {
-      return await this.#app.fetch(request);
+      return await this.#app.fetch(request, { origin });
     } finally {
       if (--this.#inFlight === 0) this.#whenIdle?.();
     }
@@ -80,8 +87,8 @@ export class HttpGateway {
     await this.#sessions.close();
   }
 
-  #build(): Hono {
-    const app = new Hono();
+  #build(): Hono<HttpEnv> {
+    const app = new Hono<HttpEnv>();
     app.onError((error) => this.#failure(error));
     app.notFound((c) =>
       this.#failure(
@@ -98,12 +105,12 @@ export class HttpGateway {
     app.get('/healthz', () => this.#health(['open', 'closing']));
     app.get('/readyz', () => this.#health(['open']));
     const { metrics } = this.#options;
-    if (metrics !== undefined)
-      app.get('/metrics', async (c) => inPieces(await metrics(await this.#login(c.req.header('authorization')))));
+    if (metrics !== undefined) app.get('/metrics', async (c) => inPieces(await metrics(await this.#login(c))));
     app.get('/openapi.json', async () => {
       const { openApiDocument } = await import('./openapi.ts');
       return answer(200, openApiDocument());
     });
+    this.#addLogin(app);
     for (const route of ROUTES) {
       const path = `/api/v1${route.spec.path.replaceAll(/\{(\w+)\}/g, ':$1')}`;
       app.on(route.spec.method.toUpperCase(), path, (c) => this.#handle(route, c));
@@ -111,13 +118,31 @@ export class HttpGateway {
     return app;
   }
 
-  async #handle(route: Route, c: Context): Promise<Response> {
+  #addLogin(app: Hono<HttpEnv>): void {
+    addLoginRoutes(app, {
+      authenticator: this.#options.authenticator,
+      logins: this.#logins,
+      principal: (c) => this.#login(c),
+      body: async (c) => {
+        const held = { bytes: 0 };
+        try {
+          return await this.#body({ body: LOGIN_BODY }, c, held, MAX_LOGIN_BODY_BYTES);
+        } finally {
+          this.#budget.giveBack(held.bytes);
+        }
+      },
+      namespace: namespaceOf,
+      answer,
+    });
+  }
+
+  async #handle(route: Route, c: Context<HttpEnv>): Promise<Response> {
     if (this.#closing.signal.aborted)
       throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
-    const principal = await this.#login(c.req.header('authorization'));
+    const principal = await this.#login(c);
     const held = { bytes: 0 };
     try {
-      const body = await this.#body(route, c, held);
+      const body = await this.#body(route.spec, c, held, this.#options.maxBodyBytes);
       const namespace = route.spec.namespace ?? namespaceOf(c);
       const result = await this.#sessions.use(principal, namespace, (session) =>
         route.run({
@@ -137,21 +162,29 @@ export class HttpGateway {
     }
   }
 
-  /** Before a byte of the body is read. */
-  async #login(header: string | undefined): Promise<Principal> {
+  /** Before a byte of the body is read: by the header, or else by the cookie of a browser. */
+  async #login(c: Context<HttpEnv>): Promise<Principal> {
+    const header = c.req.header('authorization');
+    const login = header === undefined ? this.#logins.find(c.req.header('cookie'), c.env.origin) : undefined;
+    if (login !== undefined) {
+      assertCsrf(login, c.req.method, c.req.header('railhead-csrf'));
+      return login.principal;
+    }
     const token = header === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(header)?.[1];
     return this.#options.authenticator.authenticate(token === undefined ? undefined : { token });
   }
 
   /** A form or text/plain could come from any web page without asking; JSON makes a browser ask first. */
-  async #body(route: Route, c: Context, held: { bytes: number }): Promise<unknown> {
+  async #body(
+    spec: Pick<Route['spec'], 'body' | 'bodyOptional'>,
+    c: Context,
+    held: { bytes: number },
+    maxBytes: number,
+  ): Promise<unknown> {
     const request = c.req.raw;
-    const bytes =
-      request.method === 'GET'
-        ? Buffer.alloc(0)
-        : await readBody(request, this.#options.maxBodyBytes, this.#budget, held);
+    const bytes = request.method === 'GET' ? Buffer.alloc(0) : await readBody(request, maxBytes, this.#budget, held);
     if (bytes.byteLength === 0) {
-      if (route.spec.body === undefined || route.spec.bodyOptional) return {};
+      if (spec.body === undefined || spec.bodyOptional) return {};
       throw new RailheadError('INVALID', 'The request has no body. Send JSON with Content-Type: application/json.');
     }
     const type = c.req.header('content-type') ?? '';

@@ -1,0 +1,173 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { isIPv6 } from 'node:net';
+import type { Authenticator, Credentials, Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
+
+/** A login is over after so long without a request, and after so long in any case. */
+const IDLE_MS = 3_600_000;
+const MAX_AGE_MS = 12 * 3_600_000;
+const MAX_LOGINS = 10_000;
+/** Refused logins that one address may have in a minute; then it has to wait until the minute is over. */
+const MAX_FAILURES = 10;
+const FAILURES_MS = 60_000;
+const MAX_ADDRESSES = 10_000;
+
+/** Where a request came from, by its socket; never by what a header says. */
+export interface Origin {
+  readonly address: string;
+  /** Over TLS. */
+  readonly secure: boolean;
+}
+
+/** What a request brings beside itself, for Hono. */
+export interface HttpEnv {
+  Bindings: { origin: Origin };
+}
+
+export interface BrowserLogin {
+  readonly principal: Principal;
+  /** To be sent in the header `Railhead-Csrf` with all that changes something: another site does not know it. */
+  readonly csrf: string;
+  readonly expiresAt: number;
+}
+
+interface Kept extends BrowserLogin {
+  readonly digest: string;
+  usedAt: number;
+}
+
+/**
+ * Logins of people who use a browser: a cookie that scripts cannot read and other sites cannot send, kept here by its
+ * digest. Volatile: a restart of the broker asks everybody to log in again.
+ */
+export class BrowserLogins {
+  readonly #authenticator: Authenticator;
+  readonly #clock: Clock;
+  /** By digest, in the order of last use. */
+  readonly #logins = new Map<string, Kept>();
+  readonly #failures: Failures;
+
+  constructor(authenticator: Authenticator, clock: Clock) {
+    this.#authenticator = authenticator;
+    this.#clock = clock;
+    this.#failures = new Failures(clock);
+  }
+
+  /** @throws UNAUTHENTICATED, RATE_LIMITED after too many of these from one address */
+  async login(credentials: Credentials, { address, secure }: Origin): Promise<{ login: BrowserLogin; cookie: string }> {
+    this.#failures.assertFew(address);
+    let principal: Principal;
+    try {
+      principal = await this.#authenticator.authenticate(credentials);
+    } catch (error) {
+      if (RailheadError.is(error, 'UNAUTHENTICATED')) this.#failures.add(address);
+      throw error;
+    }
+    const id = randomBytes(32).toString('base64url');
+    const now = this.#clock.now();
+    const csrf = randomBytes(24).toString('base64url');
+    const login = { principal, csrf, expiresAt: now + MAX_AGE_MS, digest: digestOf(id), usedAt: now };
+    const [oldest] = this.#logins.keys();
+    if (this.#logins.size >= MAX_LOGINS && oldest !== undefined) this.#logins.delete(oldest);
+    this.#logins.set(login.digest, login);
+    return { login, cookie: setCookie(secure, id, MAX_AGE_MS / 1000) };
+  }
+
+  /** Whose cookie it is. Undefined without one, and for one that is over. */
+  find(cookies: string | undefined, { secure }: Pick<Origin, 'secure'>): BrowserLogin | undefined {
+    const login = this.#logins.get(digestOf(cookieOf(cookies, secure)));
+    if (login === undefined) return undefined;
+    const now = this.#clock.now();
+    const { gone = false, outdated = false } = login.principal;
+    this.#logins.delete(login.digest);
+    if (gone || outdated || now >= login.expiresAt || now >= login.usedAt + IDLE_MS) return undefined;
+    login.usedAt = now;
+    this.#logins.set(login.digest, login);
+    return login;
+  }
+
+  /** Gives the cookie that takes the cookie away. */
+  logout(cookies: string | undefined, { secure }: Pick<Origin, 'secure'>): string {
+    this.#logins.delete(digestOf(cookieOf(cookies, secure)));
+    return setCookie(secure, '', 0);
+  }
+}
+
+/** @throws FORBIDDEN for a request that changes something and does not show the token of its login */
+export function assertCsrf(login: BrowserLogin, method: string, shown: string | undefined): void {
+  if (method === 'GET' || method === 'HEAD') return;
+  if (timingSafeEqual(Buffer.from(digestOf(shown ?? '')), Buffer.from(digestOf(login.csrf)))) return;
+  throw new RailheadError(
+    'FORBIDDEN',
+    'The header Railhead-Csrf does not have the token of this login. GET /api/v1/whoami tells it.',
+  );
+}
+
+/** Refused logins by address; networks that one customer has as a whole count as one. */
+class Failures {
+  readonly #clock: Clock;
+  readonly #byAddress = new Map<string, { count: number; until: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** @throws RATE_LIMITED */
+  assertFew(address: string): void {
+    const failures = this.#of(address);
+    if (failures === undefined || failures.count < MAX_FAILURES) return;
+    const seconds = Math.ceil((failures.until - this.#clock.now()) / 1000);
+    throw new RailheadError('RATE_LIMITED', `Too many logins were refused. Try again in ${seconds} s.`);
+  }
+
+  add(address: string): void {
+    const failures = this.#of(address);
+    if (failures !== undefined) {
+      failures.count++;
+      return;
+    }
+    const [oldest] = this.#byAddress.keys();
+    if (this.#byAddress.size >= MAX_ADDRESSES && oldest !== undefined) this.#byAddress.delete(oldest);
+    this.#byAddress.set(network(address), { count: 1, until: this.#clock.now() + FAILURES_MS });
+  }
+
+  #of(address: string): { count: number; until: number } | undefined {
+    const failures = this.#byAddress.get(network(address));
+    if (failures === undefined || failures.until > this.#clock.now()) return failures;
+    this.#byAddress.delete(network(address));
+    return undefined;
+  }
+}
+
+/** Of an IPv6 address the first 64 bits. */
+export function network(address: string): string {
+  if (!isIPv6(address) || address.startsWith('::ffff:')) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const end = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros =
+    tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - groups.length - end.length) }, () => '0');
+  return `${[...groups, ...zeros, ...end].slice(0, 4).join(':')}::/64`;
+}
+
+/** `__Host-`: no other host and no plain connection can have set it. Browsers take it over TLS alone. */
+function cookieName(secure: boolean): string {
+  return secure ? '__Host-railhead' : 'railhead';
+}
+
+function setCookie(secure: boolean, id: string, maxAgeSeconds: number): string {
+  const flags = `Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`;
+  return `${cookieName(secure)}=${id}; ${flags}`;
+}
+
+function cookieOf(cookies: string | undefined, secure: boolean): string {
+  const start = `${cookieName(secure)}=`;
+  for (const cookie of (cookies ?? '').split(';'))
+    if (cookie.trim().startsWith(start)) return cookie.trim().slice(start.length);
+  return '';
+}
+
+function digestOf(id: string): string {
+  return createHash('sha256').update(id).digest('hex');
+}

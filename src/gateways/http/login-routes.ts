@@ -1,0 +1,73 @@
+import type { Context as HonoContext, Hono } from 'hono';
+import { z } from 'zod';
+import { type Action, type Authenticator, isAuthorized, type Principal } from '../../core/auth.ts';
+import { isoTime } from './messages.ts';
+import { assertCsrf, type BrowserLogin, type BrowserLogins, type HttpEnv } from './browser-logins.ts';
+import { parse } from './route.ts';
+
+/**
+ * How the dashboard logs in. It is the only part of the API that sets a cookie.
+ *
+ * | route | body | answer |
+ * | --- | --- | --- |
+ * | `POST /api/v1/login` | `{ user, password }` or `{ token }` | what whoami says, with the cookie |
+ * | `POST /api/v1/logout` | none | `{ "loggedOut": true }`, and the cookie is taken away |
+ * | `GET /api/v1/whoami` | | `{ name, loginRequired, csrf, expiresAt, may, tags }` |
+ *
+ * With a cookie, whatever is not GET needs the header `Railhead-Csrf` with `csrf` (null without a cookie). `may` says
+ * which actions are allowed with everything in the namespace of the request; rules may allow more with some of it.
+ * 401: nobody is logged in. 429: too many refused logins from this address, the message says for how long.
+ */
+export const LOGIN_BODY = z.union([
+  z.strictObject({ user: z.string().min(1).max(128), password: z.string().max(1024) }),
+  z.strictObject({ token: z.string().min(1).max(8192) }),
+]);
+export const MAX_LOGIN_BODY_BYTES = 16 << 10;
+
+type Context = HonoContext<HttpEnv>;
+
+const ACTIONS: readonly Action[] = ['inspect', 'publish', 'consume', 'configure', 'manage', 'admin'];
+
+export interface LoginRoutes {
+  authenticator: Authenticator;
+  logins: BrowserLogins;
+  /** Who sends a request, by its header or its cookie. @throws UNAUTHENTICATED */
+  principal: (c: Context) => Promise<Principal>;
+  body: (c: Context) => Promise<unknown>;
+  namespace: (c: Context) => string;
+  answer: (status: number, body: unknown, headers?: Record<string, string>) => Response;
+}
+
+export function addLoginRoutes(app: Hono<HttpEnv>, gateway: LoginRoutes): void {
+  const { authenticator, logins } = gateway;
+  const show = (c: Context, principal: Principal, login: BrowserLogin | undefined): object => ({
+    name: principal.name,
+    loginRequired: authenticator.required,
+    csrf: login?.csrf ?? null,
+    expiresAt: login === undefined ? null : isoTime(login.expiresAt),
+    may: Object.fromEntries(
+      ACTIONS.map((action) => [
+        action,
+        // A name that only patterns cover which cover every name.
+        isAuthorized(principal, action, { namespace: gateway.namespace(c), kind: 'topic', name: '\u{10ffff}' }),
+      ]),
+    ),
+    tags: principal.tags ?? [],
+  });
+  app.post('/api/v1/login', async (c) => {
+    const credentials = parse(LOGIN_BODY, await gateway.body(c), 'The body');
+    const { login, cookie } = await logins.login(credentials, c.env.origin);
+    return gateway.answer(200, show(c, login.principal, login), { 'set-cookie': cookie });
+  });
+  app.post('/api/v1/logout', async (c) => {
+    const login = logins.find(c.req.header('cookie'), c.env.origin);
+    if (login !== undefined) assertCsrf(login, 'POST', c.req.header('railhead-csrf'));
+    const cookie = logins.logout(c.req.header('cookie'), c.env.origin);
+    return gateway.answer(200, { loggedOut: true }, { 'set-cookie': cookie });
+  });
+  app.get('/api/v1/whoami', async (c) => {
+    const byHeader = c.req.header('authorization') !== undefined;
+    const login = byHeader ? undefined : logins.find(c.req.header('cookie'), c.env.origin);
+    return gateway.answer(200, show(c, await gateway.principal(c), login));
+  });
+}
