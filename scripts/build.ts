@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
+import { buildDashboard } from './dashboard.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -47,7 +48,7 @@ writeFileSync(join(fresh, 'package.json'), '{ "type": "commonjs" }\n');
 // Files that are no code (images, pages) lie beside the code that reads them.
 for (const file of globSync('src/**/*', { cwd: root, withFileTypes: true })) {
   const path = join(file.parentPath, file.name);
-  if (!file.isFile() || /\.(ts|md)$/.test(file.name)) continue;
+  if (!file.isFile() || /\.(ts|md)$/.test(file.name) || path.startsWith(join(root, 'src/dashboard'))) continue;
   const target = join(fresh, path.slice(join(root, 'src').length));
   mkdirSync(dirname(target), { recursive: true });
   cpSync(path, target);
@@ -60,6 +61,8 @@ for (const file of globSync('**/*.d.ts', { cwd: fresh })) {
   const rewritten = text.replaceAll(/((?:from|import\()\s*['"])(\.{1,2}\/[^'"]*)\.ts(['"])/g, '$1$2.js$3');
   if (rewritten !== text) writeFileSync(path, rewritten);
 }
+
+await buildDashboard(join(fresh, 'dashboard'));
 
 const require = createRequire(import.meta.url);
 for (const door of DOORS) {

@@ -39,6 +39,7 @@ class Queue {
       depth: ready,
       consumers: this.consumers,
       paused: false,
+      deadLetterQueue: 'q.dead',
       oldestAt: null,
       delivered: 0,
       redelivered: 0,
@@ -56,6 +57,8 @@ class Queue {
       published: this.published,
       duplicates: 0,
       refused: 0,
+      maxMessages: null,
+      maxBytes: null,
       subscriptions: [stats],
     };
     const load = this.meter.look('q', topic, stats);

@@ -9,6 +9,8 @@ export interface SubscriptionStats extends SubscriptionRef {
   depth: number;
   consumers: number;
   paused: boolean;
+  /** Where its dead letters lie; the queue is made with the first one. */
+  deadLetterQueue: string;
   /** Publish time of the oldest unsettled message, ms; null when there is none. */
   oldestAt: number | null;
   /** Since the broker started. */
@@ -31,6 +33,9 @@ export interface TopicStats {
   published: number;
   duplicates: number;
   refused: number;
+  /** Of its policy; null: none. */
+  maxMessages: number | null;
+  maxBytes: number | null;
   subscriptions: SubscriptionStats[];
 }
 
@@ -56,7 +61,11 @@ export interface PeekedMessage {
 export interface StatsOperations {
   topicStats: { args: { name: string }; result: TopicStats };
   subscriptionStats: { args: SubscriptionRef; result: SubscriptionStats };
-  allStats: { args: { prefix?: string; limit?: number }; result: { topics: TopicStats[] } };
+  /** At most 10,000 at once, in pieces of the order in which they were made: `next` is the `after` of the next piece. */
+  allStats: {
+    args: { prefix?: string; after?: number; limit?: number };
+    result: { topics: TopicStats[]; next: number | null };
+  };
   /** Without leasing. In the order of delivery for `ready`, by offset otherwise. */
   peek: {
     args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId };

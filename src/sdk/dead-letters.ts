@@ -115,6 +115,8 @@ export class DeadLetters extends Subscription<unknown> {
       depth: 0,
       consumers: 0,
       paused: false,
+      // Where a dead letter dies again: it stays where it is.
+      deadLetterQueue: this.ref.subscription,
       oldestAt: null,
       delivered: 0,
       redelivered: 0,

@@ -16,11 +16,13 @@ import type { Gateway, Peer } from '../gateways/gateway.ts';
 import type { Listener } from '../gateways/listener.ts';
 import { guardBrowser, type GuardedHeaders } from '../gateways/browser-guard.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
+import { Dashboard } from '../gateways/http/dashboard/files.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
 import { KafkaGateway } from '../gateways/kafka/server.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback } from './config.ts';
 import { ALL_FORMATS } from './formats.ts';
+import { dashboardDirectory } from './dashboard.ts';
 import { HttpDoor } from './http-door.ts';
 import { isTaken, listenOn, placeOf, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -56,6 +58,8 @@ export interface ServerOptions {
    * start fails. Where others than this machine can connect it always fails. Default `may-be-taken`.
    */
   defaultPorts?: 'may-be-taken' | 'must-be-free';
+  /** Where the built pages of the dashboard lie. Default: beside the code. */
+  dashboard?: string;
 }
 
 export interface RunningServer {
@@ -406,6 +410,7 @@ class Server implements RunningServer {
       maxBodyBytes: limits.httpBody,
       maxMemoryBytes: limits.httpMemory,
       allowedHosts,
+      dashboard: new Dashboard(this.#options.dashboard ?? dashboardDirectory()),
       onBug,
     });
     const door = new HttpDoor({

@@ -170,7 +170,11 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   listRouters: nothing,
   topicStats: object<Operations['topicStats']['args']>({ name: text }),
   subscriptionStats: object<Operations['subscriptionStats']['args']>(subscriptionRef),
-  allStats: object<Operations['allStats']['args']>({ prefix: maybe(text), limit: maybe(whole) }),
+  allStats: object<Operations['allStats']['args']>({
+    prefix: maybe(text),
+    after: maybe(whole),
+    limit: maybe(whole),
+  }),
   peek: object<Operations['peek']['args']>({
     ...subscriptionRef,
     limit: maybe(whole),

@@ -309,6 +309,8 @@ export class FakeSession implements Session {
         published: topic.log.length,
         duplicates: 0,
         refused: 0,
+        maxMessages: null,
+        maxBytes: null,
         subscriptions,
       };
     },
@@ -630,6 +632,7 @@ class FakeSubscription {
       depth: this.messages.size,
       consumers: this.consumers.size,
       paused: this.paused,
+      deadLetterQueue: `${this.ref.subscription}.dead`,
       oldestAt: null,
       delivered: 0,
       redelivered: 0,

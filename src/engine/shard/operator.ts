@@ -1,4 +1,5 @@
 import { RailheadError } from '../../core/errors.ts';
+import { deadLetterQueue } from '../../core/policy.ts';
 import { type Operations, parseMessageId, type SubscriptionRef } from '../../core/session.ts';
 import type { SubscriptionStats, TopicStats } from '../../core/stats.ts';
 import { COUNTED } from '../entries.ts';
@@ -11,6 +12,7 @@ import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
 
 const PURGE_PIECE = 100_000;
+const MAX_STATS = 10_000;
 
 /** What people do to a running broker: look at counts, purge, cancel and reschedule single messages. */
 export class Operator {
@@ -48,6 +50,8 @@ export class Operator {
         bytes: one.bytes,
       })),
       ...counters,
+      maxMessages: topic.policy.maxMessages,
+      maxBytes: topic.policy.maxBytes,
       subscriptions: [...topic.subscriptions.values()].map((subscription) => this.subscriptionStats(subscription)),
     };
   }
@@ -62,6 +66,12 @@ export class Operator {
       depth: subscription.depth - subscription.withheld,
       consumers: this.#feeds.countedOf(subscription).length,
       paused: subscription.paused,
+      deadLetterQueue: deadLetterQueue(
+        subscription.policy.deadLetter,
+        subscription.topic.kind,
+        subscription.topic.name,
+        subscription.name,
+      ),
       oldestAt: null,
       ...this.#feeds.countersOf(subscription),
     };
@@ -77,14 +87,19 @@ export class Operator {
     return stats;
   }
 
-  allStats(namespace: string, { prefix = '', limit = 1000 }: Operations['allStats']['args']): { topics: TopicStats[] } {
-    const topics: TopicStats[] = [];
-    for (const topic of this.#shard.state.topics.values()) {
-      if (topic.namespace !== namespace || !topic.name.startsWith(prefix)) continue;
-      topics.push(this.topicStats(topic));
-      if (topics.length >= Math.min(limit, 10_000)) break;
-    }
-    return { topics: topics.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+  allStats(
+    namespace: string,
+    { prefix = '', after = -1, limit = 1000 }: Operations['allStats']['args'],
+  ): Operations['allStats']['result'] {
+    const found: Topic[] = [];
+    for (const topic of this.#shard.state.topics.values())
+      if (topic.namespace === namespace && topic.id > after && topic.name.startsWith(prefix)) found.push(topic);
+    // A checkpoint gives them back in an order of its own.
+    found.sort((a, b) => a.id - b.id);
+    const piece = found.slice(0, Math.max(1, Math.min(limit, MAX_STATS)));
+    const next = piece.length < found.length ? (piece.at(-1)?.id ?? null) : null;
+    const topics = piece.map((topic) => this.topicStats(topic)).sort((a, b) => (a.name < b.name ? -1 : 1));
+    return { topics, next };
   }
 
   /** Settles everything that nobody holds. */

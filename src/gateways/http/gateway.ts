@@ -1,6 +1,6 @@
 import { Hono, type Context } from 'hono';
 import type { Authenticator, Principal } from '../../core/auth.ts';
-import type { Clock } from '../../core/clock.ts';
+import { type Clock, SystemClock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { nextTurn } from '../../core/real-time.ts';
 import { LoadMeter } from '../../core/scaling.ts';
@@ -11,6 +11,9 @@ import { assertCsrf, BrowserLogins, type HttpEnv, type Origin } from './browser-
 import { errorResponse } from './errors.ts';
 import { guardBrowser } from '../browser-guard.ts';
 import { addLoginRoutes, LOGIN_BODY, MAX_LOGIN_BODY_BYTES } from './login-routes.ts';
+import type { Dashboard } from './dashboard/files.ts';
+import { EventStream } from './live/events.ts';
+import { LiveStats } from './live/stats.ts';
 import { JsonText } from './messages.ts';
 import type { Route } from './route.ts';
 import { ROUTES } from './routes/index.ts';
@@ -29,6 +32,8 @@ export interface HttpGatewayOptions {
   maxMemoryBytes: number;
   /** More names that the Host header may have. */
   allowedHosts: readonly string[];
+  /** The pages for people; without it there are none. */
+  dashboard?: Dashboard;
   /** A failure that is a bug of ours, for the log. */
   onBug: (error: unknown) => void;
 }
@@ -51,6 +56,7 @@ export class HttpGateway {
   readonly #sessions: SessionCache;
   readonly #budget: BodyBudget;
   readonly #loads: LoadMeter;
+  readonly #live: LiveStats;
   readonly #closing = new AbortController();
   #inFlight = 0;
   #whenIdle: (() => void) | undefined;
@@ -61,6 +67,7 @@ export class HttpGateway {
     this.#budget = new BodyBudget(options.maxMemoryBytes);
     this.#loads = new LoadMeter(options.clock);
     this.#logins = new BrowserLogins(options.authenticator, options.clock);
+    this.#live = new LiveStats({ connect: options.connect, clock: new SystemClock(), health: options.health });
     this.#app = this.#build();
   }
 
@@ -83,6 +90,7 @@ export class HttpGateway {
   /** Ends long polls with what they have, refuses what comes later, waits for what is under way. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#live.close();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     await this.#sessions.close();
   }
@@ -115,6 +123,8 @@ export class HttpGateway {
       const path = `/api/v1${route.spec.path.replaceAll(/\{(\w+)\}/g, ':$1')}`;
       app.on(route.spec.method.toUpperCase(), path, (c) => this.#handle(route, c));
     }
+    const { dashboard } = this.#options;
+    if (dashboard !== undefined) app.get('/*', (c, next) => dashboard.serve(c.req.raw) ?? next());
     return app;
   }
 
@@ -148,6 +158,7 @@ export class HttpGateway {
         route.run({
           session,
           namespace,
+          live: this.#live,
           params: c.req.param(),
           query: c.req.query(),
           body,
@@ -217,6 +228,11 @@ function namespaceOf(c: Context): string {
 }
 
 function answer(status: number, body: unknown, headers: Record<string, string> = {}): Response {
+  if (body instanceof EventStream) {
+    // A proxy that gathers the answer before it passes it on would gather for ever.
+    const streaming = { ...HEADERS, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
+    return new Response(body.readable, { status, headers: streaming });
+  }
   const text = body instanceof JsonText ? body.text : JSON.stringify(body);
   return new Response(text, { status, headers: { ...HEADERS, ...headers } });
 }

@@ -62,7 +62,10 @@ function operation(spec: Route['spec']): Json {
       },
     }),
     responses: {
-      200: { description: 'Done.', content: { 'application/json': { schema: schemaOf(spec.result, 'output') } } },
+      200: {
+        description: 'Done.',
+        content: { [spec.streams ?? 'application/json']: { schema: schemaOf(spec.result, 'output') } },
+      },
       default: ERROR_RESPONSE,
     },
   };

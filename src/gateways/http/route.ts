@@ -3,6 +3,8 @@ import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { LoadMeter } from '../../core/scaling.ts';
 import type { Session } from '../../core/session.ts';
+import type { EventStream } from './live/events.ts';
+import type { LiveStats } from './live/stats.ts';
 import type { JsonText } from './messages.ts';
 
 /**
@@ -24,13 +26,18 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   body?: B;
   /** A request without a body is as good as `{}`. */
   bodyOptional?: boolean;
+  /** The answer goes on; `result` then says what each event has. */
+  streams?: 'text/event-stream';
   result: R;
-  handle: (request: RouteRequest<z.output<P>, z.output<Q>, z.output<B>>) => Promise<z.input<R> | JsonText>;
+  handle: (
+    request: RouteRequest<z.output<P>, z.output<Q>, z.output<B>>,
+  ) => Promise<z.input<R> | JsonText | EventStream>;
 }
 
 export interface RouteRequest<P, Q, B> {
   session: Session;
   namespace: string;
+  live: LiveStats;
   params: P;
   query: Q;
   body: B;

@@ -3,6 +3,7 @@ import { consumeRoutes } from './consume.ts';
 import { deadRoutes } from './dead.ts';
 import { definitionRoutes } from './definitions.ts';
 import { inspectRoutes } from './inspect.ts';
+import { liveRoutes } from './live.ts';
 import { manageRoutes } from './manage.ts';
 import { publishRoutes } from './publish.ts';
 import { routerRoutes } from './routers.ts';
@@ -19,6 +20,7 @@ export const ROUTES: readonly Route[] = [
   ...definitionRoutes,
   ...inspectRoutes,
   ...scaleRoutes,
+  ...liveRoutes,
   ...manageRoutes,
   ...snapshotRoutes,
   ...deadRoutes,

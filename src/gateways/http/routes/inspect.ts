@@ -13,6 +13,7 @@ const subscriptionStats = z.object({
   depth: z.int().describe('Not settled: ready + delayed + leased.'),
   consumers: z.int(),
   paused: z.boolean(),
+  deadLetterQueue: z.string().describe('Where its dead letters lie. Made with the first one.'),
   oldestAt: z.iso.datetime().nullable().describe('When the oldest unsettled message was published.'),
   delivered: z.int().describe('Since the broker started, like the counts that follow.'),
   redelivered: z.int(),
@@ -31,6 +32,8 @@ const topicStats = z.object({
   published: z.int().describe('Since the broker started, like the counts that follow.'),
   duplicates: z.int(),
   refused: z.int(),
+  maxMessages: z.int().nullable(),
+  maxBytes: z.int().nullable(),
   subscriptions: z.array(subscriptionStats),
 });
 
@@ -47,17 +50,22 @@ export const inspectRoutes: Route[] = [
     method: 'get',
     path: '/stats',
     operationId: 'allStats',
-    summary: 'Counts of all topics and queues.',
+    summary: 'Counts of all topics and queues. Send `next` as `after` for more.',
     tag: 'inspect',
     params: z.object({}),
-    query: z.strictObject({ prefix: z.string().max(255).optional(), limit: queryInt(10_000).optional() }),
-    result: z.object({ topics: z.array(topicStats) }),
-    handle: async ({ session, query: { prefix, limit } }) => {
-      const { topics } = await session.request('allStats', {
+    query: z.strictObject({
+      prefix: z.string().max(255).optional(),
+      after: queryInt(Number.MAX_SAFE_INTEGER).optional(),
+      limit: queryInt(10_000).optional(),
+    }),
+    result: z.object({ topics: z.array(topicStats), next: z.int().nullable() }),
+    handle: async ({ session, query: { prefix, after, limit } }) => {
+      const { topics, next } = await session.request('allStats', {
         limit: limit ?? 1_000,
         ...(prefix !== undefined && { prefix }),
+        ...(after !== undefined && { after }),
       });
-      return { topics: topics.map(showTopicStats) };
+      return { topics: topics.map(showTopicStats), next };
     },
   }),
   ...TOPIC_PATHS.map(({ path, kind, params }) =>

@@ -1,0 +1,128 @@
+import { useEffect, useRef } from 'preact/hooks';
+import type { ComponentType } from 'preact';
+import { namespace } from './api.ts';
+import { connection } from './live.ts';
+import { link } from './model/place.ts';
+import { HomePage } from './pages/home.tsx';
+import { QueuesPage } from './pages/queues.tsx';
+import { SubscriptionPage } from './pages/subscription.tsx';
+import { TopicPage } from './pages/topic.tsx';
+import { TopicsPage } from './pages/topics.tsx';
+import { Icon, type IconName } from './parts/icons.tsx';
+import { place } from './parts/navigation.ts';
+import { choose, chosen, type Theme } from './parts/theme.ts';
+import { Toasts } from './parts/toasts.tsx';
+
+const PAGES: { path: string; title: string; icon: IconName; page: ComponentType }[] = [
+  { path: '', title: 'Home', icon: 'home', page: HomePage },
+  { path: 'queues', title: 'Queues', icon: 'queues', page: QueuesPage },
+  { path: 'topics', title: 'Topics', icon: 'topics', page: TopicsPage },
+];
+
+export function App() {
+  const content = useRef<HTMLElement>(null);
+  const { path } = place.value;
+  const key = JSON.stringify(path);
+  const shown = useRef(key);
+  useEffect(() => {
+    document.title = path.length === 0 ? 'Railhead' : `${path.at(-1) ?? ''} · Railhead`;
+    // Whoever reads with the ears begins at the new page, not at the link that led there.
+    if (shown.current !== key) content.current?.focus();
+    shown.current = key;
+  }, [key]);
+  return (
+    <div class="shell">
+      <a class="skip" href="#content" onClick={(event) => (event.preventDefault(), content.current?.focus())}>
+        Skip to the content
+      </a>
+      <Sidebar />
+      <main id="content" ref={content} tabIndex={-1}>
+        <Page path={path} />
+      </main>
+      <Toasts />
+    </div>
+  );
+}
+
+function Page({ path }: { path: string[] }) {
+  const [kind = '', name, subscription] = path;
+  if (kind === 'queues' && name !== undefined) return <SubscriptionPage key={name} topic={name} subscription={name} />;
+  if (kind === 'topics' && name !== undefined && subscription !== undefined)
+    return <SubscriptionPage key={`${name}\n${subscription}`} topic={name} subscription={subscription} />;
+  if (kind === 'topics' && name !== undefined) return <TopicPage key={name} topic={name} />;
+  const Found = PAGES.find((page) => page.path === kind)?.page;
+  if (Found !== undefined) return <Found />;
+  return (
+    <div class="empty">
+      <h1>There is no such page</h1>
+      <p>
+        The address may be of another version. <a href={link()}>Go home</a>.
+      </p>
+    </div>
+  );
+}
+
+function Sidebar() {
+  const here = place.value.path[0] ?? '';
+  return (
+    <header class="sidebar">
+      <a class="brand" href={link()}>
+        <Mark />
+        Railhead
+      </a>
+      <nav aria-label="Pages">
+        {PAGES.map(({ path, title, icon }) => (
+          <a key={path} href={link(...(path === '' ? [] : [path]))} aria-current={here === path ? 'page' : undefined}>
+            <Icon name={icon} />
+            {title}
+          </a>
+        ))}
+      </nav>
+      <div class="sidebar-foot">
+        <Status />
+        <p class="muted small">
+          Namespace <b>{namespace.value}</b>
+        </p>
+        <ThemeChoice />
+      </div>
+    </header>
+  );
+}
+
+function Mark() {
+  return (
+    <svg class="mark" viewBox="0 0 24 24" aria-hidden="true">
+      <path class="ties" d="M5 6.5h14M5 12h14M5 17.5h14" />
+      <path d="M8.5 3v18M15.5 3v18" />
+    </svg>
+  );
+}
+
+function Status() {
+  const now = connection.value;
+  if (now.state === 'open') return <p class="status open">Live</p>;
+  if (now.state === 'connecting') return <p class="status">Connecting…</p>;
+  return (
+    <p class="status lost" role="alert">
+      Not connected<span class="small">{now.why}</span>
+    </p>
+  );
+}
+
+const THEMES: [Theme, string][] = [
+  ['system', 'Auto'],
+  ['light', 'Light'],
+  ['dark', 'Dark'],
+];
+
+function ThemeChoice() {
+  return (
+    <div class="choice" role="group" aria-label="Colours">
+      {THEMES.map(([theme, title]) => (
+        <button key={theme} type="button" aria-pressed={chosen.value === theme} onClick={() => choose(theme)}>
+          {title}
+        </button>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,121 @@
+/** What the broker sends of topics and queues, with what it leaves out filled in. */
+
+export interface Row {
+  name: string;
+  kind: 'queue' | 'topic';
+  messages: number;
+  bytes: number;
+  partitions: number;
+  in: number;
+  published: number;
+  refused: number;
+  maxMessages: number | null;
+  maxBytes: number | null;
+  subscriptions: Subscription[];
+}
+
+export interface Subscription {
+  topic: string;
+  name: string;
+  deadLetterQueue: string;
+  ready: number;
+  delayed: number;
+  leased: number;
+  depth: number;
+  consumers: number;
+  paused: boolean;
+  oldestAt: number | null;
+  out: number;
+  delivered: number;
+  redelivered: number;
+  acked: number;
+  deadLettered: number;
+  expired: number;
+}
+
+type Sparse<T, K extends keyof T> = Pick<T, K> & Partial<T>;
+export type SparseSubscription = Sparse<Omit<Subscription, 'topic' | 'depth'>, 'name' | 'deadLetterQueue'>;
+export type SparseRow = Sparse<Omit<Row, 'subscriptions'>, 'name' | 'kind'> & { subscriptions: SparseSubscription[] };
+
+export function fullRow(sparse: SparseRow): Row {
+  return {
+    messages: 0,
+    bytes: 0,
+    partitions: 1,
+    in: 0,
+    published: 0,
+    refused: 0,
+    maxMessages: null,
+    maxBytes: null,
+    ...sparse,
+    subscriptions: sparse.subscriptions.map((one) => fullSubscription(sparse.name, one)),
+  };
+}
+
+function fullSubscription(topic: string, sparse: SparseSubscription): Subscription {
+  const { ready = 0, delayed = 0, leased = 0 } = sparse;
+  return {
+    topic,
+    consumers: 0,
+    paused: false,
+    oldestAt: null,
+    out: 0,
+    delivered: 0,
+    redelivered: 0,
+    acked: 0,
+    deadLettered: 0,
+    expired: 0,
+    ...sparse,
+    ready,
+    delayed,
+    leased,
+    depth: ready + delayed + leased,
+  };
+}
+
+/** Of each queue of dead letters: whose they are. One whose own dead letters go back into it is no reason. */
+export function deadLetterQueues(rows: Iterable<Row>): Map<string, Subscription[]> {
+  const found = new Map<string, Subscription[]>();
+  for (const { name, subscriptions } of rows)
+    for (const subscription of subscriptions) {
+      if (subscription.deadLetterQueue === name) continue;
+      const those = found.get(subscription.deadLetterQueue);
+      if (those === undefined) found.set(subscription.deadLetterQueue, [subscription]);
+      else those.push(subscription);
+    }
+  return found;
+}
+
+/** As the broker sends it once a second. */
+export interface Sample {
+  at: number;
+  queues: number;
+  topics: number;
+  subscriptions: number;
+  consumers: number;
+  in: number;
+  out: number;
+  ready: number;
+  delayed: number;
+  leased: number;
+  deadLetters: number;
+  oldestAt: number | null;
+  memoryBytes: number;
+  heldBytes: number;
+  journalBytes: number;
+}
+
+export interface Info {
+  version: string;
+  journalId: string;
+  startedAt: number;
+  now: number;
+  notices: string[];
+  counters: Record<string, number>;
+}
+
+export interface Health {
+  state: string;
+  reason: string | null;
+  off?: string[];
+}

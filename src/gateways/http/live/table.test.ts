@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
+import { type LiveRow, LiveTable } from './table.ts';
+
+function queue(name: string, of: Partial<SubscriptionStats> = {}, published = 0): TopicStats {
+  const { ready = 0, delayed = 0, leased = 0 } = of;
+  return {
+    name,
+    kind: 'queue',
+    messages: ready + delayed + leased,
+    bytes: 0,
+    partitions: [{ start: 0, end: 0, stableEnd: 0, bytes: 0 }],
+    published,
+    duplicates: 0,
+    refused: 0,
+    maxMessages: null,
+    maxBytes: null,
+    subscriptions: [
+      {
+        topic: name,
+        subscription: name,
+        ready,
+        delayed,
+        leased,
+        depth: ready + delayed + leased,
+        consumers: 0,
+        paused: false,
+        deadLetterQueue: `${name}.dead`,
+        oldestAt: null,
+        delivered: 0,
+        redelivered: 0,
+        acked: 0,
+        released: 0,
+        deadLettered: 0,
+        expired: 0,
+        ...of,
+      },
+    ],
+  };
+}
+
+function look(table: LiveTable, at: number, ...topics: TopicStats[]) {
+  const { add, end } = table.begin(at);
+  add(topics);
+  return end();
+}
+
+function rowsSince(table: LiveTable, since: number): LiveRow[] {
+  return (table.changes(since)?.rows ?? []).map((text) => JSON.parse(text) as LiveRow);
+}
+
+test('an idle queue is its name and nothing else', () => {
+  const table = new LiveTable();
+  look(table, 1_000, queue('a'));
+  assert.deepEqual(rowsSince(table, 0), [
+    { name: 'a', kind: 'queue', subscriptions: [{ name: 'a', deadLetterQueue: 'a.dead' }] },
+  ]);
+});
+
+test('whoever has seen a look is told what changed since, however many looks that are', () => {
+  const table = new LiveTable();
+  look(table, 1_000, queue('a'), queue('b'), queue('c'));
+  const seen = table.look;
+  look(table, 2_000, queue('a', { ready: 1 }), queue('b'), queue('c'));
+  look(table, 3_000, queue('a', { ready: 1 }), queue('b'));
+  const changes = table.changes(seen);
+  assert.deepEqual(
+    rowsSince(table, seen).map(({ name }) => name),
+    ['a'],
+  );
+  assert.deepEqual(changes?.gone, ['c']);
+  assert.deepEqual(table.changes(table.look), { rows: [], gone: [] });
+});
+
+test('a rate is what was counted between two looks, and goes back to nothing', () => {
+  const table = new LiveTable();
+  look(table, 1_000, queue('a', { acked: 5 }, 10));
+  assert.equal(rowsSince(table, 0)[0]?.in, undefined);
+  look(table, 3_000, queue('a', { acked: 8 }, 30));
+  assert.equal(rowsSince(table, 0)[0]?.in, 10);
+  assert.equal(rowsSince(table, 0)[0]?.subscriptions[0]?.out, 1.5);
+  const seen = table.look;
+  look(table, 4_000, queue('a', { acked: 8 }, 30));
+  assert.equal(rowsSince(table, seen).length, 1);
+  assert.equal(rowsSince(table, seen)[0]?.in, undefined);
+});
+
+test('counts that begin anew, as after a restart, are no negative rate', () => {
+  const table = new LiveTable();
+  look(table, 1_000, queue('a', {}, 100));
+  look(table, 2_000, queue('a', {}, 3));
+  assert.equal(rowsSince(table, 0)[0]?.in, undefined);
+});
+
+test('totals tell dead letters from what waits for a consumer', () => {
+  const table = new LiveTable();
+  const totals = look(
+    table,
+    1_000,
+    queue('a', { ready: 2, leased: 1, consumers: 1, oldestAt: 700 }),
+    queue('a.dead', { ready: 5, oldestAt: 100, deadLetterQueue: 'a.dead' }),
+    queue('b', { delayed: 4, oldestAt: 900 }),
+  );
+  const { ready, delayed, leased, deadLetters, oldestAt, consumers, queues } = totals;
+  assert.deepEqual(
+    { ready, delayed, leased, deadLetters, oldestAt, consumers, queues },
+    { ready: 2, delayed: 4, leased: 1, deadLetters: 5, oldestAt: 700, consumers: 1, queues: 3 },
+  );
+});
+
+test('a name that would be a member of every object is a name', () => {
+  const table = new LiveTable();
+  look(table, 1_000, queue('__proto__', { ready: 1 }));
+  assert.equal(rowsSince(table, 0)[0]?.name, '__proto__');
+});
+
+test('whoever has missed more deletions than are remembered begins anew', () => {
+  const table = new LiveTable();
+  const many = Array.from({ length: 10_001 }, (_, i) => queue(`q${i}`));
+  look(table, 1_000, ...many);
+  const seen = table.look;
+  look(table, 2_000, queue('other'));
+  look(table, 3_000);
+  assert.equal(table.changes(seen), null);
+  assert.deepEqual(table.changes(0), { rows: [], gone: [] });
+});

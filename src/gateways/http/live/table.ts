@@ -1,0 +1,243 @@
+import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
+
+/** A topic or queue as the stream shows it. What is 0, false or null is left out: most of 10,000 queues are idle. */
+export interface LiveRow {
+  name: string;
+  kind: 'queue' | 'topic';
+  /** Kept, settled or not. */
+  messages?: number;
+  bytes?: number;
+  /** Left out when it is 1. */
+  partitions?: number;
+  /** Published in a second, since the look before. */
+  in?: number;
+  published?: number;
+  refused?: number;
+  maxMessages?: number;
+  maxBytes?: number;
+  subscriptions: LiveSubscription[];
+}
+
+export interface LiveSubscription {
+  name: string;
+  deadLetterQueue: string;
+  ready?: number;
+  delayed?: number;
+  leased?: number;
+  consumers?: number;
+  paused?: true;
+  /** ms. */
+  oldestAt?: number;
+  /** Acked in a second, since the look before. */
+  out?: number;
+  delivered?: number;
+  redelivered?: number;
+  acked?: number;
+  deadLettered?: number;
+  expired?: number;
+}
+
+/** Of a namespace. Queues of dead letters count apart: what lies there does not wait for its consumer. */
+export interface LiveTotals {
+  queues: number;
+  topics: number;
+  subscriptions: number;
+  consumers: number;
+  /** Messages in a second. */
+  in: number;
+  out: number;
+  ready: number;
+  delayed: number;
+  leased: number;
+  deadLetters: number;
+  /** When the oldest message that waits was published, ms. */
+  oldestAt: number | null;
+}
+
+interface Entry {
+  stats: TopicStats;
+  row: LiveRow;
+  text: string;
+  changedAt: number;
+  seenAt: number;
+}
+
+interface Gone {
+  name: string;
+  at: number;
+}
+
+export interface Changes {
+  /** Each the JSON of a `LiveRow`. */
+  rows: string[];
+  gone: string[];
+}
+
+/** Whoever has missed more deletions than this gets everything anew. */
+const MAX_GONE = 10_000;
+
+/**
+ * What the topics of a namespace look like, look by look, so that each viewer can be told what changed since the one it
+ * has seen: one that is slow misses looks and no news.
+ */
+export class LiveTable {
+  readonly #entries = new Map<string, Entry>();
+  readonly #gone: Gone[] = [];
+  /** Deletions up to this look are forgotten. */
+  #forgotten = 0;
+  #look = 0;
+  #at = 0;
+  #seconds = 0;
+
+  /** Number of the newest whole look. */
+  get look(): number {
+    return this.#look;
+  }
+
+  /** Takes one look, in pieces. `at` in ms. */
+  begin(at: number): { add: (topics: readonly TopicStats[]) => void; end: () => LiveTotals } {
+    const look = this.#look + 1;
+    this.#seconds = this.#at === 0 ? 0 : (at - this.#at) / 1000;
+    return {
+      add: (topics) => {
+        for (const stats of topics) this.#take(stats, look);
+      },
+      end: () => {
+        this.#forgetUnseen(look);
+        this.#look = look;
+        this.#at = at;
+        return this.#totals();
+      },
+    };
+  }
+
+  /** What is to be told to somebody who has seen look number `since`; 0: everything. Null: begin anew with 0. */
+  changes(since: number): Changes | null {
+    if (since > 0 && since < this.#forgotten) return null;
+    const rows: string[] = [];
+    // Also those of a look that is not whole yet: they come again with it.
+    for (const { text, changedAt } of this.#entries.values()) if (changedAt > since) rows.push(text);
+    const gone = since === 0 ? [] : this.#gone.filter(({ at }) => at > since).map(({ name }) => name);
+    return { rows, gone };
+  }
+
+  #take(stats: TopicStats, look: number): void {
+    const before = this.#entries.get(stats.name);
+    const row = rowOf(stats, before?.stats, this.#seconds);
+    const text = JSON.stringify(row);
+    if (before === undefined) {
+      this.#entries.set(stats.name, { stats, row, text, changedAt: look, seenAt: look });
+      return;
+    }
+    before.stats = stats;
+    before.seenAt = look;
+    if (before.text === text) return;
+    before.row = row;
+    before.text = text;
+    before.changedAt = look;
+  }
+
+  #forgetUnseen(look: number): void {
+    for (const [name, { seenAt }] of this.#entries) {
+      if (seenAt === look) continue;
+      this.#entries.delete(name);
+      this.#gone.push({ name, at: look });
+    }
+    while (this.#gone.length > MAX_GONE) this.#forgotten = this.#gone.shift()?.at ?? this.#forgotten;
+  }
+
+  #totals(): LiveTotals {
+    const deadLetterQueues = new Set<string>();
+    for (const { row } of this.#entries.values())
+      for (const { deadLetterQueue } of row.subscriptions)
+        if (deadLetterQueue !== row.name) deadLetterQueues.add(deadLetterQueue);
+    const totals: LiveTotals = {
+      queues: 0,
+      topics: 0,
+      subscriptions: 0,
+      consumers: 0,
+      in: 0,
+      out: 0,
+      ready: 0,
+      delayed: 0,
+      leased: 0,
+      deadLetters: 0,
+      oldestAt: null,
+    };
+    for (const { row } of this.#entries.values()) addRow(totals, row, deadLetterQueues.has(row.name));
+    return totals;
+  }
+}
+
+function addRow(totals: LiveTotals, row: LiveRow, dead: boolean): void {
+  if (row.kind === 'queue') totals.queues++;
+  else totals.topics++;
+  if (!dead) totals.in += row.in ?? 0;
+  for (const { ready = 0, delayed = 0, leased = 0, consumers = 0, out = 0, oldestAt } of row.subscriptions) {
+    totals.consumers += consumers;
+    if (row.kind === 'topic') totals.subscriptions++;
+    if (dead) {
+      totals.deadLetters += ready + delayed + leased;
+      continue;
+    }
+    totals.out += out;
+    totals.ready += ready;
+    totals.delayed += delayed;
+    totals.leased += leased;
+    if (oldestAt !== undefined) totals.oldestAt = Math.min(totals.oldestAt ?? Infinity, oldestAt);
+  }
+}
+
+function rowOf(stats: TopicStats, before: TopicStats | undefined, seconds: number): LiveRow {
+  const { name, kind, messages, bytes, published, refused, maxMessages, maxBytes } = stats;
+  const partitions = stats.partitions.length;
+  return {
+    name,
+    kind,
+    ...(messages > 0 && { messages }),
+    ...(bytes > 0 && { bytes }),
+    ...(partitions > 1 && { partitions }),
+    ...perSecond('in', published, before?.published, seconds),
+    ...(published > 0 && { published }),
+    ...(refused > 0 && { refused }),
+    ...(maxMessages !== null && { maxMessages }),
+    ...(maxBytes !== null && { maxBytes }),
+    subscriptions: stats.subscriptions.map((one) =>
+      subscriptionOf(
+        one,
+        before?.subscriptions.find(({ subscription }) => subscription === one.subscription),
+        seconds,
+      ),
+    ),
+  };
+}
+
+function subscriptionOf(
+  stats: SubscriptionStats,
+  before: SubscriptionStats | undefined,
+  seconds: number,
+): LiveSubscription {
+  const { ready, delayed, leased, consumers, delivered, redelivered, acked, deadLettered, expired } = stats;
+  return {
+    name: stats.subscription,
+    deadLetterQueue: stats.deadLetterQueue,
+    ...(ready > 0 && { ready }),
+    ...(delayed > 0 && { delayed }),
+    ...(leased > 0 && { leased }),
+    ...(consumers > 0 && { consumers }),
+    ...(stats.paused && { paused: true as const }),
+    ...(stats.oldestAt !== null && { oldestAt: stats.oldestAt }),
+    ...perSecond('out', acked, before?.acked, seconds),
+    ...(delivered > 0 && { delivered }),
+    ...(redelivered > 0 && { redelivered }),
+    ...(acked > 0 && { acked }),
+    ...(deadLettered > 0 && { deadLettered }),
+    ...(expired > 0 && { expired }),
+  };
+}
+
+/** Nothing at the first look, and after a restart of the broker, whose counts begin anew. */
+function perSecond<K extends string>(key: K, now: number, before: number | undefined, seconds: number) {
+  if (before === undefined || now <= before || seconds <= 0) return {};
+  return { [key]: Math.round(((now - before) / seconds) * 10) / 10 } as Record<K, number>;
+}
