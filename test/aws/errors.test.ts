@@ -57,6 +57,10 @@ class Rig {
     return this.ask('SetQueueAttributes', { QueueUrl: this.QueueUrl, Attributes: { [name]: value } });
   }
 
+  permit(more: object): Promise<Answer> {
+    return this.ask('AddPermission', { QueueUrl: this.QueueUrl, ...OTHERS['AddPermission'], ...more });
+  }
+
   /** The handle of a message that was received. */
   async handle(QueueUrl = this.QueueUrl): Promise<string> {
     const text = await this.good('ReceiveMessage', { QueueUrl });
@@ -103,8 +107,10 @@ const OTHERS: Readonly<Record<string, object>> = {
   ...Object.fromEntries(
     Object.entries(BATCHES).map(([action, entry]) => [action, { Entries: [{ Id: 'a', ...entry }] }]),
   ),
+  AddPermission: { Label: 'a', AWSAccountIds: ['123456789012'], Actions: ['SendMessage'] },
   ChangeMessageVisibility: { ReceiptHandle: 'a', VisibilityTimeout: 1 },
   DeleteMessage: { ReceiptHandle: 'a' },
+  RemovePermission: { Label: 'a' },
   SendMessage: { MessageBody: 'a' },
   SetQueueAttributes: { Attributes: { DelaySeconds: '1' } },
   TagQueue: { Tags: { a: 'b' } },
@@ -112,7 +118,7 @@ const OTHERS: Readonly<Record<string, object>> = {
 };
 
 const ofQueues = [...SQS.actions.values()]
-  .filter(({ name, input }) => !name.endsWith('Permission') && input.members.some((each) => each.name === 'QueueUrl'))
+  .filter(({ input }) => input.members.some(({ name }) => name === 'QueueUrl'))
   .flatMap(({ name }) => {
     const ask = (rig: Rig, QueueUrl: string | undefined): Promise<Answer> =>
       rig.ask(name, { ...OTHERS[name], ...(QueueUrl !== undefined && { QueueUrl }) });
@@ -154,6 +160,7 @@ const CAUSES: readonly Cause[] = [
     ['VisibilityTimeout', '43201'],
     ['VisibilityTimeout', 'soon'],
     ['Policy', 'none'],
+    ['Policy', '{"Statement":{"Effect":"Allow"}}'],
     ['RedrivePolicy', '{"maxReceiveCount":3}'],
     ['RedrivePolicy', JSON.stringify({ deadLetterTargetArn: `${ARN}:dead`, maxReceiveCount: 1001 })],
     ['RedriveAllowPolicy', '{"redrivePermission":"some"}'],
@@ -310,6 +317,21 @@ const CAUSES: readonly Cause[] = [
   ),
   cause('InvalidParameterValue', '51 tags', ({ ask, QueueUrl }) =>
     ask('TagQueue', { QueueUrl, Tags: Object.fromEntries(Array.from({ length: 51 }, (_, i) => [`t${i}`, 'x'])) }),
+  ),
+  cause('OverLimit', 'a permission for eight actions', (rig) => rig.permit({ Actions: Array(8).fill('SendMessage') })),
+  cause('InvalidParameterValue', 'a permission under a label that is there', async (rig) => {
+    assert.equal((await rig.permit({})).status, 200);
+    return rig.permit({});
+  }),
+  cause('InvalidParameterValue', 'a permission for what is the owner’s alone', (rig) =>
+    rig.permit({ Actions: ['DeleteQueue'] }),
+  ),
+  cause('InvalidParameterValue', 'a permission for somebody who is no account', (rig) =>
+    rig.permit({ AWSAccountIds: ['ann'] }),
+  ),
+  cause('InvalidParameterValue', 'a label with a space', (rig) => rig.permit({ Label: 'a b' })),
+  cause('InvalidParameterValue', 'taking back a label that is not there', ({ ask, QueueUrl }) =>
+    ask('RemovePermission', { QueueUrl, Label: 'a' }),
   ),
   cause('InvalidAction', 'an action that there is none', ({ ask }) => ask('Dance', {})),
 ];

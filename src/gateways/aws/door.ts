@@ -13,6 +13,8 @@ export interface DoorRequest {
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
   readonly secure: boolean;
+  /** Of the client, as the socket has it. */
+  readonly address: string;
   /** Whoever asks has logged in, or need not: its connection is no stranger's any more. */
   letIn(): void;
   /** Calls back when the client goes away before it has its answer. Returns what undoes that. */
@@ -117,6 +119,10 @@ export class AwsDoor implements Gateway {
         headers,
         body,
         secure: this.#sockets.peer(socket)?.secure ?? false,
+        // As an IPv4 client of an IPv6 socket has it.
+        get address() {
+          return (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+        },
         letIn: () => this.#sockets.peer(socket)?.authenticated(),
         onGone(callback) {
           const closed = (): void => {

@@ -222,6 +222,7 @@ function callerOf(
     region: credential?.region ?? DEFAULT_REGION,
     origin: `${request.secure ? 'https' : 'http'}://${host}`,
     path: request.url.split('?', 1)[0] ?? '/',
+    request,
     requestId,
     onGone: (callback) => request.onGone(callback),
   };

@@ -1,4 +1,5 @@
 import type { Principal } from '../../core/auth.ts';
+import type { DoorRequest } from './door.ts';
 import type { Input } from './json.ts';
 import type { ServiceModel } from './model.ts';
 
@@ -11,6 +12,8 @@ export interface Caller {
   readonly origin: string;
   /** Of the request. Old clients put the queue there. */
   readonly path: string;
+  /** As HTTP brought it: what policies ask for. */
+  readonly request: Pick<DoorRequest, 'address' | 'secure' | 'headers'>;
   readonly requestId: string;
   /** Calls back when it goes away before it has its answer. Returns what undoes that. */
   onGone(callback: () => void): () => void;

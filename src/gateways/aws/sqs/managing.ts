@@ -208,6 +208,17 @@ export class Managing {
     return {};
   }
 
+  /** @param change of the policy, undefined when there is none, into another, or '' */
+  async changePolicy(
+    url: string,
+    caller: Caller,
+    change: (text: string | undefined, queue: Queue) => string,
+  ): Promise<void> {
+    const queue = await this.#fresh(caller, url);
+    const given = new Map([...queue.given, ['Policy', change(queue.settings.of('Policy'), queue)]]);
+    await this.#update(caller, queue, given, queue.tags, new Set());
+  }
+
   async #update(
     caller: Caller,
     queue: Queue,

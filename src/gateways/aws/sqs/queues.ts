@@ -1,3 +1,4 @@
+import { LOCAL_PRINCIPAL } from '../../../core/auth.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import type { Attributes } from '../../../core/declaration.ts';
 import type { TopicDefinition } from '../../../core/definitions.ts';
@@ -48,7 +49,7 @@ export class Queues {
     this.#sessions = sessions;
   }
 
-  use<T>(caller: Caller, account: string, work: (session: Session) => Promise<T>): Promise<T> {
+  use<T>(caller: Pick<Caller, 'principal'>, account: string, work: (session: Session) => Promise<T>): Promise<T> {
     return this.#sessions.use(caller.principal, namespaceOf(account), work);
   }
 
@@ -59,7 +60,7 @@ export class Queues {
       if (this.#keys.size >= MAX_REMEMBERED) this.#keys.clear();
       this.#keys.set(url, keyOf(account, name));
     }
-    return this.find(caller, account, name);
+    return this.find(account, name);
   }
 
   #remembered(url: string): Queue | undefined {
@@ -67,16 +68,18 @@ export class Queues {
     return key === undefined ? undefined : this.#known.get(key);
   }
 
-  /** @throws QueueDoesNotExist */
-  async find(caller: Caller, account: string, name: string): Promise<Queue> {
-    const key = keyOf(account, name);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    return this.refresh(caller, account, name);
+  /** Of the broker itself: what is not the caller's to know. */
+  asBroker<T>(account: string, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#sessions.use(LOCAL_PRINCIPAL, namespaceOf(account), work);
+  }
+
+  /** For whoever asks: who may send to a queue need not have the right to look at it. @throws QueueDoesNotExist */
+  async find(account: string, name: string): Promise<Queue> {
+    return this.#known.get(keyOf(account, name)) ?? this.refresh({ principal: LOCAL_PRINCIPAL }, account, name);
   }
 
   /** As the engine has it now. @throws QueueDoesNotExist */
-  async refresh(caller: Caller, account: string, name: string): Promise<Queue> {
+  async refresh(caller: Pick<Caller, 'principal'>, account: string, name: string): Promise<Queue> {
     try {
       const definition = await this.use(caller, account, (session) => session.request('describeTopic', { name }));
       if (definition.kind !== 'queue') throw doesNotExist();

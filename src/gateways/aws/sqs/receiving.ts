@@ -14,6 +14,8 @@ import { fromEnvelope } from './translate.ts';
 
 /** A response has at most so many bytes of messages, beside one that is larger. */
 const MAX_BYTES = 10 << 20;
+/** Without a visibility timeout: until it is given back, which must not be before it was handed over. */
+const SEEN_MS = 10_000;
 
 const SYSTEM_ATTRIBUTES = [
   'SenderId',
@@ -84,7 +86,7 @@ export class Receiving {
           topic: queue.name,
           subscription: queue.name,
           lease: 'timed',
-          leaseMs: Math.max(1, visibilityMs),
+          leaseMs: visibilityMs === 0 ? SEEN_MS : visibilityMs,
           name: 'sqs',
           maxBytes: MAX_BYTES,
           ...(queue.kind === 'fifo' && { perKey: 'several' }),
@@ -108,13 +110,14 @@ export class Receiving {
       }
       const { runs } = poll;
       if (runs.length === 0) {
-        if (waitMs === 0 && queue.kind === 'standard') await checkInFlight(queue, session);
+        if (waitMs === 0 && queue.kind === 'standard')
+          await this.#queues.asBroker(queue.account, (asBroker) => checkInFlight(queue, asBroker));
         return {};
       }
       if (runs[0]?.topicId !== queue.topicId) {
         // The one that was remembered was deleted and made again.
         this.#queues.forget(queue.account, queue.name);
-        queue = await this.#queues.find(caller, queue.account, queue.name);
+        queue = await this.#queues.find(queue.account, queue.name);
       }
       const Messages = runs.flatMap((run) => this.#messages(run, queue, wanted, caller));
       // Seen, and at once there for the next: nobody could have settled it.

@@ -2,11 +2,11 @@ import type { Clock } from '../../../core/clock.ts';
 import type { RecordFormat } from '../../../engine/formats.ts';
 import type { SessionCache } from '../../session-cache.ts';
 import { Deadlines } from '../deadlines.ts';
-import { AwsError } from '../errors.ts';
 import type { Input } from '../json.ts';
 import { parseModel } from '../model.ts';
 import { SQS_MODEL } from '../model/sqs.ts';
 import type { AwsService, Caller } from '../service.ts';
+import { Guard } from './guard.ts';
 import { Ids } from './ids.ts';
 import type { SqsAction, SqsInputs } from './inputs.ts';
 import { RELAXED_LIMITS, STRICT_LIMITS } from './limits.ts';
@@ -14,6 +14,7 @@ import { Managing } from './managing.ts';
 import { MoveTasks } from './move-tasks.ts';
 import { Moving } from './moving.ts';
 import { type Queue, Queues } from './queues.ts';
+import { Permissions } from './permissions.ts';
 import { Receiving } from './receiving.ts';
 import { Sending } from './sending.ts';
 import { Settling } from './settling.ts';
@@ -30,6 +31,7 @@ export class SqsService implements AwsService {
   readonly errorPrefix = 'com.amazonaws.sqs#';
   readonly #receiving: Receiving;
   readonly #tasks: MoveTasks;
+  readonly #guard: Guard;
   readonly #handlers: Handlers;
 
   constructor(options: {
@@ -52,8 +54,10 @@ export class SqsService implements AwsService {
     const receiving = new Receiving({ queues, ids, clock, limits, deadlines: new Deadlines(clock), formats });
     this.#receiving = receiving;
     this.#tasks = tasks;
+    this.#guard = new Guard(queues, clock);
+    const permissions = new Permissions(managing);
     this.#handlers = {
-      AddPermission: () => refused('AddPermission'),
+      AddPermission: (input, caller) => permissions.addPermission(input, caller),
       CancelMessageMoveTask: (input, caller) => moving.cancelMessageMoveTask(input, caller),
       ChangeMessageVisibility: (input, caller) => settling.changeMessageVisibility(input, caller),
       ChangeMessageVisibilityBatch: (input, caller) => settling.changeMessageVisibilityBatch(input, caller),
@@ -69,7 +73,7 @@ export class SqsService implements AwsService {
       ListQueues: (input, caller) => managing.listQueues(input, caller),
       PurgeQueue: (input, caller) => managing.purgeQueue(input, caller),
       ReceiveMessage: (input, caller) => receiving.receiveMessage(input, caller),
-      RemovePermission: () => refused('RemovePermission'),
+      RemovePermission: (input, caller) => permissions.removePermission(input, caller),
       SendMessage: (input, caller) => sending.sendMessage(input, caller),
       SendMessageBatch: (input, caller) => sending.sendMessageBatch(input, caller),
       SetQueueAttributes: (input, caller) => managing.setQueueAttributes(input, caller),
@@ -79,10 +83,11 @@ export class SqsService implements AwsService {
     };
   }
 
-  run(action: string, input: Input, caller: Caller): Promise<object> {
+  async run(name: string, input: Input, caller: Caller): Promise<object> {
     // The model has no other actions, and what was decoded by it has the shape that the handler wants.
-    const handler = this.#handlers[action as SqsAction] as (input: Input, caller: Caller) => Promise<object>;
-    return handler(input, caller);
+    const action = name as SqsAction;
+    const handler = this.#handlers[action] as (input: Input, caller: Caller) => Promise<object>;
+    return handler(input, await this.#guard.admit(action, input, caller));
   }
 
   resume(namespaces: readonly string[]): Promise<void> {
@@ -93,8 +98,4 @@ export class SqsService implements AwsService {
     this.#receiving.close();
     return this.#tasks.close();
   }
-}
-
-function refused(action: string): Promise<never> {
-  return Promise.reject(new AwsError('UnsupportedOperation', `${action} is not supported by this broker yet.`));
 }

@@ -2,6 +2,8 @@ import type { SubscriptionPolicy, TopicPolicy } from '../../../core/policy.ts';
 import { AwsError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../message.ts';
 import { parseArn } from '../names.ts';
+import { BadPolicy } from '../policy/parts.ts';
+import { parsePolicy } from '../policy/policy.ts';
 import type { SqsLimits } from './limits.ts';
 
 /**
@@ -60,7 +62,7 @@ export const SETTINGS: Readonly<Record<SettingName, Setting>> = {
   MessageRetentionPeriod: whole(345_600, (limits) => [limits.minRetentionSeconds, limits.retentionSeconds]),
   ReceiveMessageWaitTimeSeconds: whole(0, ({ waitSeconds }) => [0, waitSeconds]),
   VisibilityTimeout: whole(30, ({ visibilitySeconds }) => [0, visibilitySeconds]),
-  Policy: { check: checkJson },
+  Policy: { check: checkPolicy },
   RedrivePolicy: { check: (value) => (value === '' || redriveOf(value) !== undefined ? null : REDRIVE_FORM) },
   RedriveAllowPolicy: { check: (value) => (value === '' || allowOf(value) !== undefined ? null : ALLOW_FORM) },
   KmsMasterKeyId: { check: refuseEncryption },
@@ -79,9 +81,14 @@ const REDRIVE_FORM = 'it must name deadLetterTargetArn and a maxReceiveCount fro
 const ALLOW_FORM =
   'redrivePermission must be allowAll, denyAll or byQueue, and byQueue needs one to ten sourceQueueArns';
 
-function checkJson(value: string): string | null {
-  if (value === '') return null;
-  return typeof jsonOf(value) === 'object' ? null : 'it must be JSON';
+function checkPolicy(value: string): string | null {
+  try {
+    if (value !== '') parsePolicy(value);
+    return null;
+  } catch (error) {
+    if (error instanceof BadPolicy) return error.message;
+    throw error;
+  }
 }
 
 function refuseEncryption(value: string): string | null {

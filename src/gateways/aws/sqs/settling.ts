@@ -112,7 +112,7 @@ export class Settling {
 
   /** From when it was received, over all changes. */
   #checkTotal({ receivedAt }: Delivery, seconds: number): void {
-    const total = (this.#clock.now() - receivedAt) / 1000 + seconds;
+    const total = Math.floor((this.#clock.now() - receivedAt) / 1000) + seconds;
     const { visibilitySeconds } = this.#limits;
     if (seconds > 0 && total > visibilitySeconds)
       throw invalidValue(
@@ -131,7 +131,7 @@ export class Settling {
     if (lost.size === 0) return;
     throw new AwsError(
       'MessageNotInflight',
-      'The message referred to is not in flight: it is visible again, was deleted, or was received once more.',
+      'Message does not exist or is not available for visibility timeout change: it is visible again, was deleted, or was received once more.',
     );
   }
 }

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Principal } from '../../../core/auth.ts';
+import { BadPolicy } from './parts.ts';
+import { judge, parsePolicy, type Verdict } from './policy.ts';
+
+const ANN: Principal = { name: 'ann', grants: [{ namespace: '123456789012', resource: '*', actions: 'all' }] };
+const RESOURCE = 'arn:aws:sqs:eu-central-1:000000000000:orders';
+const FACTS = {
+  'aws:sourceip': '10.1.2.3',
+  'aws:securetransport': 'false',
+  'aws:currenttime': '2026-06-01T00:00:00.000Z',
+  'aws:epochtime': '1780272000',
+  'aws:username': 'ann',
+};
+const ALLOW = { Effect: 'Allow', Principal: '*', Action: 'sqs:*' };
+
+function verdict(statements: object | object[], action = 'sqs:SendMessage'): Verdict {
+  const policy = parsePolicy(JSON.stringify({ Version: '2012-10-17', Statement: statements }));
+  return judge(policy, { principal: ANN, action, resource: RESOURCE, facts: new Map(Object.entries(FACTS)) });
+}
+
+test('a statement is for who, what and which it names', () => {
+  for (const [more, expected] of [
+    [{}, 'allowed'],
+    [{ Action: 'SQS:sendmessage' }, 'allowed'],
+    [{ Action: ['sqs:ReceiveMessage', 'sqs:Send*'] }, 'allowed'],
+    [{ Action: 'sqs:ReceiveMessage' }, 'silent'],
+    [{ Action: undefined, NotAction: 'sqs:ReceiveMessage' }, 'allowed'],
+    [{ Action: undefined, NotAction: 'sqs:*' }, 'silent'],
+    [{ Principal: { AWS: '123456789012' } }, 'allowed'],
+    [{ Principal: { AWS: ['arn:aws:iam::123456789012:root'] } }, 'allowed'],
+    [{ Principal: { AWS: '210987654321' } }, 'silent'],
+    [{ Principal: { AWS: 'arn:aws:iam::210987654321:user/team/ann' } }, 'allowed'],
+    [{ Principal: { AWS: 'arn:aws:iam::123456789012:user/bob' } }, 'silent'],
+    [{ Principal: { AWS: 'arn:aws:iam::123456789012:role/ann' } }, 'silent'],
+    [{ Principal: { Service: 'sns.amazonaws.com' } }, 'silent'],
+    [{ Resource: 'arn:aws:sqs:us-east-1:000000000000:orders' }, 'allowed'],
+    [{ Resource: 'arn:aws:sqs:*:000000000000:ord*' }, 'allowed'],
+    [{ Resource: 'arn:aws:sqs:eu-central-1:000000000000:payments' }, 'silent'],
+    [{ NotResource: RESOURCE }, 'silent'],
+  ] as const)
+    assert.equal(verdict({ ...ALLOW, ...more }), expected, JSON.stringify(more));
+});
+
+test('to deny counts more than to allow, in either order', () => {
+  const deny = { ...ALLOW, Effect: 'Deny', Action: 'sqs:SendMessage' };
+  assert.equal(verdict([ALLOW, deny]), 'denied');
+  assert.equal(verdict([deny, ALLOW]), 'denied');
+  assert.equal(verdict([deny, ALLOW], 'sqs:ReceiveMessage'), 'allowed');
+  assert.equal(verdict([]), 'silent');
+});
+
+test('every condition has to hold, by one of its values', () => {
+  for (const [Condition, holds] of [
+    [{ IpAddress: { 'aws:SourceIp': ['192.168.0.0/16', '10.0.0.0/8'] } }, true],
+    [{ NotIpAddress: { 'aws:SourceIp': '10.1.2.3' } }, false],
+    [{ Bool: { 'aws:SecureTransport': 'true' } }, false],
+    [{ Bool: { 'aws:SecureTransport': false } }, true],
+    [{ DateLessThan: { 'aws:CurrentTime': '2026-06-02T00:00:00Z' } }, true],
+    [{ DateGreaterThan: { 'aws:CurrentTime': '2026-06-02T00:00:00Z' } }, false],
+    [{ NumericGreaterThanEquals: { 'aws:EpochTime': 1_780_272_000 } }, true],
+    [{ StringEquals: { 'aws:username': ['bob', 'ann'] } }, true],
+    [{ StringNotEquals: { 'aws:username': ['bob', 'ann'] } }, false],
+    [{ StringLike: { 'aws:username': 'a*' }, Bool: { 'aws:SecureTransport': 'true' } }, false],
+    [{ ArnEquals: { 'aws:SourceArn': 'arn:aws:sns:*:*:news' } }, false],
+    [{ ArnNotEquals: { 'aws:SourceArn': 'arn:aws:sns:*:*:news' } }, true],
+    [{ StringEqualsIfExists: { 'aws:SourceAccount': '1' } }, true],
+    [{ Null: { 'aws:SourceArn': 'true' } }, true],
+    [{ Null: { 'aws:username': 'true' } }, false],
+  ] as const)
+    assert.equal(verdict({ ...ALLOW, Condition }), holds ? 'allowed' : 'silent', JSON.stringify(Condition));
+});
+
+test('what is not understood or not supported is no policy', () => {
+  for (const bad of [
+    { ...ALLOW, Effect: 'Maybe' },
+    { ...ALLOW, Principal: undefined },
+    { ...ALLOW, Action: undefined },
+    { ...ALLOW, NotAction: 'sqs:*' },
+    { ...ALLOW, Action: 'sqs:Send?essage' },
+    { ...ALLOW, Principal: undefined, NotPrincipal: '*' },
+    { ...ALLOW, Principal: { AWS: 'ann' } },
+    { ...ALLOW, Condition: { 'ForAnyValue:StringEquals': { 'aws:username': 'ann' } } },
+    { ...ALLOW, Condition: { IpAddress: { 'aws:SourceIp': 'here' } } },
+    { ...ALLOW, Condition: { DateLessThan: { 'aws:CurrentTime': 'soon' } } },
+    'Allow',
+  ])
+    assert.throws(() => parsePolicy(JSON.stringify({ Statement: bad })), BadPolicy, JSON.stringify(bad));
+  for (const text of ['', '[]', '{}', 'null', '{"Statement":']) assert.throws(() => parsePolicy(text), BadPolicy, text);
+});
