@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { InOrder } from '../../core/in-order.ts';
 import type { Session } from '../../core/session.ts';
 import type { ApiName, Apis } from './apis.ts';
+import type { FetchSession } from './fetch-session.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { Groups } from './groups.ts';
 import type { KafkaLimits } from './limits.ts';
@@ -19,6 +20,8 @@ export interface Shared {
   readonly producerIds: ProducerIds;
   /** The session that is the gateway's own, for what a client may know and the engine does not ask it for. */
   own(): Promise<Session>;
+  /** A number for the fetch session of a connection, that no other has. */
+  nextFetchSession(): number;
   report(error: unknown): void;
 }
 
@@ -34,6 +37,7 @@ export interface Client {
   readonly endpoint: { host: string; port: number };
   /** Publishes, so that one that had to look something up is not overtaken by the next. */
   readonly publishing: InOrder;
+  readonly fetchSession: FetchSession;
 }
 
 /** Nothing is answered where the client does not wait for it. */

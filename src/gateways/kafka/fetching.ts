@@ -4,6 +4,7 @@ import type { TransactionMarker } from '../../core/open-transactions.ts';
 import type { Client, Handlers } from './client.ts';
 import { FORMAT_KAFKA, fromEnvelope } from './content.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import type { Asked, PartitionResponse, Scope } from './fetch-session.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { fetch } from './messages/log.ts';
 import { markerBatch, placed, writeBatch } from './record-batch.ts';
@@ -12,7 +13,6 @@ import type { KafkaTopic } from './topics.ts';
 type Request = RequestOf<typeof fetch>;
 type Response = ResponseOf<typeof fetch>;
 type TopicResponse = Response['responses'][number];
-type PartitionResponse = TopicResponse['partitions'][number];
 type ReadResult = Operations['read']['result'];
 
 const READ_COMMITTED = 1;
@@ -36,9 +36,10 @@ interface Found {
 export const fetching: Handlers<'fetch'> = {
   async fetch(client, request, version) {
     const { clock, limits } = client.shared;
+    const scope = client.fetchSession.begin(request);
+    if (typeof scope === 'number') return { errorCode: scope, responses: [] };
     const deadline = clock.now() + Math.min(Math.max(0, request.maxWaitMs), limits.maxFetchWaitMs);
-    const groups = await Promise.all(request.topics.map((topic) => wantedOf(client, topic, version)));
-    const wanted = groups.flat();
+    const wanted = await allWanted(client, scope.asked, version);
     const minBytes = Math.max(0, request.minBytes);
     let found = await readAll(client, request, wanted);
     while (wanted.length > 0 && isTooLittle(found, minBytes) && clock.now() < deadline) {
@@ -54,15 +55,23 @@ export const fetching: Handlers<'fetch'> = {
       if (!reached) break;
       found = await readAll(client, request, wanted);
     }
-    let at = 0;
-    const responses = request.topics.map(({ topic, topicId }, i): TopicResponse => {
-      const count = groups[i]?.length ?? 0;
-      at += count;
-      return { topic, topicId, partitions: found.slice(at - count, at).map(({ answer }) => answer) };
-    });
-    return { errorCode: ERROR.NONE, responses };
+    return { errorCode: ERROR.NONE, sessionId: scope.sessionId, responses: byTopic(scope, found) };
   },
 };
+
+/** Partitions of one topic that follow each other share its name. */
+function byTopic({ asked, tells }: Scope, found: readonly Found[]): TopicResponse[] {
+  const responses: (TopicResponse & { partitions: PartitionResponse[] })[] = [];
+  for (const [i, { answer }] of found.entries()) {
+    const one = asked[i];
+    if (one === undefined || !tells(one, answer)) continue;
+    const { topic, topicId } = one;
+    const last = responses.at(-1);
+    if (last?.topic === topic && last.topicId === topicId) last.partitions.push(answer);
+    else responses.push({ topic, topicId, partitions: [answer] });
+  }
+  return responses;
+}
 
 /** An error is told at once. */
 function isTooLittle(found: readonly Found[], minBytes: number): boolean {
@@ -74,18 +83,21 @@ function isTooLittle(found: readonly Found[], minBytes: number): boolean {
   return bytes < minBytes;
 }
 
-async function wantedOf({ shared }: Client, asked: Request['topics'][number], version: number): Promise<Wanted[]> {
+/** With their topics, each of which is looked for once. */
+async function allWanted({ shared }: Client, asked: readonly Asked[], version: number): Promise<Wanted[]> {
   const { topics } = shared;
-  const topic =
-    version >= 13
-      ? await topics.findById(asked.topicId)
-      : (topics.known(asked.topic) ?? (await topics.find(asked.topic)));
-  return asked.partitions.map(({ partition, fetchOffset, partitionMaxBytes, currentLeaderEpoch }) => ({
-    topic,
-    partition,
-    offset: fetchOffset,
-    maxBytes: partitionMaxBytes,
-    leaderEpoch: currentLeaderEpoch,
+  const found = new Map<string, KafkaTopic | undefined>();
+  for (const { topic, topicId } of asked) {
+    const key = version >= 13 ? topicId : topic;
+    if (found.has(key)) continue;
+    found.set(key, version >= 13 ? await topics.findById(key) : (topics.known(key) ?? (await topics.find(key))));
+  }
+  return asked.map(({ topic, topicId, of }) => ({
+    topic: found.get(version >= 13 ? topicId : topic),
+    partition: of.partition,
+    offset: of.fetchOffset,
+    maxBytes: of.partitionMaxBytes,
+    leaderEpoch: of.currentLeaderEpoch,
   }));
 }
 

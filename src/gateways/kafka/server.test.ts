@@ -144,6 +144,48 @@ test('a batch of an idempotent producer that is sent again is stored once, and o
   assert.deepEqual(await send(4), { errorCode: ERROR.NONE, baseOffset: 4 });
 });
 
+test('a fetch session is asked for what changed and tells what is new', async (t) => {
+  const { peer, port } = await start(t);
+  for (const name of ['a', 'b']) await create(peer, name);
+  await produce(peer, 'a', writeBatch(records('1')));
+  const ask = async (
+    from: RawPeer,
+    sessionId: number,
+    sessionEpoch: number,
+    places: Record<string, number>,
+    forgotten: string[] = [],
+  ) => {
+    const answer = await from.ask('fetch', 11, {
+      maxWaitMs: 0,
+      minBytes: 1,
+      sessionId,
+      sessionEpoch,
+      topics: Object.entries(places)
+        .map(([topic, offset]) => fetchOf(topic, offset).topics[0])
+        .filter((topic) => topic !== undefined),
+      forgottenTopicsData: forgotten.map((topic) => ({ topic, topicId: '', partitions: [0] })),
+    });
+    assert.ok(answer);
+    const told = answer.responses.map(({ topic, partitions }) => `${topic}:${partitions[0]?.highWatermark}`);
+    return { told, id: answer.sessionId, errorCode: answer.errorCode };
+  };
+  const { id, told } = await ask(peer, 0, 0, { a: 0, b: 0 });
+  assert.ok(id > 0);
+  assert.deepEqual(told, ['a:1', 'b:0']);
+  assert.deepEqual((await ask(peer, id, 1, { a: 1 })).told, []);
+  await produce(peer, 'b', writeBatch(records('2')));
+  assert.deepEqual((await ask(peer, id, 2, {})).told, ['b:1']);
+  assert.deepEqual((await ask(peer, id, 2, {})).errorCode, ERROR.INVALID_FETCH_SESSION_EPOCH);
+  await produce(peer, 'a', writeBatch(records('3')));
+  assert.deepEqual((await ask(peer, id, 3, { b: 1 }, ['a'])).told, []);
+  assert.deepEqual((await ask(peer, id, 4, { a: 0 })).told, ['a:2']);
+  const other = await RawPeer.dial(port);
+  assert.equal((await ask(other, id, 5, {})).errorCode, ERROR.FETCH_SESSION_ID_NOT_FOUND);
+  const without = await ask(peer, id, -1, { a: 2 });
+  assert.deepEqual([without.id, without.told], [0, ['a:2']]);
+  assert.equal((await ask(peer, id, 5, {})).errorCode, ERROR.FETCH_SESSION_ID_NOT_FOUND);
+});
+
 test('a fetch at the end waits for records, and not longer than it asked for', async (t) => {
   const { peer, port } = await start(t);
   await create(peer, 't');

@@ -26,6 +26,8 @@ export interface KafkaGatewayOptions {
   report?: (error: unknown) => void;
 }
 
+const MAX_INT32 = 2 ** 31 - 1;
+
 /** Kafka's protocol, as one broker that is a cluster by itself. */
 export class KafkaGateway implements Gateway {
   readonly #options: KafkaGatewayOptions;
@@ -33,6 +35,7 @@ export class KafkaGateway implements Gateway {
   readonly #connections = new Set<KafkaConnection>();
   /** For what the protocol does by itself; opened when that is first the case. */
   #own: Promise<Session> | undefined;
+  #fetchSessions = 0;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: KafkaGatewayOptions) {
@@ -48,6 +51,7 @@ export class KafkaGateway implements Gateway {
       groups: new Groups(clock),
       producerIds: new ProducerIds(own),
       own,
+      nextFetchSession: () => (this.#fetchSessions = (this.#fetchSessions % MAX_INT32) + 1),
       report: (error) => report?.(error),
     };
   }

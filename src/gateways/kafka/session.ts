@@ -10,6 +10,7 @@ import { type ApiName, apiNamed, APIS } from './apis.ts';
 import type { Client, Handler, Shared } from './client.ts';
 import { FRAME_HEADER_BYTES, Reader, Writer } from './codec.ts';
 import { BrokenRequest, ConnectionRefusal } from './errors.ts';
+import { FetchSession } from './fetch-session.ts';
 import type { Api } from './fields.ts';
 import { HANDLERS } from './handlers.ts';
 import { Login } from './login.ts';
@@ -185,6 +186,7 @@ export class KafkaConnection implements GatewayConnection {
       address: this.#peer.address,
       endpoint: this.#endpoint(),
       publishing: this.#publishing,
+      fetchSession: new FetchSession(shared.limits.maxSessionPartitions, () => shared.nextFetchSession()),
     };
     return this.#client;
   }
