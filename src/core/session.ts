@@ -28,8 +28,8 @@ export interface Session {
   body(to: PublishRequest['to'], bytes: number): Promise<BodyWriter>;
   /** Starts a consumer. Nothing is delivered before the first `credit`. */
   consume(request: ConsumeRequest, sink: DeliverySink): Promise<Consumer>;
-  /** Settles deliveries of any consumer of this principal. Resolves when the settlement is durable. */
-  settle(settlements: Settlement[]): Promise<SettleReceipt>;
+  /** Settles deliveries of any consumer of this principal. */
+  settle(settlements: Settlement[], until?: SettledUntil): Promise<SettleReceipt>;
   /**
    * Publishes, settlements and cursor commits as one entry: all of them or none. Waits as a publish does, as long as the
    * shortest `waitMs` in it, while a queue that blocks is full; leases that end meanwhile fail it with LEASE_LOST.
@@ -245,6 +245,13 @@ export interface LeaseRange {
   count: number;
   token: number;
 }
+
+/**
+ * When a settlement resolves. `durable`, the default: as its topic's level says. `written`: when a crash of the process
+ * cannot undo it, for settlements whose end nobody waits for. These bring about no sync of their own; one follows within
+ * milliseconds, and a power cut before it gives the messages to somebody again.
+ */
+export type SettledUntil = 'durable' | 'written';
 
 export type Settlement = SubscriptionRef & { ranges: LeaseRange[] } & SettleAction;
 

@@ -13,6 +13,7 @@ import type {
   PublishRequest,
   Session,
   Settlement,
+  SettledUntil,
   SettleReceipt,
   Transaction,
 } from '../core/session.ts';
@@ -103,7 +104,7 @@ export class ShardSession implements Session {
     return pool;
   }
 
-  async settle(settlements: Settlement[]): Promise<SettleReceipt> {
+  async settle(settlements: Settlement[], until: SettledUntil = 'durable'): Promise<SettleReceipt> {
     this.#assertOpen();
     for (const settlement of settlements) this.#authorize('consume', { kind: 'topic', name: settlement.topic });
     const { settler, shard } = this.#parts;
@@ -116,7 +117,8 @@ export class ShardSession implements Session {
     shard.beginCommand(bytes);
     const receipt = settler.settle(this.#namespace, settlements);
     shard.endCommand();
-    return shard.durable(receipt, settler.levelOf(this.#namespace, settlements));
+    const level = settler.levelOf(this.#namespace, settlements);
+    return shard.durable(receipt, until === 'written' && level === 'fsync' ? 'write' : level);
   }
 
   async commit(transaction: Transaction): Promise<PublishReceipt[]> {

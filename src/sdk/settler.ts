@@ -14,6 +14,7 @@ class Batch {
   readonly actions: SettleAction[] = [];
   readonly resolves: ((() => void) | undefined)[] = [];
   readonly rejects: (((error: RailheadError) => void) | undefined)[] = [];
+  awaited = false;
 }
 
 /** Settles the messages of one subscription: gathers what happens in one turn, neighbours as one range. */
@@ -49,6 +50,7 @@ export class Settler {
 
   // One function for every settlement: the executor runs at once.
   readonly #enlist = (resolve: () => void, reject: (error: RailheadError) => void): void => {
+    this.#gathering.awaited = true;
     this.#gathering.resolves.push(resolve);
     this.#gathering.rejects.push(reject);
   };
@@ -76,7 +78,8 @@ export class Settler {
     const sentAt = this.#client.clock.now();
     try {
       const session = this.#client.current ?? (await this.#client.session());
-      this.#done(batch, await session.settle(settlements(this.ref, batch)), sentAt);
+      const until = batch.awaited ? 'durable' : 'written';
+      this.#done(batch, await session.settle(settlements(this.ref, batch), until), sentAt);
     } catch (error) {
       this.#failed(batch, toRailheadError(error));
     }

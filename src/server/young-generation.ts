@@ -31,6 +31,9 @@ export function fixYoungGeneration(): void {
     used = usedNow;
   }
   growBy(1);
+  // What lives through a collection here is some 100 KB: one thread is done before helpers of V8 have been woken, and on
+  // cores that clients keep busy it would wait for these.
+  if (!/--parallel[-_]scavenge/.test(flags)) setFlagsFromString('--no-parallel-scavenge');
 }
 
 function growBy(factor: number): void {

@@ -13,6 +13,7 @@ import type {
   PublishReceipt,
   PublishRequest,
   Session,
+  SettledUntil,
   Settlement,
   SettleReceipt,
   Transaction,
@@ -81,8 +82,8 @@ export class TestSession implements Session {
     return consumer;
   }
 
-  settle(settlements: Settlement[]): Promise<SettleReceipt> {
-    return this.#call((session) => session.settle(this.#host.faults().settling(settlements)));
+  settle(settlements: Settlement[], until?: SettledUntil): Promise<SettleReceipt> {
+    return this.#call((session) => session.settle(this.#host.faults().settling(settlements), until));
   }
 
   commit(transaction: Transaction): Promise<PublishReceipt[]> {

@@ -125,26 +125,26 @@ test('settlements are read as they were written', () => {
     { ...ref, ranges, action: 'reject', reason: 'never' },
     { ...ref, ranges, action: 'extend', leaseMs: 30_000 },
   ];
-  const fields = one((out) => writeSettle(out, 7, settlements), FRAME.SETTLE);
+  const fields = one((out) => writeSettle(out, 7, settlements, 'written'), FRAME.SETTLE);
   assert.equal(fields.u32(), 7);
-  assert.deepEqual(readSettle(fields), settlements);
+  assert.deepEqual(readSettle(fields), { settlements, until: 'written' });
 });
 
 test('a fraction of a millisecond is rounded up, and a number that is none is refused before anything is written', () => {
   const settlement = (delayMs: number): Settlement[] => [
     { topic: 't', subscription: 's', ranges: [], action: 'release', countAttempt: true, delayMs },
   ];
-  const fields = one((out) => writeSettle(out, 7, settlement(1.5)), FRAME.SETTLE);
+  const fields = one((out) => writeSettle(out, 7, settlement(1.5), 'durable'), FRAME.SETTLE);
   fields.u32();
-  assert.deepEqual(readSettle(fields), settlement(2));
+  assert.deepEqual(readSettle(fields), { settlements: settlement(2), until: 'durable' });
   const written = frames((out) => {
-    assert.throws(() => writeSettle(out, 7, settlement(Number.NaN)), { code: 'INVALID' });
-    assert.throws(() => writeSettle(out, 7, settlement(-5)), { code: 'INVALID' });
+    assert.throws(() => writeSettle(out, 7, settlement(Number.NaN), 'durable'), { code: 'INVALID' });
+    assert.throws(() => writeSettle(out, 7, settlement(-5), 'durable'), { code: 'INVALID' });
     assert.throws(
       () => writePublish(out, 7, { to: { topic: 'x'.repeat(70_000) }, format: 1, records: small, count: 1 }),
       { code: 'TOO_LARGE' },
     );
-    writeSettle(out, 8, []);
+    writeSettle(out, 8, [], 'durable');
   });
   assert.deepEqual(
     written.map((frame) => [frame.type, frame.fields.u32()]),
@@ -225,15 +225,20 @@ test('every frame that is cut short is refused as PROTOCOL', () => {
   );
   add(
     (out) =>
-      writeSettle(out, 1, [
-        {
-          topic: 't',
-          subscription: 's',
-          ranges: [{ partition: 0, offset: 1, count: 1, token: 3 }],
-          action: 'reject',
-          reason: 'r',
-        },
-      ]),
+      writeSettle(
+        out,
+        1,
+        [
+          {
+            topic: 't',
+            subscription: 's',
+            ranges: [{ partition: 0, offset: 1, count: 1, token: 3 }],
+            action: 'reject',
+            reason: 'r',
+          },
+        ],
+        'durable',
+      ),
     (fields) => [fields.u32(), readSettle(fields)],
   );
   add(

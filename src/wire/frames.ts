@@ -16,7 +16,7 @@
  *
  * 0x10 PUBLISH            client  u32 id, publish (publish.ts), records                  PUBLISHED or FAILED
  * 0x11 PUBLISHED          broker  u32 id, receipt (publish.ts)
- * 0x12 SETTLE             client  u32 id, settlements (settle.ts)                        SETTLED or FAILED
+ * 0x12 SETTLE             client  u32 id, settle (settle.ts)                             SETTLED or FAILED
  * 0x13 SETTLED            broker  u32 id, [data lost]
  * 0x14 COMMIT             client  u32 id, data Transaction                               COMMITTED or FAILED
  * 0x15 COMMITTED          broker  u32 id, data list of receipts

@@ -1,5 +1,5 @@
 import { RailheadError } from '../core/errors.ts';
-import type { LeaseRange, SettleAction, Settlement, SettleReceipt } from '../core/session.ts';
+import type { LeaseRange, SettleAction, SettledUntil, Settlement, SettleReceipt } from '../core/session.ts';
 import type { ByteReader } from './byte-reader.ts';
 import { packData, readData } from './data.ts';
 import { FRAME } from './frames.ts';
@@ -8,6 +8,7 @@ import { list, object, text, whole } from './shape.ts';
 
 /**
  * ```
+ * settle        u8  until: 0 durable · 1 written, settlements
  * settlements   u16 count, each:
  *               u8  action: 1 ack · 2 release · 3 reject · 4 extend · 5 ack, also late · 6 return
  *               ack, also late: f64 attempt
@@ -20,6 +21,9 @@ import { list, object, text, whole } from './shape.ts';
  * ranges        u32 count, each: u32 partition, f64 offset, u32 count, f64 token
  * ```
  */
+const DURABLE = 0;
+const WRITTEN = 1;
+
 const ACK = 1;
 const RELEASE = 2;
 const REJECT = 3;
@@ -38,8 +42,8 @@ const MAX_REASON_CHARACTERS = 10_000;
 export const MAX_SETTLEMENTS = 0xffff;
 
 /** @throws TOO_LARGE, RangeError for a field that has no place in the frame; nothing was written then. */
-export function writeSettle(out: Output, id: number, settlements: readonly Settlement[]): void {
-  let bound = 6;
+export function writeSettle(out: Output, id: number, settlements: readonly Settlement[], until: SettledUntil): void {
+  let bound = 7;
   for (const settlement of settlements) {
     bound +=
       20 + textBound(settlement.topic) + textBound(settlement.subscription) + settlement.ranges.length * RANGE_BYTES;
@@ -50,6 +54,7 @@ export function writeSettle(out: Output, id: number, settlements: readonly Settl
   out.begin(FRAME.SETTLE, bound);
   try {
     out.u32(id);
+    out.u8(until === 'written' ? WRITTEN : DURABLE);
     out.u16(settlements.length);
     for (const settlement of settlements) {
       writeAction(out, settlement);
@@ -100,7 +105,10 @@ function cut(reason: string): string {
 }
 
 /** What follows the id. @throws PROTOCOL */
-export function readSettle(reader: ByteReader): Settlement[] {
+export function readSettle(reader: ByteReader): { settlements: Settlement[]; until: SettledUntil } {
+  const until = reader.u8();
+  if (until !== DURABLE && until !== WRITTEN)
+    throw new RailheadError('PROTOCOL', `A settlement waits until ${until}; 0 (durable) and 1 (written) are known.`);
   const settlements: Settlement[] = [];
   const count = reader.count(reader.u16(), MIN_SETTLEMENT_BYTES);
   for (let i = 0; i < count; i++) {
@@ -108,7 +116,7 @@ export function readSettle(reader: ByteReader): Settlement[] {
     settlements.push({ topic: reader.text(), subscription: reader.text(), ranges: readRanges(reader), ...action });
   }
   reader.done();
-  return settlements;
+  return { settlements, until: until === WRITTEN ? 'written' : 'durable' };
 }
 
 function readAction(reader: ByteReader): SettleAction {

@@ -231,7 +231,8 @@ function checkCopy(
   }
   if (sent === 'never') fail(`refused or aborted, yet there: ${name}`);
   if (copy.undecided) fail(`undecided, yet there for consumers: ${name}`);
-  if (copy.gone && binding && !copy.mayReturn) fail(`settled for good, yet there: ${name}`);
+  const goneForGood = copy.gone === 'durable' || (copy.gone === 'written' && end !== 'cut');
+  if (goneForGood && binding && !copy.mayReturn) fail(`settled for good, yet there: ${name}`);
   const times = found.origin + found.dead;
   if (times > 1 && !(seeks(copy) && copy.mayReturn))
     fail(`${times} times there: ${name} (${found.origin} in the queue, ${found.dead} dead)`);

@@ -184,7 +184,8 @@ export class Consumers {
     this.#ledger.delivered(copy, run.attempt);
     if (run.deadline === 0) {
       // Settled before it left: whatever happens, it is never seen again.
-      copy.gone = copy.mayBeGone = true;
+      copy.mayBeGone = true;
+      copy.gone = 'durable';
       return;
     }
     this.#held = this.#held.filter((held) => held.copy !== copy);

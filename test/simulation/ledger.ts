@@ -1,3 +1,4 @@
+import type { SettledUntil } from '../../src/core/session.ts';
 import type { Durability } from '../../src/core/policy.ts';
 
 /**
@@ -40,8 +41,8 @@ export interface Copy {
   /** A settlement, a purge, a rule or an eviction may have removed it for good. */
   mayBeGone: boolean;
   removals: number;
-  /** That it was settled for good was confirmed. */
-  gone: boolean;
+  /** That it was settled for good was confirmed: then it is not seen again, after a power cut only if it was `durable`. */
+  gone: SettledUntil | false;
   /** It may have gone to the dead-letter queue. */
   mayBeDead: boolean;
   /** It may have come back from there, or by a seek. */

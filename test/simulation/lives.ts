@@ -163,7 +163,10 @@ async function settle(
     if (lossy) copy.attempt = 0;
     if (there === undefined) {
       if (copy.sent === 'trying' && !copy.mayBeGone) copy.sent = lossy ? 'never' : copy.sent;
-      else if (copy.sent === 'sure') copy.gone = copy.mayBeGone = true;
+      else if (copy.sent === 'sure') {
+        copy.mayBeGone = true;
+        copy.gone = 'durable';
+      }
       if (lossy && copy.sent === 'sure') copy.sent = 'trying';
       continue;
     }

@@ -264,7 +264,7 @@ export class OpenTransactions {
     for (const copy of open.copies) copy.undecided = false;
     if (outcome === 'committed') {
       for (const copy of open.copies) becomeSure(copy);
-      for (const copy of open.acked) copy.gone = true;
+      for (const copy of open.acked) copy.gone = 'durable';
       if (open.cursor !== undefined) this.#options.ledger.cursors.set(open.cursor.key, open.cursor.offset);
     } else if (open.commits === 0) {
       for (const copy of open.copies) if (copy.sent === 'trying') copy.sent = 'never';

@@ -105,7 +105,7 @@ export class Operations {
     const id = messageId(this.topicId(feed.topic), copy.partition ?? 0, copy.offset);
     this.#session.request('cancel', { topic: feed.topic, subscription: feed.subscription, id }).then(
       ({ cancelled }) => {
-        if (cancelled) copy.gone = true;
+        if (cancelled) copy.gone = 'durable';
       },
       (error: unknown) => {
         this.#expected(error, 'STORAGE_FAILED', 'CLOSED', 'IN_USE');

@@ -387,14 +387,16 @@ export class Workload {
       if (action !== 'extend') this.#ledger.mayDie(copy);
       return () => {};
     });
-    this.#session.settle(held.map((one) => this.#settlement(one, action))).then(
+    const settlements = held.map((one) => this.#settlement(one, action));
+    const until = this.random.chance(0.3) ? 'written' : 'durable';
+    this.#session.settle(settlements, until).then(
       ({ lost }) => {
         held.forEach((one, i) => {
           const wasLost = lost.some(
             ({ partition, offset, token }) =>
               partition === one.partition && offset === one.offset && token === one.token,
           );
-          if (action === 'ack' && !wasLost) one.copy.gone = true;
+          if (action === 'ack' && !wasLost) one.copy.gone = until;
           else undo[i]?.();
         });
       },
@@ -446,7 +448,7 @@ export class Workload {
       .then(
         (receipts) => {
           receipts.forEach((receipt, i) => this.#confirmed(receipt, drafts[i] ?? []));
-          for (const { copy } of held) copy.gone = true;
+          for (const { copy } of held) copy.gone = 'durable';
           cursorIs('done');
         },
         (error: unknown) => {

@@ -49,6 +49,13 @@ export class Gate {
   #failed: RailheadError | null = null;
   readonly #forWrite = new Line();
   readonly #forSync = new Line();
+  /** Called when something begins to wait for a sync. */
+  onAwaited: () => void = () => {};
+
+  /** Whether anything waits for a sync. */
+  get awaited(): boolean {
+    return this.#forSync.first !== undefined;
+  }
 
   /** Everything up to this sequence survives a power cut. */
   get synced(): number {
@@ -64,7 +71,10 @@ export class Gate {
     const line = level === 'fsync' ? this.#forSync : this.#forWrite;
     const safe = level === 'fsync' ? this.#synced : this.#written;
     if (level === 'memory' || (sequence <= safe && line.first === undefined)) release();
-    else line.push({ sequence, release, fail });
+    else {
+      line.push({ sequence, release, fail });
+      if (level === 'fsync') this.onAwaited();
+    }
   }
 
   /** As `hold`, but may overtake what others wait for: for effects whose own channel keeps its order itself. */

@@ -31,6 +31,9 @@ export interface ShardOptions {
 /** What the entries of one command take beside the records that it publishes. */
 const COMMAND_OVERHEAD_BYTES = 16 * 1024;
 const IDLE_MS = 1000;
+/** How long, and how many bytes, what nobody waits for may be without a sync. */
+const SYNC_WITHIN_MS = 10;
+const SYNC_BYTES = 2 ** 20;
 /** How soon those that wait for room in the commit log look again. */
 const ROOM_RETRY_MS = 20;
 
@@ -78,7 +81,10 @@ export class Shard {
   #writer: EntryWriter;
   readonly #pending = new Set<Partition>();
   #turnDue = false;
+  #inTurn = false;
   #syncing = false;
+  /** When the oldest that was appended and is not covered by a sync yet must be synced, though nobody waits for it. */
+  #syncBy = Infinity;
   #failure: RailheadError | null = null;
   #closing = false;
   #cancelTimer: (() => void) | null = null;
@@ -102,6 +108,10 @@ export class Shard {
     this.#writer = new EntryWriter(options.limits.batchBytes);
     this.#defer = options.defer;
     this.#onFailure = options.onFailure;
+    // What gathers is synced after its turn.
+    this.gate.onAwaited = () => {
+      if (!this.#turnDue && !this.#inTurn) this.#sync();
+    };
   }
 
   /** Sequence of the newest entry decided. */
@@ -275,6 +285,7 @@ export class Shard {
   turn(): void {
     this.#turnDue = false;
     if (this.#failure !== null) return;
+    this.#inTurn = true;
     this.counters.turns++;
     try {
       this.agenda.run(this.clock.now());
@@ -286,14 +297,17 @@ export class Shard {
     }
     this.#append();
     this.#admitWaiting();
-    this.#setTimer();
+    this.#inTurn = false;
     this.#sync();
+    this.#setTimer();
   }
 
   /** Resolves when nothing gathers and nothing waits for a sync. */
   async settled(): Promise<void> {
     while (this.#failure === null && (this.#turnDue || this.#syncing || this.gate.synced < this.#sequence)) {
-      await new Promise<void>((resolve) => this.#idle.push(resolve));
+      const idle = new Promise<void>((resolve) => this.#idle.push(resolve));
+      if (!this.#turnDue) this.#sync();
+      await idle;
     }
   }
 
@@ -368,6 +382,11 @@ export class Shard {
       this.#wakeIdle();
       return;
     }
+    if (!this.#mustSync()) {
+      this.agenda.atLatest('sync', this.#syncBy, () => {});
+      return;
+    }
+    this.#syncBy = Infinity;
     this.agenda.set('idle', this.clock.now() + IDLE_MS, () => this.#markEnd());
     this.#syncing = true;
     // What is appended from here on is not covered by this sync.
@@ -390,6 +409,14 @@ export class Shard {
         this.fail(error);
       },
     );
+  }
+
+  /** What nobody waits for (settlements of workers, messages of a level below) gathers, and is synced with what comes next. */
+  #mustSync(): boolean {
+    const now = this.clock.now();
+    if (this.#syncBy === Infinity) this.#syncBy = now + SYNC_WITHIN_MS;
+    if (this.gate.awaited || this.#idle.length > 0 || now >= this.#syncBy) return true;
+    return this.ledger.held('unsynced') >= SYNC_BYTES;
   }
 
   /** Nothing happened for a while: damage at the end of the journal can then be told from a torn write. */

@@ -120,7 +120,8 @@ export class Settling {
   /** Errors are told to the channel. */
   async send(settlement: Settlement): Promise<void> {
     try {
-      await this.#context.session.settle([settlement]);
+      // AMQP has no answer to an ack: nobody waits for its sync.
+      await this.#context.session.settle([settlement], 'written');
     } catch (error) {
       // A queue that was deleted took its messages along; a session that is closed gave them back.
       if (!RailheadError.is(error, 'NOT_FOUND') && !RailheadError.is(error, 'CLOSED')) this.#context.fail(error);

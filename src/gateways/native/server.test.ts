@@ -196,9 +196,12 @@ test('a session at the broker is the same wherever the stream of the client is c
   const script = await sent((client) => {
     writePublish(client.out, 1, { ...publish, producer: { id: 'p', sequence: 3 } });
     writePublish(client.out, 2, { ...publish, records: Buffer.alloc(700, 5) });
-    writeSettle(client.out, 3, [
-      { topic: 'q', subscription: 'q', ranges: [{ partition: 0, offset: 1, count: 1, token: 2 }], action: 'ack' },
-    ]);
+    writeSettle(
+      client.out,
+      3,
+      [{ topic: 'q', subscription: 'q', ranges: [{ partition: 0, offset: 1, count: 1, token: 2 }], action: 'ack' }],
+      'durable',
+    );
     client.out.begin(FRAME.CREDIT, 8);
     client.out.u32(9);
     client.out.u32(10);
@@ -495,15 +498,20 @@ test('mutated frames never crash the broker, never harm another client, and end 
   const bystander = await joined(from);
   const script = await sent((client) => {
     writePublish(client.out, 1, { ...publish, producer: { id: 'p', sequence: 3 }, waitMs: 5, partition: 1 });
-    writeSettle(client.out, 3, [
-      {
-        topic: 'q',
-        subscription: 'q',
-        ranges: [{ partition: 0, offset: 1, count: 1, token: 2 }],
-        action: 'reject',
-        reason: 'x',
-      },
-    ]);
+    writeSettle(
+      client.out,
+      3,
+      [
+        {
+          topic: 'q',
+          subscription: 'q',
+          ranges: [{ partition: 0, offset: 1, count: 1, token: 2 }],
+          action: 'reject',
+          reason: 'x',
+        },
+      ],
+      'durable',
+    );
     consume(client, 4, 5, 10);
     writeIdData(client.out, FRAME.COMMIT, 6, { publishes: [publish], settlements: [], cursors: [] });
     client.out.begin(FRAME.REQUEST, 60);

@@ -219,7 +219,7 @@ export class NativeConnection implements GatewayConnection {
         this.#answer(id, this.#bodies.publish(session, readPublish(fields)), writeReceipt);
         return;
       case FRAME.SETTLE:
-        this.#answer(id, session.settle(readSettle(fields)), writeSettled);
+        this.#settle(id, fields, session);
         return;
       case FRAME.COMMIT:
         this.#answerData(
@@ -250,6 +250,11 @@ export class NativeConnection implements GatewayConnection {
       default:
         this.#closeConsumer(id, fields);
     }
+  }
+
+  #settle(id: number, fields: ByteReader, session: Session): void {
+    const { settlements, until } = readSettle(fields);
+    this.#answer(id, session.settle(settlements, until), writeSettled);
   }
 
   #consume(id: number, fields: ByteReader, session: Session): void {

@@ -5,6 +5,7 @@ import type {
   PublishReceipt,
   PublishRequest,
   Settlement,
+  SettledUntil,
   SettleReceipt,
   Transaction,
 } from '../../core/session.ts';
@@ -36,6 +37,7 @@ export interface PendingPublish extends Common {
 export interface PendingSettle extends Common {
   kind: 'settle';
   settlements: Settlement[];
+  until: SettledUntil;
   resolve(receipt: SettleReceipt): void;
 }
 
@@ -134,7 +136,7 @@ function write(out: Output, pending: Pending, maxFrameBytes: number): void {
           `${pending.settlements.length} settlements at once; at most ${MAX_SETTLEMENTS} are allowed.`,
         );
       }
-      writeSettle(out, pending.id, pending.settlements);
+      writeSettle(out, pending.id, pending.settlements, pending.until);
       return;
     case 'commit':
       writeIdData(out, FRAME.COMMIT, pending.id, pending.transaction, maxFrameBytes);

@@ -13,6 +13,7 @@ import type {
   PublishRequest,
   Session,
   Settlement,
+  SettledUntil,
   SettleReceipt,
   Transaction,
 } from '../../core/session.ts';
@@ -170,9 +171,9 @@ export class RemoteSession implements Session, ConsumerHost {
     return { ...request, records: head, body: writer.id };
   }
 
-  settle(settlements: Settlement[]): Promise<SettleReceipt> {
+  settle(settlements: Settlement[], until: SettledUntil = 'durable'): Promise<SettleReceipt> {
     return new Promise((resolve, reject) => {
-      this.#ask({ kind: 'settle', id: 0, sent: false, since: 0, settlements, resolve, reject });
+      this.#ask({ kind: 'settle', id: 0, sent: false, since: 0, settlements, until, resolve, reject });
     });
   }
 
@@ -386,6 +387,7 @@ export class RemoteSession implements Session, ConsumerHost {
         sent: false,
         since: this.#clock.now(),
         settlements: [settlement],
+        until: 'written',
         resolve: done,
         reject: done,
       });

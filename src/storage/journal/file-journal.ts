@@ -263,8 +263,10 @@ export class FileJournal implements Journal {
   #syncDirty(): Promise<unknown> {
     let first: Promise<void> | undefined;
     let others: Promise<void>[] | undefined;
-    for (const segment of this.#ring.live) {
-      if (!segment.dirty) continue;
+    const { live } = this.#ring;
+    for (let i = 0; i < live.length; i++) {
+      const segment = live[i];
+      if (!segment?.dirty) continue;
       segment.dirty = false;
       const syncing = segment.file.sync();
       if (first === undefined) first = syncing;
@@ -391,13 +393,14 @@ export class FileJournal implements Journal {
   }
 
   status(): JournalStatus {
-    const current = this.#ring.current;
-    const spares = this.#ring.spares;
+    const { current, live, spares } = this.#ring;
+    // Asked for with every command: without an iterator.
     let usedBytes = current.used;
-    for (const segment of this.#ring.live) if (segment !== current) usedBytes += segment.bytes;
+    for (let i = 0; i < live.length - 1; i++) usedBytes += live[i]?.bytes ?? 0;
     // At each border between segments less than one batch is left empty.
     let freeBytes = Math.max(0, current.bytes - this.#reserveBytes - current.used);
-    for (const spare of spares) freeBytes += spare.bytes - this.#reserveBytes - this.#maxBatchBytes - HEADER_BYTES;
+    for (let i = 0; i < spares.length; i++)
+      freeBytes += (spares[i]?.bytes ?? 0) - this.#reserveBytes - this.#maxBatchBytes - HEADER_BYTES;
     return {
       oldestGeneration: this.#oldest,
       currentGeneration: current.generation,

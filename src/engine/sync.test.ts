@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SeededRandom } from '../core/random.ts';
+import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
+import type { LeaseRange, SettledUntil } from '../core/session.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
+
+const REF = { topic: 'q', subscription: 'q' };
+const SMALL = { segmentBytes: 2 ** 16, segments: 4 };
+
+class Bench extends EngineBench {
+  readonly held: LeaseRange[] = [];
+
+  /** A queue with so many messages, all of them with one consumer. */
+  static async open(messages: number): Promise<Bench> {
+    const bench = await new Bench({}, SMALL).start();
+    await bench.session.request('declareTopic', { name: 'q', kind: 'queue' });
+    await bench.publish(messages);
+    const consumer = await bench.session.consume(
+      { ...REF, lease: 'timed' },
+      {
+        deliver: (runs) => {
+          for (const { partition, offset, count, token } of runs)
+            for (let i = 0; i < count; i++) bench.held.push({ partition, offset: offset + i, count: 1, token });
+        },
+        ended: () => {},
+      },
+    );
+    consumer.credit(messages);
+    await bench.quiet();
+    assert.equal(bench.held.length, messages);
+    return bench;
+  }
+
+  async publish(messages: number): Promise<void> {
+    const writer = new RecordBatchWriter();
+    for (let i = 0; i < messages; i++) writer.append({}, `m${i}`);
+    const { bytes: records, count } = writer.take();
+    await this.session.publish({ to: { topic: 'q' }, format: FORMAT_NATIVE, records, count });
+  }
+
+  async ack(until?: SettledUntil): Promise<void> {
+    const ranges = this.held.splice(0, 1);
+    const { lost } = await this.session.settle([{ ...REF, action: 'ack', ranges }], until);
+    assert.deepEqual(lost, []);
+  }
+
+  get syncs(): number {
+    return this.broker.info().counters['syncs'] ?? 0;
+  }
+
+  /** The most that is waiting or with somebody after a kill, or after one of twenty power cuts. */
+  async mostAfter(end: 'cut' | 'kill'): Promise<number> {
+    const disks =
+      end === 'kill' ? [this.disk.clone()] : Array.from({ length: 20 }, (_, i) => this.disk.crash(new SeededRandom(i)));
+    let most = 0;
+    for (const disk of disks) {
+      const after = await new EngineBench({}, SMALL).start(disk);
+      const { depth } = await after.session.request('subscriptionStats', REF);
+      most = Math.max(most, depth);
+    }
+    return most;
+  }
+}
+
+test('a settlement that nobody waits for brings about no sync: a kill leaves it, a power cut may take it back', async () => {
+  const bench = await Bench.open(3);
+  const before = bench.syncs;
+  await bench.ack('written');
+  assert.equal(bench.syncs, before);
+  assert.equal(await bench.mostAfter('kill'), 2);
+  assert.equal(await bench.mostAfter('cut'), 3);
+  await bench.ack();
+  assert.equal(bench.syncs, before + 1);
+  assert.equal(await bench.mostAfter('cut'), 1);
+});
+
+test('it is synced within ten milliseconds, or with what somebody waits for before that', async () => {
+  const bench = await Bench.open(3);
+  const before = bench.syncs;
+  await bench.ack('written');
+  await bench.ack('written');
+  await timers(bench, 9);
+  assert.equal(bench.syncs, before);
+  await timers(bench, 1);
+  assert.equal(bench.syncs, before + 1);
+  assert.equal(await bench.mostAfter('cut'), 1);
+  await bench.ack('written');
+  await bench.publish(1);
+  assert.equal(bench.syncs, before + 2);
+  await timers(bench, 100);
+  assert.equal(bench.syncs, before + 2);
+  assert.equal(await bench.mostAfter('cut'), 1);
+});
+
+test('who asks whether all is settled, and who closes, has it synced at once', async () => {
+  const bench = await Bench.open(2);
+  const before = bench.syncs;
+  await bench.ack('written');
+  await bench.broker.settled();
+  assert.equal(bench.syncs, before + 1);
+  assert.equal(await bench.mostAfter('cut'), 1);
+  await bench.ack('written');
+  await bench.broker.close();
+  assert.equal(await bench.mostAfter('cut'), 0);
+});
+
+test('an answer that was only read waits for the sync of what it depends on', async () => {
+  const bench = await Bench.open(2);
+  await bench.ack('written');
+  const { leased } = await bench.session.request('subscriptionStats', REF);
+  assert.equal(leased, 1);
+  assert.equal(await bench.mostAfter('cut'), 1);
+});
+
+/** Time goes by, and what comes of it is done; nothing asks for a sync. */
+async function timers(bench: Bench, ms: number): Promise<void> {
+  bench.clock.moveTo(bench.clock.now() + ms);
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
