@@ -41,13 +41,14 @@ export class AuditedSnapshot {
   readonly #ends: readonly number[];
   /**
    * Taken while its subscription was put back itself: what a filter kept from that one while it was, the engine has not
-   * come to yet, and counts as not settled. It matters where another subscription is put back to it.
+   * come to yet, and counts as not settled. It matters where another subscription is put back to it. So with what only the
+   * engine knew of a snapshot that its subscription had been put back to.
    */
   readonly #unseen: ReadonlySet<string>;
 
   constructor(subscription: AuditedSubscription) {
     this.exact = subscription.exactSet;
-    this.#unseen = new Set(this.exact ? [] : subscription.excluded);
+    this.#unseen = new Set(this.exact ? [] : [...subscription.excluded, ...subscription.uncertain]);
     this.#pending = new Set(subscription.waiting.keys());
     this.#ends = [...subscription.topic.ends];
   }
@@ -134,6 +135,10 @@ export class AuditedSubscription {
     this.id = id;
     this.name = name;
     this.policy = policy;
+  }
+
+  get uncertain(): Iterable<string> {
+    return this.#uncertain.keys();
   }
 
   offer(message: Message, due: number): void {
