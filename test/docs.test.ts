@@ -61,8 +61,8 @@ for (const document of documents) {
       const tsconfig = {
         extends: join(root, 'tsconfig.json'),
         compilerOptions: { noUnusedLocals: false, noUnusedParameters: false, moduleDetection: 'force' },
-        include: [],
-        files: [...files, join(root, 'types/node-buffer.d.ts')],
+        include: [join(root, 'types')],
+        files,
       };
       await writeFile(join(directory, 'tsconfig.json'), JSON.stringify(tsconfig));
       const { code, output } = await run(
