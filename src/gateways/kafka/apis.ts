@@ -1,6 +1,7 @@
 import type { Api } from './fields.ts';
 import { createPartitions, createTopics, deleteTopics, describeLogDirs } from './messages/admin.ts';
 import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './messages/configs.ts';
+import { consumerGroupDescribe, consumerGroupHeartbeat } from './messages/consumer-groups.ts';
 import {
   apiVersions,
   describeCluster,
@@ -71,6 +72,8 @@ export const APIS = {
   createPartitions,
   describeLogDirs,
   offsetDelete,
+  consumerGroupHeartbeat,
+  consumerGroupDescribe,
 } as const;
 
 export type Apis = typeof APIS;

@@ -5,6 +5,8 @@ import type { Session } from '../../core/session.ts';
 import type { ApiName, Apis } from './apis.ts';
 import type { FetchSession } from './fetch-session.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
+import type { ConsumerGroup } from './consumer-group.ts';
+import type { Group } from './group.ts';
 import type { Groups } from './groups.ts';
 import type { KafkaLimits } from './limits.ts';
 import type { ProducerIds } from './producer-ids.ts';
@@ -16,7 +18,9 @@ export interface Shared {
   readonly limits: KafkaLimits;
   readonly clusterId: string;
   readonly topics: Topics;
-  readonly groups: Groups;
+  /** By the older protocol, in which clients share out the partitions, and by the newer one. */
+  readonly groups: Groups<Group>;
+  readonly consumerGroups: Groups<ConsumerGroup>;
   readonly producerIds: ProducerIds;
   /** The session that is the gateway's own, for what a client may know and the engine does not ask it for. */
   own(): Promise<Session>;

@@ -59,6 +59,8 @@ export function checkMember(
   who: { memberId: string; instanceId: string | null },
   generation: number,
 ): ErrorName {
+  const modern = shared.consumerGroups.find(groupId);
+  if (modern !== undefined) return modern.check(who.memberId, generation);
   if (shared.groups.find(groupId) === undefined)
     return generation < 0 && who.memberId === '' ? 'NONE' : 'UNKNOWN_MEMBER_ID';
   return shared.groups.with(groupId, (group, now) => group.checkCommit(who, generation, now));
@@ -103,10 +105,10 @@ export function answers(
 /** With `decided`, a partition that an open transaction commits is one to ask for again. */
 async function fetchGroup(
   client: Client,
-  { groupId, topics }: Pick<Asked, 'groupId' | 'topics'>,
+  { groupId, topics, memberId, memberEpoch = -1 }: Pick<Asked, 'groupId' | 'topics'> & Partial<Asked>,
   commits: 'decided' | 'known',
 ): Promise<Fetched> {
-  const refusal = refusalFor(client, groupId);
+  const refusal = refusalFor(client, groupId) ?? refusedReader(client, groupId, memberId ?? '', memberEpoch);
   if (refusal !== null) return { groupId, errorCode: ERROR[refusal], topics: [] };
   try {
     const { partitions, pending = [] } = await client.session.request('fetchCursors', { cursor: groupId });
@@ -126,6 +128,13 @@ async function fetchGroup(
   } catch (error) {
     return { groupId, errorCode: asKafkaError(error, 'group').code, topics: [] };
   }
+}
+
+/** Of a group of the newer protocol, who says to be a member has to be one. */
+function refusedReader({ shared }: Client, groupId: string, memberId: string, epoch: number): ErrorName | null {
+  if (memberId === '' && epoch < 0) return null;
+  const error = shared.consumerGroups.find(groupId)?.check(memberId, epoch) ?? 'NONE';
+  return error === 'NONE' ? null : error;
 }
 
 function placeOf({ topic, partition }: { topic: string; partition: number }): string {

@@ -295,6 +295,19 @@ export function struct<F extends Fields>(fields: F): Field<Struct<F>, false> {
   });
 }
 
+/** A struct that may be left out: a byte before it says whether it is there. */
+export function nullable<T>(element: Field<T>): Field<T | null, false> {
+  return plain<T | null>({
+    fallback: null,
+    minBytes: 1,
+    read: (reader) => (reader.int8() < 0 ? null : element.read(reader)),
+    write(writer, value) {
+      writer.int8(value === null ? -1 : 1);
+      if (value !== null) element.write(writer, value);
+    },
+  });
+}
+
 /** One API of the protocol: its number, the versions that are spoken here, and what they look like. */
 export interface Api<Request = unknown, Response = unknown> {
   readonly key: number;

@@ -14,6 +14,8 @@ const STATE_NAMES: Readonly<Record<GroupState, string>> = {
   stable: 'Stable',
 };
 
+export const CONSUMER_GROUP_STATES = { empty: 'Empty', reconciling: 'Reconciling', stable: 'Stable' } as const;
+
 const DEAD = 'Dead';
 const EMPTY = 'Empty';
 const CLASSIC = 'classic';
@@ -41,7 +43,9 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
       groupState: STATE_NAMES[state],
       groupType: CLASSIC,
     }));
-    const known = new Set(live.map(({ id }) => id));
+    for (const { id: groupId, state } of client.shared.consumerGroups.all())
+      listed.push({ groupId, protocolType: CONSUMER, groupState: CONSUMER_GROUP_STATES[state], groupType: CONSUMER });
+    const known = new Set(listed.map(({ groupId }) => groupId));
     for (const groupId of await committedGroups(client))
       if (!known.has(groupId)) listed.push({ groupId, protocolType: CONSUMER, groupState: EMPTY, groupType: CLASSIC });
     const isWanted = (filter: readonly string[], value: string): boolean =>
@@ -62,7 +66,8 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
 
 async function deleteOne(client: Client, groupId: string): Promise<{ groupId: string; errorCode: number }> {
   const group = client.shared.groups.find(groupId);
-  if (group !== undefined && group.members.size > 0) return { groupId, errorCode: ERROR.NON_EMPTY_GROUP };
+  const members = (group?.members.size ?? 0) + (client.shared.consumerGroups.find(groupId)?.members.size ?? 0);
+  if (members > 0) return { groupId, errorCode: ERROR.NON_EMPTY_GROUP };
   try {
     const { deleted } = await client.session.request('deleteCursor', { cursor: groupId });
     const isKnown = deleted > 0 || group !== undefined;
@@ -72,7 +77,7 @@ async function deleteOne(client: Client, groupId: string): Promise<{ groupId: st
   }
 }
 
-function maySee(client: Client, groupId: string): boolean {
+export function maySee(client: Client, groupId: string): boolean {
   return may(client, 'cursor', groupId, ['inspect', 'consume']);
 }
 
@@ -96,7 +101,8 @@ function describe(client: Client, groupId: string, committed: ReadonlySet<string
   if (!maySee(client, groupId)) return { ...nothing, errorCode: ERROR.GROUP_AUTHORIZATION_FAILED, groupState: DEAD };
   const group = client.shared.groups.find(groupId);
   if (group !== undefined) return describeLive(group);
-  const isKnown = committed.has(groupId);
+  // One of the newer protocol is described by an API of its own.
+  const isKnown = committed.has(groupId) && client.shared.consumerGroups.find(groupId) === undefined;
   return {
     ...nothing,
     errorCode: ERROR.NONE,

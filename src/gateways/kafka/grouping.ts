@@ -71,8 +71,11 @@ export const grouping: Handlers<'joinGroup' | 'syncGroup' | 'heartbeat' | 'leave
 };
 
 function leave({ shared }: Client, groupId: string, memberId: string, instanceId: string | null): ErrorName {
+  const who = { memberId, instanceId };
+  if (shared.consumerGroups.find(groupId) !== undefined)
+    return shared.consumerGroups.with(groupId, (group) => group.leave(who));
   if (shared.groups.find(groupId) === undefined) return 'UNKNOWN_MEMBER_ID';
-  return shared.groups.with(groupId, (group, now) => group.leave({ memberId, instanceId }, now));
+  return shared.groups.with(groupId, (group, now) => group.leave(who, now));
 }
 
 function joined(client: Client, request: RequestOf<typeof joinGroup>, version: number): Promise<JoinAnswer> {
@@ -82,9 +85,11 @@ function joined(client: Client, request: RequestOf<typeof joinGroup>, version: n
     refusalFor(client, groupId) ??
     (sessionTimeoutMs < limits.minSessionTimeoutMs || sessionTimeoutMs > limits.maxSessionTimeoutMs
       ? 'INVALID_SESSION_TIMEOUT'
-      : memberId !== '' && groups.find(groupId) === undefined
-        ? 'UNKNOWN_MEMBER_ID'
-        : null);
+      : client.shared.consumerGroups.find(groupId) !== undefined
+        ? 'INCONSISTENT_GROUP_PROTOCOL'
+        : memberId !== '' && groups.find(groupId) === undefined
+          ? 'UNKNOWN_MEMBER_ID'
+          : null);
   return new Promise((resolve) => {
     if (refusal !== null) return resolve(refusedJoin(refusal, memberId));
     const join = {
@@ -110,7 +115,7 @@ function withoutRest(answer: JoinAnswer): JoinAnswer {
   return answer.skipAssignment ? { ...answer, members: [], skipAssignment: false } : answer;
 }
 
-function hostOf(address: string): string {
+export function hostOf(address: string): string {
   const colon = address.lastIndexOf(':');
   return `/${colon === -1 ? address : address.slice(0, colon)}`;
 }

@@ -1,30 +1,42 @@
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
-import { Group } from './group.ts';
+
+/** A group as a state machine: it says when it has to be told the time, and needs nothing else from outside. */
+export interface TimedGroup {
+  readonly id: string;
+  /** Nothing of it needs to be remembered. */
+  readonly isIdle: boolean;
+  /** When `tick` is needed. */
+  readonly deadline: number;
+  tick(now: number): void;
+  /** The coordinator stops. */
+  dissolve(): void;
+}
 
 /** The groups that have members, each with a timer. What a group has committed is in the engine, as cursors. */
-export class Groups {
+export class Groups<G extends TimedGroup> {
   readonly #clock: Clock;
-  readonly #groups = new Map<string, Group>();
+  readonly #make: (id: string) => G;
+  readonly #groups = new Map<string, G>();
   readonly #timers = new Map<string, { at: number; cancel: () => void }>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, make: (id: string) => G) {
     this.#clock = clock;
+    this.#make = make;
   }
 
-  find(id: string): Group | undefined {
+  find(id: string): G | undefined {
     return this.#groups.get(id);
   }
 
-  all(): Group[] {
+  all(): G[] {
     return [...this.#groups.values()];
   }
 
   /** Does something with a group, made if it is not there, and sees to its time. */
-  with<T>(id: string, act: (group: Group, now: number) => T): T {
+  with<T>(id: string, act: (group: G, now: number) => T): T {
     let group = this.#groups.get(id);
     if (group === undefined) {
-      group = new Group(id, (clientId) => `${clientId}-${randomUUID()}`);
+      group = this.#make(id);
       this.#groups.set(id, group);
     }
     try {
@@ -42,7 +54,7 @@ export class Groups {
     this.#groups.clear();
   }
 
-  #see(group: Group): void {
+  #see(group: G): void {
     if (group.isIdle) {
       this.#groups.delete(group.id);
       this.#disarm(group.id);

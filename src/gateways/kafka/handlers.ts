@@ -1,6 +1,7 @@
 import type { ApiName } from './apis.ts';
 import type { Handlers } from './client.ts';
 import { committing } from './committing.ts';
+import { consumerGrouping } from './consumer-grouping.ts';
 import { configAdmin } from './config-admin.ts';
 import { discovery } from './discovery.ts';
 import { fetching } from './fetching.ts';
@@ -22,6 +23,7 @@ export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake'
   ...offsets,
   ...grouping,
   ...groupAdmin,
+  ...consumerGrouping,
   ...committing,
   ...transactions,
   ...topicAdmin,

@@ -24,6 +24,10 @@ export interface KafkaLimits {
   minSessionTimeoutMs: number;
   /** Default 1,800,000. */
   maxSessionTimeoutMs: number;
+  /** Of groups of the newer protocol: a member of which nothing came for so long is lost, ms. As Kafka, 45,000. */
+  consumerSessionTimeoutMs: number;
+  /** How often such a member is to come, ms. As Kafka, 5,000. */
+  consumerHeartbeatMs: number;
   /** Partitions of a topic that is made because somebody asked for it; 0: none is made so. Default 1. */
   autoCreatePartitions: number;
 }
@@ -40,5 +44,7 @@ export const KAFKA_LIMITS: KafkaLimits = {
   maxFetchWaitMs: 60_000,
   minSessionTimeoutMs: 1_000,
   maxSessionTimeoutMs: 1_800_000,
+  consumerSessionTimeoutMs: 45_000,
+  consumerHeartbeatMs: 5_000,
   autoCreatePartitions: 1,
 };

@@ -9,7 +9,7 @@ export const offsetAdmin: Handlers<'offsetDelete'> = {
     const group = client.shared.groups.find(groupId);
     const refusal = refusalFor(client, groupId) ?? (await refusalOf(client, groupId, group));
     if (refusal !== null) return { errorCode: ERROR[refusal], topics: [] };
-    const subscribed = group === undefined ? new Set<string>() : topicsOf(group);
+    const subscribed = new Set([...(group === undefined ? [] : topicsOf(group)), ...modernTopics(client, groupId)]);
     return {
       topics: await Promise.all(
         topics.map(async ({ name, partitions }) => ({
@@ -40,6 +40,11 @@ async function refusalOf(client: Client, cursor: string, group: Group | undefine
 function topicsOf(group: Group): Set<string> {
   const metadata = [...group.members.values()].flatMap(({ protocols }) => protocols.map((each) => each.metadata));
   return new Set(metadata.flatMap(subscribedTopics));
+}
+
+function modernTopics({ shared }: Client, groupId: string): string[] {
+  const group = shared.consumerGroups.find(groupId);
+  return group === undefined ? [] : [...group.members.values()].flatMap((member) => [...group.topicsOf(member)]);
 }
 
 async function deleteOne(

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -6,6 +6,8 @@ import type { Session } from '../../core/session.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { NAMESPACE } from './access.ts';
 import type { Shared } from './client.ts';
+import { ConsumerGroup } from './consumer-group.ts';
+import { Group } from './group.ts';
 import { Groups } from './groups.ts';
 import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
 import { ProducerIds } from './producer-ids.ts';
@@ -41,14 +43,17 @@ export class KafkaGateway implements Gateway {
   constructor(options: KafkaGatewayOptions) {
     const { broker, clock, limits, report } = options;
     this.#options = options;
+    const allLimits = { ...KAFKA_LIMITS, ...limits };
+    const newId = (clientId: string): string => `${clientId}-${randomUUID()}`;
     const own = (): Promise<Session> => (this.#own ??= this.#connect(LOCAL_PRINCIPAL, 'kafka'));
     this.#shared = {
       clock,
-      limits: { ...KAFKA_LIMITS, ...limits },
+      limits: allLimits,
       // As Kafka's: 16 bytes in base64.
       clusterId: createHash('sha256').update(broker.journalId).digest().subarray(0, 16).toString('base64url'),
       topics: new Topics(own, broker.journalId, clock),
-      groups: new Groups(clock),
+      groups: new Groups(clock, (id) => new Group(id, newId)),
+      consumerGroups: new Groups(clock, (id) => new ConsumerGroup(id, newId, allLimits.consumerSessionTimeoutMs)),
       producerIds: new ProducerIds(own),
       own,
       nextFetchSession: () => (this.#fetchSessions = (this.#fetchSessions % MAX_INT32) + 1),
@@ -79,6 +84,7 @@ export class KafkaGateway implements Gateway {
   /** Resolves when the connections are gone, which the listener closes, and all is given back. */
   async close(): Promise<void> {
     this.#shared.groups.close();
+    this.#shared.consumerGroups.close();
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
     const [own] = await Promise.allSettled([this.#own]);
     if (own.status === 'fulfilled') await own.value?.close();

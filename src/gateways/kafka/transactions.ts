@@ -96,7 +96,8 @@ export const transactions: Handlers<
 function memberError(client: Client, request: RequestOf<typeof txnOffsetCommit>): ErrorName {
   const { groupId, memberId, generationId, groupInstanceId: instanceId } = request;
   if (memberId === '' && generationId < 0 && instanceId === null) return 'NONE';
-  return checkMember(client, groupId, { memberId, instanceId }, generationId);
+  const error = checkMember(client, groupId, { memberId, instanceId }, generationId);
+  return error === 'STALE_MEMBER_EPOCH' ? 'ILLEGAL_GENERATION' : error;
 }
 
 function refOf(producer: string, producerId: number, epoch: number): ProducerRef {
