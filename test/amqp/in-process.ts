@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import { type Clock, SystemClock } from '../../src/core/clock.ts';
+import type { Session } from '../../src/core/session.ts';
 import { Broker } from '../../src/engine/broker.ts';
 import { PROTOCOL_HEADER } from '../../src/gateways/amqp/codec.ts';
 import { amqpFormat } from '../../src/gateways/amqp/content.ts';
@@ -44,7 +45,11 @@ export async function inProcess(): Promise<InProcess> {
   };
 }
 
-export function gatewayOf(broker: Broker, clock: Clock, bugs: unknown[]): AmqpGateway {
+export function gatewayOf(
+  broker: { connect(options: Parameters<Broker['connect']>[0]): Session },
+  clock: Clock,
+  bugs: unknown[],
+): AmqpGateway {
   return new AmqpGateway({
     authenticator: { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) },
     connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),

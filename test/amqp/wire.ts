@@ -55,8 +55,14 @@ export function content(channel: number, properties: Buffer, body: Buffer): Buff
   prefix.writeUInt16BE(BASIC_CLASS, 0);
   prefix.writeBigUInt64BE(BigInt(body.byteLength), 4);
   const header = frameOf(FRAME.header, channel, Buffer.concat([prefix, properties]));
-  return body.byteLength === 0 ? [header] : [header, frameOf(FRAME.body, channel, body)];
+  const frames = [header];
+  for (let at = 0; at < body.byteLength; at += MOST_BODY_BYTES)
+    frames.push(frameOf(FRAME.body, channel, body.subarray(at, at + MOST_BODY_BYTES)));
+  return frames;
 }
+
+/** Of one frame, when frames of 128 KiB were agreed on. */
+const MOST_BODY_BYTES = 131_072 - 8;
 
 const TYPES = 'tbBsuIilLfdDSxTAFV';
 

@@ -22,8 +22,8 @@ const PERSISTENT = encodeProperties({ deliveryMode: 2 });
 export class AmqpPeer {
   readonly wire: Wire;
   #heard: Heard;
-  /** A method whose content is not whole yet. */
-  #open: { channel: number; method: AnyMethod; left: number; parts: Buffer[] } | undefined;
+  /** By channel: a method whose content is not whole yet. */
+  readonly #open = new Map<number, { method: AnyMethod; left: number; parts: Buffer[] }>();
 
   constructor(wire: Wire, channels: number, heard: Heard) {
     this.wire = wire;
@@ -58,15 +58,16 @@ export class AmqpPeer {
 
   #frame(buffer: Buffer, start: number, end: number): void {
     const at = start + FRAME_HEADER_BYTES;
+    const channel = buffer.readUInt16BE(start + 1);
+    const open = this.#open.get(channel);
     if (buffer[start] === FRAME.method) {
-      const channel = buffer.readUInt16BE(start + 1);
       const method = readMethod(buffer, at, end - 1);
+      if (open !== undefined) throw new Error(`${method.name} in the middle of a content`);
       if (method.name === 'basicDeliver' || method.name === 'basicGetOk')
-        this.#open = { channel, method, left: 0, parts: [] };
+        this.#open.set(channel, { method, left: 0, parts: [] });
       else this.#heard(channel, method, NOTHING);
       return;
     }
-    const open = this.#open;
     if (open === undefined) return;
     if (buffer[start] === FRAME.header) open.left = readLongLong(buffer, at + CONTENT_PREFIX_BYTES - 8);
     else {
@@ -74,7 +75,7 @@ export class AmqpPeer {
       open.left -= end - 1 - at;
     }
     if (open.left > 0) return;
-    this.#open = undefined;
-    this.#heard(open.channel, open.method, Buffer.concat(open.parts));
+    this.#open.delete(channel);
+    this.#heard(channel, open.method, Buffer.concat(open.parts));
   }
 }

@@ -7,14 +7,16 @@ import { Consuming } from './consuming.ts';
 import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { define } from './definitions.ts';
 import { AmqpError, asAmqpError } from './errors.ts';
+import type { LargeContents } from './large-contents.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { ChannelInfo } from './live.ts';
 import { type AnyMethod, METHODS } from './methods.ts';
-import { Publishing, type Route } from './publishing.ts';
+import { type PublishedBatch, Publishing, type Route } from './publishing.ts';
 import { Rights } from './rights.ts';
 import { named } from './translate.ts';
 import { Topology } from './topology.ts';
 import { ChannelTransaction } from './transaction.ts';
+import { Upload } from './upload.ts';
 import { type Exchange, Vhost } from './vhost.ts';
 
 /** What a channel needs from its connection. */
@@ -27,6 +29,7 @@ export interface ChannelContext {
   readonly user: string;
   readonly limits: AmqpLimits;
   readonly waiting: Set<CreditWindow>;
+  readonly large: LargeContents;
   /** The connection itself: owner of exclusive queues. */
   readonly owner: object;
   /** The client understands `basic.cancel` from the broker. */
@@ -85,16 +88,14 @@ export class Channel {
   constructor(number: number, context: ChannelContext) {
     this.number = number;
     this.#context = context;
-    const { out, session, vhost, principal, limits, waiting, owner, user } = context;
+    const { out, session, vhost, principal, limits, waiting, large, owner, user } = context;
     this.#publishing = new Publishing({
       user,
       maxMessageBytes: limits.maxMessageBytes,
       replyTo: () => this.#consuming.replyTo,
-      publish: (batch) => {
-        if (this.#transaction !== undefined) this.#transaction.publish(batch);
-        else if (batch.route.directReply === undefined) this.#confirming.publish(batch);
-        else this.#confirming.answer(batch, batch.route.directReply);
-      },
+      // What a transaction holds has no time limit, and a body that nobody names has one.
+      upload: (to, bytes) => (this.#transaction === undefined ? new Upload(context, to, bytes) : undefined),
+      publish: (batch) => this.#publish(batch),
     });
     this.#confirming = new Confirming({
       channel: number,
@@ -116,8 +117,10 @@ export class Channel {
       vhost,
       limits,
       waiting,
+      large,
       settles: () => this.#markDirty(),
       fail: (error) => this.#fail(error, 0),
+      abort: (error) => context.abort(error, 0),
       cancelled: (consumerTag) => {
         if (!context.cancelNotify) return;
         this.#cancelled.push(consumerTag);
@@ -351,6 +354,21 @@ export class Channel {
     this.#publishing.begin(mandatory);
   }
 
+  #publish(batch: PublishedBatch): void {
+    if (this.#transaction !== undefined) this.#transaction.publish(batch);
+    else if (batch.route.directReply === undefined) this.#confirming.publish(batch);
+    else this.#confirming.answer(batch, batch.route.directReply);
+    // What is published after it must be stored after it. What became of it, `Confirming` says.
+    if (batch.upload !== undefined)
+      this.#wait(
+        batch.upload.id.then(
+          () => {},
+          () => {},
+        ),
+        METHODS.basicPublish.id,
+      );
+  }
+
   #toExchange(exchange: Exchange | undefined, key: string, bytes: Buffer): void {
     if (exchange?.declared.internal === true) {
       const { namespace } = this.#context.vhost;
@@ -397,6 +415,7 @@ export class Channel {
       return;
     }
     this.flush();
+    this.#publishing.drop();
     this.#state = 'closing';
     this.#consuming.close().catch((each: unknown) => context.report(each));
     context.out.method(this.number, 'channelClose', {
@@ -422,6 +441,7 @@ export class Channel {
   async dispose(): Promise<void> {
     if (this.#state === 'closed') return;
     this.flush();
+    this.#publishing.drop();
     this.#state = 'closed';
     this.#deferred = [];
     await this.#consuming.close();

@@ -1,6 +1,6 @@
 import { ByteOutput } from '../../wire/byte-output.ts';
 import type { FrameShape } from '../../wire/frame-cutter.ts';
-import type { RecordView } from './content.ts';
+import { RECORD_PREFIX_BYTES, RecordView } from './content.ts';
 import { AmqpError, REPLIES } from './errors.ts';
 import { readTable, tableBytes, type Table, writeTable } from './fields.ts';
 import {
@@ -173,6 +173,40 @@ export class AmqpOutput extends ByteOutput {
   /** Largest frame that the client takes. */
   frameMax = MIN_FRAME_MAX;
   #frameStart = 0;
+  /** Channels in the middle of a large content, and what is to be said on them after it. */
+  readonly #held = new Map<number, (() => void)[]>();
+
+  // ---- Order ------------------------------------------------------------------------------------------------------
+
+  /** Says it now, or when the content that its channel is in the middle of has ended. */
+  inTurn(channel: number, say: () => void): void {
+    const waiting = this.#held.get(channel);
+    if (waiting === undefined) say();
+    else waiting.push(say);
+  }
+
+  /** A content has begun whose body comes by `bodyPiece`: nothing else may be said on its channel before `release`. */
+  hold(channel: number): void {
+    this.#held.set(channel, []);
+  }
+
+  release(channel: number): void {
+    const waiting = this.#held.get(channel) ?? [];
+    this.#held.delete(channel);
+    for (let say = waiting.shift(); say !== undefined; say = waiting.shift()) {
+      say();
+      const held = this.#held.get(channel);
+      if (held === undefined) continue;
+      held.push(...waiting);
+      return;
+    }
+  }
+
+  #isHeld(channel: number): boolean {
+    return this.#held.size > 0 && this.#held.has(channel);
+  }
+
+  // ---- Frames -----------------------------------------------------------------------------------------------------
 
   protocolHeader(): void {
     this.bytes(PROTOCOL_HEADER);
@@ -186,6 +220,10 @@ export class AmqpOutput extends ByteOutput {
 
   /** A method without content, from the table. The hot ones have their own below. */
   method<M extends MethodName>(channel: number, name: M, args: Arguments<M>): void {
+    if (this.#isHeld(channel)) {
+      this.inTurn(channel, () => this.method(channel, name, args));
+      return;
+    }
     const { id, fields } = METHODS[name];
     this.#begin(FRAME.method, channel, argumentBytes(fields, args));
     this.at = writeArguments(this.slab, this.at, id, fields, args);
@@ -194,6 +232,10 @@ export class AmqpOutput extends ByteOutput {
 
   /** `basic.ack` or `basic.nack` of a publish. */
   confirm(channel: number, how: 'ack' | 'nack', tag: number, upTo: 'one' | 'all'): void {
+    if (this.#isHeld(channel)) {
+      this.inTurn(channel, () => this.confirm(channel, how, tag, upTo));
+      return;
+    }
     this.#begin(FRAME.method, channel, 13);
     const { slab } = this;
     let at = slab.writeUInt32BE(how === 'ack' ? METHODS.basicAck.id : METHODS.basicNack.id, this.at);
@@ -203,8 +245,24 @@ export class AmqpOutput extends ByteOutput {
     this.#end();
   }
 
-  /** `basic.deliver` of the record that `view` shows. `consumer` is the tag as a short string. */
-  deliver(channel: number, consumer: Buffer, tag: number, attempt: number, records: Buffer, view: RecordView): void {
+  /**
+   * `basic.deliver` of the record that `view` shows. `consumer` is the tag as a short string. With `apartBytes` the
+   * record ends where its body begins, and so many bytes follow by `bodyPiece`.
+   */
+  deliver(
+    channel: number,
+    consumer: Buffer,
+    tag: number,
+    attempt: number,
+    records: Buffer,
+    view: RecordView,
+    apartBytes?: number,
+  ): void {
+    if (this.#isHeld(channel)) {
+      const own = copyOf(view, records);
+      this.inTurn(channel, () => this.deliver(channel, consumer, tag, attempt, records, own, apartBytes));
+      return;
+    }
     const { byteLength: consumerBytes } = consumer;
     this.#begin(FRAME.method, channel, 13 + consumerBytes + view.properties - view.route);
     const { slab } = this;
@@ -214,11 +272,24 @@ export class AmqpOutput extends ByteOutput {
     slab[at++] = attempt > 1 ? 1 : 0;
     this.at = at + records.copy(slab, at, view.route, view.properties);
     this.#end();
-    this.#content(channel, records, view);
+    this.#content(channel, records, view, apartBytes);
   }
 
-  /** `basic.get-ok` of the record that `view` shows. `left` messages wait after it. */
-  getOk(channel: number, tag: number, attempt: number, left: number, records: Buffer, view: RecordView): void {
+  /** `basic.get-ok` of the record that `view` shows. `left` messages wait after it. `apartBytes` as in `deliver`. */
+  getOk(
+    channel: number,
+    tag: number,
+    attempt: number,
+    left: number,
+    records: Buffer,
+    view: RecordView,
+    apartBytes?: number,
+  ): void {
+    if (this.#isHeld(channel)) {
+      const own = copyOf(view, records);
+      this.inTurn(channel, () => this.getOk(channel, tag, attempt, left, records, own, apartBytes));
+      return;
+    }
     this.#begin(FRAME.method, channel, 17 + view.properties - view.route);
     const { slab } = this;
     let at = slab.writeUInt32BE(METHODS.basicGetOk.id, this.at);
@@ -227,11 +298,16 @@ export class AmqpOutput extends ByteOutput {
     at += records.copy(slab, at, view.route, view.properties);
     this.at = slab.writeUInt32BE(left, at);
     this.#end();
-    this.#content(channel, records, view);
+    this.#content(channel, records, view, apartBytes);
   }
 
   /** `basic.return` of a record that nobody took. */
   unroutable(channel: number, records: Buffer, view: RecordView): void {
+    if (this.#isHeld(channel)) {
+      const own = copyOf(view, records);
+      this.inTurn(channel, () => this.unroutable(channel, records, own));
+      return;
+    }
     this.#begin(FRAME.method, channel, 7 + NO_ROUTE_TEXT.byteLength + view.properties - view.route);
     const { slab } = this;
     let at = slab.writeUInt32BE(METHODS.basicReturn.id, this.at);
@@ -243,20 +319,31 @@ export class AmqpOutput extends ByteOutput {
     this.#content(channel, records, view);
   }
 
-  /** Header and body of a record, in as many frames as the client's limit makes of it. */
-  #content(channel: number, records: Buffer, { properties, body, end }: RecordView): void {
+  /** Header and body of a record. */
+  #content(channel: number, records: Buffer, { properties, body, end }: RecordView, apartBytes?: number): void {
     this.#begin(FRAME.header, channel, CONTENT_PREFIX_BYTES + body - properties);
     const { slab } = this;
     let at = slab.writeUInt32BE(BASIC_CLASS * 0x10000, this.at);
-    at = writeLongLong(slab, end - body, at);
+    at = writeLongLong(slab, apartBytes ?? end - body, at);
     this.at = at + records.copy(slab, at, properties, body);
     this.#end();
+    if (apartBytes === undefined) this.#body(channel, records, body, end);
+  }
+
+  /** The next bytes of a body that lay apart. They must not change any more. */
+  bodyPiece(channel: number, bytes: Uint8Array): void {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#body(channel, buffer, 0, buffer.byteLength);
+  }
+
+  /** In as many frames as the client's limit makes of it. */
+  #body(channel: number, buffer: Buffer, start: number, end: number): void {
     const most = this.frameMax - FRAME_OVERHEAD_BYTES;
-    for (let from = body; from < end; from += most) {
+    for (let from = start; from < end; from += most) {
       const to = Math.min(from + most, end);
       this.makeRoom(FRAME_HEADER_BYTES);
       this.#head(FRAME.body, channel, to - from);
-      this.range(records, from, to);
+      this.range(buffer, from, to);
       this.makeRoom(1);
       this.slab[this.at++] = FRAME_END;
       this.written();
@@ -280,6 +367,11 @@ export class AmqpOutput extends ByteOutput {
     this.slab[this.at++] = FRAME_END;
     this.written();
   }
+}
+
+/** The view is used for other records before this one is written. */
+function copyOf(view: RecordView, records: Buffer): RecordView {
+  return new RecordView().at(records, view.route - RECORD_PREFIX_BYTES);
 }
 
 function writeLongLong(buffer: Buffer, value: number, at: number): number {

@@ -54,21 +54,29 @@ export class Confirming {
 
   /** One request for many messages; its answer is one confirm for all of them. */
   publish(batch: PublishedBatch): void {
-    const { records, count, route } = batch;
+    const { records, count, upload } = batch;
     const unconfirmed = this.#confirms?.add(count);
     const context = this.#context;
     context.hold(records.byteLength);
     context.publishes();
-    context.session.publish({ to: route.to, format: FORMAT_AMQP, records, count }).then(
+    const stored = upload === undefined ? this.#store(batch) : upload.id.then((body) => this.#store(batch, body));
+    stored.then(
       (receipt) => {
         context.hold(-records.byteLength);
+        upload?.abort();
         this.#published(batch, receipt, unconfirmed);
       },
       (error: unknown) => {
         context.hold(-records.byteLength);
+        upload?.abort();
         this.#notPublished(batch, error, unconfirmed);
       },
     );
+  }
+
+  #store({ records, count, route }: PublishedBatch, body?: number): Promise<PublishReceipt> {
+    const named = body === undefined ? {} : { body };
+    return this.#context.session.publish({ to: route.to, format: FORMAT_AMQP, records, count, ...named });
   }
 
   /** An answer goes straight to the one who asked. */

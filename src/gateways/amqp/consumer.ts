@@ -77,12 +77,12 @@ export class AmqpConsumer implements DeliverySink, Holder {
     return this.#over;
   }
 
-  /** The client knows of it: from now on messages may come. */
-  start(consumer: Consumer): void {
+  /** The client knows of it: from now on messages may come, while its channel is not in the middle of a large one. */
+  start(consumer: Consumer, busy: () => boolean): void {
     this.#consumer = consumer;
     if (this.prefetch !== 'shared')
       this.window.credit(this.noAck || this.prefetch === 0 ? Number.MAX_SAFE_INTEGER : this.prefetch);
-    this.window.join(consumer);
+    this.window.join(consumer, busy);
   }
 
   /** Passes on what settling gave back. */
@@ -108,7 +108,7 @@ export class AmqpConsumer implements DeliverySink, Holder {
     let bytes = 0;
     for (const run of runs) {
       messages += run.count;
-      bytes += run.records.byteLength;
+      bytes += run.records.byteLength + (run.bodyBytes ?? 0);
     }
     this.window.delivered(messages, bytes);
     this.#owner.deliver(this, runs);

@@ -10,6 +10,7 @@ import { withStory } from './deaths.ts';
 import { AmqpError } from './errors.ts';
 import { integerOf, type Table } from './fields.ts';
 import type { ChannelInfo } from './live.ts';
+import type { LargeContents } from './large-contents.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { Prefetch } from './prefetch.ts';
@@ -30,13 +31,19 @@ export interface ConsumingContext {
   readonly limits: AmqpLimits;
   /** Windows of the connection that have credit to pass on. */
   readonly waiting: Set<CreditWindow>;
+  readonly large: LargeContents;
   /** Settlements gather: call `flush` before the turn ends. */
   settles(): void;
   /** An exception that no method of the client caused. */
   fail(error: unknown): void;
+  /** Ends the whole connection. */
+  abort(error: AmqpError): void;
   /** Told of consumers that ended by themselves. */
   cancelled(tag: string): void;
 }
+
+/** Of a large body, read at once. */
+const PIECE_BYTES = 256 * 1024;
 
 /** Deliveries of one channel: its consumers, and what is got one by one. */
 export class Consuming implements ConsumerOwner {
@@ -86,7 +93,7 @@ export class Consuming implements ConsumerOwner {
   // ---- Consumers --------------------------------------------------------------------------------------------------
 
   async consume(queue: Queue, args: Arguments<'basicConsume'>): Promise<void> {
-    const { session, vhost, limits, channel, out } = this.#context;
+    const { session, vhost, limits, channel, out, large } = this.#context;
     const tag = this.#tag(args);
     const priority = args.arguments.get('x-priority');
     if (priority !== undefined && integerOf(priority) === undefined) throw this.#badArgument('x-priority', queue);
@@ -118,6 +125,7 @@ export class Consuming implements ConsumerOwner {
                 lease: 'connection',
                 leaseMs: timeoutMs,
                 formats: [FORMAT_AMQP],
+                bodies: 'apart',
                 name: tag,
                 ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
                 ...(args.exclusive && { exclusive: true }),
@@ -140,7 +148,7 @@ export class Consuming implements ConsumerOwner {
       return;
     }
     if (!args.noWait) out.method(channel, 'basicConsumeOk', { consumerTag: tag });
-    consumer.start(started);
+    consumer.start(started, () => large.busy(channel));
   }
 
   /** @throws NOT_IMPLEMENTED, PRECONDITION_FAILED for what RabbitMQ refuses */
@@ -239,17 +247,49 @@ export class Consuming implements ConsumerOwner {
       for (const run of runs) {
         const records = this.#records(run, consumer.queue);
         if (!consumer.noAck) consumer.unsettled += run.count;
-        for (let i = 0, at = 0; i < run.count; i++, at = this.#view.end) {
-          this.#view.at(records, at);
-          const tag = consumer.noAck
-            ? this.#settling.unacked.skip()
-            : this.#settling.unacked.add(consumer.holder, run.partition, run.offset + i, run.token);
-          out.deliver(channel, consumer.tagBytes, tag, run.attempt, records, this.#view);
-        }
+        if (run.bodyBytes !== undefined) this.#deliverLarge(consumer, run, records, run.bodyBytes);
+        else
+          for (let i = 0, at = 0; i < run.count; i++, at = this.#view.end) {
+            this.#view.at(records, at);
+            const tag = consumer.noAck
+              ? this.#settling.unacked.skip()
+              : this.#settling.unacked.add(consumer.holder, run.partition, run.offset + i, run.token);
+            out.deliver(channel, consumer.tagBytes, tag, run.attempt, records, this.#view);
+          }
       }
     } catch (error) {
       this.#context.fail(error);
     }
+  }
+
+  #deliverLarge(consumer: AmqpConsumer, run: DeliveryRun, records: Buffer, bodyBytes: number): void {
+    const { out, channel } = this.#context;
+    const tag = this.#settling.unacked.add(consumer.holder, run.partition, run.offset, run.token);
+    this.#sendLarge(consumer.queue, run, bodyBytes, () =>
+      out.deliver(channel, consumer.tagBytes, tag, run.attempt, records, this.#view.at(records, 0), bodyBytes),
+    );
+  }
+
+  #sendLarge({ name }: Queue, { partition, offset }: DeliveryRun, bodyBytes: number, head: () => void): void {
+    const { session, vhost, channel, large } = this.#context;
+    large.send(channel, {
+      bodyBytes,
+      head: () => {
+        if (this.#closed) return 'unwanted';
+        head();
+        return 'begun';
+      },
+      read: async (from) => {
+        const args = { topic: name, partition, offset, from, maxBytes: PIECE_BYTES };
+        return (await session.request('readBody', args)).bytes;
+      },
+      // The channel is in the middle of its body, where no exception of the channel can be told.
+      failed: (error) => {
+        const what = named('queue', name, vhost.namespace);
+        const text = `a message of ${what} went while it was delivered: ${String(error)}`;
+        this.#context.abort(new AmqpError('INTERNAL_ERROR', text));
+      },
+    });
   }
 
   late({ queue, noAck }: AmqpConsumer, runs: readonly DeliveryRun[]): void {
@@ -298,7 +338,12 @@ export class Consuming implements ConsumerOwner {
     const tag = noAck
       ? this.#settling.unacked.skip()
       : this.#settling.unacked.add(this.#getter(queue), run.partition, run.offset, run.token);
-    out.getOk(channel, tag, run.attempt, left, records, this.#view.at(records, 0));
+    const { bodyBytes } = run;
+    if (bodyBytes === undefined) out.getOk(channel, tag, run.attempt, left, records, this.#view.at(records, 0));
+    else
+      this.#sendLarge(queue, run, bodyBytes, () =>
+        out.getOk(channel, tag, run.attempt, left, records, this.#view.at(records, 0), bodyBytes),
+      );
   }
 
   /** One holder for all that was got from a queue. */
@@ -362,6 +407,8 @@ export class Consuming implements ConsumerOwner {
     this.#consumers.clear();
     // First they leave: one of them that acks by itself would get, and lose, what the others give back.
     await Promise.all(consumers.map((consumer) => consumer.close()));
+    // What is on its way has to arrive: the client could not tell anything else from the rest of it.
+    await this.#context.large.idle(this.#context.channel);
     await this.#settling.giveBackAll();
     for (const { queue } of consumers) await this.#unused(queue);
   }

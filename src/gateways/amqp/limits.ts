@@ -23,6 +23,9 @@ export interface AmqpLimits {
 /** What a queue takes of one message, head and all: how large a body may be is the gateway's to say. */
 export const QUEUE_MESSAGE_BYTES = 257 * MIB;
 
+/** Larger bodies come and go in pieces. */
+export const LARGE_MESSAGE_BYTES = MIB;
+
 /** With room for the largest message in what may wait for a client. */
 export function limitsFor(maxMessageBytes: number): Partial<AmqpLimits> {
   return { maxMessageBytes, maxOutputBytes: Math.max(AMQP_LIMITS.maxOutputBytes, 2 * maxMessageBytes) };

@@ -6,6 +6,7 @@ import { RECORD, RECORD_PREFIX_BYTES } from './content.ts';
 import { DIRECT_REPLY } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import type { Field } from './fields.ts';
+import { LARGE_MESSAGE_BYTES } from './limits.ts';
 import {
   BLIND_COPIES_HEADER,
   COPIES_HEADER,
@@ -20,6 +21,7 @@ import {
   scanProperties,
   shortText,
 } from './properties.ts';
+import type { Upload } from './upload.ts';
 
 /** Where publishes with one exchange and routing key go. */
 export interface Route {
@@ -36,6 +38,8 @@ export interface PublishedBatch {
   readonly mandatory: boolean;
   readonly records: Buffer;
   readonly count: number;
+  /** The body of one large message: `records` ends where it begins. */
+  readonly upload?: Upload;
 }
 
 export interface PublishingOptions {
@@ -44,6 +48,8 @@ export interface PublishingOptions {
   readonly user: string;
   /** Where answers to this channel go, if it waits for any. */
   replyTo(): string | undefined;
+  /** Takes the body of a large message on its own way; undefined where a message has to be whole. */
+  upload(to: PublishRequest['to'], bytes: number): Upload | undefined;
   /** Hands a batch to the engine. */
   publish(batch: PublishedBatch): void;
 }
@@ -84,6 +90,7 @@ export class Publishing {
   #mandatory = false;
   #at = 0;
   #bodyLeft = 0;
+  #upload: Upload | undefined;
 
   constructor(options: PublishingOptions) {
     this.#options = options;
@@ -134,6 +141,7 @@ export class Publishing {
     scanProperties(buffer, properties, end, this.#places);
     const flags = this.#lookAt(buffer);
     const rewritten = this.#rewritten(buffer, properties, end);
+    this.#beginUpload(rewritten?.route ?? this.#route, size);
     if (rewritten === undefined) this.#beginRecord(flags, this.#route, buffer, properties, end);
     else {
       const bytes = encodeProperties(rewritten.properties);
@@ -148,11 +156,28 @@ export class Publishing {
     const bytes = end - start;
     if (bytes > this.#bodyLeft)
       throw new AmqpError('UNEXPECTED_FRAME', `a body is ${bytes - this.#bodyLeft} bytes longer than its header said`);
-    this.#reserve(bytes);
-    buffer.copy(this.#slab, this.#at, start, end);
-    this.#at += bytes;
+    if (this.#upload === undefined) {
+      this.#reserve(bytes);
+      buffer.copy(this.#slab, this.#at, start, end);
+      this.#at += bytes;
+    } else this.#upload.write(buffer.subarray(start, end));
     this.#bodyLeft -= bytes;
     if (this.#bodyLeft === 0) this.#endRecord();
+  }
+
+  /** One that would come back if nobody takes it, or goes straight to a channel, has to be whole. */
+  #beginUpload(route: Route | undefined, size: number): void {
+    if (size <= LARGE_MESSAGE_BYTES || this.#mandatory || route === undefined || route.directReply !== undefined)
+      return;
+    this.#upload = this.#options.upload(route.to, size);
+    // It goes alone.
+    if (this.#upload !== undefined) this.flush();
+  }
+
+  /** The channel is over in the middle of a content. */
+  drop(): void {
+    this.#upload?.abort();
+    this.#upload = undefined;
   }
 
   /** Hands over what is whole. */
@@ -227,10 +252,23 @@ export class Publishing {
   }
 
   #endRecord(): void {
-    this.#slab.writeUInt32LE(this.#at - this.#end - 4, this.#end);
+    const upload = this.#upload;
+    this.#slab.writeUInt32LE(this.#at - this.#end - 4 + (upload?.bytes ?? 0), this.#end);
+    this.#expects = 'method';
+    if (upload !== undefined) {
+      this.#upload = undefined;
+      this.#publishAlone(upload);
+      return;
+    }
     this.#end = this.#at;
     this.#count++;
-    this.#expects = 'method';
+  }
+
+  #publishAlone(upload: Upload): void {
+    const route = this.#batchRoute;
+    const records = this.#slab.subarray(this.#end, this.#at);
+    this.#from = this.#end = this.#at;
+    if (route !== undefined) this.#options.publish({ route, mandatory: false, records, count: 1, upload });
   }
 
   #isFull(): boolean {

@@ -8,10 +8,12 @@ import { FrameCutter } from '../../wire/frame-cutter.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
 import type { CreditWindow } from '../credit-window.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
+import { Room } from '../room.ts';
 import { Channels } from './channels.ts';
 import { AmqpFrames, AmqpOutput, FRAME, FRAME_END, FRAME_HEADER_BYTES, PROTOCOL_HEADER, readMethod } from './codec.ts';
 import { AmqpError, asAmqpError } from './errors.ts';
 import { checkTuned, clientProperties, type ClientProperties, credentials, start, tune } from './handshake.ts';
+import { LargeContents } from './large-contents.ts';
 import type { AmqpLimits } from './limits.ts';
 import { type ConnectionInfo, socketInfo } from './live.ts';
 import { type AnyMethod, type Arguments, METHODS } from './methods.ts';
@@ -75,6 +77,8 @@ export class AmqpConnection implements GatewayConnection {
   readonly #shape = new AmqpFrames();
   readonly #cutter: FrameCutter;
   readonly #waiting = new Set<CreditWindow>();
+  readonly #room: Room;
+  readonly #large: LargeContents;
   #state: State = { name: 'header' };
   #channelMax = 0;
   /** Frames that came while the login or the virtual host was looked at: not more than a chunk, since nothing is read. */
@@ -94,7 +98,8 @@ export class AmqpConnection implements GatewayConnection {
       maxBytes: context.limits.maxOutputBytes,
       beforeFlush: () => this.#flush(),
       onFlushed: () => {
-        for (const window of this.#waiting) window.pump();
+        this.#room.look();
+        this.#pump();
       },
       onOverflow: () =>
         this.#abort(
@@ -102,6 +107,8 @@ export class AmqpConnection implements GatewayConnection {
           0,
         ),
     });
+    this.#room = new Room(this.#out);
+    this.#large = new LargeContents(this.#out, this.#room, () => this.#pump());
     this.#cutter = new FrameCutter(this.#shape, (buffer, from, end) => this.#onFrame(buffer, from, end));
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('end', () => socket.end());
@@ -154,6 +161,10 @@ export class AmqpConnection implements GatewayConnection {
       heartbeatSeconds: this.#heartbeatSeconds,
       channels: state.channels.info(),
     };
+  }
+
+  #pump(): void {
+    for (const window of this.#waiting) window.pump();
   }
 
   // ---- Reading ----------------------------------------------------------------------------------------------------
@@ -223,6 +234,7 @@ export class AmqpConnection implements GatewayConnection {
       user,
       limits,
       waiting: this.#waiting,
+      large: this.#large,
       owner: this,
       cancelNotify: client.cancelNotify,
       pause: (paused) => this.#pause(paused),
@@ -437,6 +449,7 @@ export class AmqpConnection implements GatewayConnection {
   #release(): void {
     const open = this.#opened();
     if (open === undefined) return;
+    this.#large.stop();
     if (this.#state.name === 'leaving') this.#state.open = undefined;
     this.#released = this.#giveBack(open).catch((error: unknown) => {
       // A broker that closes has given everything back already.

@@ -78,6 +78,7 @@ export class StreamReader implements Consumer {
         maxBytes: READ_BYTES,
         waitMs: WAIT_MS,
         formats: [FORMAT_AMQP],
+        bodies: 'apart',
       });
       this.#from = { offset: Math.max(next, this.#first) };
       for (const run of runs) this.#take(run);

@@ -21,6 +21,7 @@ export async function takeOne(
       lease: 'connection',
       leaseMs: Math.max(1, consumerTimeoutMs(declared) ?? CONSUMER_TIMEOUT_MS),
       formats: [FORMAT_AMQP],
+      bodies: 'apart',
       beside: true,
       until: 'empty',
       ...(noAck && { autoAck: true }),

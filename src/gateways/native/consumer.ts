@@ -4,9 +4,10 @@ import { writeIdData } from '../../wire/data.ts';
 import { writeDeliver } from '../../wire/deliver.ts';
 import { FRAME, LARGE_MESSAGE_BYTES } from '../../wire/frames.ts';
 import type { Output } from '../../wire/output.ts';
-import { DeliveryStream, type Room } from './delivery-stream.ts';
+import { DeliveryStream } from './delivery-stream.ts';
 import { writeLost } from '../../wire/settle.ts';
 import type { CreditWindow } from '../credit-window.ts';
+import type { Room } from '../room.ts';
 
 const LOST_PER_FRAME = 10_000;
 

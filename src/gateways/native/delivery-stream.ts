@@ -1,38 +1,11 @@
 import { RailheadError } from '../../core/errors.ts';
-import { soon } from '../../core/real-time.ts';
 import type { DeliveryRun, Session } from '../../core/session.ts';
 import { writeLargeDeliver, writeMore } from '../../wire/deliver.ts';
 import { LARGE_MESSAGE_BYTES, PIECE_BYTES } from '../../wire/frames.ts';
 import type { Output } from '../../wire/output.ts';
+import type { Room } from '../room.ts';
 
-/** Pieces are written while fewer bytes wait for the socket: a few pieces, so that others wait for no more than these. */
-const ROOM_BYTES = 4 * PIECE_BYTES;
 const NOTHING = new Uint8Array(0);
-
-/** Where those of one connection wait that send large messages. First come, first served, a piece at a time. */
-export class Room {
-  readonly #out: Output;
-  #waiting: (() => void)[] = [];
-
-  constructor(out: Output) {
-    this.#out = out;
-  }
-
-  /** Resolves when a piece may be written, or when the connection is over. Never at once, so that others come between. */
-  wait(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    if (this.#waiting.length === 1) soon(() => this.look());
-    return promise;
-  }
-
-  /** To be called when the socket took something. */
-  look(): void {
-    if (this.#out.waitingBytes >= ROOM_BYTES) return;
-    this.#waiting.shift()?.();
-    if (this.#waiting.length > 0) soon(() => this.look());
-  }
-}
 
 /**
  * The deliveries of one consumer from the first that holds a large message on, in order. A large one goes out in pieces

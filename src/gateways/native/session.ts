@@ -16,9 +16,9 @@ import { readSettle, writeSettled } from '../../wire/settle.ts';
 import type { Clock } from '../../core/clock.ts';
 import { CreditWindow } from '../credit-window.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
+import { Room } from '../room.ts';
 import { BodyTable } from './bodies.ts';
 import { NativeConsumer } from './consumer.ts';
-import { Room } from './delivery-stream.ts';
 import type { NativeLimits } from './limits.ts';
 
 /** How long the last words of a connection may take to leave. */

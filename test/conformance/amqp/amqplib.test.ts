@@ -70,6 +70,39 @@ test('a body of sixteen megabytes comes back whole, through a queue and a stream
   assert.ok(message?.content.equals(large));
 });
 
+test('a large message dies, is given back and comes from the SDK as a small one does', async (t) => {
+  const { channel, broker } = await client(t);
+  const large = Buffer.alloc(3 << 20, 'railhead');
+  await channel.assertQueue('dead');
+  const buried = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead', 'x-queue-type': 'quorum' };
+  await channel.assertQueue('q', { arguments: buried });
+  channel.sendToQueue('q', large, { headers: { kind: 'large' }, mandatory: true });
+  channel.sendToQueue('q', large, { headers: { kind: 'large' } });
+  channel.sendToQueue('q', Buffer.from('small'));
+  await channel.waitForConfirms();
+  channel.reject(await got(channel, 'q'), true);
+  for (let i = 0; i < 2; i++) {
+    const again = await got(channel, 'q');
+    assert.ok(again.content.equals(large));
+    assert.deepEqual(again.properties.headers, {
+      kind: 'large',
+      ...(i === 0 && { 'x-delivery-count': 1, 'x-acquired-count': 1 }),
+    });
+    channel.reject(again, false);
+  }
+  assert.equal((await got(channel, 'q')).content.toString(), 'small');
+  await channel.prefetch(10);
+  for (const dead of await consumed(channel, 'dead', 2)) {
+    assert.ok(dead.content.equals(large));
+    assert.equal(dead.properties.headers?.['x-death']?.[0]?.queue, 'q');
+  }
+  const text = large.toString();
+  await broker.rail.queue(defineQueue<{ text: string }>('ours')).send({ text }, { headers: { from: 'sdk' } });
+  const sent = await got(channel, 'ours');
+  assert.equal((JSON.parse(sent.content.toString()) as { text: string }).text, text);
+  assert.equal(sent.properties.headers?.['from'], 'sdk');
+});
+
 test('direct, fanout, topic and headers exchanges route as their bindings say', async (t) => {
   const { channel } = await client(t);
   for (const name of ['one', 'two']) await channel.assertQueue(name);

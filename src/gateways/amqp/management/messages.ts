@@ -33,6 +33,7 @@ async function publish(call: Call, vhost: Vhost): Promise<Json> {
     user: call.principal.name,
     maxMessageBytes: AMQP_LIMITS.maxMessageBytes,
     replyTo: () => undefined,
+    upload: () => undefined,
     publish: (batch) => batches.push(batch),
   });
   publishing.setRoute(routeBytes(exchange, key), to);
