@@ -4,6 +4,7 @@ import { BodyBudget } from '../body-budget.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { HttpSockets } from '../http-sockets.ts';
 import { AwsError } from './errors.ts';
+import { Lane } from './lane.ts';
 
 /** One request, as far as HTTP goes. */
 export interface DoorRequest {
@@ -39,12 +40,17 @@ export interface DoorOptions {
   onBug(error: unknown): void;
 }
 
+/** Of a connection without a request. */
+const IDLE_MS = 75_000;
+
 /**
  * Plain `node:http` on the shared listener, without a framework and without web streams: a request costs its parser and
  * one answer.
  */
 export class AwsDoor implements Gateway {
   readonly #options: DoorOptions;
+  /** Connections that Node's parser has not seen. */
+  readonly #lanes = new Set<Lane>();
   readonly #sockets = new HttpSockets();
   readonly #budget: BodyBudget;
   #inFlight = 0;
@@ -62,12 +68,40 @@ export class AwsDoor implements Gateway {
   }
 
   handle(socket: Duplex, peer: Peer): GatewayConnection {
-    return this.#sockets.handle(socket, peer);
+    let connection: GatewayConnection | undefined;
+    const lane = new Lane(socket, {
+      secure: peer.secure,
+      letIn: () => peer.authenticated(),
+      idleMs: IDLE_MS,
+      answer: (request) => this.#options.answer(request),
+      begin: (bytes) => {
+        if (bytes > this.#options.maxBodyBytes) throw new RangeError('Too large: the other way refuses it in words.');
+        this.#budget.take(bytes);
+        this.#inFlight++;
+      },
+      over: (bytes) => {
+        this.#budget.giveBack(bytes);
+        this.#answered();
+      },
+      handOver: () => {
+        this.#lanes.delete(lane);
+        connection = this.#sockets.handle(socket, peer);
+      },
+      onBug: (error) => this.#options.onBug(error),
+    });
+    this.#lanes.add(lane);
+    socket.once('close', () => this.#lanes.delete(lane));
+    return { close: (reason) => (connection === undefined ? lane.close() : connection.close(reason)) };
+  }
+
+  #answered(): void {
+    if (--this.#inFlight === 0) this.#whenIdle?.();
   }
 
   /** Resolves when what is under way is answered. Connections are the listener's to close. */
   async close(): Promise<void> {
     this.#sockets.close();
+    for (const lane of this.#lanes) lane.close();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
   }
 
@@ -76,7 +110,7 @@ export class AwsDoor implements Gateway {
     let held = 0;
     this.#sockets.begin(request, response, () => {
       this.#budget.giveBack(held);
-      if (--this.#inFlight === 0) this.#whenIdle?.();
+      this.#answered();
     });
     const chunks: Buffer[] = [];
     let length = 0;

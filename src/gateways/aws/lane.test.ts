@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { testBroker } from '../../testing/index.ts';
+import { readHead } from './head.ts';
+
+const LIST = '{}';
+/** What waits for an answer that never comes. */
+const LIMIT = { timeout: 20_000 };
+const HEADERS = 'Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AmazonSQS.ListQueues\r\n';
+
+function post(body: string, more = ''): string {
+  return `POST / HTTP/1.1\r\nHost: localhost\r\n${HEADERS}${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+test('a plain POST is read, its headers by lower-case names and without the space around them', () => {
+  const bytes = Buffer.from(
+    'POST /a?b=c HTTP/1.1\r\nHost: x:1\r\nX-Amz-Target:  A.B \t\r\ncontent-length: 2\r\n\r\n{}',
+  );
+  assert.deepEqual(readHead(bytes), {
+    url: '/a?b=c',
+    headers: { host: 'x:1', 'x-amz-target': 'A.B', 'content-length': '2' },
+    bodyBytes: 2,
+    start: bytes.byteLength - 2,
+  });
+});
+
+const NOT_PLAIN: Record<string, string> = {
+  'another method': 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n',
+  'an older version': 'POST / HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n',
+  'a URL with a host': 'POST http://x/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n',
+  'a space in the URL': 'POST /a b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n',
+  'a head that is cut off': 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n',
+  'lines that end with a line feed alone': 'POST / HTTP/1.1\nHost: x\nContent-Length: 0\n\n\r\n\r\n',
+  'a carriage return in a value': 'POST / HTTP/1.1\r\nHost: x\ry\r\nContent-Length: 0\r\n\r\n',
+  'a NUL in a value': 'POST / HTTP/1.1\r\nHost: x\0\r\nContent-Length: 0\r\n\r\n',
+  'a folded line': 'POST / HTTP/1.1\r\nHost: x\r\n y\r\nContent-Length: 0\r\n\r\n',
+  'a space before the colon': 'POST / HTTP/1.1\r\nHost : x\r\nContent-Length: 0\r\n\r\n',
+  'no colon': 'POST / HTTP/1.1\r\nHost: x\r\nnothing\r\nContent-Length: 0\r\n\r\n',
+  'no name': 'POST / HTTP/1.1\r\nHost: x\r\n: y\r\nContent-Length: 0\r\n\r\n',
+  'no host': 'POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n',
+  'no length': 'POST / HTTP/1.1\r\nHost: x\r\n\r\n',
+  'a length that is no number': 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n0',
+  'two lengths': 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 1\r\n\r\n0',
+  'a length and chunks':
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  'a wish to be asked first': 'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n',
+  'a connection that is to end': 'POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+  'a name that every object has': 'POST / HTTP/1.1\r\nHost: x\r\n__proto__: y\r\nContent-Length: 0\r\n\r\n',
+  'too many headers': `POST / HTTP/1.1\r\nHost: x\r\n${Array.from({ length: 100 }, (_, i) => `a${i}: b\r\n`).join('')}Content-Length: 0\r\n\r\n`,
+  'too long a head': `POST / HTTP/1.1\r\nHost: x\r\na: ${'b'.repeat(17_000)}\r\nContent-Length: 0\r\n\r\n`,
+};
+
+for (const [what, text] of Object.entries(NOT_PLAIN))
+  test(`${what} is left to Node's parser`, () => assert.equal(readHead(Buffer.from(text, 'latin1')), undefined));
+
+test('whatever comes is read or not, without an error', () => {
+  const part = fc.oneof(
+    fc.constantFrom('POST ', '/', ' HTTP/1.1', '\r\n', '\r', '\n', ': ', 'Host', 'Content-Length', '1', '\r\n\r\n'),
+    fc.string({ maxLength: 8 }),
+  );
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 40 }), (parts) => {
+      const head = readHead(Buffer.from(parts.join(''), 'latin1'));
+      assert.ok(head === undefined || (head.headers.host !== undefined && head.bodyBytes >= 0));
+    }),
+  );
+});
+
+/** Until so many answers came. */
+async function answers(socket: Socket, count: number): Promise<string> {
+  let text = '';
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    text += chunk.toString('latin1');
+    if ((text.match(/HTTP\/1\.1 /g) ?? []).length >= count && text.endsWith('}')) break;
+  }
+  return text;
+}
+
+async function withSocket(use: (socket: Socket) => Promise<void>): Promise<void> {
+  await using broker = await testBroker();
+  const { host, port } = await broker.endpoint('aws');
+  const socket = connect({ host, port });
+  await once(socket, 'connect');
+  try {
+    await use(socket);
+  } finally {
+    socket.destroy();
+  }
+}
+
+test('requests that follow at once are answered one after the other, in their order', LIMIT, async () => {
+  await withSocket(async (socket) => {
+    const create = (name: string): string =>
+      post(JSON.stringify({ QueueName: name })).replace('ListQueues', 'CreateQueue');
+    socket.write(['a', 'b', 'c'].map(create).join(''));
+    const text = await answers(socket, 3);
+    assert.deepEqual(
+      [...text.matchAll(/"QueueUrl":"[^"]*\/(\w)"/g)].map(([, name]) => name),
+      ['a', 'b', 'c'],
+    );
+  });
+});
+
+test('a request in pieces, and one that is not plain, are answered on the same connection', LIMIT, async () => {
+  await withSocket(async (socket) => {
+    socket.setNoDelay(true);
+    socket.write(post(LIST));
+    assert.match(await firstAnswer(socket), /^HTTP\/1\.1 200 OK\r\n/);
+    const whole = post(LIST);
+    socket.write(whole.slice(0, 40));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    socket.write(whole.slice(40));
+    assert.match(await firstAnswer(socket), /^HTTP\/1\.1 200 OK\r\n/);
+    socket.write(
+      'POST / HTTP/1.1\r\nHost: localhost\r\n' + HEADERS + 'Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
+    );
+    assert.match(await firstAnswer(socket), /^HTTP\/1\.1 200 OK\r\n/);
+  });
+});
+
+async function firstAnswer(socket: Socket): Promise<string> {
+  const [chunk] = (await once(socket, 'data')) as [Buffer];
+  return chunk.toString('latin1');
+}
+
+test('bytes that are no HTTP are answered with 400, and the connection ends', LIMIT, async () => {
+  await withSocket(async (socket) => {
+    socket.write('what is this?\r\n\r\n');
+    assert.match(await firstAnswer(socket), /^HTTP\/1\.1 400 /);
+    await once(socket, 'close');
+  });
+});
+
+test('a body that a client reads slowly does not mix with the next', LIMIT, async () => {
+  await withSocket(async (socket) => {
+    const body = 'x'.repeat(60_000);
+    const url = JSON.parse(
+      (
+        await (async () => {
+          socket.write(post('{"QueueName":"q"}').replace('ListQueues', 'CreateQueue'));
+          return firstAnswer(socket);
+        })()
+      ).split('\r\n\r\n')[1] ?? '{}',
+    ) as { QueueUrl: string };
+    const send = post(JSON.stringify({ ...url, MessageBody: body })).replace('ListQueues', 'SendMessage');
+    const md5 = createHash('md5').update(body).digest('hex');
+    for (let i = 0; i < 20; i++) {
+      socket.write(send);
+      assert.match(await firstAnswer(socket), new RegExp(md5));
+    }
+    const receive = JSON.stringify({ ...url, MaxNumberOfMessages: 10 });
+    socket.pause();
+    socket.write(post(receive).replace('ListQueues', 'ReceiveMessage').repeat(2));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.resume();
+    let text = '';
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      text += chunk.toString('latin1');
+      if ((text.match(/"MD5OfBody"/g) ?? []).length === 20 && text.endsWith('}')) break;
+    }
+    assert.equal((text.match(/HTTP\/1\.1 200 OK/g) ?? []).length, 2);
+  });
+});
