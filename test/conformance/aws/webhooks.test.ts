@@ -10,8 +10,11 @@ import { test } from 'node:test';
 import {
   ConfirmSubscriptionCommand,
   CreateTopicCommand,
+  GetSubscriptionAttributesCommand,
   GetTopicAttributesCommand,
+  ListSubscriptionsByTopicCommand,
   PublishCommand,
+  SetTopicAttributesCommand,
   SNSClient,
   SubscribeCommand,
 } from '@aws-sdk/client-sns';
@@ -163,6 +166,74 @@ test('what an endpoint does not take is posted again every 20 seconds, three tim
   await bench.broker.idle('sns-webhooks');
   assert.deepEqual(await dead(), ['no']);
   assert.equal(endpoint.count, 0);
+  sns.destroy();
+});
+
+test('retries, their delays and the type of the content are those of the delivery policy', async () => {
+  await using endpoint = await new Endpoint().listen();
+  await using bench = await sqsBench({ clock: 'manual' });
+  const sns = new SNSClient({ endpoint: bench.url, region: REGION, credentials: CREDENTIALS });
+  const retry = { minDelayTarget: 5, maxDelayTarget: 10, numRetries: 3, numNoDelayRetries: 1 };
+  const request = { headerContentType: 'application/json' };
+  const TopicArn = await subscribed(sns, endpoint, {
+    RawMessageDelivery: 'true',
+    DeliveryPolicy: JSON.stringify({ healthyRetryPolicy: retry, requestPolicy: request }),
+  });
+  const shown = await sns.send(new ListSubscriptionsByTopicCommand({ TopicArn }));
+  const SubscriptionArn = shown.Subscriptions?.[0]?.SubscriptionArn;
+  const { Attributes } = await sns.send(new GetSubscriptionAttributesCommand({ SubscriptionArn }));
+  const effective = JSON.parse(Attributes?.['EffectiveDeliveryPolicy'] ?? '') as Record<string, object>;
+  assert.deepEqual(effective['requestPolicy'], request);
+  assert.deepEqual({ ...effective['healthyRetryPolicy'], ...retry }, effective['healthyRetryPolicy']);
+  await sns.send(new PublishCommand({ TopicArn, Message: '{}' }));
+  for (const waitMs of [0, 5_000, 10_000, undefined]) {
+    const { headers } = await endpoint.next(503);
+    assert.equal(headers['content-type'], 'application/json');
+    if (waitMs === 0) continue;
+    await bench.broker.idle('sns-webhooks');
+    const { delayed, ready } = await bench.broker.inspect('sns-webhooks');
+    assert.deepEqual([ready.length, delayed.length], [0, waitMs === undefined ? 0 : 1]);
+    if (waitMs === undefined) continue;
+    await bench.broker.clock.advance(waitMs - 1);
+    assert.equal((await bench.broker.inspect('sns-webhooks')).delayed.length, 1);
+    await bench.broker.clock.advance(1);
+  }
+  assert.equal(endpoint.count, 0);
+  sns.destroy();
+});
+
+test('an endpoint is posted to as often in a second as the policy of its topic says', async () => {
+  await using endpoint = await new Endpoint().listen();
+  await using bench = await sqsBench({ clock: 'manual' });
+  const sns = new SNSClient({ endpoint: bench.url, region: REGION, credentials: CREDENTIALS });
+  const TopicArn = await subscribed(sns, endpoint, { RawMessageDelivery: 'true' });
+  const AttributeValue = JSON.stringify({ http: { defaultThrottlePolicy: { maxReceivesPerSecond: 2 } } });
+  await sns.send(new SetTopicAttributesCommand({ TopicArn, AttributeName: 'DeliveryPolicy', AttributeValue }));
+  const sent = ['1', '2', '3', '4', '5'];
+  for (const Message of sent) await sns.send(new PublishCommand({ TopicArn, Message }));
+  const texts: string[] = [];
+  for (let i = 0; i < sent.length; i++) {
+    texts.push((await endpoint.next(200)).text);
+    await bench.broker.idle('sns-webhooks');
+    assert.equal(endpoint.count, 0);
+    await bench.broker.clock.advance(499);
+    assert.equal(endpoint.count, 0);
+    await bench.broker.clock.advance(1);
+  }
+  assert.deepEqual(texts.toSorted(), sent);
+  sns.destroy();
+});
+
+test('a delivery policy is refused where it cannot be kept', async () => {
+  await using bench = await sqsBench();
+  const sns = new SNSClient({ endpoint: bench.url, region: REGION, credentials: CREDENTIALS });
+  const { TopicArn } = await sns.send(new CreateTopicCommand({ Name: 'topic' }));
+  const refused = { name: 'InvalidParameterException', message: /DeliveryPolicy/ };
+  const DeliveryPolicy = JSON.stringify({ healthyRetryPolicy: { numRetries: 1 } });
+  const set = { TopicArn, AttributeName: 'DeliveryPolicy', AttributeValue: DeliveryPolicy };
+  await assert.rejects(sns.send(new SetTopicAttributesCommand(set)), refused);
+  const queue = { Protocol: 'sqs', Endpoint: `arn:aws:sqs:${REGION}:000000000000:q` };
+  await assert.rejects(sns.send(new SubscribeCommand({ TopicArn, ...queue, Attributes: { DeliveryPolicy } })), refused);
   sns.destroy();
 });
 

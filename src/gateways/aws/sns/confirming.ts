@@ -96,9 +96,11 @@ export function webhookHeaders(of: {
   topicArn: string;
   subscriptionArn?: string;
   delivery?: 'raw';
+  /** Default: as SNS has it. */
+  contentType?: string;
 }): Record<string, string> {
   return {
-    'Content-Type': 'text/plain; charset=UTF-8',
+    'Content-Type': of.contentType ?? 'text/plain; charset=UTF-8',
     'User-Agent': 'Amazon Simple Notification Service Agent',
     'x-amz-sns-message-type': of.type,
     'x-amz-sns-message-id': of.messageId,

@@ -3,6 +3,7 @@ import { AwsError } from '../errors.ts';
 import { parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
 import type { Confirming } from './confirming.ts';
+import { policyOf, shownPolicy, subscriptionPolicyFault, topicPolicyFault } from './delivery-policy.ts';
 import type { Tag, SnsInputs } from './inputs.ts';
 import {
   deadLetterTarget,
@@ -23,6 +24,8 @@ interface Setting {
   default?: string;
   fifo?: true;
   fits(value: string): boolean;
+  /** What is wrong with it, where more can be said than that it does not fit. */
+  fault?(value: string): string | null;
 }
 
 const choice =
@@ -40,7 +43,7 @@ export const TOPIC_SETTINGS: Readonly<Record<string, Setting>> = {
   ContentBasedDeduplication: { default: 'false', fits: choice('true', 'false'), fifo: true },
   FifoThroughputScope: { default: 'Topic', fits: choice('Topic', 'MessageGroup'), fifo: true },
   TracingConfig: { fits: choice('PassThrough') },
-  DeliveryPolicy: { fits: nothing },
+  DeliveryPolicy: { fits: (value) => value === '' || topicPolicyFault(value) === null, fault: topicPolicyFault },
   KmsMasterKeyId: { fits: nothing },
   ArchivePolicy: { fits: nothing, fifo: true },
 };
@@ -54,7 +57,10 @@ export const SUBSCRIPTION_SETTINGS: Readonly<Record<string, Setting>> = {
   RedrivePolicy: {
     fits: (value) => value === '' || deadLetterTarget(value) !== undefined,
   },
-  DeliveryPolicy: { fits: nothing },
+  DeliveryPolicy: {
+    fits: (value) => value === '' || subscriptionPolicyFault(value) === null,
+    fault: subscriptionPolicyFault,
+  },
   ReplayPolicy: { fits: nothing },
   SubscriptionRoleArn: { fits: nothing },
 };
@@ -119,6 +125,7 @@ export class SnsManaging {
       ['SubscriptionsConfirmed', String(subscriptions.length - pending)],
       ['SubscriptionsPending', String(pending)],
       ['SubscriptionsDeleted', '0'],
+      ['EffectiveDeliveryPolicy', shownPolicy(policyOf(topic.attributes.get('DeliveryPolicy'), undefined), 'topic')],
       ...shown(TOPIC_SETTINGS, topic.attributes, topic.fifo),
     ];
     return { Attributes: Object.fromEntries(Attributes) };
@@ -175,6 +182,7 @@ export class SnsManaging {
     if (isWeb) this.#confirming.checkEndpoint(Protocol, Endpoint);
     else checkQueue(Protocol, Endpoint, topic);
     check(SUBSCRIPTION_SETTINGS, given, topic.fifo);
+    checkPosts(Protocol, given);
     const same = (await this.#topics.subscriptionsOf(topic)).find(({ endpoint }) => endpoint === Endpoint);
     if (same !== undefined) {
       for (const [name, value] of given)
@@ -213,6 +221,8 @@ export class SnsManaging {
     const subscription = await this.#topics.subscription(caller, SubscriptionArn, 'inspect');
     const { account, topic, protocol, endpoint, attributes } = subscription;
     const scope = attributes.has('FilterPolicy') ? 'MessageAttributes' : undefined;
+    const ofTopic = (await this.#topics.find(account, topic))?.attributes.get('DeliveryPolicy');
+    const effective = shownPolicy(policyOf(ofTopic, attributes.get('DeliveryPolicy')), 'subscription');
     const Attributes: [string, string][] = [
       ['SubscriptionArn', subscriptionArn(caller, subscription)],
       ['TopicArn', topicArn(caller, { account, name: topic })],
@@ -222,6 +232,7 @@ export class SnsManaging {
       ['PendingConfirmation', String(isPending(subscription))],
       ['ConfirmationWasAuthenticated', 'true'],
       ...(scope === undefined ? [] : [['FilterPolicyScope', scope] as [string, string]]),
+      ...(protocol.startsWith('http') ? [['EffectiveDeliveryPolicy', effective] as [string, string]] : []),
       ...shown(SUBSCRIPTION_SETTINGS, attributes, true),
     ];
     return { Attributes: Object.fromEntries(Attributes) };
@@ -230,7 +241,9 @@ export class SnsManaging {
   async setSubscriptionAttributes(input: SnsInputs['SetSubscriptionAttributes'], caller: Caller): Promise<object> {
     const { SubscriptionArn, AttributeName, AttributeValue = '' } = input;
     const subscription = await this.#topics.subscription(caller, SubscriptionArn, 'configure');
-    check(SUBSCRIPTION_SETTINGS, new Map([[AttributeName, AttributeValue]]), true);
+    const given = new Map([[AttributeName, AttributeValue]]);
+    check(SUBSCRIPTION_SETTINGS, given, true);
+    checkPosts(subscription.protocol, given);
     const attributes = new Map([...subscription.attributes, [AttributeName, AttributeValue]]);
     if (AttributeValue === '') attributes.delete(AttributeName);
     await this.#topics.putSubscription(subscriptionOf({ ...subscription, attributes }));
@@ -250,6 +263,12 @@ export class SnsManaging {
     const topic = await this.#topics.topic(caller, TopicArn, 'inspect');
     return listed(await this.#topics.subscriptionsOf(topic), NextToken, caller);
   }
+}
+
+/** How posts are made matters to those alone that are posted to. @throws InvalidParameterException */
+function checkPosts(protocol: string, given: ReadonlyMap<string, string>): void {
+  if ((given.get('DeliveryPolicy') ?? '') !== '' && !protocol.startsWith('http'))
+    throw invalid(`DeliveryPolicy Reason: a subscription of ${protocol} is not posted to`);
 }
 
 function isPending({ confirmation }: Subscription): boolean {
@@ -281,7 +300,9 @@ function check(settings: Readonly<Record<string, Setting>>, given: ReadonlyMap<s
     if (setting === undefined || (setting.fifo === true && !fifo))
       throw invalid(`AttributeName: ${name.slice(0, 100)}`);
     if (!setting.fits(value))
-      throw invalid(`${name} Reason: this broker does not support ${JSON.stringify(value.slice(0, 100))}`);
+      throw invalid(
+        `${name} Reason: ${setting.fault?.(value) ?? `this broker does not support ${JSON.stringify(value.slice(0, 100))}`}`,
+      );
   }
 }
 

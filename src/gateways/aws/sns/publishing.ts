@@ -8,6 +8,7 @@ import { encodeRecord, FORMAT_SQS } from '../content.ts';
 import { checkBatch } from '../message.ts';
 import type { SnsInputs } from './inputs.ts';
 import { FilterView, type Published, publishedOf } from './message.ts';
+import { policyOf } from './delivery-policy.ts';
 import type { Signer } from './signer.ts';
 import { webhookHeaders } from './confirming.ts';
 import { webhookRequest, type Webhooks } from './webhooks.ts';
@@ -143,6 +144,7 @@ export class Publishing {
       topicArn: topicArn(caller, topic),
       subscriptionArn: subscriptionArn(caller, subscription),
       ...(isRaw && { delivery: 'raw' }),
+      contentType: policyOf(topic.attributes.get('DeliveryPolicy'), attributes.get('DeliveryPolicy')).contentType,
     });
     const body = isRaw ? text : await this.#envelope(message, text, subscription, topic, caller, undefined);
     return webhookRequest({ subscription: id, headers, body });

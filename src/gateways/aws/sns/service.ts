@@ -37,7 +37,7 @@ export class SnsService implements AwsService {
     const { sessions, clock } = parts;
     const topics = new Topics(sessions);
     this.#signer = new Signer(topics, clock);
-    this.#webhooks = new Webhooks(topics, { addresses: parts.webhooks, report: parts.onBug });
+    this.#webhooks = new Webhooks(topics, { clock, addresses: parts.webhooks, report: parts.onBug });
     const confirming = new Confirming(topics, this.#signer, this.#webhooks, clock);
     const managing = new SnsManaging(topics, confirming);
     const publishing = new Publishing(topics, this.#signer, this.#webhooks, clock);

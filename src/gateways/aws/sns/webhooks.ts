@@ -1,8 +1,11 @@
+import type { Clock } from '../../../core/clock.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import { asBuffer } from '../../../core/records.ts';
 import type { Consumer, DeliveryRun, PublishRequest, Session } from '../../../core/session.ts';
 import { encodeRecord, FORMAT_SQS, readRecord, type SqsRecord } from '../content.ts';
+import { type DeliveryPolicy, policyOf, retryDelayMs } from './delivery-policy.ts';
 import { post } from './outgoing.ts';
+import { Throttle } from './throttle.ts';
 import { deadLetterTarget, type Subscription, type Topics } from './topics.ts';
 
 /** Of each account: what is to be posted to endpoints of HTTP lies in this queue until it is, or is given up. */
@@ -10,9 +13,6 @@ export const WEBHOOKS = 'sns-webhooks';
 /** Posts at one time. Subscriptions take turns, so that one that hangs does not keep the others from theirs. */
 const CONCURRENCY = 64;
 const LEASE_MS = 60_000;
-
-/** As Amazon does it where nothing else is said: three more attempts, 20 seconds apart. */
-export const RETRY = { retries: 3, delayMs: 20_000 } as const;
 
 export interface Webhook {
   /** Its id. It may be gone by the time of the attempt. */
@@ -24,13 +24,18 @@ export interface Webhook {
 /** Posts to the endpoints of subscriptions, from a durable queue of the broker. */
 export class Webhooks {
   readonly #topics: Topics;
+  readonly #throttle: Throttle;
   readonly #addresses: 'public' | 'any';
   readonly #report: (error: unknown) => void;
   readonly #workers = new Map<string, Promise<Consumer>>();
   readonly #closing = new AbortController();
 
-  constructor(topics: Topics, options: { addresses: 'public' | 'any'; report: (error: unknown) => void }) {
+  constructor(
+    topics: Topics,
+    options: { clock: Clock; addresses: 'public' | 'any'; report: (error: unknown) => void },
+  ) {
     this.#topics = topics;
+    this.#throttle = new Throttle(options.clock);
     this.#addresses = options.addresses;
     this.#report = options.report;
   }
@@ -105,13 +110,22 @@ export class Webhooks {
 
   /** @param webhook undefined: somebody else has sent something to the queue */
   async #attempt(account: string, webhook: Webhook | undefined, run: DeliveryRun): Promise<void> {
-    const outcome = webhook === undefined ? 'refused' : await this.#post(account, webhook);
-    if (this.#closing.signal.aborted) return;
     const { partition, offset, count, token, attempt } = run;
     const lease = { topic: WEBHOOKS, subscription: WEBHOOKS, ranges: [{ partition, offset, count, token }] };
+    const policy = await this.#policyOf(account, webhook);
+    const waitMs = this.#waitMs(policy, webhook, offset);
+    if (waitMs > 0) {
+      await this.#topics.asBroker(account, (session) =>
+        session.settle([{ ...lease, action: 'release', delayMs: waitMs, countAttempt: false }]),
+      );
+      return;
+    }
+    const outcome = webhook === undefined ? 'refused' : await this.#post(account, webhook);
+    if (this.#closing.signal.aborted) return;
+    const delayMs = outcome === 'again' ? retryDelayMs(policy.retry, attempt) : undefined;
     await this.#topics.asBroker(account, async (session) => {
-      if (outcome === 'again' && attempt <= RETRY.retries) {
-        await session.settle([{ ...lease, action: 'release', delayMs: RETRY.delayMs, countAttempt: true }]);
+      if (delayMs !== undefined) {
+        await session.settle([{ ...lease, action: 'release', delayMs, countAttempt: true }]);
         return;
       }
       if (webhook === undefined) {
@@ -121,6 +135,20 @@ export class Webhooks {
       if (outcome !== 'done') await this.#bury(account, webhook);
       await session.settle([{ ...lease, action: 'ack' }]);
     });
+  }
+
+  /** As topic and subscription have it now. */
+  async #policyOf(account: string, webhook: Webhook | undefined): Promise<DeliveryPolicy> {
+    const subscription = webhook && (await this.#find(account, webhook.subscription));
+    const topic = subscription && (await this.#topics.find(account, subscription.topic));
+    return policyOf(topic?.attributes.get('DeliveryPolicy'), subscription?.attributes.get('DeliveryPolicy'));
+  }
+
+  #waitMs({ perSecond }: DeliveryPolicy, webhook: Webhook | undefined, offset: number): number {
+    if (webhook === undefined) return 0;
+    if (perSecond !== null) return this.#throttle.waitMs(webhook.subscription, offset, perSecond);
+    this.#throttle.forget(webhook.subscription);
+    return 0;
   }
 
   /** `refused`: it will not be taken later either. */
