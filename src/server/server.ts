@@ -309,6 +309,7 @@ class Server implements RunningServer {
       maxMemoryBytes: limits.httpMemory,
       limits: awsLimits,
       webhooks: this.#config.allowPrivateWebhooks ? 'any' : 'public',
+      inbox: 'none',
       allowedHosts,
       onBug: (error) => this.#report(error),
     });

@@ -130,6 +130,7 @@ export class TestServer {
       limits: this.#options.awsLimits,
       // Of a test they are on this machine.
       webhooks: 'any',
+      inbox: 'kept',
       allowedHosts: [],
       onBug: report,
     });

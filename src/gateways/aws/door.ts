@@ -4,7 +4,7 @@ import { BodyBudget } from '../body-budget.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { HttpSockets } from '../http-sockets.ts';
 import { AwsError } from './errors.ts';
-import { Lane } from './lane.ts';
+import { addressOf, Lane } from './lane.ts';
 
 /** One request, as far as HTTP goes. */
 export interface DoorRequest {
@@ -40,6 +40,21 @@ export interface DoorOptions {
   onBug(error: unknown): void;
 }
 
+/** Made once a second: as text it takes longer than all else of a head. */
+class HttpDate {
+  #second = 0;
+  #text = '';
+
+  now(): string {
+    const second = Math.floor(Date.now() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#text = new Date(second * 1000).toUTCString();
+    }
+    return this.#text;
+  }
+}
+
 /** Of a connection without a request. */
 const IDLE_MS = 75_000;
 
@@ -53,6 +68,7 @@ export class AwsDoor implements Gateway {
   readonly #lanes = new Set<Lane>();
   readonly #sockets = new HttpSockets();
   readonly #budget: BodyBudget;
+  readonly #date = new HttpDate();
   #inFlight = 0;
   #whenIdle: (() => void) | undefined;
 
@@ -74,6 +90,7 @@ export class AwsDoor implements Gateway {
       letIn: () => peer.authenticated(),
       idleMs: IDLE_MS,
       answer: (request) => this.#options.answer(request),
+      date: () => this.#date.now(),
       begin: (bytes) => {
         if (bytes > this.#options.maxBodyBytes) throw new RangeError('Too large: the other way refuses it in words.');
         this.#budget.take(bytes);
@@ -153,9 +170,8 @@ export class AwsDoor implements Gateway {
         headers,
         body,
         secure: this.#sockets.peer(socket)?.secure ?? false,
-        // As an IPv4 client of an IPv6 socket has it.
         get address() {
-          return (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+          return addressOf(socket);
         },
         letIn: () => this.#sockets.peer(socket)?.authenticated(),
         onGone(callback) {

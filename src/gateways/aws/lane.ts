@@ -1,7 +1,7 @@
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { DoorAnswer, DoorRequest } from './door.ts';
-import { type Head, readHead } from './head.ts';
+import { type Head, HeadReader } from './head.ts';
 
 export interface LaneOptions {
   secure: boolean;
@@ -15,12 +15,14 @@ export interface LaneOptions {
   over(bodyBytes: number): void;
   /** The connection, with these bytes back at its front, is for Node's parser from here on. */
   handOver(): void;
+  /** As HTTP has it. */
+  date(): string;
   /** The answer cannot be made. */
   onBug(error: unknown): void;
 }
 
 /** What a lane needs of a socket of TCP or TLS. */
-export type LaneSocket = Duplex & { setTimeout?(ms: number): unknown };
+export type LaneSocket = Duplex & { setTimeout?(ms: number): unknown; remoteAddress?: string | undefined };
 
 /** Before what a client sends next is not read. */
 const MAX_AHEAD_BYTES = 64 * 1024;
@@ -38,6 +40,7 @@ const MAX_AHEAD_BYTES = 64 * 1024;
 export class Lane {
   readonly #socket: LaneSocket;
   readonly #options: LaneOptions;
+  readonly #reader = new HeadReader();
   #state: 'waiting' | 'answering' | 'sending' | 'over' = 'waiting';
   #ahead: Buffer[] = [];
   #aheadBytes = 0;
@@ -78,7 +81,7 @@ export class Lane {
   }
 
   #serve(bytes: Buffer): void {
-    const head = readHead(bytes);
+    const head = this.#reader.read(bytes);
     if (head === undefined || bytes.byteLength < head.start + head.bodyBytes) {
       this.#handOver(bytes);
       return;
@@ -107,7 +110,7 @@ export class Lane {
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
     for (let i = 0; i + 1 < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
     const connection = this.#ending ? 'close' : 'keep-alive';
-    text += `Date: ${new Date().toUTCString()}\r\nConnection: ${connection}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
+    text += `Date: ${this.#options.date()}\r\nConnection: ${connection}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
     const flows = this.#socket.write(text + body);
     this.#state = flows ? 'waiting' : 'sending';
     this.#whenGone = undefined;
@@ -159,11 +162,20 @@ export class Lane {
     this.#whenGone?.();
   }
 
+  get address(): string {
+    return addressOf(this.#socket);
+  }
+
   /** Calls back when the client goes away before it has the answer to what is under way. */
   onGone(callback: () => void): () => void {
     this.#whenGone = callback;
     return () => (this.#whenGone = undefined);
   }
+}
+
+/** Of the other end; of an IPv4 client on an IPv6 socket as the client has it. */
+export function addressOf({ remoteAddress = '' }: Pick<LaneSocket, 'remoteAddress'>): string {
+  return remoteAddress.replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 class LaneRequest implements DoorRequest {
@@ -184,6 +196,10 @@ class LaneRequest implements DoorRequest {
 
   get secure(): boolean {
     return this.#options.secure;
+  }
+
+  get address(): string {
+    return this.#lane.address;
   }
 
   letIn(): void {

@@ -34,6 +34,8 @@ export interface AwsGatewayOptions {
   limits: 'strict' | 'relaxed';
   /** Where SNS may post to. */
   webhooks: 'public' | 'any';
+  /** Whether what SNS would send to phones and by mail is kept to be looked at, or refused. */
+  inbox: 'kept' | 'none';
   /** More names that the Host header may have. */
   allowedHosts: readonly string[];
   /** A failure that is a bug of ours, for the log. */
@@ -113,6 +115,8 @@ export class AwsGateway implements Gateway {
       // Whoever was sent a message may verify it, logged in or not.
       const certificate = request.method === 'GET' ? await this.#sns.certificateAt(request.url) : undefined;
       if (certificate !== undefined) return answer(200, 'application/x-pem-file', requestId, certificate);
+      const mail = this.#sns.inboxAnswer(request.method, request.url);
+      if (mail !== undefined) return answer(200, 'application/json', requestId, mail);
       const parameters = parametersOf(request);
       call = this.#callOf(request.headers, parameters.parts);
       const { service, action, form } = call;

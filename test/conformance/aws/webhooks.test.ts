@@ -194,9 +194,9 @@ test('retries, their delays and the type of the content are those of the deliver
     const { delayed, ready } = await bench.broker.inspect('sns-webhooks');
     assert.deepEqual([ready.length, delayed.length], [0, waitMs === undefined ? 0 : 1]);
     if (waitMs === undefined) continue;
-    await bench.broker.clock.advance(waitMs - 1);
+    await bench.broker.clock.advance(`${waitMs - 1}ms`);
     assert.equal((await bench.broker.inspect('sns-webhooks')).delayed.length, 1);
-    await bench.broker.clock.advance(1);
+    await bench.broker.clock.advance('1ms');
   }
   assert.equal(endpoint.count, 0);
   sns.destroy();
@@ -216,9 +216,9 @@ test('an endpoint is posted to as often in a second as the policy of its topic s
     texts.push((await endpoint.next(200)).text);
     await bench.broker.idle('sns-webhooks');
     assert.equal(endpoint.count, 0);
-    await bench.broker.clock.advance(499);
+    await bench.broker.clock.advance('499ms');
     assert.equal(endpoint.count, 0);
-    await bench.broker.clock.advance(1);
+    await bench.broker.clock.advance('1ms');
   }
   assert.deepEqual(texts.toSorted(), sent);
   sns.destroy();

@@ -4,6 +4,7 @@ import { AwsError } from '../errors.ts';
 import { parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
 import type { SnsInputs } from './inputs.ts';
+import { type Inbox, isInboxProtocol } from './inbox.ts';
 import type { Signer } from './signer.ts';
 import { type Subscription, subscriptionArn, topicArn, type Topics } from './topics.ts';
 import { webhookRequest, type Webhooks } from './webhooks.ts';
@@ -13,13 +14,15 @@ export class Confirming {
   readonly #topics: Topics;
   readonly #signer: Signer;
   readonly #webhooks: Webhooks;
+  readonly #inbox: Inbox | null;
   readonly #clock: Clock;
 
-  constructor(topics: Topics, signer: Signer, webhooks: Webhooks, clock: Clock) {
-    this.#topics = topics;
-    this.#signer = signer;
-    this.#webhooks = webhooks;
-    this.#clock = clock;
+  constructor(parts: { topics: Topics; signer: Signer; webhooks: Webhooks; inbox: Inbox | null; clock: Clock }) {
+    this.#topics = parts.topics;
+    this.#signer = parts.signer;
+    this.#webhooks = parts.webhooks;
+    this.#inbox = parts.inbox;
+    this.#clock = parts.clock;
   }
 
   /** @throws InvalidParameterException for an endpoint that is no URL of its protocol */
@@ -38,7 +41,7 @@ export class Confirming {
 
   /** Has the endpoint told how it can confirm. Kept in the queue of webhooks before this resolves. */
   async ask(subscription: Subscription, caller: Caller): Promise<void> {
-    const { account, topic, id, confirmation } = subscription;
+    const { account, topic, id, protocol, endpoint, confirmation } = subscription;
     if (confirmation === null || confirmation.state !== 'pending') return;
     const { token } = confirmation;
     const TopicArn = topicArn(caller, { account, name: topic });
@@ -47,6 +50,12 @@ export class Confirming {
     const MessageId = randomUUID();
     const Timestamp = new Date(this.#clock.now()).toISOString();
     const Message = `You have chosen to subscribe to the topic ${TopicArn}.\nTo confirm the subscription, visit the SubscribeURL included in this message.`;
+    if (isInboxProtocol(protocol)) {
+      const subject = 'AWS Notification - Subscription Confirmation';
+      const asked = { protocol, to: endpoint, subject, text: Message, messageId: MessageId, topicArn: TopicArn };
+      this.#inbox?.add({ ...asked, token, subscribeUrl: SubscribeURL, at: Timestamp });
+      return;
+    }
     const signed = [
       ['Message', Message],
       ['MessageId', MessageId],

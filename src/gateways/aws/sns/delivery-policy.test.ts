@@ -17,10 +17,14 @@ test('without a policy there are three retries, 20 seconds apart', () => {
 test('retries are made at once, then after the shortest delay, then with the backoff, then after the longest', () => {
   const phases = { numNoDelayRetries: 2, numMinDelayRetries: 1, numMaxDelayRetries: 2 };
   assert.deepEqual(delays({ minDelayTarget: 1, maxDelayTarget: 9, numRetries: 8, ...phases }), [
-    ...[0, 0],
+    0,
+    0,
     1_000,
-    ...[1_000, 5_000, 9_000],
-    ...[9_000, 9_000],
+    1_000,
+    5_000,
+    9_000,
+    9_000,
+    9_000,
     undefined,
   ]);
 });

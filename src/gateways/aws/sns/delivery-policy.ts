@@ -7,6 +7,8 @@ export interface DeliveryPolicy {
   /** Null: as fast as the endpoint takes them. */
   readonly perSecond: number | null;
   readonly contentType: string;
+  /** Whether subscriptions may have their own. */
+  readonly overrides: 'allowed' | 'disabled';
 }
 
 /** In seconds, as Amazon's words have it. */
@@ -107,7 +109,8 @@ type Names = typeof TOPIC_NAMES | typeof SUBSCRIPTION_NAMES;
 /** What is in force. Both were checked when they were set; empty or undefined is none. */
 export function policyOf(topic: string | undefined, subscription: string | undefined): DeliveryPolicy {
   const http = mapOf(fieldsOf(topic ?? '')?.get('http'));
-  const own = http?.get('disableSubscriptionOverrides') === true ? undefined : fieldsOf(subscription ?? '');
+  const overrides = http?.get('disableSubscriptionOverrides') === true ? 'disabled' : 'allowed';
+  const own = overrides === 'disabled' ? undefined : fieldsOf(subscription ?? '');
   const part = (index: 0 | 1 | 2): Fields | undefined =>
     mapOf(own?.get(SUBSCRIPTION_NAMES[index])) ?? mapOf(http?.get(TOPIC_NAMES[index]));
   const perSecond = part(1)?.get('maxReceivesPerSecond');
@@ -116,6 +119,7 @@ export function policyOf(topic: string | undefined, subscription: string | undef
     retry: retryOf(part(0)),
     perSecond: typeof perSecond === 'number' ? perSecond : null,
     contentType: typeof contentType === 'string' ? contentType : DEFAULT_CONTENT_TYPE,
+    overrides,
   };
 }
 
@@ -127,7 +131,8 @@ export function shownPolicy(policy: DeliveryPolicy, of: 'subscription' | 'topic'
     ...(policy.perSecond !== null && { [throttle]: { maxReceivesPerSecond: policy.perSecond } }),
     [request]: { headerContentType: policy.contentType },
   };
-  return JSON.stringify(of === 'topic' ? { http: { ...parts, disableSubscriptionOverrides: false } } : parts);
+  const disableSubscriptionOverrides = policy.overrides === 'disabled';
+  return JSON.stringify(of === 'topic' ? { http: { ...parts, disableSubscriptionOverrides } } : parts);
 }
 
 function retryOf(given: Fields | undefined): RetryPolicy {

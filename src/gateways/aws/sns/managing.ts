@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { AwsError } from '../errors.ts';
 import { parseArn } from '../names.ts';
+import { BadPolicy } from '../policy/parts.ts';
+import { parsePolicy } from '../policy/policy.ts';
 import type { Caller } from '../service.ts';
 import type { Confirming } from './confirming.ts';
 import { policyOf, shownPolicy, subscriptionPolicyFault, topicPolicyFault } from './delivery-policy.ts';
+import { checkAddress, type Inbox, isInboxProtocol } from './inbox.ts';
 import type { Tag, SnsInputs } from './inputs.ts';
 import {
   deadLetterTarget,
@@ -18,7 +21,6 @@ import {
 
 const PAGE = 100;
 const MAX_TAGS = 50;
-const JSON_OBJECT = /^\s*\{[\s\S]*\}\s*$/;
 
 interface Setting {
   default?: string;
@@ -34,10 +36,20 @@ const choice =
     values.includes(value);
 const nothing = (value: string): boolean => value === '';
 
+function policyFault(text: string): string | null {
+  try {
+    parsePolicy(text);
+    return null;
+  } catch (error) {
+    if (error instanceof BadPolicy) return error.message;
+    throw error;
+  }
+}
+
 /** What a topic can be told. What this broker does not do takes no value but none. */
 export const TOPIC_SETTINGS: Readonly<Record<string, Setting>> = {
   DisplayName: { default: '', fits: (value) => value.length <= 100 },
-  Policy: { fits: (value) => value === '' || JSON_OBJECT.test(value) },
+  Policy: { fits: (value) => value === '' || policyFault(value) === null, fault: policyFault },
   SignatureVersion: { fits: choice('1', '2') },
   FifoTopic: { fits: choice('true'), fifo: true },
   ContentBasedDeduplication: { default: 'false', fits: choice('true', 'false'), fifo: true },
@@ -69,10 +81,13 @@ export const SUBSCRIPTION_SETTINGS: Readonly<Record<string, Setting>> = {
 export class SnsManaging {
   readonly #topics: Topics;
   readonly #confirming: Confirming;
+  readonly #inbox: Inbox | null;
 
-  constructor(topics: Topics, confirming: Confirming) {
+  /** @param inbox null: nothing is sent to phones and by mail */
+  constructor(topics: Topics, confirming: Confirming, inbox: Inbox | null) {
     this.#topics = topics;
     this.#confirming = confirming;
+    this.#inbox = inbox;
   }
 
   // ---- Topics -----------------------------------------------------------------------------------------------------
@@ -178,8 +193,10 @@ export class SnsManaging {
     const { TopicArn, Protocol, Endpoint = '', Attributes: given = new Map<string, string>() } = input;
     const topic = await this.#topics.topic(caller, TopicArn, 'configure');
     const isWeb = Protocol === 'http' || Protocol === 'https';
-    if (isWeb && topic.fifo) throw invalid('Protocol Reason: a FIFO topic delivers to sqs alone');
+    const isInbox = this.#inbox !== null && isInboxProtocol(Protocol);
+    if ((isWeb || isInbox) && topic.fifo) throw invalid('Protocol Reason: a FIFO topic delivers to sqs alone');
     if (isWeb) this.#confirming.checkEndpoint(Protocol, Endpoint);
+    else if (isInbox) checkAddress(Protocol, Endpoint);
     else checkQueue(Protocol, Endpoint, topic);
     check(SUBSCRIPTION_SETTINGS, given, topic.fifo);
     checkPosts(Protocol, given);
@@ -198,7 +215,8 @@ export class SnsManaging {
       protocol: Protocol,
       endpoint: Endpoint,
       attributes: given,
-      confirmation: isWeb ? { state: 'pending', token: this.#confirming.newToken() } : null,
+      confirmation:
+        isWeb || (isInbox && Protocol !== 'sms') ? { state: 'pending', token: this.#confirming.newToken() } : null,
     });
     await this.#topics.putSubscription(subscription);
     await this.#confirming.ask(subscription, caller);

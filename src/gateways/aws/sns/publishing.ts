@@ -6,6 +6,7 @@ import { parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
 import { encodeRecord, FORMAT_SQS } from '../content.ts';
 import { checkBatch } from '../message.ts';
+import { checkAddress, type Inbox, type InboxMessage, isInboxProtocol } from './inbox.ts';
 import type { SnsInputs } from './inputs.ts';
 import { FilterView, type Published, publishedOf } from './message.ts';
 import { policyOf } from './delivery-policy.ts';
@@ -15,6 +16,9 @@ import { webhookRequest, type Webhooks } from './webhooks.ts';
 import { deadLetterTarget, type Subscription, subscriptionArn, type Topic, topicArn, type Topics } from './topics.ts';
 
 const MAX_BATCH_BYTES = 256 * 1024;
+
+/** Of a message that goes to a phone: it has the rules of standard topics. */
+const NO_TOPIC: Topic = { account: '', name: '', fifo: false, attributes: new Map(), tags: new Map() };
 
 /** Where a subscription's copy goes. */
 interface Delivery {
@@ -28,23 +32,38 @@ export class Publishing {
   readonly #topics: Topics;
   readonly #signer: Signer;
   readonly #webhooks: Webhooks;
+  readonly #inbox: Inbox | null;
   readonly #clock: Clock;
   #lastSequence = 0;
 
-  constructor(topics: Topics, signer: Signer, webhooks: Webhooks, clock: Clock) {
-    this.#topics = topics;
-    this.#signer = signer;
-    this.#webhooks = webhooks;
-    this.#clock = clock;
+  constructor(parts: { topics: Topics; signer: Signer; webhooks: Webhooks; inbox: Inbox | null; clock: Clock }) {
+    this.#topics = parts.topics;
+    this.#signer = parts.signer;
+    this.#webhooks = parts.webhooks;
+    this.#inbox = parts.inbox;
+    this.#clock = parts.clock;
   }
 
   async publish(input: SnsInputs['Publish'], caller: Caller): Promise<object> {
-    if (input.PhoneNumber !== undefined)
-      throw new AwsError('UnsupportedOperation', 'This broker sends no text messages to phones.');
+    if (input.PhoneNumber !== undefined) return this.#textTo(input.PhoneNumber, input);
     const arn = input.TopicArn ?? input.TargetArn;
     if (arn === undefined) throw new AwsError('InvalidParameterException', 'Invalid parameter: TopicArn or TargetArn');
     const topic = await this.#topics.topic(caller, arn, 'publish');
     return this.#publishOne(publishedOf(input, topic), topic, caller);
+  }
+
+  /** A message to one phone, without a topic. */
+  #textTo(to: string, input: SnsInputs['Publish']): object {
+    if (this.#inbox === null)
+      throw new AwsError('UnsupportedOperation', 'This broker sends no text messages to phones.');
+    checkAddress('sms', to);
+    const message = publishedOf(input, NO_TOPIC);
+    this.#inbox.add({ protocol: 'sms', to, text: message.textFor('sms'), messageId: message.id, at: this.#now() });
+    return { MessageId: message.id };
+  }
+
+  #now(): string {
+    return new Date(this.#clock.now()).toISOString();
   }
 
   async publishBatch(input: SnsInputs['PublishBatch'], caller: Caller): Promise<object> {
@@ -81,10 +100,15 @@ export class Publishing {
     const view = new FilterView(message);
     const sequence = topic.fifo ? this.#nextSequence() : undefined;
     const deliveries: Delivery[] = [];
+    const mail: InboxMessage[] = [];
     for (const subscription of await this.#topics.subscriptionsOf(topic)) {
       const { wants, attributes, confirmation } = subscription;
       if (confirmation?.state === 'pending') continue;
       if (wants !== null && !wants(view.of(attributes.get('FilterPolicyScope')))) continue;
+      if (isInboxProtocol(subscription.protocol)) {
+        mail.push(await this.#mailFor(message, subscription, topic, caller, subscription.protocol));
+        continue;
+      }
       if (confirmation !== null) {
         await this.#webhooks.start(topic.account);
         const request = await this.#webhookFor(message, subscription, topic, caller);
@@ -98,6 +122,7 @@ export class Publishing {
       deliveries.push({ subscription, account: target.account, request });
     }
     for (const [account, group] of Map.groupBy(deliveries, (each) => each.account)) await this.#deliver(account, group);
+    for (const each of mail) this.#inbox?.add(each);
     return { MessageId: message.id, ...(sequence !== undefined && { SequenceNumber: sequence }) };
   }
 
@@ -127,6 +152,26 @@ export class Publishing {
         }),
       );
     }
+  }
+
+  async #mailFor(
+    message: Published,
+    subscription: Subscription,
+    topic: Topic,
+    caller: Caller,
+    protocol: InboxMessage['protocol'],
+  ): Promise<InboxMessage> {
+    const text = message.textFor(protocol);
+    return {
+      protocol,
+      to: subscription.endpoint,
+      ...(protocol !== 'sms' && { subject: message.subject ?? 'AWS Notification Message' }),
+      text:
+        protocol === 'email-json' ? await this.#envelope(message, text, subscription, topic, caller, undefined) : text,
+      messageId: message.id,
+      topicArn: topicArn(caller, topic),
+      at: this.#now(),
+    };
   }
 
   async #webhookFor(
@@ -179,7 +224,7 @@ export class Publishing {
     caller: Caller,
     sequence: string | undefined,
   ): Promise<string> {
-    const Timestamp = new Date(this.#clock.now()).toISOString();
+    const Timestamp = this.#now();
     const TopicArn = topicArn(caller, topic);
     const version = topic.attributes.get('SignatureVersion') === '2' ? '2' : '1';
     const signed = [

@@ -1,6 +1,6 @@
+import { LOCAL_PRINCIPAL } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import type { SessionCache } from '../../session-cache.ts';
-import { AwsError } from '../errors.ts';
 import type { Input } from '../json.ts';
 import { parseModel } from '../model.ts';
 import { SNS_MODEL } from '../model/sns.ts';
@@ -9,6 +9,9 @@ import type { AwsService, Caller } from '../service.ts';
 import type { SnsAction, SnsInputs } from './inputs.ts';
 import { Confirming } from './confirming.ts';
 import { SnsManaging } from './managing.ts';
+import { Guard } from './guard.ts';
+import { Inbox } from './inbox.ts';
+import { Permissions } from './permissions.ts';
 import { Publishing } from './publishing.ts';
 import { Signer } from './signer.ts';
 import { Topics } from './topics.ts';
@@ -26,23 +29,30 @@ export class SnsService implements AwsService {
   readonly errorPrefix = 'com.amazonaws.sns#';
   readonly #signer: Signer;
   readonly #webhooks: Webhooks;
+  readonly #guard: Guard;
+  readonly #inbox: Inbox | null;
   readonly #handlers: Handlers;
 
   constructor(parts: {
     sessions: SessionCache;
     clock: Clock;
     webhooks: 'public' | 'any';
+    inbox: 'kept' | 'none';
     onBug: (error: unknown) => void;
   }) {
     const { sessions, clock } = parts;
     const topics = new Topics(sessions);
     this.#signer = new Signer(topics, clock);
     this.#webhooks = new Webhooks(topics, { clock, addresses: parts.webhooks, report: parts.onBug });
-    const confirming = new Confirming(topics, this.#signer, this.#webhooks, clock);
-    const managing = new SnsManaging(topics, confirming);
-    const publishing = new Publishing(topics, this.#signer, this.#webhooks, clock);
+    this.#inbox = parts.inbox === 'kept' ? new Inbox() : null;
+    const inbox = this.#inbox;
+    const confirming = new Confirming({ topics, signer: this.#signer, webhooks: this.#webhooks, inbox, clock });
+    const managing = new SnsManaging(topics, confirming, inbox);
+    const permissions = new Permissions(topics);
+    this.#guard = new Guard(topics, clock);
+    const publishing = new Publishing({ topics, signer: this.#signer, webhooks: this.#webhooks, inbox, clock });
     this.#handlers = {
-      AddPermission: () => refused('AddPermission'),
+      AddPermission: (input, caller) => permissions.addPermission(input, caller),
       ConfirmSubscription: (input, caller) => confirming.confirmSubscription(input, caller),
       CreateTopic: (input, caller) => managing.createTopic(input, caller),
       DeleteTopic: (input, caller) => managing.deleteTopic(input, caller),
@@ -54,7 +64,7 @@ export class SnsService implements AwsService {
       ListTopics: (input, caller) => managing.listTopics(input, caller),
       Publish: (input, caller) => publishing.publish(input, caller),
       PublishBatch: (input, caller) => publishing.publishBatch(input, caller),
-      RemovePermission: () => refused('RemovePermission'),
+      RemovePermission: (input, caller) => permissions.removePermission(input, caller),
       SetSubscriptionAttributes: (input, caller) => managing.setSubscriptionAttributes(input, caller),
       SetTopicAttributes: (input, caller) => managing.setTopicAttributes(input, caller),
       Subscribe: (input, caller) => managing.subscribe(input, caller),
@@ -64,15 +74,23 @@ export class SnsService implements AwsService {
     };
   }
 
-  run(action: string, input: Input, caller: Caller): Promise<object> {
+  run(name: string, input: Input, caller: Caller): Promise<object> {
     // The model has no other actions, and what was decoded by it has the shape that the handler wants.
-    const handler = this.#handlers[action as SnsAction] as (input: Input, caller: Caller) => Promise<object>;
-    return handler(input, caller);
+    const action = name as SnsAction;
+    const handler = this.#handlers[action] as (input: Input, caller: Caller) => Promise<object>;
+    // Without logins, nobody is kept out of anything.
+    if (caller.principal === LOCAL_PRINCIPAL) return handler(input, caller);
+    return this.#guard.admit(action, input, caller).then((admitted) => handler(input, admitted));
   }
 
   /** With which its messages are verified. */
   certificateAt(path: string): Promise<string | undefined> {
     return this.#signer.certificateAt(path);
+  }
+
+  /** Of requests to the inbox; undefined where there is none, and for every other request. */
+  inboxAnswer(method: string, url: string): string | undefined {
+    return this.#inbox?.answer(method, url);
   }
 
   /** Goes on with the webhooks of these namespaces. */
@@ -86,8 +104,4 @@ export class SnsService implements AwsService {
   close(): Promise<void> {
     return this.#webhooks.close();
   }
-}
-
-function refused(action: string): Promise<never> {
-  return Promise.reject(new AwsError('UnsupportedOperation', `${action} is not supported by this broker.`));
 }

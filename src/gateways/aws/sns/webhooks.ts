@@ -43,7 +43,7 @@ export class Webhooks {
   /** Goes on with what an account had to post when the broker stopped. */
   async resume(account: string): Promise<void> {
     const { subscriptions } = await this.#topics.all(account);
-    if (subscriptions.some(({ protocol }) => protocol !== 'sqs')) await this.start(account);
+    if (subscriptions.some(({ protocol }) => protocol.startsWith('http'))) await this.start(account);
   }
 
   /** Makes the queue of an account where there is none, and posts what comes there. */

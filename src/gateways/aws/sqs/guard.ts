@@ -1,10 +1,10 @@
-import { type Action, isAuthorized, LOCAL_PRINCIPAL, type Principal } from '../../../core/auth.ts';
+import { type Action, LOCAL_PRINCIPAL } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { AwsError } from '../errors.ts';
 import type { Input } from '../json.ts';
-import type { Facts } from '../policy/conditions.ts';
-import { BadPolicy } from '../policy/parts.ts';
-import { judge, parsePolicy, type Policy, type Verdict } from '../policy/policy.ts';
+import { admitted, ParsedPolicies } from '../policy/asking.ts';
+import type { BadPolicy } from '../policy/parts.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { Caller } from '../service.ts';
 import type { SqsAction } from './inputs.ts';
 import { arnOf, placeOf, type Queue, type Queues } from './queues.ts';
@@ -30,14 +30,11 @@ const RIGHTS: Partial<Readonly<Record<SqsAction, readonly Action[]>>> = {
   UntagQueue: ['configure', 'inspect'],
 };
 
-/**
- * Asks the policy of a queue. What it allows is a grant for this queue and this action, on which `authorize` decides as on
- * any other; what it says nothing about is left to the grants of the user.
- */
+/** Asks the policy of a queue. */
 export class Guard {
   readonly #queues: Queues;
   readonly #clock: Clock;
-  readonly #parsed = new WeakMap<Queue, Policy | BadPolicy>();
+  readonly #parsed = new ParsedPolicies<Queue>();
 
   constructor(queues: Queues, clock: Clock) {
     this.#queues = queues;
@@ -52,57 +49,19 @@ export class Guard {
     const queue = await this.#queueOf(input, caller);
     const policy = queue === undefined ? undefined : this.#policyOf(queue);
     if (queue === undefined || policy === undefined) return caller;
-    const verdict = this.#verdict(policy, action, queue, caller);
-    // Or one statement could keep everybody out, also from taking it back.
     const { namespace, name } = queue;
-    if (verdict === 'denied' && !isAuthorized(principal, 'admin', { namespace, kind: 'broker', name: '' }))
-      throw new AwsError(
-        'AccessDenied',
-        `User ${principal.name} is not authorized to perform: sqs:${action} on resource ${arnOf(caller, queue)}, with an explicit deny in its policy.`,
-        403,
-      );
-    if (verdict !== 'allowed') return caller;
-    return { ...caller, principal: granted(principal, namespace, name, rights) };
-  }
-
-  #verdict(policy: Policy | BadPolicy, action: SqsAction, queue: Queue, caller: Caller): Verdict {
-    // Whoever wrote it past SQS may have meant to keep somebody out.
-    if (policy instanceof BadPolicy) return 'denied';
-    return judge(policy, {
-      principal: caller.principal,
+    return admitted(policy, {
+      caller,
       action: `sqs:${action.replace(/Batch$/, '')}`,
-      resource: arnOf(caller, queue),
-      facts: this.#facts(caller),
+      on: { namespace, name, arn: arnOf(caller, queue) },
+      rights,
+      now: this.#clock.now(),
     });
-  }
-
-  #facts({ principal, request }: Caller): Facts {
-    const { address, secure, headers } = request;
-    const now = this.#clock.now();
-    return new Map([
-      ['aws:sourceip', address],
-      ['aws:securetransport', String(secure)],
-      ['aws:currenttime', new Date(now).toISOString()],
-      ['aws:epochtime', String(Math.floor(now / 1000))],
-      ['aws:username', principal.name],
-      ['aws:useragent', headers['user-agent'] ?? ''],
-    ]);
   }
 
   #policyOf(queue: Queue): Policy | BadPolicy | undefined {
     const text = queue.settings.of('Policy');
-    if (text === undefined) return undefined;
-    let policy = this.#parsed.get(queue);
-    if (policy === undefined) {
-      try {
-        policy = parsePolicy(text);
-      } catch (error) {
-        if (!(error instanceof BadPolicy)) throw error;
-        policy = error;
-      }
-      this.#parsed.set(queue, policy);
-    }
-    return policy;
+    return text === undefined ? undefined : this.#parsed.of(queue, text);
   }
 
   /** Undefined: there is none, which the action will say. */
@@ -118,10 +77,4 @@ export class Guard {
       throw error;
     }
   }
-}
-
-function granted(principal: Principal, namespace: string, resource: string, actions: readonly Action[]): Principal {
-  // Sessions go by the name: what one action is granted is not another's.
-  const name = `${principal.name} by the policy of ${resource} (${actions.join(', ')})`;
-  return { name, grants: [{ namespace, resource, actions }] };
 }

@@ -46,7 +46,7 @@ export class Sending {
         count: 1,
       });
       this.#checkQueue(queue, receipt);
-      return this.#sent(queue, prepared, placesOf(receipt)[0]);
+      return this.#sent(queue, prepared, receipt.runs[0]);
     });
   }
 
