@@ -61,10 +61,15 @@ class Bench extends EngineBench {
   }
 
   /** Takes what is there, and holds it. */
-  async take(topic: string, subscription = topic, credit = 100): Promise<{ text: string; run: DeliveryRun }[]> {
+  async take(
+    topic: string,
+    subscription = topic,
+    credit = 100,
+    leaseMs = 3_600_000,
+  ): Promise<{ text: string; run: DeliveryRun }[]> {
     const got: DeliveryRun[] = [];
     const sink = { deliver: (runs: DeliveryRun[]) => void got.push(...runs), ended: () => {} };
-    const consumer = await this.session.consume({ topic, subscription, lease: 'timed', leaseMs: 3_600_000 }, sink);
+    const consumer = await this.session.consume({ topic, subscription, lease: 'timed', leaseMs }, sink);
     consumer.credit(credit);
     await this.broker.settled();
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -426,6 +431,22 @@ test('a lease that is lost before the commit fails it, nothing of it is done, an
   assert.deepEqual(await bench.texts('out'), []);
   await owner.end('aborted');
   assert.deepEqual(await bench.texts('out'), []);
+});
+
+test('what a transaction is to settle stays with its consumer until the transaction ends, also over a restart', async () => {
+  const bench = await Bench.open();
+  await bench.queue('in');
+  await bench.send('in', 'a', 'b');
+  const [a, b] = (await bench.take('in', 'in', 100, 5000)).map(({ run }) => run);
+  assert.ok(a && b);
+  const owner = await bench.begin('p');
+  await owner.add({ settlements: [ackOf('in', [a])] });
+  await bench.advance(6000);
+  assert.deepEqual(await bench.texts('in'), ['b']);
+  await bench.restart('kill');
+  await bench.advance(6000);
+  await owner.end('committed');
+  assert.deepEqual(await bench.depth('in'), { ready: 0, delayed: 0, depth: 1 });
 });
 
 test('an end that is asked for again answers the same; another one, or of another transaction, is refused', async () => {

@@ -100,6 +100,20 @@ export class Settler {
     }
   }
 
+  /** Makes the leases of these last until `due`, those that end before it. */
+  holdUntil(namespace: string, settlements: readonly Settlement[], due: number): void {
+    for (const settlement of settlements) {
+      const subscription = this.find(namespace, settlement);
+      for (const { partition, offset, count } of settlement.ranges) {
+        const backlog = subscription.backlogs[partition];
+        const short: number[] = [];
+        for (let one = offset; one < offset + count; one++)
+          if ((backlog?.leaseOf(one)?.deadline ?? Infinity) < due) short.push(one);
+        if (short.length > 0) this.#extend(subscription, toRangeList(partition, short), due);
+      }
+    }
+  }
+
   find(namespace: string, ref: SubscriptionRef): Subscription {
     const topic = this.#shard.state.topicNamed(namespace, ref.topic);
     const subscription = topic?.subscriptionNamed(ref.subscription);
@@ -177,22 +191,23 @@ export class Settler {
       case 'reject':
         this.#returns.sendToDead(subscription, partition, list(), 'rejected', settlement.reason);
         return;
-      case 'extend': {
-        const due = now + settlement.leaseMs;
-        this.#shard.record({
-          type: 'settle',
-          topicId: subscription.topic.id,
-          subscriptionId: subscription.id,
-          how: 'extended',
-          counted: COUNTED.none,
-          at: now,
-          due,
-          ranges: whole ?? toRangeList(partition, list()),
-        });
-        this.#feeds.noteDeadline(subscription, due);
-        return;
-      }
+      case 'extend':
+        this.#extend(subscription, whole ?? toRangeList(partition, list()), now + settlement.leaseMs);
     }
+  }
+
+  #extend(subscription: Subscription, ranges: OffsetRange[], due: number): void {
+    this.#shard.record({
+      type: 'settle',
+      topicId: subscription.topic.id,
+      subscriptionId: subscription.id,
+      how: 'extended',
+      counted: COUNTED.none,
+      at: this.#shard.clock.now(),
+      due,
+      ranges,
+    });
+    this.#feeds.noteDeadline(subscription, due);
   }
 }
 

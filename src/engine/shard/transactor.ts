@@ -129,8 +129,10 @@ export class Transactor {
         `The settlements and cursors of the transaction take up to ${bytes} bytes; allowed are ${max} (maxTransactionBytes). Commit what there is.`,
       );
     }
-    this.#shard.beginCommand(bytes);
+    this.#shard.beginCommand(bytes + this.#settler.boundOf(settlements));
     this.#shard.record({ type: 'enlisted', namespace, name: args.producer, cursors, settlements });
+    // Nobody is given these while they may still be settled by the commit.
+    this.#settler.holdUntil(namespace, settlements, open.deadline);
     this.#shard.endCommand();
     return { transaction: open.transaction };
   }
