@@ -51,7 +51,7 @@ export class Consumers {
       this.#connections.push(connection);
     }
     const owner = connection;
-    const lease = random.chance(0.8) ? 'session' : 'timed';
+    const lease = random.pick(['session', 'session', 'session', 'connection', 'timed'] as const);
     const priority = random.below(2);
     const exclusive = random.chance(0.08);
     const autoAck = feed.atMostOnce && random.chance(0.7);

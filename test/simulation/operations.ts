@@ -59,6 +59,7 @@ export class Operations {
       { weight: 1, act: onFeed((feed) => this.#edit(feed)) },
       { weight: 1, act: onFeed((feed) => this.#drop(feed)) },
       { weight: 1, act: () => this.#grow() },
+      { weight: 1, act: () => this.#trim() },
       { weight: 1, act: () => this.#temporary() },
       { weight: 1, act: () => this.#look() },
     ];
@@ -134,6 +135,18 @@ export class Operations {
     const { name, kind } = topic;
     const policy = { partitions: topic.partitions.length + 1 };
     this.#request(this.#session.request('declareTopic', { name, kind, policy, ifDifferent: 'update' }));
+  }
+
+  /** Where what is old may go at any time anyway. */
+  #trim(): void {
+    const plan = this.#plans().find(({ retention }) => retention === 'bytes');
+    const topic = plan === undefined ? undefined : this.#world.broker.state.topicNamed('default', plan.name);
+    if (topic === undefined) return;
+    const { random } = this.#world;
+    const partition = random.below(topic.partitions.length);
+    const { start, end } = topic.partition(partition);
+    const before = start + random.below(end - start + 1);
+    this.#request(this.#session.request('trimTopic', { topic: topic.name, partition, before }));
   }
 
   #waiting(feed: Feed): Copy | undefined {
