@@ -253,6 +253,12 @@ export class Broker {
     return found;
   }
 
+  /** Of what is kept for others there. */
+  documentKinds(namespace: string): Set<string> {
+    const all = [...this.state.directory.documents.values()].flatMap((documents) => [...documents.values()]);
+    return new Set(all.filter((document) => document.namespace === namespace).map(({ kind }) => kind));
+  }
+
   /** What is kept for others in a namespace, to be read without waiting: it may not be durable yet. */
   documents(namespace: string): { readonly version: number; of(kind: string): ReadonlyMap<string, { value: string }> } {
     const { directory } = this.state;

@@ -292,8 +292,8 @@ export class TestBroker implements AsyncDisposable {
   // ---- Changing ---------------------------------------------------------------------------------------------------
 
   /**
-   * As new: deletes all topics, queues, routers and schedules, with what is in them, and the faults. Connections,
-   * handles and workers stay and go on; what they had declared is declared again when they use it. The time stays.
+   * As new: deletes all topics, queues, routers and schedules, with what is in them, all that protocols and the server
+   * keep beside them (users, policies, topics of SNS), and the faults. Connections, handles and workers stay and go on; what they had declared is declared again when they use it. The time stays.
    */
   reset(): Promise<void> {
     return keepAlive(this.#reset());
@@ -307,6 +307,9 @@ export class TestBroker implements AsyncDisposable {
       await deleteAll(life.session(namespace));
       declarations.reset();
     }
+    for (const namespace of life.broker.namespaces())
+      for (const kind of life.broker.documentKinds(namespace)) await deleteDocuments(life.session(namespace), kind);
+    await this.#server?.forget();
     await life.broker.settled();
     this.#history.clear();
     for (const session of this.#sessions) await session.resume();
@@ -483,4 +486,9 @@ async function deleteAll(session: Session): Promise<void> {
     if (topics.length === 0) return;
     for (const { name } of topics) await session.request('deleteTopic', { name });
   }
+}
+
+async function deleteDocuments(session: Session, kind: string): Promise<void> {
+  const { documents } = await session.request('listDocuments', { kind });
+  for (const { name } of documents) await session.request('deleteDocument', { kind, name });
 }

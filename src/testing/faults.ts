@@ -1,7 +1,10 @@
 import { RailheadError } from '../core/errors.ts';
-import { asBuffer, FORMAT_NATIVE, recordEnd } from '../core/records.ts';
+import { asBuffer } from '../core/records.ts';
 import type { SeededRandom } from '../core/random.ts';
 import type { DeliveryRun, LeaseRange, Settlement } from '../core/session.ts';
+import { ALL_FORMATS } from '../server/formats.ts';
+
+const FORMATS = new Map(ALL_FORMATS.map((format) => [format.tag, format]));
 
 export interface CrashOptions {
   /**
@@ -43,7 +46,8 @@ export class Faults {
 
   /**
    * Messages overtake each other on their way to a consumer, by that chance (0 to 1), until it is set to 0. Those of a
-   * queue with `order: 'key'` or `'strict'` keep their order, for they are never under way together.
+   * queue with `order: 'key'` or `'strict'` keep their order, for they are never under way together; so do those of a
+   * FIFO queue of SQS. A receive from a standard one gets fewer messages than there are, the others later.
    *
    * @throws INVALID for a chance that is none.
    */
@@ -116,15 +120,15 @@ export class Faults {
 
 /** A run as runs of one message. What cannot be cut stays whole. */
 function single(run: DeliveryRun): DeliveryRun[] {
-  if (run.count === 1 || run.format !== FORMAT_NATIVE) return [run];
   const batch = asBuffer(run.records);
-  const runs: DeliveryRun[] = [];
-  for (let i = 0, at = 0; i < run.count; i++) {
-    const end = recordEnd(batch, at);
-    runs.push({ ...run, offset: run.offset + i, count: 1, records: batch.subarray(at, end) });
-    at = end;
-  }
-  return runs;
+  const bounds = run.count === 1 ? null : FORMATS.get(run.format)?.bounds(batch, run.count);
+  if (bounds === null || bounds === undefined) return [run];
+  return Array.from({ length: run.count }, (_, i) => ({
+    ...run,
+    offset: run.offset + i,
+    count: 1,
+    records: batch.subarray(bounds[i], bounds[i + 1]),
+  }));
 }
 
 function probability(what: string, chance: number): number {

@@ -155,6 +155,11 @@ export class TestServer {
     return { gateway, ...(await listen(gateway, this.#sockets)) };
   }
 
+  /** Everything was deleted: what protocols remember of it, too. */
+  async forget(): Promise<void> {
+    (await this.#aws)?.gateway.forget();
+  }
+
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

@@ -165,6 +165,7 @@ class TestConsumer implements Consumer, DeliverySink {
   readonly #host: SessionHost;
   readonly #sink: DeliverySink;
   readonly #onGone: (consumer: TestConsumer) => void;
+  #session: Session | undefined;
   #inner: Consumer | undefined;
   #outstanding = 0;
   #held: DeliveryRun[] = [];
@@ -182,6 +183,7 @@ class TestConsumer implements Consumer, DeliverySink {
   }
 
   async start(session: Session): Promise<void> {
+    this.#session = session;
     this.#inner = await session.consume(this.request, this);
     if (this.#outstanding > 0) this.#inner.credit(this.#outstanding);
   }
@@ -197,13 +199,27 @@ class TestConsumer implements Consumer, DeliverySink {
     this.#host.active();
     this.#over = true;
     this.#onGone(this);
+    await this.#giveBackHeld();
     await this.#inner?.close(options);
+  }
+
+  /** What was held back until it was too late has not been seen by anybody. */
+  async #giveBackHeld(): Promise<void> {
+    const ranges = this.#held
+      .splice(0)
+      .map(({ partition, offset, count, token }) => ({ partition, offset, count, token }));
+    if (ranges.length === 0) return;
+    const { topic, subscription } = this.request;
+    ranges.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
+    await this.#session?.settle([{ topic, subscription, ranges, action: 'release', countAttempt: false, delayMs: 0 }]);
   }
 
   deliver(runs: DeliveryRun[]): void {
     this.#host.active();
     for (const run of runs) this.#outstanding = Math.max(0, this.#outstanding - run.count);
-    const { now, later } = this.#host.faults().delivering(runs);
+    // One after the other of their key, although they come together.
+    const keep = this.request.perKey === 'several';
+    const { now, later } = keep ? { now: runs, later: [] } : this.#host.faults().delivering(runs);
     const all = now.length > 0 ? [...now, ...this.#held.splice(0)] : now;
     if (all.length > 0) this.#sink.deliver(all);
     if (later.length === 0) return;

@@ -97,6 +97,11 @@ export class AwsGateway implements Gateway {
     for (const service of this.#services) await service.resume(all);
   }
 
+  /** All that the broker had was deleted, in a test. */
+  forget(): void {
+    for (const service of this.#services) service.forget();
+  }
+
   handle(socket: Duplex, peer: Peer): GatewayConnection {
     return this.#door.handle(socket, peer);
   }

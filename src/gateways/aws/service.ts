@@ -33,5 +33,7 @@ export interface AwsService {
   run(action: string, input: Input, caller: Caller): Promise<object>;
   /** Goes on with what these namespaces had under way when the broker stopped. */
   resume(namespaces: readonly string[]): Promise<void>;
+  /** All that the broker had was deleted. */
+  forget(): void;
   close(): Promise<void>;
 }

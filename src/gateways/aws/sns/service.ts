@@ -27,6 +27,7 @@ export class SnsService implements AwsService {
   readonly xmlns = 'http://sns.amazonaws.com/doc/2010-03-31/';
   readonly target = 'AmazonSimpleNotificationService';
   readonly errorPrefix = 'com.amazonaws.sns#';
+  readonly #topics: Topics;
   readonly #signer: Signer;
   readonly #webhooks: Webhooks;
   readonly #guard: Guard;
@@ -42,6 +43,7 @@ export class SnsService implements AwsService {
   }) {
     const { sessions, clock } = parts;
     const topics = new Topics(sessions);
+    this.#topics = topics;
     this.#signer = new Signer(topics, clock);
     this.#webhooks = new Webhooks(topics, { clock, addresses: parts.webhooks, report: parts.onBug });
     this.#inbox = parts.inbox === 'kept' ? new Inbox() : null;
@@ -99,6 +101,10 @@ export class SnsService implements AwsService {
       const account = accountOf(namespace);
       if (account !== undefined) await this.#webhooks.resume(account);
     }
+  }
+
+  forget(): void {
+    this.#topics.forget();
   }
 
   close(): Promise<void> {

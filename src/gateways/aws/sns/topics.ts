@@ -67,6 +67,11 @@ export class Topics {
     this.#sessions = sessions;
   }
 
+  /** All of them were deleted. */
+  forget(): void {
+    this.#accounts.clear();
+  }
+
   /** As the broker itself: what the caller may do was asked before. */
   asBroker<T>(account: string, work: (session: Session) => Promise<T>): Promise<T> {
     return this.#sessions.use(LOCAL_PRINCIPAL, namespaceOf(account), work);

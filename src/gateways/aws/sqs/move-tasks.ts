@@ -92,11 +92,19 @@ export class MoveTasks {
     const source = this.#sources.get(key);
     if (source === undefined) return;
     this.#sources.delete(key);
-    for (const task of source.tasks) {
-      if (task.status === 'RUNNING') task.status = 'CANCELLED';
-      this.#running.get(task)?.wake();
-    }
+    for (const task of source.tasks) this.#stop(task);
     await this.#asBroker(account, (session) => session.request('deleteDocument', { kind: DOCUMENT, name }));
+  }
+
+  /** All of them were deleted. */
+  forgetAll(): void {
+    for (const { tasks } of this.#sources.values()) for (const task of tasks) this.#stop(task);
+    this.#sources.clear();
+  }
+
+  #stop(task: MoveTask): void {
+    if (task.status === 'RUNNING') task.status = 'CANCELLED';
+    this.#running.get(task)?.wake();
   }
 
   /** Goes on with what ran when the broker stopped. */

@@ -99,6 +99,10 @@ export class Queues {
     return queue;
   }
 
+  forgetAll(): void {
+    this.#known.clear();
+  }
+
   forget(account: string, name: string): void {
     this.#known.delete(keyOf(account, name));
   }

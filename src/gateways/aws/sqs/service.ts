@@ -30,6 +30,7 @@ export class SqsService implements AwsService {
   readonly xmlns = 'http://queue.amazonaws.com/doc/2012-11-05/';
   readonly target = 'AmazonSQS';
   readonly errorPrefix = 'com.amazonaws.sqs#';
+  readonly #queues: Queues;
   readonly #receiving: Receiving;
   readonly #tasks: MoveTasks;
   readonly #guard: Guard;
@@ -53,6 +54,7 @@ export class SqsService implements AwsService {
     const sending = new Sending(queues, ids, limits);
     const settling = new Settling(queues, ids, clock, limits);
     const receiving = new Receiving({ queues, ids, clock, limits, deadlines: new Deadlines(clock), formats });
+    this.#queues = queues;
     this.#receiving = receiving;
     this.#tasks = tasks;
     this.#guard = new Guard(queues, clock);
@@ -95,6 +97,11 @@ export class SqsService implements AwsService {
 
   resume(namespaces: readonly string[]): Promise<void> {
     return this.#tasks.resume(namespaces);
+  }
+
+  forget(): void {
+    this.#queues.forgetAll();
+    this.#tasks.forgetAll();
   }
 
   close(): Promise<void> {
