@@ -30,14 +30,25 @@ const LOGIN = `
 ## Who may log in
 
 Without a login the server listens on loopback only, and everybody there may do everything. With \`token\`, \`accessKey\` or
-\`users\` set, every connection and every HTTP request but \`/healthz\` and \`/readyz\` needs one.
+\`users\` set, or with the first user that is stored, every connection and every HTTP request but \`/healthz\` and
+\`/readyz\` needs one. On any other address a server without users does not start, and says which two commands help.
 
 - \`RAILHEAD_TOKEN=…\` is the smallest login: one user named \`token\` with every right.
-- \`railhead user NAME\` makes a token, shows it once, and prints the entry for \`users\` with its hash.
-  \`railhead user NAME --password\` reads a password from standard input instead.
-- Amazon's clients sign with an access key: \`RAILHEAD_ACCESS_KEY=ID:SECRET\` is one user named \`access-key\` with every
-  right; a user has its own with \`accessKeys: [{ id, secret }]\`. A signature is checked with the secret itself, so that
-  the file holds it as it is: keep it from others.
+- \`railhead user add NAME --role admin --dir DIR\` stores a user with the broker, also before its first start. Users are
+  changed while it runs (\`railhead user\`, \`/api/v1/users\`), and what they may not do any more ends at once: consumers,
+  and the connections of who was deleted.
+- A **role** counts in all namespaces: \`viewer\` (definitions and counts), \`operator\` (everything with queues and
+  messages), \`admin\`. A **rule** allows something with names: \`railhead user allow ann publish,consume 'orders*'
+  --namespace shop\`; \`publish\` and \`consume\` include looking at definitions and counts, \`manage\` is to create, change,
+  delete, purge, pause. Users may also have RabbitMQ's patterns (\`railhead user permit\`).
+- An **access key** (\`railhead user keys NAME --add\`) signs requests of Amazon's clients, is the token \`ID.SECRET\`, and is
+  a name and a password where a protocol has those. Its secret is encrypted with \`accessKeyFile\`: keep that file apart
+  from backups of the data, and do not lose it.
+- \`railhead user entry NAME\` makes a token, shows it once, and prints the entry for \`users\` of a config file with its
+  hash. With \`--password\` it reads a password from standard input instead.
+- \`RAILHEAD_ACCESS_KEY=ID:SECRET\` is one user named \`access-key\` with every right; a user of the config file has its
+  own with \`accessKeys: [{ id, secret }]\`. A signature is checked with the secret itself, so that the file holds it as
+  it is: keep it from others.
 
 A grant names a namespace, a resource (a name, or a prefix and \`*\`; both default to what is written below) and actions:
 

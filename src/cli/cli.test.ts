@@ -192,19 +192,39 @@ describe('the verbs against a server', () => {
     assert.equal((await ok('ls', 'stream', '--json')).json[0]?.['messages'], 0);
   });
 
-  test('users are stored, permitted something by patterns, and deleted', async () => {
-    const added = await railhead(['access', 'add', 'ann', '--tag', 'monitoring', '--url', server.url], {
-      input: 'correct horse',
-    });
-    assert.equal(added.out, 'Added ann.\n', added.err);
-    assert.deepEqual((await ok('access', 'users', '--json')).json, [{ name: 'ann', tags: ['monitoring'] }]);
-    const patterns = ['--configure', '^a', '--write', '.*', '--read', ''];
-    await ok('access', 'set', 'ann', '--namespace', 'shop', ...patterns);
-    assert.match((await ok('access', 'ls')).out, /ann +shop +"\^a" +"\.\*" +""/);
-    assert.match((await cli('access', 'set', 'ann', ...patterns, '--read', '(a)\\1')).err, /is not understood/);
-    await ok('access', 'clear', 'ann', '--namespace', 'shop');
-    await ok('access', 'remove', 'ann');
-    assert.match((await cli('access', 'remove', 'ann')).err, /There is no stored user "ann"/);
+  test('users are stored with a role, keys, rules and patterns, and deleted', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'railhead-users-'));
+    const run = async (...args: string[]) => railhead(['user', ...args, '--dir', dir], { input: 'correct horse' });
+    const fine = async (...args: string[]) => {
+      const result = await run(...args);
+      assert.equal(result.code, 0, result.err);
+      return result;
+    };
+    try {
+      const added = await fine('add', 'ann', '--role', 'admin', '--tag', 'monitoring');
+      assert.match(added.out, /^Added ann\.$/m);
+      assert.match(added.err, /everybody has to log in/);
+      await fine('allow', 'ann', 'publish,consume', 'orders*', '--namespace', 'shop');
+      assert.equal((await run('allow', 'ann', 'eat', 'orders*')).code, 2);
+      const [key] = (await fine('keys', 'ann', '--add', '--json')).json;
+      const [ann] = (await fine('ls', '--json')).json;
+      assert.deepEqual(
+        [ann?.['name'], ann?.['role'], ann?.['tags'], ann?.['password'], ann?.['keys']],
+        ['ann', 'admin', ['monitoring'], true, 1],
+      );
+      await fine('keys', 'ann', '--rm', String(key?.['id']));
+      const patterns = ['--configure', '^a', '--write', '.*', '--read', ''];
+      await fine('permit', 'ann', '--namespace', 'shop', ...patterns);
+      assert.match((await fine('ls')).out, /ann +admin +monitoring +0 +publish,consume orders\* in shop; \["\^a",/);
+      assert.match((await run('permit', 'ann', ...patterns, '--read', '(a)\\1')).err, /is not understood/);
+      await fine('permit', 'ann', '--clear', '--namespace', 'shop');
+      await fine('allow', 'ann', 'none', 'orders*', '--namespace', 'shop');
+      await fine('passwd', 'ann');
+      await fine('rm', 'ann');
+      assert.match((await run('rm', 'ann')).err, /There is no stored user "ann"/);
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
   });
 
   test('policies are set, listed and cleared', async () => {
@@ -350,14 +370,14 @@ describe('the command line itself', () => {
     assert.match((await railhead(['serve', '--help'])).out, /--journal-segment-size <SIZE>/);
   });
 
-  test('user makes a token and its hash, or the hash of a password', async () => {
-    const [made] = (await railhead(['user', 'web', '--json'])).json;
+  test('user entry makes a token and its hash, or the hash of a password', async () => {
+    const [made] = (await railhead(['user', 'entry', 'web', '--json'])).json;
     assert.match(String(made?.['token']), /^rh_[\w-]{32}$/);
     assert.match(String(made?.['tokenHash']), /^sha256:[0-9a-f]{64}$/);
-    const { out } = await railhead(['user', 'ann', '--password'], { input: 'correct horse\n' });
+    const { out } = await railhead(['user', 'entry', 'ann', '--password'], { input: 'correct horse\n' });
     assert.match(out, /passwordHash: scrypt:15:8:1:/);
     assert.doesNotMatch(out, /correct horse/);
-    assert.equal((await railhead(['user', 'ann', '--password'], { input: 'short' })).code, 2);
+    assert.equal((await railhead(['user', 'entry', 'ann', '--password'], { input: 'short' })).code, 2);
   });
 });
 

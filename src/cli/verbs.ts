@@ -55,11 +55,10 @@ export const VERBS: readonly Verb[] = [
     summary: 'verify, inspect or repair a journal, offline',
     load: () => import('./commands/journal.ts'),
   },
-  { name: 'user', summary: 'make an entry for the users of a config file', load: () => import('./commands/user.ts') },
   {
-    name: 'access',
-    summary: 'users that are stored with the broker, and their permissions by patterns',
-    load: () => import('./commands/access.ts'),
+    name: 'user',
+    summary: 'add, change and list users, their access keys and what they may do',
+    load: () => import('./commands/user.ts'),
   },
   {
     name: 'policy',

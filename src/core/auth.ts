@@ -70,7 +70,7 @@ export type Credentials =
 
 /** What every door of a server asks. */
 export interface Authenticator {
-  /** False: nobody needs to log in, and everybody is `LOCAL_PRINCIPAL`. */
+  /** False, until the first user is stored: nobody needs to log in, and everybody may do everything. */
   readonly required: boolean;
   /** @throws UNAUTHENTICATED, in the same words and after the same work whatever was wrong; RATE_LIMITED. */
   authenticate(credentials: Credentials | undefined): Promise<Principal>;

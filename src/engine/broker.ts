@@ -242,6 +242,11 @@ export class Broker {
     this.#parts.documents.watchers.push(watcher);
   }
 
+  /** What principals may do has changed. */
+  recheckRights(): void {
+    for (const session of this.#sessions) session.recheckRights();
+  }
+
   /** Where there is something: topics, routers, documents. */
   namespaces(): Set<string> {
     const { topics, directory } = this.state;

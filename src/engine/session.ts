@@ -1,4 +1,4 @@
-import { type Action, authorize, type Principal, type Resource } from '../core/auth.ts';
+import { type Action, authorize, isAuthorized, type Principal, type Resource } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
 import { InOrder } from '../core/in-order.ts';
 import { DEFAULT_ROUTER, routingKeys } from '../core/publish-target.ts';
@@ -197,6 +197,17 @@ export class ShardSession implements Session {
     // What was published before it is part of what is decided, also when a large body takes its time.
     if (operation === 'endTransaction' && !this.#order.idle) return this.#order.run(Promise.resolve(), run);
     return run();
+  }
+
+  /** What its principal may do has changed: consumers of what it may not consume any more are over. */
+  recheckRights(): void {
+    for (const consumer of this.#consumers) {
+      const resource = { namespace: this.#namespace, kind: 'topic' as const, name: consumer.request.topic };
+      if (isAuthorized(this.#principal, 'consume', resource)) continue;
+      this.#consumers.delete(consumer);
+      this.#parts.consumers.remove(consumer, 'release');
+      consumer.sink.ended(`${JSON.stringify(this.#principal.name)} may not consume ${resource.name} any more.`);
+    }
   }
 
   /**

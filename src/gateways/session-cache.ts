@@ -19,6 +19,9 @@ export class SessionCache {
   readonly #connect: Connect;
   /** Of its sessions, for people. */
   readonly #name: string;
+  /** Principals by who they are, not by name: another one of the same name may do something else. */
+  readonly #ids = new WeakMap<Principal, number>();
+  #nextId = 0;
   /** In the order of last use. */
   readonly #entries = new Map<string, Entry>();
   #newest: Entry | undefined;
@@ -31,8 +34,7 @@ export class SessionCache {
 
   async use<T>(principal: Principal, namespace: string, work: (session: Session) => Promise<T>): Promise<T> {
     if (this.#closed) throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
-    // The length keeps two pairs from having one id.
-    const id = `${namespace.length} ${namespace}${principal.name}`;
+    const id = `${this.#idOf(principal)} ${namespace}`;
     const entry = this.#entries.get(id) ?? this.#add(principal, namespace);
     if (entry !== this.#newest) {
       this.#entries.delete(id);
@@ -52,6 +54,13 @@ export class SessionCache {
     const open = [...this.#entries.values()];
     this.#entries.clear();
     await Promise.allSettled(open.map(({ session }) => session.close()));
+  }
+
+  #idOf(principal: Principal): number {
+    const known = this.#ids.get(principal);
+    if (known !== undefined) return known;
+    this.#ids.set(principal, this.#nextId);
+    return this.#nextId++;
   }
 
   #add(principal: Principal, namespace: string): Entry {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { RailheadError } from '../core/errors.ts';
-import { checkConfig, readConfig, readConfigFile, type ConfigSources } from './config.ts';
+import { checkConfig, readConfig, readConfigFile, refuseStrangers, type ConfigSources } from './config.ts';
 import { allSettings } from './settings.ts';
 
 function refusal(sources: ConfigSources): string {
@@ -99,12 +99,6 @@ const REFUSED: [what: string, sources: ConfigSources, sentence: RegExp][] = [
     /^tls\.cert is set \(from RAILHEAD_TLS_CERT\) and tls\.key is not/,
   ],
   [
-    'an open address without a login',
-    { flags: new Map([['host', '0.0.0.0']]) },
-    /^host is "0\.0\.0\.0" \(from --host\), which others can reach.*--insecure/,
-  ],
-  ['an open address beside loopback', { flags: new Map([['host', '127.0.0.1,::']]) }, /^host is "::"/],
-  [
     'a user twice',
     {
       file: {
@@ -138,16 +132,22 @@ test('a refused token is not shown', () => {
   assert.doesNotMatch(message, /short-secret/);
 });
 
-test('an open address is allowed with a token, with users and with insecure', () => {
+test('an open address is allowed with a token, with users, with stored users and with insecure, else it names two commands', () => {
   for (const content of [
     { token: 'x'.repeat(16) },
     { users: [{ name: 'a', tokenHash: `sha256:${'0'.repeat(64)}` }] },
     { insecure: true },
-  ]) {
-    assert.deepEqual(readConfig({ file: { name: 'f', content: { host: '0.0.0.0', ...content } } }).config.host, [
-      '0.0.0.0',
-    ]);
-  }
+  ])
+    refuseStrangers(checkConfig({ host: ['0.0.0.0'], ...content }), 'none');
+  refuseStrangers(checkConfig({ host: ['0.0.0.0'] }), 'some');
+  refuseStrangers(checkConfig({}), 'none');
+  for (const host of [['0.0.0.0'], ['127.0.0.1', '::'], ['10.0.0.1']])
+    assert.throws(() => refuseStrangers(checkConfig({ host, dir: '/data' }), 'none'), {
+      code: 'CONFIG',
+      message: new RegExp(
+        `^host is ${host.join()}, .*user add admin --role admin --dir /data.*railhead --host ${host.join()} --dir /data`,
+      ),
+    });
 });
 
 test('what Kubernetes sets beside a service named railhead is not taken for settings', () => {

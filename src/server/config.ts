@@ -219,14 +219,26 @@ function refuseContradictions(config: ServerConfig, origins: Origins): void {
       throw new RailheadError('CONFIG', `users has the name ${JSON.stringify(name)} twice. Give each user one entry.`);
     names.add(name);
   }
-  const open = config.host.find((host) => !isLoopback(host));
-  if (open !== undefined && names.size === 0 && !config.insecure) {
-    throw new RailheadError(
-      'CONFIG',
-      `host is ${JSON.stringify(open)} (from ${origins.get('host') ?? ''}), which others can reach, and nobody needs to log in. ` +
-        'Set RAILHEAD_TOKEN, RAILHEAD_ACCESS_KEY or users, listen on 127.0.0.1, or say --insecure if all who reach the port may do everything.',
-    );
-  }
+}
+
+/** Others than this machine can connect, and that was not said to be meant so. */
+export function isOpen({ host, insecure }: Pick<ServerConfig, 'host' | 'insecure'>): boolean {
+  return !insecure && !host.every((each) => isLoopback(each));
+}
+
+/** @throws CONFIG where everybody could do everything, with what makes an end of that */
+export function refuseStrangers(config: ServerConfig, storedUsers: 'some' | 'none'): void {
+  const { token, accessKey, users, host, memory, dir } = config;
+  if (!isOpen(config) || storedUsers === 'some' || users.length > 0 || token !== undefined || accessKey !== undefined)
+    return;
+  const add = memory
+    ? 'export RAILHEAD_TOKEN=$(openssl rand -hex 24)'
+    : `printf %s "$PASSWORD" | railhead user add admin --role admin --dir ${dir}`;
+  throw new RailheadError(
+    'CONFIG',
+    `host is ${host.join(',')}, which others can reach, and nobody needs to log in. Run these two: \`${add}\`, then \`railhead --host ${host.join(',')} --dir ${dir}\`. ` +
+      'Or listen on 127.0.0.1, or say --insecure if all who reach the port may do everything.',
+  );
 }
 
 /** True for an address that only this machine reaches. */

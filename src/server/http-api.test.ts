@@ -30,17 +30,19 @@ interface Api {
   advance: (ms: number) => Promise<void>;
 }
 
+const TOKEN = 'a-token-that-nobody-guesses';
+
 async function api(t: TestContext): Promise<Api> {
   const clock = new ManualClock();
   const errors: string[] = [];
   const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) });
-  const config = { memory: true, port: 0, host: ['127.0.0.1'], journal: { segmentSize: '1MiB' } };
+  const config = { memory: true, port: 0, host: ['127.0.0.1'], token: TOKEN, journal: { segmentSize: '1MiB' } };
   const server = await startServer(config, { clock, log, random: new SeededRandom(7) });
   t.after(() => server.close());
   const call = async (method: string, path: string, body?: unknown): Promise<Answer> => {
     const response = await fetch(`${server.httpUrl}/api/v1${path}`, {
       method,
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${TOKEN}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const got = (await response.json()) as Record<string, unknown>;
@@ -319,7 +321,22 @@ test('a schedule publishes when it is due', async (t) => {
 test('users are stored with what they may do, and their passwords are not shown', async (t) => {
   const call = await api(t);
   assert.equal((await call('PUT', '/users/ann', { password: 'correct horse', tags: ['monitoring'] })).status, 200);
-  assert.deepEqual((await call('GET', '/users')).body, { users: [{ name: 'ann', tags: ['monitoring'] }] });
+  assert.deepEqual((await call('PUT', '/users/ann', { role: 'viewer' })).body, { created: false });
+  assert.equal((await call('PUT', '/users/ann', { role: 'king' })).status, 400);
+  assert.deepEqual((await call('GET', '/users')).body, {
+    users: [{ name: 'ann', role: 'viewer', tags: ['monitoring'], password: true }],
+  });
+  const rule = { user: 'ann', namespace: 'shop', pattern: 'orders*' };
+  assert.deepEqual((await call('PUT', '/rules/ann/shop/orders*', { verbs: ['publish'] })).body, { created: true });
+  assert.equal((await call('PUT', '/rules/ann/shop/*orders', { verbs: ['publish'] })).status, 400);
+  assert.deepEqual((await call('GET', '/rules')).body, { rules: [{ ...rule, verbs: ['publish'] }] });
+  assert.deepEqual((await call('DELETE', '/rules/ann/shop/orders*')).body, { deleted: true });
+  assert.equal((await call('DELETE', '/rules/ann/shop/orders*')).status, 404);
+  const { id, secret, token } = (await call('POST', '/users/ann/keys')).body;
+  assert.equal(token, `${String(id)}.${String(secret)}`);
+  assert.doesNotMatch(JSON.stringify((await call('GET', '/users/ann/keys')).body), new RegExp(String(secret)));
+  assert.equal((await call('DELETE', `/users/bob/keys/${String(id)}`)).status, 404);
+  assert.deepEqual((await call('DELETE', `/users/ann/keys/${String(id)}`)).body, { deleted: true });
   const patterns = { configure: '^a', write: '.*', read: '' };
   assert.deepEqual((await call('PUT', '/permissions/ann/shop', patterns)).body, { created: true });
   assert.equal((await call('PUT', '/permissions/ann/shop', { ...patterns, read: '(a)\\1' })).status, 400);

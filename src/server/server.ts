@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { StoredUsers, SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
 import { StoredUserView } from '../core/access-view.ts';
@@ -20,7 +21,7 @@ import { Dashboard } from '../gateways/http/dashboard/files.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
 import { KafkaGateway } from '../gateways/kafka/server.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
-import { checkConfig, isLoopback } from './config.ts';
+import { checkConfig, isLoopback, refuseStrangers } from './config.ts';
 import { ALL_FORMATS } from './formats.ts';
 import { dashboardDirectory } from './dashboard.ts';
 import { HttpDoor } from './http-door.ts';
@@ -124,6 +125,8 @@ class Server implements RunningServer {
   #kafkaPort: number | null = null;
   /** Who listens, by protocol. */
   readonly #listeners = new Map<string, Listener>();
+  /** Ends the connections whose logins count no more, one for each protocol that has connections. */
+  readonly #onGone: (() => void)[] = [];
   /** Protocols that were to be spoken and are not. */
   readonly #off: string[] = [];
   #logins: Authenticator | undefined;
@@ -184,9 +187,12 @@ class Server implements RunningServer {
   async start(): Promise<void> {
     try {
       const tls = await readTls(this.#config.tls);
+      // A directory that is not there has no users in it, and is not made for a broker that then refuses to start.
+      if (this.#config.memory || !existsSync(this.#config.dir)) refuseStrangers(this.#config, 'none');
       const storage = this.#options.storage ?? (await openStorage(this.#config));
       this.#vault = vaultOf(storage.directory, this.#config.accessKeyFile);
       const broker = await this.#own(storage, this.#vault);
+      this.#watchRights(broker);
       await this.#servePort(broker, tls);
       await this.#serveAmqp(broker, tls);
       await this.#serveAws(broker, tls);
@@ -198,6 +204,17 @@ class Server implements RunningServer {
       await this.#stop();
       throw error;
     }
+  }
+
+  /** What was allowed to somebody ends when it is not any more, over every protocol. */
+  #watchRights(broker: Broker): void {
+    const stored = broker.documents(SYSTEM_NAMESPACE).of(USER_DOCUMENT).size > 0 ? 'some' : 'none';
+    refuseStrangers(this.#config, stored);
+    broker.watchDocuments(async (namespace) => {
+      if (namespace !== SYSTEM_NAMESPACE) return;
+      broker.recheckRights();
+      for (const end of this.#onGone) end();
+    });
   }
 
   /** Storage may fail while the rest starts. */
@@ -253,8 +270,8 @@ class Server implements RunningServer {
     });
     broker.watchDocuments(async (namespace, kind) => {
       if (kind === POLICY_DOCUMENT) await gateway.applyPolicies(namespace);
-      if (namespace === SYSTEM_NAMESPACE && kind === USER_DOCUMENT) gateway.disconnectDeleted();
     });
+    this.#onGone.push(() => gateway.disconnectDeleted());
     await gateway.resume(broker.namespaces());
     const usual = tls === undefined ? AMQP_PORT : AMQPS_PORT;
     this.#amqpPort = await this.#serve('amqp', gateway, { asked: amqp, usual, tls });
@@ -331,6 +348,7 @@ class Server implements RunningServer {
       ...(kafkaAdvertised !== undefined && { advertised: placeOf(kafkaAdvertised) }),
       report: (error) => this.#report(error),
     });
+    this.#onGone.push(() => gateway.disconnectGone());
     this.#kafkaPort = await this.#serve('kafka', gateway, { asked: kafka, usual: KAFKA_PORT, tls });
   }
 
@@ -396,6 +414,7 @@ class Server implements RunningServer {
       clock,
       report: onBug,
     });
+    this.#onGone.push(() => native.disconnectGone());
     const metrics = new Metrics({
       broker,
       protocols: () => Array.from(this.#listeners, ([protocol, listener]) => [protocol, listener.figures()] as const),

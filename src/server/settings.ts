@@ -230,8 +230,9 @@ export const settingsSchema = z.strictObject({
     fallback: '`railhead.key` in `dir`',
   }),
   users: z.array(userSchema).default([]).register(settingDocs, {
-    summary: 'Who may log in, with what, and what they may do. `railhead user NAME` makes an entry.',
-    allowed: 'a list of { name, tokenHash, passwordHash or accessKeys, grants }; `railhead user NAME` prints one',
+    summary:
+      'Who may log in, with what, and what they may do. `railhead user entry NAME` makes an entry; `railhead user add` stores users with the broker instead.',
+    allowed: 'a list of { name, tokenHash, passwordHash or accessKeys, grants }; `railhead user entry NAME` prints one',
     fileOnly: true,
   }),
   tls: z

@@ -14,8 +14,10 @@ const TOKEN = 'a-token-that-nobody-guesses';
 test('without users everybody is the local principal, whatever they show', async () => {
   const users = new UserStore(checkConfig({}));
   assert.equal(users.required, false);
-  assert.equal(await users.authenticate(undefined), LOCAL_PRINCIPAL);
-  assert.equal(await users.authenticate({ token: 'anything' }), LOCAL_PRINCIPAL);
+  for (const shown of [undefined, { token: 'anything' }]) {
+    const { name, grants } = await users.authenticate(shown);
+    assert.deepEqual({ name, grants }, LOCAL_PRINCIPAL);
+  }
 });
 
 test('the one token of RAILHEAD_TOKEN logs in as the user "token" with every grant', async () => {
@@ -135,12 +137,13 @@ function rabbitHash(password: string): string {
   return Buffer.concat([salt, createHash('sha256').update(salt).update(password).digest()]).toString('base64');
 }
 
-test('a stored user neither opens a broker that wants logins nor shuts one that does not', async () => {
+test('the first stored user makes an end of access without a login; one of the configuration hides a stored one', async () => {
   const passwordHash = await hashPassword('right password');
   const open = new UserStore(checkConfig({}), stored({ ann: { passwordHash } }));
-  assert.equal(open.required, false);
-  assert.equal(await open.authenticate({ user: 'bob', password: 'x' }), LOCAL_PRINCIPAL);
-  await assert.rejects(open.authenticate({ user: 'ann', password: 'x' }), /refused/);
+  assert.equal(open.required, true);
+  for (const shown of [undefined, { token: 'x' }, { user: 'bob', password: 'x' }, { user: 'ann', password: 'x' }])
+    await assert.rejects(open.authenticate(shown), { code: 'UNAUTHENTICATED' });
+  assert.equal((await open.authenticate({ user: 'ann', password: 'right password' })).name, 'ann');
   const guarded = new UserStore(checkConfig({ token: TOKEN }), stored({ token: { passwordHash } }));
   await assert.rejects(guarded.authenticate({ user: 'token', password: 'right password' }), /refused/);
 });

@@ -18,6 +18,7 @@ import {
   type PasswordHash,
 } from '../core/passwords.ts';
 import { nobodysScramVerifier, parseScram, type ScramAlgorithm, type ScramVerifier } from '../core/scram.ts';
+import { isOpen } from './config.ts';
 import { type ServerConfig, splitAccessKey, type UserConfig } from './settings.ts';
 
 /** One scrypt takes 32 MiB and some 60 ms of one of Node's four pool threads, which file syncs need as well. */
@@ -37,11 +38,11 @@ interface User {
  * keys: a signature is checked with the secret itself.
  */
 export class UserStore implements Authenticator {
-  /**
-   * By the configuration alone: to store a user shuts nobody out. Where nobody needs to log in, stored users who show
-   * their name are let in as themselves, and everybody else as the local principal.
-   */
-  readonly required: boolean;
+  /** Where others than this machine can connect a login is required also when the last stored user is deleted. */
+  readonly #always: boolean;
+  readonly #anybody: Principal;
+  /** One object for each stored user and what it showed: sessions over HTTP are kept by it. */
+  readonly #principals = new Map<string, StoredPrincipal>();
   readonly #byName = new Map<string, User>();
   readonly #accessKeys = new Map<string, { secret: string; principal: Principal }>();
   /** Compared with what an unknown access key has signed. */
@@ -53,7 +54,7 @@ export class UserStore implements Authenticator {
   readonly #logins = new LoginQueue();
   readonly #remembered = new RememberedLogins();
 
-  constructor(config: Pick<ServerConfig, 'token' | 'accessKey' | 'users'>, stored?: StoredUserView) {
+  constructor(config: ServerConfig, stored?: StoredUserView) {
     const everything: Grant[] = [{ namespace: '*', resource: '*', actions: 'all' }];
     const { token, accessKey } = config;
     if (token !== undefined) {
@@ -72,14 +73,18 @@ export class UserStore implements Authenticator {
       for (const { id, secret } of configured.accessKeys)
         this.#accessKeys.set(id, { secret, principal: user.principal });
     }
-    this.required = this.#byName.size > 0;
+    this.#always = this.#byName.size > 0 || isOpen(config);
+    this.#anybody = new Anybody(this);
     this.#stored = stored;
     this.#nobody = nobodysHash([...this.#byName.values()].find((user) => user.password !== undefined)?.password?.hash);
   }
 
+  get required(): boolean {
+    return this.#always || this.#stored?.isEmpty === false;
+  }
+
   async authenticate(credentials: Credentials | undefined): Promise<Principal> {
-    const known = credentials !== undefined && 'user' in credentials && this.#user(credentials.user) !== undefined;
-    if (!this.required && !known) return LOCAL_PRINCIPAL;
+    if (!this.required) return this.#anybody;
     const principal = credentials === undefined ? undefined : await this.#find(credentials);
     if (principal !== undefined) return principal;
     throw new RailheadError(
@@ -97,10 +102,10 @@ export class UserStore implements Authenticator {
     const configured = this.#byName.get(name);
     if (configured !== undefined) return configured;
     const stored = this.#stored?.find(name);
-    if (this.#stored === undefined || stored === undefined) return undefined;
+    if (stored === undefined) return undefined;
     const { password } = stored;
     return {
-      principal: new StoredPrincipal(stored, this.#stored, { hash: password?.hash }),
+      principal: this.#principal(stored, { hash: password?.hash }),
       tokenDigest: undefined,
       password: password === null ? undefined : { text: password.hash, hash: parsePasswordHash(password.hash) },
     };
@@ -146,9 +151,19 @@ export class UserStore implements Authenticator {
     const key = this.#stored?.accessKey(id);
     const user = key === undefined ? undefined : this.#stored?.find(key.user);
     // A user of the configuration who took the name of a stored one has nothing to do with its keys.
-    if (this.#stored === undefined || key === undefined || user === undefined || this.#byName.has(user.name))
-      return undefined;
-    return { secret: key.secret, principal: new StoredPrincipal(user, this.#stored, { key: id }) };
+    if (key === undefined || user === undefined || this.#byName.has(user.name)) return undefined;
+    return { secret: key.secret, principal: this.#principal(user, { key: id }) };
+  }
+
+  #principal(user: StoredUser, shown: Shown): Principal {
+    if (this.#stored === undefined) throw new Error('Railhead bug: a stored user where none are stored');
+    const id = JSON.stringify([user.name, shown]);
+    const known = this.#principals.get(id);
+    if (known !== undefined) return known;
+    if (this.#principals.size >= MAX_REMEMBERED) this.#principals.clear();
+    const principal = new StoredPrincipal(user.name, this.#stored, shown);
+    this.#principals.set(id, principal);
+    return principal;
   }
 
   #byScram({ name, scram, isProvenBy }: Extract<Credentials, { scram: ScramAlgorithm }>): Principal | undefined {
@@ -171,19 +186,41 @@ export class UserStore implements Authenticator {
   }
 }
 
+/** The password with this hash, or the access key with this id. */
+type Shown = { hash: string | undefined } | { key: string };
+
+/** Who comes without a login, for as long as none is required: the first user that is stored takes its rights away. */
+class Anybody implements Principal {
+  readonly name = LOCAL_PRINCIPAL.name;
+  readonly #logins: Pick<Authenticator, 'required'>;
+
+  constructor(logins: Pick<Authenticator, 'required'>) {
+    this.#logins = logins;
+  }
+
+  get grants(): readonly Grant[] {
+    return this.#logins.required ? [] : LOCAL_PRINCIPAL.grants;
+  }
+
+  get gone(): boolean {
+    return this.#logins.required;
+  }
+}
+
 /** What it may do is looked up at each question: a change counts at once, also for who is logged in. */
 class StoredPrincipal implements Principal {
   readonly name: string;
-  readonly tags: readonly string[];
   readonly #stored: StoredUserView;
-  /** What was shown: the password with this hash, or the access key with this id. */
-  readonly #shown: { hash: string | undefined } | { key: string };
+  readonly #shown: Shown;
 
-  constructor(user: StoredUser, stored: StoredUserView, shown: { hash: string | undefined } | { key: string }) {
-    this.name = user.name;
-    this.tags = user.tags;
+  constructor(name: string, stored: StoredUserView, shown: Shown) {
+    this.name = name;
     this.#stored = stored;
     this.#shown = shown;
+  }
+
+  get tags(): readonly string[] {
+    return this.#stored.find(this.name)?.tags ?? [];
   }
 
   get gone(): boolean {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
+import type { Authenticator, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { RecordFormat } from '../../engine/formats.ts';
 import { guardBrowser } from '../browser-guard.ts';
@@ -200,7 +200,7 @@ export class AwsGateway implements Gateway {
   /** Without logins nobody looks at signatures, and every key is let in. */
   async #login(request: DoorRequest, { name }: AwsService, action: string): Promise<Principal> {
     const { authenticator, clock } = this.#options;
-    if (!authenticator.required) return LOCAL_PRINCIPAL;
+    if (!authenticator.required) return authenticator.authenticate(undefined);
     const credentials = signedBy(request, name, clock.now());
     // An endpoint that confirms has no key, only the token that it was sent.
     if (credentials === undefined && name === 'sns' && action === 'ConfirmSubscription') return NOBODY;

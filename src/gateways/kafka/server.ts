@@ -81,6 +81,11 @@ export class KafkaGateway implements Gateway {
     return connection;
   }
 
+  /** Rights have changed: whose login counts no more has to go. */
+  disconnectGone(): void {
+    for (const connection of this.#connections) connection.endIfGone();
+  }
+
   /** Resolves when the connections are gone, which the listener closes, and all is given back. */
   async close(): Promise<void> {
     this.#shared.groups.close();

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
+import type { Authenticator, Principal } from '../../core/auth.ts';
 import { InOrder } from '../../core/in-order.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Session } from '../../core/session.ts';
@@ -85,6 +85,11 @@ export class KafkaConnection implements GatewayConnection {
   /** The protocol has no word for it: the socket ends when what is owed is sent. */
   close(_reason: RailheadError): void {
     this.#end();
+  }
+
+  /** Its user was deleted, or what it showed counts no more. */
+  endIfGone(): void {
+    if (this.#client?.principal.gone === true) this.#end();
   }
 
   // ---- Reading ----------------------------------------------------------------------------------------------------
@@ -174,7 +179,8 @@ export class KafkaConnection implements GatewayConnection {
 
   async #enter(clientId: string): Promise<Client> {
     const { authenticator, shared } = this.#context;
-    const principal = authenticator.required ? this.#login.principal : (this.#login.principal ?? LOCAL_PRINCIPAL);
+    const anybody = authenticator.required ? undefined : await authenticator.authenticate(undefined);
+    const principal = this.#login.principal ?? anybody;
     if (principal === undefined) throw new BrokenRequest('A request came before the login.');
     this.#opening ??= this.#context.open(principal, clientId === '' ? 'kafka' : clientId);
     const session = await this.#opening;

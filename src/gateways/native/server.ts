@@ -29,7 +29,7 @@ const DEFAULT_GRACE_MS = 5_000;
 
 interface Open {
   connection: NativeConnection;
-  principal: string;
+  principal: Principal;
 }
 
 /** The native protocol of the SDK, on raw sockets (`handle`) and on connections upgraded from HTTP (`upgrade`). */
@@ -112,6 +112,12 @@ export class NativeGateway implements Gateway {
     cancel();
   }
 
+  /** Rights have changed: whose login counts no more has to go. */
+  disconnectGone(): void {
+    const reason = new RailheadError('UNAUTHENTICATED', 'This login counts no more. Log in again.');
+    for (const { connection, principal } of this.#open.values()) if (principal.gone === true) connection.close(reason);
+  }
+
   #handleOwn(socket: Duplex, who: { address: string; local: boolean; loopback: boolean; secure: boolean }): void {
     const peer = new Peer({
       ...who,
@@ -127,12 +133,12 @@ export class NativeGateway implements Gateway {
     const protocol = negotiate(hello.protocol, PROTOCOL);
     const principal = await authenticator.authenticate(credentials(hello));
     const former = hello.resume === undefined ? undefined : this.#open.get(hello.resume);
-    if (former !== undefined && former.principal === principal.name) await former.connection.supersede();
+    if (former !== undefined && former.principal.name === principal.name) await former.connection.supersede();
     const session = await this.#options.connect(principal, hello.namespace, hello.client.name);
     const sessionId = randomUUID();
     if (this.#connections.has(connection)) {
       this.#connections.set(connection, sessionId);
-      this.#open.set(sessionId, { connection, principal: principal.name });
+      this.#open.set(sessionId, { connection, principal });
     }
     const { maxFrameBytes, heartbeatMs } = this.#limits;
     return {

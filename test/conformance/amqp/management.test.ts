@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { type ChannelModel, connect } from 'amqplib';
+import { hashPassword } from '../../../src/core/passwords.ts';
 import { startServer, type RunningServer } from '../../../src/server/index.ts';
 
 /** What an answer says: looked at without a check, since it is what is tested. */
@@ -20,7 +21,9 @@ interface Place {
 }
 
 async function place(t: TestContext, config: object = {}): Promise<Place> {
-  const server = await startServer({ memory: true, port: 0, log: { level: 'silent' }, ...config });
+  const everything = [{ namespace: '*', resource: '*', actions: 'all' as const }];
+  const guest = { name: 'guest', passwordHash: await hashPassword('guest'), grants: everything };
+  const server = await startServer({ memory: true, port: 0, log: { level: 'silent' }, users: [guest], ...config });
   t.after(() => server.close());
   return {
     server,
@@ -350,7 +353,7 @@ test('tags say what a user sees and changes, as in RabbitMQ', async (t) => {
 });
 
 test('who shows no login, or a wrong one, is told which one is wanted', async (t) => {
-  const { call, server } = await place(t, { token: 'a-token-that-nobody-guesses' });
+  const { call, server } = await place(t, { token: 'a-token-that-nobody-guesses', users: [] });
   const refused = await fetch(`${server.amqpManagementUrl}/api/overview`);
   assert.equal(refused.status, 401);
   assert.equal(refused.headers.get('www-authenticate'), 'Basic realm="RabbitMQ Management"');
@@ -361,7 +364,7 @@ test('who shows no login, or a wrong one, is told which one is wanted', async (t
 });
 
 test('a web page of another origin or name gets nothing', async (t) => {
-  const { server } = await place(t);
+  const { server } = await place(t, { users: [] });
   const get = (headers: Record<string, string>): Promise<Response> =>
     fetch(`${server.amqpManagementUrl}/api/overview`, { headers });
   assert.equal((await get({ origin: 'https://evil.example' })).status, 401);

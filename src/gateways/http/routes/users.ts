@@ -2,10 +2,14 @@ import { z } from 'zod';
 import { StoredUsers, SYSTEM_NAMESPACE } from '../../../core/access.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import { storedPassword } from '../../../core/passwords.ts';
+import { ROLES, RULE_VERBS } from '../../../core/roles.ts';
+import { isoTime } from '../messages.ts';
 import { name, route, type Route } from '../route.ts';
 
 const user = z.string().min(1).max(128);
 const pattern = z.string().max(1024).describe('A pattern of names: characters, . * + ? [classes] (groups) | ^ $.');
+const role = z.enum(ROLES);
+const verb = z.enum(RULE_VERBS);
 const patterns = {
   configure: pattern.describe('Names of what the user may declare and delete.'),
   write: pattern.describe('Names of what it may publish to and bind to; amq.default for queues by their name.'),
@@ -22,10 +26,21 @@ export const userRoutes: Route[] = [
     summary: 'The users that are stored with the broker. Those of the config file are not among them.',
     tag: 'users',
     params: z.object({}),
-    result: z.object({ users: z.array(z.object({ name: z.string(), tags: z.array(z.string()) })) }),
+    result: z.object({
+      users: z.array(
+        z.object({ name: z.string(), role: role.nullable(), tags: z.array(z.string()), password: z.boolean() }),
+      ),
+    }),
     handle: async ({ session }) => {
       const users = await new StoredUsers(session).list();
-      return { users: users.map(({ name: id, tags }) => ({ name: id, tags: [...tags] })) };
+      return {
+        users: users.map((each) => ({
+          name: each.name,
+          role: each.role,
+          tags: [...each.tags],
+          password: each.password !== null,
+        })),
+      };
     },
   }),
   route({
@@ -33,20 +48,113 @@ export const userRoutes: Route[] = [
     method: 'put',
     path: '/users/{user}',
     operationId: 'putUser',
-    summary: 'Adds a user, or changes its password and tags.',
+    summary: 'Adds a user, or changes what is given: its password, role, tags.',
     tag: 'users',
     params: z.object({ user }),
     body: z.strictObject({
-      password: z.string().min(8).max(1024),
+      password: z.string().min(8).max(1024).optional(),
+      role: role.nullable().optional().describe('In all namespaces; null takes it away.'),
       tags: z
         .array(z.string().min(1).max(64))
         .max(16)
-        .default([])
+        .optional()
         .describe('administrator, monitoring, policymaker, management.'),
     }),
     result: z.object({ created: z.boolean() }),
-    handle: async ({ session, params, body: { password, tags } }) =>
-      new StoredUsers(session).put({ name: params.user, password: await storedPassword(password), tags }),
+    handle: async ({ session, params, body: { password, role: is, tags } }) =>
+      new StoredUsers(session).put({
+        name: params.user,
+        ...(password !== undefined && { password: await storedPassword(password) }),
+        ...(is !== undefined && { role: is }),
+        ...(tags !== undefined && { tags }),
+      }),
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'get',
+    path: '/users/{user}/keys',
+    operationId: 'listAccessKeys',
+    summary: 'The access keys of a user, without their secrets.',
+    tag: 'users',
+    params: z.object({ user }),
+    result: z.object({ keys: z.array(z.object({ id: z.string(), createdAt: z.iso.datetime() })) }),
+    handle: async ({ session, params }) => {
+      const keys = (await new StoredUsers(session).accessKeys()).filter((key) => key.user === params.user);
+      return { keys: keys.map(({ id, createdAt }) => ({ id, createdAt: isoTime(createdAt) })) };
+    },
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'post',
+    path: '/users/{user}/keys',
+    operationId: 'addAccessKey',
+    summary: 'Makes an access key. Its secret is shown this once; `token` is both as a bearer token.',
+    tag: 'users',
+    params: z.object({ user }),
+    result: z.object({ id: z.string(), secret: z.string(), token: z.string() }),
+    handle: async ({ session, params, clock }) => {
+      const { id, secret } = await new StoredUsers(session).addAccessKey(params.user, clock.now());
+      return { id, secret, token: `${id}.${secret}` };
+    },
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'delete',
+    path: '/users/{user}/keys/{key}',
+    operationId: 'removeAccessKey',
+    summary: 'Removes an access key, and ends the connections that showed it.',
+    tag: 'users',
+    params: z.object({ user, key: z.string().min(1).max(128) }),
+    result: z.object({ deleted: z.boolean() }),
+    handle: async ({ session, params }) => {
+      const users = new StoredUsers(session);
+      const own = (await users.accessKeys()).some(({ id, user: of }) => id === params.key && of === params.user);
+      if (own) return users.removeAccessKey(params.key);
+      throw new RailheadError('NOT_FOUND', `${JSON.stringify(params.user)} has no such access key.`);
+    },
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'get',
+    path: '/rules',
+    operationId: 'listRules',
+    summary: 'What stored users are allowed by rules, in all namespaces.',
+    tag: 'users',
+    params: z.object({}),
+    result: z.object({
+      rules: z.array(z.object({ user: z.string(), namespace: z.string(), pattern: z.string(), verbs: z.array(verb) })),
+    }),
+    handle: async ({ session }) => {
+      const rules = await new StoredUsers(session).rules();
+      return { rules: rules.map((rule) => ({ ...rule, verbs: [...rule.verbs] })) };
+    },
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'put',
+    path: '/rules/{user}/{namespace}/{pattern}',
+    operationId: 'putRule',
+    summary: 'Allows a stored user something with a name, or with all that begin so: `orders*`.',
+    tag: 'users',
+    params: z.object({ user, namespace: name, pattern: name }),
+    body: z.strictObject({ verbs: z.array(verb).min(1) }),
+    result: z.object({ created: z.boolean() }),
+    handle: ({ session, params, body }) => new StoredUsers(session).allow({ ...params, ...body }),
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'delete',
+    path: '/rules/{user}/{namespace}/{pattern}',
+    operationId: 'deleteRule',
+    summary: 'Takes a rule away.',
+    tag: 'users',
+    params: z.object({ user, namespace: name, pattern: name }),
+    result: z.object({ deleted: z.boolean() }),
+    handle: async ({ session, params }) => {
+      const result = await new StoredUsers(session).disallow(params);
+      if (result.deleted) return result;
+      throw new RailheadError('NOT_FOUND', `${JSON.stringify(params.user)} has no such rule.`);
+    },
   }),
   route({
     namespace: SYSTEM_NAMESPACE,
