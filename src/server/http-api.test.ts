@@ -450,7 +450,7 @@ test('mutated requests get an answer that is no bug, and the broker works on', a
     const target = random.chance(0.3) ? mutate(path, random).replaceAll(/[\s#]/g, '') : path;
     const response = await fetch(`${call.url}/api/v1${target.startsWith('/') ? '' : '/'}${target}`, {
       method,
-      headers: { 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
       ...(body !== '' && { body: mutate(body, random) }),
       signal: AbortSignal.timeout(5_000),
     });
