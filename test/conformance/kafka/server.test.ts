@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { Kafka } from 'kafkajs';
+import type { Kafka, SASLOptions } from 'kafkajs';
 import { hashPassword } from '../../../src/core/passwords.ts';
 import { type ServerConfigInput, startServer } from '../../../src/server/index.ts';
 import { ERROR } from '../../../src/gateways/kafka/errors.ts';
@@ -14,6 +14,7 @@ import { kafkaAt } from './broker.ts';
 
 const TLS = join(import.meta.dirname, '../../fixtures/tls');
 const PASSWORD = 'correct horse battery staple';
+const TOKEN = 'a-token-that-nobody-guesses';
 
 /** A server for one test; where it speaks Kafka. */
 async function start(t: TestContext, config: ServerConfigInput): Promise<string> {
@@ -50,6 +51,32 @@ test('kafkajs produces and consumes over TLS, logged in; without TLS it gets now
   const plain = kafkaAt(address, { sasl, retry: { retries: 0 }, connectionTimeout: 500 }).admin();
   await assert.rejects(plain.connect());
   await plain.disconnect();
+});
+
+test('kafkajs logs in with SCRAM as a stored user, and with a bearer token', async (t) => {
+  const server = await startServer({
+    memory: true,
+    port: 0,
+    token: TOKEN,
+    drainTimeout: '1s',
+    log: { level: 'silent' },
+  });
+  t.after(() => server.close());
+  const http = server.httpUrl;
+  const put = async (path: string, body: object): Promise<void> => {
+    const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
+    const { ok } = await fetch(`${http}/api/v1${path}`, { method: 'PUT', headers, body: JSON.stringify(body) });
+    assert.ok(ok, path);
+  };
+  await put('/users/ann', { password: PASSWORD });
+  await put('/permissions/ann/default', { configure: '.*', write: '.*', read: '.*' });
+  const at = (sasl: SASLOptions): Kafka => kafkaAt(server.kafkaAddress ?? '', { sasl, retry: { retries: 0 } });
+  for (const mechanism of ['scram-sha-256', 'scram-sha-512'] as const) {
+    assert.equal(await roundTrip(at({ mechanism, username: 'ann', password: PASSWORD })), 'hello');
+    await assert.rejects(roundTrip(at({ mechanism, username: 'ann', password: 'wrong' })), /auth/i);
+  }
+  const oauthBearerProvider = async (): Promise<{ value: string }> => ({ value: TOKEN });
+  assert.equal(await roundTrip(at({ mechanism: 'oauthbearer', oauthBearerProvider })), 'hello');
 });
 
 test('clients are told to connect to the advertised address', async (t) => {
