@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pino } from 'pino';
+import { LOCAL_PRINCIPAL } from '../core/auth.ts';
+import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
 import { startServer, type RunningServer } from '../server/index.ts';
 import { VERBS } from './verbs.ts';
 
@@ -289,6 +291,38 @@ describe('the verbs against a server', () => {
     const [rates] = (await ok('bench', '-n', '2000', '--json')).json;
     assert.ok(Number(rates?.['publishedPerSecond']) > 0 && Number(rates?.['consumedPerSecond']) > 0);
     assert.deepEqual((await ok('ls', 'railhead-bench', '--json')).json, []);
+  });
+
+  test('cursors shows how far readers by offset are, and their lag', async () => {
+    const session = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+    await session.request('declareTopic', { name: 'log', kind: 'topic', policy: { partitions: 2 } });
+    const records = new RecordBatchWriter();
+    for (const text of ['a', 'b', 'c']) records.append({}, text);
+    const { bytes, count } = records.take();
+    await session.publish({ to: { topic: 'log' }, format: FORMAT_NATIVE, records: bytes, count, partition: 1 });
+    const at = { cursor: 'readers', topic: 'log' };
+    const cursors = [
+      { ...at, partition: 0, offset: 0 },
+      { ...at, partition: 1, offset: 1 },
+    ];
+    await session.commit({ publishes: [], settlements: [], cursors });
+    const shown = [
+      { ...at, partition: 0, offset: 0, end: 0, lag: 0 },
+      { ...at, partition: 1, offset: 1, end: 3, lag: 2 },
+    ];
+    assert.deepEqual((await ok('cursors', '--json')).json, shown);
+    assert.match((await ok('cursors', 'readers')).out, /LAG\n.*\nreaders +log +1 +1 +3 +2/);
+    assert.deepEqual((await ok('cursors', 'nobody', '--json')).json, []);
+    const answer = await fetch(`${server.httpUrl}/api/v1/cursors/readers`);
+    assert.deepEqual(await answer.json(), {
+      cursor: 'readers',
+      lag: 2,
+      partitions: shown.map(({ topic, partition, offset, end, lag }) => ({ topic, partition, offset, end, lag })),
+    });
+    assert.equal((await fetch(`${server.httpUrl}/api/v1/cursors/nobody`)).status, 404);
+    const list = await fetch(`${server.httpUrl}/api/v1/cursors`);
+    assert.deepEqual(await list.json(), { cursors: [{ cursor: 'readers', topics: ['log'] }], next: null });
+    await session.close();
   });
 
   test('stats without a name are those of the broker', async () => {

@@ -25,6 +25,11 @@ export const VERBS: readonly Verb[] = [
     summary: 'show the counts of a queue or topic, or of the broker',
     load: () => import('./commands/stats.ts'),
   },
+  {
+    name: 'cursors',
+    summary: 'show how far readers by offset (consumer groups of Kafka) are, and their lag',
+    load: () => import('./commands/cursors.ts'),
+  },
   { name: 'top', summary: 'watch rates and depths live', load: () => import('./commands/top.ts') },
   { name: 'peek', summary: 'look at messages without taking them', load: () => import('./commands/peek.ts') },
   { name: 'purge', summary: 'remove all waiting messages', load: () => import('./commands/purge.ts') },

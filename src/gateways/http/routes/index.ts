@@ -1,5 +1,6 @@
 import type { Route } from '../route.ts';
 import { consumeRoutes } from './consume.ts';
+import { cursorRoutes } from './cursors.ts';
 import { deadRoutes } from './dead.ts';
 import { definitionRoutes } from './definitions.ts';
 import { inspectRoutes } from './inspect.ts';
@@ -19,6 +20,7 @@ export const ROUTES: readonly Route[] = [
   ...consumeRoutes,
   ...definitionRoutes,
   ...inspectRoutes,
+  ...cursorRoutes,
   ...scaleRoutes,
   ...liveRoutes,
   ...manageRoutes,
