@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { parseModel, type Structure, type Type } from '../../src/gateways/aws/model.ts';
+import { parseModel, type ServiceModel, type Structure, type Type } from '../../src/gateways/aws/model.ts';
+import { SNS_MODEL } from '../../src/gateways/aws/model/sns.ts';
 import { SQS_MODEL } from '../../src/gateways/aws/model/sqs.ts';
 
 /** How a client spells its requests: newer ones in JSON, older ones in forms, with XML as the answer. */
@@ -7,6 +8,13 @@ export const FORMS = ['json', 'query'] as const;
 export type Form = (typeof FORMS)[number];
 
 export const SQS = parseModel(SQS_MODEL);
+export const SNS = parseModel(SNS_MODEL);
+
+const SERVICES = {
+  sqs: { model: SQS, target: 'AmazonSQS', version: '2012-11-05' },
+  sns: { model: SNS, target: 'AmazonSimpleNotificationService', version: '2010-03-31' },
+} as const;
+type Service = keyof typeof SERVICES;
 
 /** What a client sees, in the words of the form that it spoke. */
 export interface Answer {
@@ -17,22 +25,36 @@ export interface Answer {
   text: string;
 }
 
-/** One action of SQS by hand: no client stands between, and nothing is checked before it is sent. */
-export async function call(url: string, form: Form, action: string, input: object): Promise<Answer> {
-  const model = SQS.actions.get(action);
+/** One action by hand: no client stands between, and nothing is checked before it is sent. */
+export async function call(
+  url: string,
+  form: Form,
+  action: string,
+  input: object,
+  service: Service = 'sqs',
+): Promise<Answer> {
+  const { model: whole, version, target } = SERVICES[service];
+  const model = whole.actions.get(action);
   const body =
     form === 'json'
       ? JSON.stringify(input)
       : new URLSearchParams([
           ['Action', action],
-          ['Version', '2012-11-05'],
+          ['Version', version],
           ...(model === undefined ? [] : fields(input, model.input, '')),
         ]).toString();
-  return send(url, form, body, `AmazonSQS.${action}`);
+  return send(url, form, body, `${target}.${action}`, service);
 }
 
 /** A body as it is. */
-export async function send(url: string, form: Form, body: string, target?: string): Promise<Answer> {
+export async function send(
+  url: string,
+  form: Form,
+  body: string,
+  target?: string,
+  service: Service = 'sqs',
+): Promise<Answer> {
+  const { errors } = SERVICES[service].model;
   const headers: Record<string, string> =
     form === 'json'
       ? { 'content-type': 'application/x-amz-json-1.0', ...(target !== undefined && { 'x-amz-target': target }) }
@@ -40,26 +62,32 @@ export async function send(url: string, form: Form, body: string, target?: strin
   const response = await fetch(url, { method: 'POST', headers, body });
   const text = await response.text();
   assert.ok(response.headers.has('x-amzn-requestid'), text);
-  return { status: response.status, text, ...(form === 'json' ? inJson(text, response) : inXml(text, response)) };
+  return {
+    status: response.status,
+    text,
+    ...(form === 'json' ? inJson(text, response, errors) : inXml(text, response, errors)),
+  };
 }
 
-function inJson(text: string, { ok, headers }: Response): Pick<Answer, 'error' | 'message'> {
+type Errors = ServiceModel['errors'];
+
+function inJson(text: string, { ok, headers }: Response, errors: Errors): Pick<Answer, 'error' | 'message'> {
   if (ok) return { error: undefined, message: '' };
   const { __type: type, message } = JSON.parse(text) as { __type: string; message: string };
   const error = type.slice(type.indexOf('#') + 1);
   // What the clients that were written for forms go by.
-  assert.equal(headers.get('x-amzn-query-error'), `${SQS.errors.get(error)?.code ?? error};Sender`);
+  assert.equal(headers.get('x-amzn-query-error'), `${errors.get(error)?.code ?? error};Sender`);
   return { error, message };
 }
 
-function inXml(text: string, { ok }: Response): Pick<Answer, 'error' | 'message'> {
+function inXml(text: string, { ok }: Response, errors: Errors): Pick<Answer, 'error' | 'message'> {
   if (ok) return { error: undefined, message: '' };
   assert.match(
     text,
     /^<\?xml version="1.0"\?><ErrorResponse.*<Type>Sender<\/Type>.*<RequestId>[\da-f-]{36}<\/RequestId>/s,
   );
   const code = /<Code>(.*)<\/Code>/.exec(text)?.[1] ?? '';
-  const [error = code] = [...SQS.errors].find(([, listed]) => listed.code === code) ?? [];
+  const [error = code] = [...errors].find(([, listed]) => listed.code === code) ?? [];
   return { error, message: /<Message>(.*)<\/Message>/s.exec(text)?.[1] ?? '' };
 }
 

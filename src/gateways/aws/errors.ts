@@ -45,6 +45,9 @@ export function failure(id: string, error: unknown): object {
   return { Id: id, SenderFault: error.status < 500, Code: error.error, Message: error.message };
 }
 
+/** Of SNS. */
+const DENIED = 'AuthorizationErrorException';
+
 /** What is wrong, as the service says it; `report` gets what no client should be able to cause. */
 export function answerOf(
   error: unknown,
@@ -53,7 +56,9 @@ export function answerOf(
 ): ErrorAnswer {
   const known = error instanceof AwsError ? error : translate(error);
   if (known === undefined) report(error);
-  const { error: name, message, status } = known ?? new AwsError('InternalError', 'A bug of the broker.', 500);
+  const { error: found, message, status } = known ?? new AwsError('InternalError', 'A bug of the broker.', 500);
+  // Each service has a word of its own for it.
+  const name = found === 'AccessDenied' && model?.errors.has(DENIED) === true ? DENIED : found;
   const listed = model?.errors.get(name);
   const answered = listed?.status ?? status;
   return {

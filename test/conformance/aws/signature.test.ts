@@ -83,7 +83,7 @@ test('SNS is signed for as SQS is, and each for itself', async () => {
   await using at = await place();
   const sns = new SNSClient({ endpoint: at.url, region: REGION, credentials: ANN });
   await sns.send(new CreateTopicCommand({ Name: 'orders-news' }));
-  await assert.rejects(sns.send(new CreateTopicCommand({ Name: 'payments' })), named('AccessDenied'));
+  await assert.rejects(sns.send(new CreateTopicCommand({ Name: 'payments' })), named('AuthorizationErrorException'));
   sns.destroy();
 });
 

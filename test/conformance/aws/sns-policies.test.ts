@@ -17,7 +17,7 @@ import { REGION } from './clients.ts';
 
 const ACCOUNT = '123456789012';
 const OWNER = 'all' as const;
-const DENIED = { name: 'AccessDenied' };
+const DENIED = { name: 'AuthorizationErrorException' };
 
 interface Place extends AsyncDisposable {
   owner: SNSClient;

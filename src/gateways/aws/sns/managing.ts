@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Action } from '../../../core/auth.ts';
 import { AwsError } from '../errors.ts';
 import { parseArn } from '../names.ts';
 import { BadPolicy } from '../policy/parts.ts';
@@ -168,12 +169,12 @@ export class SnsManaging {
   // ---- Tags -------------------------------------------------------------------------------------------------------
 
   async listTagsForResource({ ResourceArn }: SnsInputs['ListTagsForResource'], caller: Caller): Promise<object> {
-    const { tags } = await this.#topics.topic(caller, ResourceArn, 'inspect');
+    const { tags } = await this.#tagged(caller, ResourceArn, 'inspect');
     return { Tags: Array.from(tags, ([Key, Value]) => ({ Key, Value })) };
   }
 
   async tagResource({ ResourceArn, Tags }: SnsInputs['TagResource'], caller: Caller): Promise<object> {
-    const topic = await this.#topics.topic(caller, ResourceArn, 'configure');
+    const topic = await this.#tagged(caller, ResourceArn, 'configure');
     const tags = new Map([...topic.tags, ...tagsOf(Tags)]);
     checkTags(tags);
     await this.#topics.putTopic({ ...topic, tags });
@@ -181,10 +182,20 @@ export class SnsManaging {
   }
 
   async untagResource({ ResourceArn, TagKeys }: SnsInputs['UntagResource'], caller: Caller): Promise<object> {
-    const topic = await this.#topics.topic(caller, ResourceArn, 'configure');
+    const topic = await this.#tagged(caller, ResourceArn, 'configure');
     const tags = new Map([...topic.tags].filter(([key]) => !TagKeys.includes(key)));
     await this.#topics.putTopic({ ...topic, tags });
     return {};
+  }
+
+  /** These actions have an error of their own for what is not there. @throws ResourceNotFoundException */
+  async #tagged(caller: Caller, arn: string, action: Action): Promise<Topic> {
+    try {
+      return await this.#topics.topic(caller, arn, action);
+    } catch (error) {
+      if (!(error instanceof AwsError && error.error === 'NotFoundException')) throw error;
+      throw new AwsError('ResourceNotFoundException', 'Resource does not exist');
+    }
   }
 
   // ---- Subscriptions ----------------------------------------------------------------------------------------------
