@@ -4,7 +4,6 @@ import { asBuffer } from '../../../core/records.ts';
 import type { Consumer, DeliveryRun, PublishRequest, Session } from '../../../core/session.ts';
 import { encodeRecord, FORMAT_SQS, readRecord, type SqsRecord } from '../content.ts';
 import { type DeliveryPolicy, policyOf, retryDelayMs } from './delivery-policy.ts';
-import { post } from './outgoing.ts';
 import { Throttle } from './throttle.ts';
 import { deadLetterTarget, type Subscription, type Topics } from './topics.ts';
 
@@ -158,6 +157,8 @@ export class Webhooks {
     if (subscription === undefined) return 'done';
     const { signal } = this.#closing;
     try {
+      // Its lists of networks take a while to build, and most brokers post to nobody.
+      const { post } = await import('./outgoing.ts');
       const status = await post({ url: subscription.endpoint, headers, body, addresses: this.#addresses, signal });
       if (status >= 200 && status < 300) return 'done';
       return status >= 400 && status < 500 && status !== 429 ? 'refused' : 'again';
