@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { connect } from 'amqplib';
 import { start } from '../../kill/amqp-loop.ts';
 import { withDirectory } from '../../kill/child.ts';
+import { testBroker } from '../../../src/testing/index.ts';
 import { throughKills } from './through-kills.ts';
 
 /** What a client needs is not to be had here. */
@@ -69,6 +70,21 @@ export const CLIENTS: readonly Client[] = [
       await install(cwd, 'go', ['get', 'github.com/rabbitmq/amqp091-go@v1']);
       await command(cwd, 'go', ['build', '-o', 'numbers', 'numbers.go']);
       return numbers((url) => [{ command: join(cwd, 'numbers'), args: [url], cwd }]);
+    },
+  },
+  {
+    name: 'confluent-kafka',
+    prove: async (cwd) => {
+      await install(cwd, 'python3', ['-m', 'venv', 'venv']);
+      await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'confluent-kafka==2.*']);
+      await bring(cwd, 'consumer_protocol.py');
+      const broker = await testBroker();
+      try {
+        const { url } = await broker.endpoint('kafka');
+        return (await command(cwd, 'venv/bin/python', ['consumer_protocol.py', url])).trim();
+      } finally {
+        await broker.close();
+      }
     },
   },
 ];
