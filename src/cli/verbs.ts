@@ -61,6 +61,16 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/journal.ts'),
   },
   {
+    name: 'backup',
+    summary: 'copy the directory of a broker that is at work, as it is at one moment',
+    load: () => import('./commands/backup.ts'),
+  },
+  {
+    name: 'restore',
+    summary: 'make a directory out of a backup, or check one',
+    load: () => import('./commands/restore.ts'),
+  },
+  {
     name: 'user',
     summary: 'add, change and list users, their access keys and what they may do',
     load: () => import('./commands/user.ts'),

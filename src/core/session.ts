@@ -7,6 +7,7 @@ import type { PublishTarget } from './publish-target.ts';
 import type { ReadOperations } from './reading.ts';
 import type { ScheduleOperations } from './schedules.ts';
 import type { StatsOperations } from './stats.ts';
+import type { StorageOperations } from './storage-holds.ts';
 
 /**
  * The narrow asynchronous port through which everything outside reaches a shard: the SDK, every gateway, the HTTP API.
@@ -328,7 +329,8 @@ export interface Operations
     ReadOperations,
     ProducerOperations,
     ScheduleOperations,
-    DocumentOperations {
+    DocumentOperations,
+    StorageOperations {
   purge: { args: SubscriptionRef; result: { purged: number } };
   /**
    * Messages of a topic before this offset are gone, also for subscriptions and snapshots that had not settled them; what

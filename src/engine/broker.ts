@@ -24,6 +24,7 @@ import { type DocumentWatcher, Documents } from './shard/documents.ts';
 import { Dispatcher } from './shard/dispatcher.ts';
 import { Evictor } from './shard/evictor.ts';
 import { Feeds } from './shard/feeds.ts';
+import { Holds } from './shard/holds.ts';
 import { LargeBodies } from './shard/large-bodies.ts';
 import { Operator } from './shard/operator.ts';
 import { Publisher } from './shard/publisher.ts';
@@ -80,6 +81,7 @@ export interface Parts {
   readonly caretaker: Caretaker;
   readonly documents: Documents;
   readonly shortages: Shortages;
+  readonly holds: Holds;
   readonly snapshots: Snapshots;
   readonly vault: Vault;
   readonly info: () => BrokerInfo;
@@ -182,6 +184,7 @@ export class Broker {
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),
       caretaker,
       documents: new Documents(shard),
+      holds: new Holds(shard, reclaimer, report.journalId),
       shortages: new Shortages(shard, () => publisher.lack()),
       snapshots: new Snapshots(shard, feeds, settler, definitions),
       vault,

@@ -266,6 +266,8 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
       throw new RailheadError('TOO_LARGE', `A secret has at most ${MAX_SEALED_LENGTH} characters.`);
     },
   },
+  holdStorage: { action: 'admin', run: ({ holds }, _namespace, args) => holds.hold(args) },
+  releaseStorage: { action: 'admin', run: async ({ holds }, _namespace, args) => holds.release(args) },
   info: { action: 'inspect', run: async ({ info }) => info() },
   shortage: { action: 'inspect', run: ({ shortages }, _namespace, args) => shortages.wait(args) },
 };
@@ -313,6 +315,8 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
     case 'listDocuments':
     case 'seal':
       return { kind: 'document', name: text('kind') };
+    case 'holdStorage':
+    case 'releaseStorage':
     case 'info':
     case 'shortage':
     case 'redriveProgress':

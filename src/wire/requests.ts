@@ -289,6 +289,8 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   deleteDocument: object<Operations['deleteDocument']['args']>({ kind: text, name: text }),
   listDocuments: object<Operations['listDocuments']['args']>({ kind: text }),
   seal: object<Operations['seal']['args']>({ purpose: text, text }),
+  holdStorage: object<Operations['holdStorage']['args']>({ forMs: whole }),
+  releaseStorage: object<Operations['releaseStorage']['args']>({ hold: whole }),
   info: nothing,
   shortage: object<Operations['shortage']['args']>({ was: nullable(oneOf('memory', 'disk')), waitMs: whole }),
 };

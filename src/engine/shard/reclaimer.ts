@@ -32,6 +32,9 @@ export class Reclaimer {
   readonly #shard: Shard;
   readonly #checkpointer: Checkpointer;
   #busy = false;
+  #working: Promise<unknown> = Promise.resolve();
+  /** Somebody copies the files: nothing is moved or removed. */
+  held = false;
   #checkpointedBytes = 0;
   #retryAt = 0;
   #unbroken = 0;
@@ -47,14 +50,19 @@ export class Reclaimer {
     return !this.#busy;
   }
 
+  /** Resolves when what is under way is done. */
+  async rested(): Promise<void> {
+    await this.#working;
+  }
+
   /** Called in each turn after the append. */
   work(): void {
-    if (this.#busy || this.#shard.closing || this.#shard.clock.now() < this.#retryAt) return;
+    if (this.#busy || this.held || this.#shard.closing || this.#shard.clock.now() < this.#retryAt) return;
     const { usedBytes, capacityBytes } = this.#shard.journal.status();
     const due = this.#shard.counters.bytes - this.#checkpointedBytes >= this.#shard.limits.checkpointBytes;
     if (!due && usedBytes <= capacityBytes * RECLAIM_SHARE && this.#shard.state.blobs.empty.length === 0) return;
     this.#busy = true;
-    this.#work(due, usedBytes > capacityBytes * RECLAIM_SHARE)
+    this.#working = this.#work(due, usedBytes > capacityBytes * RECLAIM_SHARE)
       .then(
         () => (this.trouble = null),
         (error: unknown) => this.#failed(error),

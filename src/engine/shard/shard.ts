@@ -119,6 +119,11 @@ export class Shard {
     return this.#sequence;
   }
 
+  /** Where the newest appended entry ends. */
+  get appendedPosition(): number {
+    return this.#appendedPosition;
+  }
+
   /** A message with a larger body has it apart: of four that are not, one batch always takes one. */
   get largeBodyBytes(): number {
     return Math.min(this.limits.largeBodyBytes, Math.floor(this.#maxBatchBytes / 4));

@@ -262,6 +262,8 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   deleteDocument: { kind: 'k', name: 'n' },
   listDocuments: { kind: 'k' },
   seal: { purpose: 'p', text: 't' },
+  holdStorage: { forMs: 5 },
+  releaseStorage: { hold: 1 },
   info: {},
   shortage: { was: null, waitMs: 5 },
 };
