@@ -15,6 +15,12 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/declare.ts'),
   },
   { name: 'update', summary: 'change the policy of one that exists', load: () => import('./commands/update.ts') },
+  {
+    name: 'apply',
+    summary: 'make queues, topics, routers and schedules what a file says',
+    load: () => import('./commands/apply.ts'),
+  },
+  { name: 'export', summary: 'print such a file of what there is', load: () => import('./commands/export.ts') },
   { name: 'delete', summary: 'delete a queue, a topic or a subscription', load: () => import('./commands/delete.ts') },
   { name: 'send', summary: 'send messages', load: () => import('./commands/send.ts') },
   { name: 'receive', summary: 'take messages and acknowledge them', load: () => import('./commands/receive.ts') },

@@ -66,9 +66,9 @@ test(
     const filler = 'x'.repeat(20_000);
     const confirmed = new Set<string>();
     let sent = 0;
-    let over = false;
+    const over = new AbortController();
     const publisher = (async () => {
-      while (!over) {
+      while (!over.signal.aborted) {
         const bodies = Array.from({ length: 10 }, () => `${sent++} ${filler}`);
         await queue.sendMany(bodies);
         for (const body of bodies) confirmed.add(body);
@@ -89,7 +89,7 @@ test(
       for (const body of before) assert.ok(found.has(body), `message ${body.slice(0, 10)} is missing`);
       for (const body of settled) assert.ok(!found.has(body), `message ${body.slice(0, 10)} is back`);
     }
-    over = true;
+    over.abort();
     await publisher;
   },
 );

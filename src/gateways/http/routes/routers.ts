@@ -6,7 +6,7 @@ import { messageFields } from '../messages.ts';
 import { filterSchema } from '../options.ts';
 import { name, queryFlag, route, type Route } from '../route.ts';
 
-const bindingSchema = z.strictObject({
+export const bindingSchema = z.strictObject({
   to: z.union([z.strictObject({ topic: name }), z.strictObject({ router: name })]),
   key: z
     .string()

@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline/promises';
+import { text as readAll } from 'node:stream/consumers';
+import type { Command } from 'commander';
+import type { Rail } from '../../sdk/rail.ts';
+import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
+import { existing } from '../definitions/existing.ts';
+import { readDefinitions } from '../definitions/file.ts';
+import { type Plan, planOf } from '../definitions/plan.ts';
+import { count, note, paint, print, printJson, safe } from '../terminal.ts';
+import { UsageError } from '../usage.ts';
+
+interface Options extends BrokerOptions {
+  file: string;
+  dryRun?: boolean;
+  yes?: boolean;
+}
+
+export function configure(command: Command): void {
+  brokerOptions(
+    command
+      .requiredOption('-f, --file <FILE>', 'YAML, as railhead export writes it; - for stdin')
+      .option('--dry-run', 'show what would change, and nothing more')
+      .option('-y, --yes', 'do it without asking'),
+  ).action(apply);
+}
+
+async function apply(options: Options): Promise<void> {
+  const wanted = await readDefinitions(await textOf(options.file), options.file);
+  await withRail(options, async (rail) => {
+    const plan = planOf(wanted, await existing(rail));
+    show(plan, options);
+    if (plan.impossible.length > 0)
+      throw new UsageError(`Nothing was changed: ${plan.impossible.map(safe).join('; ')}.`);
+    if (options.dryRun === true || plan.steps.length === 0) return;
+    if (options.yes !== true && !(await agrees(options))) {
+      note('Nothing was changed.');
+      process.exitCode = 1;
+      return;
+    }
+    await run(rail, plan, options);
+  });
+}
+
+async function run(rail: Rail, plan: Plan, options: Options): Promise<void> {
+  for (const { run: act } of plan.steps) await act(rail);
+  if (!options.json) print(`Done: ${count(plan.steps.length)} changed.`);
+}
+
+async function textOf(file: string): Promise<string> {
+  if (file === '-') return readAll(process.stdin);
+  try {
+    return await readFile(file, 'utf8');
+  } catch {
+    throw new UsageError(`The file ${file} cannot be read. Give one with --file, or - for stdin.`);
+  }
+}
+
+function show({ steps, unchanged, others }: Plan, { json }: Options): void {
+  if (json) {
+    printJson({ steps: steps.map(({ how, what, changes }) => ({ how, what, changes })), unchanged, others });
+    return;
+  }
+  for (const { how, what, changes } of steps) {
+    print(how === 'create' ? paint('green', `+ ${safe(what)}`) : paint('yellow', `~ ${safe(what)}`));
+    for (const change of changes) print(`    ${safe(change)}`);
+  }
+  print(
+    `${count(steps.length)} to change, ${count(unchanged)} as they should be, ${count(others.length)} that the file does not name and that stay.`,
+  );
+}
+
+/** @throws UsageError where nobody can be asked */
+async function agrees({ file }: Options): Promise<boolean> {
+  if (!process.stdin.isTTY || file === '-')
+    throw new UsageError('Nobody can be asked here. Add --yes to do it, or --dry-run to look.');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question('Do it? [y/N] ');
+  terminal.close();
+  return /^y(es)?$/i.test(answer.trim());
+}

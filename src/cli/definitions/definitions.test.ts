@@ -1,0 +1,148 @@
+/** Definitions as a file: written, read, compared and applied, against a real broker. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test, type TestContext } from 'node:test';
+import { pino } from 'pino';
+import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
+import { RecordBatchWriter } from '../../core/records.ts';
+import type { Session } from '../../core/session.ts';
+import { startServer, type RunningServer } from '../../server/index.ts';
+import { existing } from './existing.ts';
+import { exported } from './export.ts';
+import { readDefinitions, writeDefinitions } from './file.ts';
+import { planOf, type Plan } from './plan.ts';
+
+const FILE = `
+queues:
+  orders: { lease: 1m, maxAttempts: 7, order: key, deadLetter: { router: graves }, attributes: { shape: round } }
+  plain:
+topics:
+  events:
+    retain: { age: 7d }
+    partitions: 4
+    subscriptions:
+      audit: { filter: { kind: [order], size: [{ numeric: ['>', 5] }] }, paused: true }
+      mail:
+routers:
+  graves: { type: fanout, bindings: [{ to: { topic: plain } }] }
+  sort:
+    type: topic
+    alternate: graves
+    bindings:
+      - { to: { topic: orders }, key: 'order.#' }
+      - { to: { router: graves }, key: '*', filter: { urgent: [true] } }
+`;
+
+async function place(t: TestContext): Promise<{ server: RunningServer; session: Session }> {
+  const server = await startServer({ memory: true, port: 0, host: ['127.0.0.1'] }, { log: pino({ level: 'silent' }) });
+  t.after(() => server.close());
+  return { server, session: server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' }) };
+}
+
+async function plan(session: Session, yaml: string): Promise<Plan> {
+  return planOf(await readDefinitions(yaml, 'file'), await existing(session));
+}
+
+async function apply(session: Session, yaml: string): Promise<void> {
+  for (const { run } of (await plan(session, yaml)).steps) await run(session);
+}
+
+test('everything in a file is made, and then there is nothing left to do', async (t) => {
+  const { session } = await place(t);
+  const { steps, impossible } = await plan(session, FILE);
+  assert.deepEqual(impossible, []);
+  assert.deepEqual(
+    steps.map(({ how, what }) => `${how} ${what}`),
+    [
+      'create queue orders',
+      'create queue plain',
+      'create topic events',
+      'create subscription events/audit',
+      'create subscription events/mail',
+      'create router graves',
+      'create router sort',
+      'create binding graves → plain',
+      'create binding sort → orders with "order.#"',
+      'create binding sort → graves with "*"',
+    ],
+  );
+  await apply(session, FILE);
+  const after = await plan(session, FILE);
+  assert.deepEqual([after.steps, after.unchanged], [[], 10]);
+});
+
+test('what is exported makes the same in an empty broker', async (t) => {
+  const [one, other] = [await place(t), await place(t)];
+  await apply(one.session, FILE);
+  const writer = new RecordBatchWriter();
+  writer.append({}, 'tick');
+  const record = writer.take().bytes;
+  const schedule = { name: 'nightly', cron: '0 3 * * *', timezone: 'Europe/Zurich', topic: 'orders', record };
+  await one.session.request('putSchedule', schedule);
+  const file = await writeDefinitions(exported(await existing(one.session)));
+  await apply(other.session, file);
+  assert.equal(await writeDefinitions(exported(await existing(other.session))), file);
+  assert.equal((await other.session.request('listSchedules', {})).schedules[0]?.timezone, 'Europe/Zurich');
+  assert.match(file, /lease: 1m\n/);
+  assert.doesNotMatch(file, /maxCrashes/);
+});
+
+test('a change is shown with what it was, and what is not in the file stays', async (t) => {
+  const { session } = await place(t);
+  await apply(session, FILE);
+  const { steps, others } = await plan(session, 'queues: { orders: { lease: 2m, maxMessages: 10 } }');
+  assert.deepEqual(
+    steps.map(({ how, what, changes }) => ({ how, what, changes })),
+    [{ how: 'change', what: 'queue orders', changes: ['maxMessages: null → 10', 'lease: 1m → 2m'] }],
+  );
+  assert.deepEqual(others, ['topic events', 'queue plain', 'router graves', 'router sort']);
+  await apply(session, 'queues: { orders: { lease: 2m, maxMessages: 10 } }');
+  const { policy, subscription } = await session.request('describeTopic', { name: 'orders' });
+  assert.deepEqual([policy.maxMessages, subscription?.leaseMs, subscription?.maxAttempts], [10, 120_000, 7]);
+});
+
+test('what cannot change is said before anything is done', async (t) => {
+  const { session } = await place(t);
+  await apply(session, FILE);
+  const { impossible } = await plan(
+    session,
+    'queues: { orders: { order: fair }, events: {} }\nrouters: { sort: { type: direct } }',
+  );
+  assert.deepEqual(impossible, [
+    'queue orders: order: key → fair cannot change later',
+    'events is a topic and cannot become a queue',
+    'router sort is of type topic and cannot become direct',
+  ]);
+});
+
+test('an option that nobody knows is refused with its place', async () => {
+  await assert.rejects(readDefinitions('queues: { a: { leese: 1m } }', 'my.yml'), /my\.yml: `queues\.a`: .*leese/);
+  await assert.rejects(readDefinitions('queues: [', 'my.yml'), /my\.yml is not valid YAML/);
+  await assert.rejects(readDefinitions('queues: { a: { lease: 30 } }', 'my.yml'), /`queues\.a\.lease`/);
+});
+
+test('the command shows the difference first, and does nothing that nobody agreed to', async (t) => {
+  const { server, session } = await place(t);
+  const railhead = async (...args: string[]): Promise<{ code: number | null; out: string; err: string }> => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, '../main.ts'), ...args, '--url', server.url], {
+      env: { ...process.env, NODE_TEST_CONTEXT: '', NO_COLOR: '1' },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    child.stdin.end('queues: { orders: { lease: 1m } }');
+    const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+    return { code: code as number | null, out, err };
+  };
+  const names = async (): Promise<string[]> => [...(await existing(session)).topics.keys()];
+  const dry = await railhead('apply', '-f', '-', '--dry-run');
+  assert.deepEqual([dry.code, dry.out.split('\n')[0]], [0, '+ queue orders']);
+  const silent = await railhead('apply', '-f', '-');
+  assert.equal(silent.code, 2);
+  assert.match(silent.err, /Add --yes/);
+  assert.deepEqual(await names(), []);
+  assert.equal((await railhead('apply', '-f', '-', '--yes')).code, 0);
+  assert.deepEqual(await names(), ['orders']);
+  assert.equal((await railhead('export')).out, 'queues:\n  orders:\n    lease: 1m\n');
+});
