@@ -26,6 +26,11 @@ export interface BodyRun {
   uncut: boolean;
 }
 
+/** So much is read at once when the disk is needed, if that much is wanted. */
+const READ_AHEAD_BYTES = 1 << 20;
+/** Whoever asks for less at once does not read a log from end to end. */
+const READ_ON_BYTES = 1 << 18;
+
 interface ColdIndex {
   block: Buffer;
   /** First offset of each entry in the block, and where the entry begins. */
@@ -211,6 +216,7 @@ export class Bodies {
     maxBytes: number,
   ): Promise<BodyRun[]> {
     let at: number | null = from;
+    const ahead = this.#readAhead(topic.partition(index), from, to, maxBytes);
     while (at !== null) {
       const place = topic.partition(index).place(at);
       if (place?.kind === 'hot' && place.position < 0) {
@@ -223,7 +229,7 @@ export class Bodies {
       }
       try {
         const run: BodyRun | undefined =
-          place === undefined ? undefined : await this.#readPlace(topic.partition(index), place, at, to);
+          place === undefined ? undefined : await this.#readPlace(topic.partition(index), place, at, to, ahead);
         if (run !== undefined) runs.push(run);
         if (run !== undefined) at = run.offset + run.count;
         else if (place?.kind === 'cold') at = place.block.to;
@@ -234,6 +240,10 @@ export class Bodies {
       }
       at = this.#loadCached(topic, index, at, to, runs, maxBytes);
     }
+    const last = runs.at(-1);
+    // Who reads so much of an old log comes back for what follows: it is read while this is on its way.
+    if (maxBytes >= READ_ON_BYTES && maxBytes < Infinity && last !== undefined)
+      this.#readAhead(topic.partition(index), last.offset + last.count, to, maxBytes);
     return runs;
   }
 
@@ -242,10 +252,66 @@ export class Bodies {
     place: HotPlace | ColdPlace,
     from: number,
     to: number,
+    ahead: ReadonlyMap<ColdBlock, Promise<ColdIndex>>,
   ): Promise<BodyRun | undefined> {
-    if (place.kind === 'cold')
-      return this.#cutCold(partition, await this.#readBlock(place.block), from, Math.min(to, place.block.to));
+    if (place.kind === 'cold') {
+      const block = await (ahead.get(place.block) ?? this.#readBlock(place.block));
+      return this.#cutCold(partition, block, from, Math.min(to, place.block.to));
+    }
     return this.#cut(partition, await this.#shard.journal.read(place.position, place.bytes), 0, place.base, from, to);
+  }
+
+  /**
+   * Begins to read what will be wanted next, so that a reader of a long log does not wait for one block after the other:
+   * blocks that lie side by side with one read, batches of the commit log all at once.
+   */
+  #readAhead(partition: Partition, from: number, to: number, maxBytes: number): Map<ColdBlock, Promise<ColdIndex>> {
+    const ahead = new Map<ColdBlock, Promise<ColdIndex>>();
+    const most = Math.min(maxBytes, READ_AHEAD_BYTES);
+    let row: ColdBlock[] = [];
+    const readRow = (): void => {
+      if (row.length > 0) for (const [block, reading] of this.#readSideBySide(row)) ahead.set(block, reading);
+      row = [];
+    };
+    let bytes = 0;
+    for (let at: number | undefined = from; at !== undefined && at < to && bytes < most;) {
+      const place = partition.place(at);
+      if (place?.kind === 'cold') {
+        const { block } = place;
+        const last = row.at(-1);
+        if (last !== undefined && (last.blob !== block.blob || last.at + last.bytes !== block.at)) readRow();
+        if (this.#cold.has(blockName(block)) || this.#loading.has(blockName(block))) readRow();
+        else row.push(block);
+        bytes += block.bytes;
+        at = block.to;
+      } else if (place?.kind === 'hot') {
+        // Whoever wants it finds it under way, and finds out whether it failed.
+        const isOnDisk = place.position >= 0 && this.#shard.recent.get(place.position, place.bytes) === undefined;
+        if (isOnDisk) this.#shard.journal.read(place.position, place.bytes).catch(() => {});
+        bytes += place.bytes;
+        at = isOnDisk ? place.base + place.count : undefined;
+      } else at = undefined;
+    }
+    readRow();
+    return ahead;
+  }
+
+  #readSideBySide(blocks: readonly ColdBlock[]): [ColdBlock, Promise<ColdIndex>][] {
+    const [first] = blocks;
+    const last = blocks.at(-1);
+    if (first === undefined || last === undefined) return [];
+    const reading = this.#shard.blobs.read(first.blob, first.at, last.at + last.bytes - first.at);
+    return blocks.map((block) => {
+      const name = blockName(block);
+      const at = block.at - first.at;
+      const index = reading
+        .then((bytes) => this.#keep(block, bytes.subarray(at, at + block.bytes)))
+        .finally(() => this.#loading.delete(name));
+      // That it failed is for those to find out who want it.
+      index.catch(() => {});
+      this.#loading.set(name, index);
+      return [block, index];
+    });
   }
 
   async #readBlock(block: ColdBlock): Promise<ColdIndex> {
@@ -265,13 +331,21 @@ export class Bodies {
   }
 
   async #fetchBlock(block: ColdBlock): Promise<ColdIndex> {
-    const bytes = await this.#readCold(block);
+    return this.#keep(block, await this.#shard.blobs.read(block.blob, block.at, block.bytes));
+  }
+
+  /** @throws JOURNAL_CORRUPT */
+  #keep(block: ColdBlock, bytes: Buffer): ColdIndex {
+    checkBlock(bytes, block.blob, block.at);
     const index = indexBlock(bytes, block);
-    this.#cold.set(blockName(block), index);
+    const name = blockName(block);
+    const held = this.#cold.get(name);
+    if (held !== undefined) return held;
+    this.#cold.set(name, index);
     this.#countCold(bytes.byteLength);
-    for (const [name, old] of this.#cold) {
+    for (const [other, old] of this.#cold) {
       if (this.#coldBytes <= this.#shard.limits.coldCacheBytes) break;
-      this.#cold.delete(name);
+      this.#cold.delete(other);
       this.#countCold(-old.block.byteLength);
     }
     return index;
@@ -280,12 +354,6 @@ export class Bodies {
   #countCold(bytes: number): void {
     this.#coldBytes += bytes;
     this.#shard.ledger.add('cold', bytes);
-  }
-
-  async #readCold(block: ColdBlock): Promise<Buffer> {
-    const bytes = await this.#shard.blobs.read(block.blob, block.at, block.bytes);
-    checkBlock(bytes, block.blob, block.at);
-    return bytes;
   }
 
   #cutCold(partition: Partition, cold: ColdIndex, from: number, to: number): BodyRun | undefined {
