@@ -1,5 +1,6 @@
 /** kafkajs, unmodified, does its job. */
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import {
   CompressionTypes,
@@ -72,9 +73,16 @@ test('two members of a group share the partitions, and one takes over when the o
   t.after(() => admin.disconnect());
   await admin.createTopics({ topics: [{ topic: 'shared', numPartitions: 4 }] });
   const assigned = new Map<string, number[]>();
+  const joins = new EventEmitter();
+  const until = async (condition: () => boolean): Promise<void> => {
+    while (!condition()) await once(joins, 'join');
+  };
   const member = async (name: string): Promise<Consumer> => {
     const consumer = kafka.consumer({ groupId: 'pair', heartbeatInterval: 50, maxWaitTimeInMs: 50 });
-    consumer.on('consumer.group_join', ({ payload }) => assigned.set(name, payload.memberAssignment.shared ?? []));
+    consumer.on('consumer.group_join', ({ payload }) => {
+      assigned.set(name, payload.memberAssignment.shared ?? []);
+      joins.emit('join');
+    });
     await consumer.connect();
     await consumer.subscribe({ topic: 'shared', fromBeginning: true });
     await consumer.run({ eachMessage: () => Promise.resolve() });
@@ -286,8 +294,4 @@ async function consume(
   await promise;
   await consumer.disconnect();
   return values;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
 }
