@@ -16,9 +16,9 @@ export function built(): string {
   return `${ROOT}dist`;
 }
 
-/** Every protocol is spoken, each on a port of its own. */
-export function spawnBuilt(dir: string, awsPort: number): ChildProcess {
-  const command = [`${built()}/cli/main.js`, '--dir', dir, ...FREE_PORTS, '--aws', String(awsPort), '--json'];
+/** Every protocol is spoken, each on a port of its own. Said again, an option has its last value. */
+export function spawnBuilt(dir: string, awsPort: number, more: readonly string[] = []): ChildProcess {
+  const command = [`${built()}/cli/main.js`, '--dir', dir, ...FREE_PORTS, '--aws', String(awsPort), ...more, '--json'];
   return spawn(process.execPath, [...command, '--log-level', 'error'], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 

@@ -1,6 +1,10 @@
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ApacheKafka, kafkaClassPath, startApacheKafka } from '../../test/kafka/apache-kafka.ts';
+import { freePort } from '../../test/peer-process.ts';
+import { RawPeer } from '../../test/kafka/raw-peer.ts';
+import { writeBatch } from '../../src/gateways/kafka/record-batch.ts';
+import { built, spawnBuilt, stopBuilt } from '../peers/built.ts';
 import { type Figure, percentile, spread } from '../harness/figures.ts';
 import { residentBytes } from '../harness/machine.ts';
 import { Child } from '../harness/process.ts';
@@ -119,6 +123,7 @@ export const kafka: readonly Row[] = [
     latency,
   ),
   row('kafka partitions', 'memory and a start with many partitions', [RAILHEAD, KAFKA], manyPartitions),
+  row('kafka start', 'from the start of the process', [], firstRecord),
 ];
 
 /** One side after the other, each on a directory of its own. */
@@ -341,4 +346,43 @@ async function manyPartitions(sides: readonly Side[], { scale, log }: Context, o
   const what = `${(topics.length * PARTITIONS).toLocaleString('en')} partitions`;
   beside(outcome, `${what}: memory above empty`, 'MiB', memory, [[RAILHEAD, KAFKA]], { atMost: 150 });
   beside(outcome, `${what}: start until a record is stored`, 's', ready, [[RAILHEAD, KAFKA]], { atMost: 1 });
+}
+
+// ---- First record -----------------------------------------------------------------------------------------------------
+
+/** The package as users get it, on an empty directory. */
+async function firstRecord(_sides: readonly Side[], { runs, log }: Context, { figures }: Outcome): Promise<void> {
+  const samples: number[] = [];
+  built();
+  for (let run = 0; run < Math.max(3, runs); run++) samples.push(await inTempDir(firstStored));
+  log('kafka start: Railhead done');
+  figures.push({ what: 'start of the process to the first record', unit: 'ms', samples, must: { atMost: 300 } });
+}
+
+/** A topic is made and a record stored in it as soon as somebody listens. */
+async function firstStored(dir: string): Promise<number> {
+  const port = await freePort();
+  const batch = writeBatch([{ timestamp: 0, key: null, value: Buffer.from('first'), headers: [] }]);
+  const begin = performance.now();
+  const server = spawnBuilt(dir, 0, ['--kafka', String(port)]);
+  try {
+    for (;;) {
+      const peer = await RawPeer.dial(port).catch(() => undefined);
+      if (peer !== undefined) {
+        const topic = { name: 't', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
+        await peer.ask('createTopics', 5, { topics: [topic] });
+        const topicData = [{ name: 't', partitionData: [{ index: 0, records: [batch] }] }];
+        const answer = await peer.ask('produce', 9, { acks: -1, timeoutMs: 1000, topicData });
+        const code = answer?.responses[0]?.partitionResponses[0]?.errorCode;
+        if (code !== 0) throw new Error(`The first record was refused: ${code}`);
+        const took = performance.now() - begin;
+        peer.socket.destroy();
+        return took;
+      }
+      if (server.exitCode !== null) throw new Error(`railhead ended with ${server.exitCode}.`);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  } finally {
+    await stopBuilt(server);
+  }
 }
