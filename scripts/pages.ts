@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { cliPage } from './pages/cli.ts';
 import { configurationPage } from './pages/configuration.ts';
 import { httpApiPage } from './pages/http-api.ts';
+import { limitsPage } from './pages/limits.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -16,6 +17,7 @@ export async function madePages(): Promise<Map<string, string>> {
     ['docs/cli.md', await cliPage()],
     ['docs/configuration.md', configurationPage()],
     ['docs/http-api.md', httpApiPage()],
+    ['docs/limits.md', await limitsPage()],
   ]);
 }
 

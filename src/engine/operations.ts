@@ -140,10 +140,13 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   redrive: {
     action: 'publish',
     full: 'refused',
+    also: ({ to }) => (to === undefined ? [] : [{ action: 'publish', topic: to }]),
     run: ({ redriver }, namespace, args) => redriver.redrive(namespace, args),
   },
   redriveProgress: {
     action: 'inspect',
+    // Whose redrive it is, nobody knows: to end one takes the right to begin any.
+    also: ({ cancel }) => (cancel === true ? [{ action: 'publish', topic: '' }] : []),
     run: ({ redriver, shard }, _namespace, args) => shard.durable(redriver.progress(args.id, args.cancel === true)),
   },
   drop: { action: 'manage', full: 'waits', run: ({ redriver }, namespace, args) => redriver.drop(namespace, args) },
@@ -226,6 +229,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   putSchedule: {
     action: 'configure',
     full: 'refused',
+    also: ({ topic }) => [{ action: 'publish', topic }],
     run: ({ caretaker, shard }, namespace, args) => shard.durable(caretaker.putSchedule(namespace, args)),
   },
   deleteSchedule: {

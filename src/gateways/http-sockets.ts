@@ -14,7 +14,7 @@ export interface HttpLimits {
   checkMs: number;
 }
 
-const LIMITS: HttpLimits = {
+export const HTTP_LIMITS: HttpLimits = {
   maxHeaderBytes: 16 * 1024,
   maxHeaders: 100,
   headersMs: 10_000,
@@ -33,7 +33,7 @@ export class HttpSockets {
   #closing = false;
 
   constructor(limits: Partial<HttpLimits> = {}) {
-    const { maxHeaderBytes, maxHeaders, headersMs, requestMs, idleMs, checkMs } = { ...LIMITS, ...limits };
+    const { maxHeaderBytes, maxHeaders, headersMs, requestMs, idleMs, checkMs } = { ...HTTP_LIMITS, ...limits };
     this.server = createServer({
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: headersMs,

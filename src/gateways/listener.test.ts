@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { test, type TestContext } from 'node:test';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { promisify } from 'node:util';
 import { ManualClock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import type { Gateway, GatewayConnection, Peer } from './gateway.ts';
@@ -175,4 +178,40 @@ test('closing tells every connection why, and cuts those that do not go', async 
   assert.equal(other.gateway.reasons[0]?.code, 'CLOSED');
   assert.equal(gateway.reasons.length, 1);
   assert.equal(clock.nextTimer(), undefined);
+});
+
+test('certificates that were renewed are shown to who connects then, and TLS 1.1 is refused', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'railhead-tls-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const made = async (name: string): Promise<{ key: Buffer; cert: Buffer }> => {
+    const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.crt`)];
+    const what = [
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      `/CN=${name}`,
+    ];
+    await promisify(execFile)('openssl', ['req', '-x509', ...what, '-keyout', key, '-out', cert]);
+    return { key: await readFile(key), cert: await readFile(cert) };
+  };
+  const first = await made('first');
+  const { port, listener } = await listening(t, { tls: { ...first, minVersion: 'TLSv1.2' } });
+  const shown = async (options: ConnectionOptions = {}): Promise<string> => {
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options });
+    try {
+      await once(socket, 'secureConnect');
+      return String(socket.getPeerCertificate().subject.CN);
+    } finally {
+      socket.destroy();
+    }
+  };
+  assert.equal(await shown(), 'first');
+  listener.renewTls({ ...(await made('second')), minVersion: 'TLSv1.2' });
+  assert.equal(await shown(), 'second');
+  await assert.rejects(shown({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }));
 });

@@ -8,6 +8,8 @@ import { Peer, type Gateway, type GatewayConnection } from './gateway.ts';
 export interface ListenerLimits {
   /** Open connections, logged in or not; more are closed as they come. Default 10,000. */
   maxConnections: number;
+  /** The same for one address; this machine has no such limit. Default 2,500. */
+  maxPerAddress: number;
   /** Of these, not logged in yet. Default 512. */
   maxUnauthenticated: number;
   /** From the accepted connection (TLS included) to the login. Default 10,000. */
@@ -16,6 +18,7 @@ export interface ListenerLimits {
 
 export const LISTENER_LIMITS: ListenerLimits = {
   maxConnections: 10_000,
+  maxPerAddress: 2_500,
   maxUnauthenticated: 512,
   handshakeMs: 10_000,
 };
@@ -67,6 +70,8 @@ export class Listener {
   readonly #tls: TlsServer | undefined;
   /** Let in and in the middle of the TLS handshake, by their endpoints: the TLS server does not say which one is done. */
   readonly #encrypting = new Map<string, Accepted>();
+  /** Open connections by address. */
+  readonly #byAddress = new Map<string, number>();
   #unauthenticated = 0;
   #admitted = 0;
   #refused = 0;
@@ -139,12 +144,23 @@ export class Listener {
     cancel();
   }
 
+  /** Certificates were renewed: who connects from now on is shown the new ones. @throws for what is no certificate */
+  renewTls(tls: TlsOptions): void {
+    this.#tls?.setSecureContext(tls);
+  }
+
+  #isCrowded({ remoteAddress }: Socket, local: boolean): boolean {
+    if (local || isLoopback(remoteAddress)) return false;
+    return (this.#byAddress.get(remoteAddress ?? '') ?? 0) >= this.#limits.maxPerAddress;
+  }
+
   #admit(raw: Socket, local: boolean): void {
     raw.on('error', () => raw.destroy());
     if (this.#options.background === true) raw.unref();
     if (
       this.#closed ||
       this.#accepted.size >= this.#limits.maxConnections ||
+      this.#isCrowded(raw, local) ||
       this.#unauthenticated >= this.#limits.maxUnauthenticated
     ) {
       raw.destroy();
@@ -152,6 +168,8 @@ export class Listener {
       return;
     }
     this.#admitted++;
+    const from = raw.remoteAddress ?? '';
+    this.#byAddress.set(from, (this.#byAddress.get(from) ?? 0) + 1);
     this.#unauthenticated++;
     let waiting = true;
     const authenticated = (): void => {
@@ -177,6 +195,9 @@ export class Listener {
       authenticated();
       peer.gone();
       this.#accepted.delete(accepted);
+      const others = (this.#byAddress.get(from) ?? 1) - 1;
+      if (others === 0) this.#byAddress.delete(from);
+      else this.#byAddress.set(from, others);
       if (this.#accepted.size === 0) this.#onEmpty?.();
     });
     if (this.#tls === undefined || local) accepted.connection = this.#options.gateway.handle(raw, peer);

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { TlsOptions } from 'node:tls';
+import { createSecureContext, type TlsOptions } from 'node:tls';
 import { RailheadError } from '../core/errors.ts';
 import { Listener, type ListenerOptions } from '../gateways/listener.ts';
 import type { ServerConfig } from './settings.ts';
@@ -60,7 +60,22 @@ function systemCode(error: unknown): string {
 /** @throws CONFIG when a file cannot be read. */
 export async function readTls({ cert, key }: ServerConfig['tls']): Promise<TlsOptions | undefined> {
   if (cert === undefined || key === undefined) return undefined;
-  return { cert: await readPem(cert, 'tls.cert'), key: await readPem(key, 'tls.key'), minVersion: 'TLSv1.2' };
+  const tls = {
+    cert: await readPem(cert, 'tls.cert'),
+    key: await readPem(key, 'tls.key'),
+    minVersion: 'TLSv1.2',
+  } as const;
+  try {
+    createSecureContext(tls);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RailheadError(
+      'CONFIG',
+      `${JSON.stringify(cert)} and ${JSON.stringify(key)} are no certificate and its key (${why}). Give two PEM files.`,
+      { cause },
+    );
+  }
+  return tls;
 }
 
 async function readPem(file: string, setting: string): Promise<Buffer> {

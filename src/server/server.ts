@@ -81,6 +81,8 @@ export interface RunningServer {
   /** The one that was taken, with port 0. */
   readonly port: number;
   readonly broker: Broker;
+  /** Reads the files of `tls` again, for who connects from now on. @throws CONFIG, and the old ones stay */
+  renewTls(): Promise<void>;
   /** Drains: ends long polls, lets requests finish, tells clients to go, and closes the journal. Idempotent. */
   close(): Promise<void>;
   /** Resolves when it is over: null after `close`, the error when storage failed. */
@@ -220,6 +222,13 @@ class Server implements RunningServer {
   /** Storage may fail while the rest starts. */
   #throwFailure(): void {
     if (this.#failure !== null) throw this.#failure;
+  }
+
+  async renewTls(): Promise<void> {
+    const tls = await readTls(this.#config.tls);
+    if (tls === undefined) return;
+    for (const listener of this.#listeners.values()) listener.renewTls(tls);
+    this.#log.info('certificates were read again');
   }
 
   close(): Promise<void> {
@@ -366,7 +375,7 @@ class Server implements RunningServer {
         {
           gateway,
           clock: new SystemClock(),
-          limits: { maxConnections: limits.connections },
+          limits: { maxConnections: limits.connections, maxPerAddress: limits.connectionsPerAddress },
           ...(tls !== undefined && { tls }),
         },
         () => {},
@@ -442,7 +451,12 @@ class Server implements RunningServer {
     this.#undo.push(() => door.close());
     const { listener, port } = await listenOn(
       this.#config,
-      { gateway: door, clock, limits: { maxConnections: limits.connections }, ...(tls !== undefined && { tls }) },
+      {
+        gateway: door,
+        clock,
+        limits: { maxConnections: limits.connections, maxPerAddress: limits.connectionsPerAddress },
+        ...(tls !== undefined && { tls }),
+      },
       (host) => this.#log.info({ host }, 'this address does not exist here and is left out'),
     );
     this.#port = port;

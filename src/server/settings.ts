@@ -293,6 +293,11 @@ export const settingsSchema = z.strictObject({
         allowed: 'a whole number from 1 to 1000000',
         placeholder: 'COUNT',
       }),
+      connectionsPerAddress: z.int().min(1).max(1_000_000).default(2_500).register(settingDocs, {
+        summary: 'Connections that one address may have on one port. This machine has no such limit.',
+        allowed: 'a whole number from 1 to 1000000',
+        placeholder: 'COUNT',
+      }),
       memory: size('limits.memory')
         .pipe(z.int().min(160 << 20))
         .default(256 << 20)

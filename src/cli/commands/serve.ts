@@ -104,12 +104,17 @@ async function untilStopped(server: RunningServer, log: Logger): Promise<void> {
     log.info({ signal }, 'stopping: connections drain, a second signal does not wait');
     void server.close();
   };
-  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  const onRenewal = (): void => {
+    server.renewTls().catch((error: unknown) => {
+      log.error({ reason: error instanceof Error ? error.message : String(error) }, 'the old certificates stay');
+    });
+  };
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onRenewal);
   try {
     const failure = await server.closed;
     // Already in the log, in words.
     if (failure !== null) process.exitCode = 1;
   } finally {
-    process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal).off('SIGHUP', onRenewal);
   }
 }

@@ -1,0 +1,24 @@
+/** `docs/security.md` names a test for each class of attack, or says that there is none. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+
+const root = resolve(import.meta.dirname, '..');
+
+test('every test that docs/security.md names exists, and all 26 classes are there', () => {
+  const page = readFileSync(join(root, 'docs/security.md'), 'utf8');
+  const table = page.slice(page.indexOf('## Classes of attack'), page.indexOf('## Advisories'));
+  const named = table
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| class'))
+    .map((line) => line.split('|').at(-2)?.trim() ?? '');
+  assert.equal(named.length, 26);
+  const files = globSync(['src/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root });
+  const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
+  const quotes = ["'", '"', '`'];
+  assert.deepEqual(
+    named.filter((name) => name !== 'none yet' && !quotes.some((quote) => source.includes(`${quote}${name}${quote}`))),
+    [],
+  );
+});
