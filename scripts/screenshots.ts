@@ -20,6 +20,8 @@ const PICTURES: { name: string; at: string; dark?: boolean; phone?: boolean; bef
   { name: 'queue', at: '#/queues/orders' },
   { name: 'queue-phone', at: '#/queues/orders', phone: true },
   { name: 'topics', at: '#/topics' },
+  { name: 'dead-letters', at: '#/dead/emails.dead' },
+  { name: 'journal', at: '#/journal' },
 ];
 
 mkdirSync(target, { recursive: true });

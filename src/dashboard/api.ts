@@ -17,6 +17,36 @@ export const namespace = signal(stored('namespace') ?? 'default');
 /** True: the broker wants to know who this is. */
 export const loginWanted = signal(false);
 
+/** Somebody who is logged in, or everybody where nobody has to be. */
+export interface Who {
+  name: string;
+  loginRequired: boolean;
+  /** To be shown with whatever changes something; null without a cookie. */
+  csrf: string | null;
+  /** What is allowed with everything in the namespace. Rules may allow more with some of it. */
+  may: Record<'inspect' | 'publish' | 'consume' | 'configure' | 'manage' | 'admin', boolean>;
+}
+
+export const who = signal<Who | undefined>(undefined);
+
+/** Asks who this is. Without an answer a login is wanted. */
+export async function recognise(): Promise<void> {
+  who.value = await call<Who>('GET', apiPath('whoami'));
+  loginWanted.value = false;
+}
+
+/** @throws ApiError when it is refused */
+export async function logIn(credentials: { user: string; password: string } | { token: string }): Promise<void> {
+  who.value = await call<Who>('POST', apiPath('login'), credentials);
+  loginWanted.value = false;
+}
+
+export async function logOut(): Promise<void> {
+  await call('POST', apiPath('logout'));
+  who.value = undefined;
+  loginWanted.value = true;
+}
+
 export function headers(): Record<string, string> {
   return { 'railhead-namespace': namespace.value };
 }
@@ -29,7 +59,11 @@ export function apiPath(...parts: string[]): string {
 export async function call<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
   const response = await send(path, {
     method,
-    headers: { ...headers(), ...(body !== undefined && { 'content-type': 'application/json' }) },
+    headers: {
+      ...headers(),
+      ...(typeof who.value?.csrf === 'string' && { 'railhead-csrf': who.value.csrf }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const text = await response.text();

@@ -1,22 +1,32 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { ComponentType } from 'preact';
-import { namespace } from './api.ts';
+import { loginWanted, logOut, namespace, who } from './api.ts';
 import { connection } from './live.ts';
 import { link } from './model/place.ts';
+import { DeadPage } from './pages/dead.tsx';
+import { DeadQueuePage } from './pages/dead-queue.tsx';
 import { HomePage } from './pages/home.tsx';
+import { JournalPage } from './pages/journal.tsx';
+import { LoginPage } from './pages/login.tsx';
 import { QueuesPage } from './pages/queues.tsx';
+import { SchedulesPage } from './pages/schedules.tsx';
 import { SubscriptionPage } from './pages/subscription.tsx';
 import { TopicPage } from './pages/topic.tsx';
 import { TopicsPage } from './pages/topics.tsx';
+import { UsersPage } from './pages/users.tsx';
 import { Icon, type IconName } from './parts/icons.tsx';
 import { place } from './parts/navigation.ts';
 import { choose, chosen, type Theme } from './parts/theme.ts';
-import { Toasts } from './parts/toasts.tsx';
+import { attempt, Toasts } from './parts/toasts.tsx';
 
 const PAGES: { path: string; title: string; icon: IconName; page: ComponentType }[] = [
   { path: '', title: 'Home', icon: 'home', page: HomePage },
   { path: 'queues', title: 'Queues', icon: 'queues', page: QueuesPage },
   { path: 'topics', title: 'Topics', icon: 'topics', page: TopicsPage },
+  { path: 'dead', title: 'Dead letters', icon: 'dead', page: DeadPage },
+  { path: 'schedules', title: 'Schedules', icon: 'schedules', page: SchedulesPage },
+  { path: 'users', title: 'Users', icon: 'users', page: UsersPage },
+  { path: 'journal', title: 'Journal', icon: 'journal', page: JournalPage },
 ];
 
 export function App() {
@@ -30,6 +40,7 @@ export function App() {
     if (shown.current !== key) content.current?.focus();
     shown.current = key;
   }, [key]);
+  if (loginWanted.value) return <LoginPage />;
   return (
     <div class="shell">
       <a class="skip" href="#content" onClick={(event) => (event.preventDefault(), content.current?.focus())}>
@@ -49,6 +60,7 @@ function Page({ path }: { path: string[] }) {
   if (kind === 'queues' && name !== undefined) return <SubscriptionPage key={name} topic={name} subscription={name} />;
   if (kind === 'topics' && name !== undefined && subscription !== undefined)
     return <SubscriptionPage key={`${name}\n${subscription}`} topic={name} subscription={subscription} />;
+  if (kind === 'dead' && name !== undefined) return <DeadQueuePage key={name} queue={name} />;
   if (kind === 'topics' && name !== undefined) return <TopicPage key={name} topic={name} />;
   const Found = PAGES.find((page) => page.path === kind)?.page;
   if (Found !== undefined) return <Found />;
@@ -83,6 +95,7 @@ function Sidebar() {
         <p class="muted small">
           Namespace <b>{namespace.value}</b>
         </p>
+        <Me />
         <ThemeChoice />
       </div>
     </header>
@@ -106,6 +119,19 @@ function Status() {
     <p class="status lost" role="alert">
       Not connected<span class="small">{now.why}</span>
     </p>
+  );
+}
+
+function Me() {
+  const me = who.value;
+  if (me === undefined || me.csrf === null) return null;
+  return (
+    <div class="me">
+      <span class="muted small">{me.name}</span>
+      <button type="button" class="link" onClick={() => attempt(logOut)}>
+        Log out
+      </button>
+    </div>
   );
 }
 

@@ -22,6 +22,7 @@ const HOSTILE = [
   '__proto__',
   '\u202eevil',
 ];
+const TOKEN = 'a-token-that-nobody-guesses';
 
 interface AxeResults {
   violations: { id: string; impact: string; help: string; nodes: { html: string }[] }[];
@@ -47,9 +48,9 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     visit: (url: string, options?: Parameters<typeof open>[2]) => Promise<Page>;
   }
 
-  const start = async (t: TestContext): Promise<Rig> => {
+  const start = async (t: TestContext, more: { token?: string } = {}): Promise<Rig> => {
     const server = await startServer(
-      { memory: true, port: 0, host: ['127.0.0.1'], amqp: false, aws: false, kafka: false },
+      { memory: true, port: 0, host: ['127.0.0.1'], amqp: false, aws: false, kafka: false, ...more },
       { log: pino({ level: 'silent' }), dashboard: join(directory, 'pages') },
     );
     const opened: Watched[] = [];
@@ -141,6 +142,85 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await page.getByText('1 message of orders purged.').waitFor();
   });
 
+  test('groups dead letters by why they died, tells the story of one, edits, redrives and drops', async (t) => {
+    const { httpUrl, visit } = await start(t);
+    await api(httpUrl, 'PUT', '/queues/mail', { maxAttempts: 1, backoff: { type: 'none' } });
+    const fail = async (body: unknown, error: string): Promise<void> => {
+      await api(httpUrl, 'POST', '/queues/mail/messages', { body, key: 'k', headers: { tenant: 'acme' } });
+      const { messages } = await api<{ messages: { delivery: string }[] }>(httpUrl, 'POST', '/queues/mail/receive');
+      const deliveries = messages.map(({ delivery }) => delivery);
+      await api(httpUrl, 'POST', '/settle', { deliveries, action: 'release', error });
+    };
+    for (let i = 0; i < 3; i++) await fail({ to: `user-${i}@example.com` }, `connect 10.0.0.${i}:25 refused`);
+    await fail({ to: 'nobody' }, '550 <nobody@example.com> is unknown');
+    const page = await visit(`${httpUrl}/#/dead`);
+    await page.getByRole('link', { name: 'mail.dead' }).click();
+    const refused = page.getByRole('region', { name: 'Attempts used up: connect' });
+    await refused.waitFor();
+    assert.equal(await refused.locator('.group-count').textContent(), '3');
+    const unknown = page.getByRole('region', { name: 'Attempts used up: 550' });
+    await unknown.getByRole('button', { name: 'Show' }).click();
+    await unknown.locator('.message summary').click();
+    await unknown.getByText('died in mail, since its attempts were used up, after 1 attempt').waitFor();
+    await unknown.getByText('550 <nobody@example.com> is unknown').waitFor();
+
+    await unknown.getByRole('button', { name: 'Edit and redrive…' }).click();
+    await page.getByLabel('Body, as JSON').fill('{ "to": "somebody" }');
+    await page.getByRole('button', { name: 'Redrive it so' }).click();
+    await page.getByText('1 dead letter redriven.').waitFor();
+    type Peeked = { messages: { body: unknown; key: string; headers: unknown }[] };
+    const { messages } = await api<Peeked>(httpUrl, 'GET', '/queues/mail/messages');
+    assert.deepEqual(
+      messages.map(({ body, key, headers }) => ({ body, key, headers })),
+      [{ body: { to: 'somebody' }, key: 'k', headers: { tenant: 'acme' } }],
+    );
+
+    await refused.getByRole('button', { name: 'Redrive…' }).click();
+    await page.getByLabel('Messages a second').fill('0.5');
+    await page.getByRole('button', { name: 'Redrive 3 dead letters' }).click();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByText('were moved and stay where they are now').waitFor();
+    await page.getByRole('button', { name: 'Drop all…' }).click();
+    await page.getByRole('button', { name: /^Drop \d dead letters?$/ }).click();
+    await page.getByRole('heading', { name: 'None are left' }).waitFor();
+  });
+
+  test('lists schedules, users and what the journal holds, and says so when there are none', async (t) => {
+    const { httpUrl, visit } = await start(t);
+    await api(httpUrl, 'PUT', '/queues/reports', {});
+    const page = await visit(`${httpUrl}/#/schedules`);
+    await page.getByText('No schedules').waitFor();
+    await api(httpUrl, 'PUT', '/schedules/nightly', { cron: '0 3 * * *', to: 'reports', body: 1 });
+    await page.getByRole('link', { name: 'Users' }).click();
+    await page.getByText('Nobody has to log in here').waitFor();
+    await page.getByRole('link', { name: 'Schedules' }).click();
+    await page.getByText('0 3 * * *').waitFor();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByText('No schedules').waitFor();
+    await page.getByRole('link', { name: 'Journal' }).click();
+    await page.getByText('What memory holds messages for').waitFor();
+  });
+
+  test('asks who it is where a login is wanted, and forgets it again', async (t) => {
+    const { httpUrl } = await start(t, { token: TOKEN });
+    // What the browser says of a refused request is meant here.
+    const { page } = await open(browser, httpUrl);
+    t.after(() => page.close());
+    page.setDefaultTimeout(15_000);
+    await page.getByRole('heading', { name: 'Log in to Railhead' }).waitFor();
+    await page.getByRole('button', { name: 'Token' }).click();
+    await page.getByRole('textbox', { name: 'Token' }).fill('not-the-token-that-it-wants');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('alert').waitFor();
+    await page.getByRole('textbox', { name: 'Token' }).fill(TOKEN);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('heading', { name: 'All is well' }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: 'All is well' }).waitFor();
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByRole('heading', { name: 'Log in to Railhead' }).waitFor();
+  });
+
   test('a body is decoded as what it is, or shown as bytes', async (t) => {
     const { httpUrl, visit } = await start(t);
     await api(httpUrl, 'PUT', '/queues/q', {});
@@ -207,6 +287,12 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await api(httpUrl, 'PUT', '/topics/events', {});
     await api(httpUrl, 'PUT', '/topics/events/subscriptions/audit', {});
     for (let i = 0; i < 3; i++) await api(httpUrl, 'POST', '/queues/orders/messages', { body: { i } });
+    await api(httpUrl, 'PUT', '/schedules/nightly', { cron: '0 3 * * *', to: 'orders', body: 1 });
+    await api(httpUrl, 'PUT', '/queues/mail', {});
+    await api(httpUrl, 'POST', '/queues/mail/messages', { body: 1 });
+    const { messages } = await api<{ messages: { delivery: string }[] }>(httpUrl, 'POST', '/queues/mail/receive');
+    const deliveries = messages.map(({ delivery }) => delivery);
+    await api(httpUrl, 'POST', '/settle', { deliveries, action: 'reject', reason: 'no' });
     const pages = [
       '',
       '#/queues',
@@ -214,6 +300,11 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
       '#/queues/orders',
       '#/topics/events',
       '#/topics/events/audit',
+      '#/dead',
+      '#/dead/mail.dead',
+      '#/schedules',
+      '#/users',
+      '#/journal',
       '#/nowhere',
     ];
     const looks = [

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { apiPath, call, messageOf } from '../api.ts';
+import { apiPath, call, messageOf, who } from '../api.ts';
 import { count, duration, many, rate, short } from '../model/format.ts';
 import { link } from '../model/place.ts';
 import { deadLetterQueues, type Row, type Subscription } from '../model/rows.ts';
@@ -31,6 +31,7 @@ export function SubscriptionPage({ topic, subscription }: { topic: string; subsc
     await call('POST', apiPath(...pathOf(topic, subscription), verb));
     say(one.paused ? `${subscription} delivers again.` : `${subscription} is paused. Publishing goes on.`);
   };
+  const { publish = true, manage = true } = who.value?.may ?? {};
   const sources = deadLetterQueues(rows.values()).get(topic);
   return (
     <>
@@ -42,13 +43,18 @@ export function SubscriptionPage({ topic, subscription }: { topic: string; subsc
         <h1>{subscription}</h1>
         <State one={one} dead={sources !== undefined} />
         <span class="spacer" />
-        <button type="button" onClick={() => attempt(pause)}>
-          {one.paused ? 'Resume' : 'Pause'}
-        </button>
-        <button type="button" class="danger" onClick={() => setOpen('purge')}>
-          Purge…
-        </button>
-        {isQueue && (
+        {sources !== undefined && one.depth > 0 && <a href={link('dead', topic)}>Why they died</a>}
+        {manage && (
+          <button type="button" onClick={() => attempt(pause)}>
+            {one.paused ? 'Resume' : 'Pause'}
+          </button>
+        )}
+        {manage && (
+          <button type="button" class="danger" onClick={() => setOpen('purge')}>
+            Purge…
+          </button>
+        )}
+        {isQueue && publish && (
           <button type="button" class="primary" onClick={() => setOpen('publish')}>
             Publish…
           </button>
@@ -85,7 +91,7 @@ function Counts({ row, one }: { row: Row; one: Subscription }) {
       />
       <Fact
         title="Dead letters"
-        value={<a href={link('queues', one.deadLetterQueue)}>{short(one.deadLettered)}</a>}
+        value={<a href={link('dead', one.deadLetterQueue)}>{short(one.deadLettered)}</a>}
         hint="since the start"
       />
     </Facts>

@@ -105,7 +105,7 @@ function optionsOf(
         grid: { show: false },
         ticks: { show: false },
         space: 90,
-        values: (_plot, ticks) => ticks.map((seconds) => clock(seconds)),
+        values: (_plot, ticks, _axis, _space, step) => ticks.map((seconds) => clock(seconds, step)),
       },
       {
         stroke: faint,
@@ -132,8 +132,10 @@ function optionsOf(
   };
 }
 
-function clock(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hour12: false });
+/** With seconds where the ticks are less than a minute apart. */
+function clock(seconds: number, step: number): string {
+  const shown = { hour: '2-digit', minute: '2-digit', hour12: false } as const;
+  return new Date(seconds * 1000).toLocaleTimeString([], step < 60 ? { ...shown, second: '2-digit' } : shown);
 }
 
 /** A canvas knows no variables of a style sheet: asked of an element that has the colour. */

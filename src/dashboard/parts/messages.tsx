@@ -1,38 +1,10 @@
+import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { apiPath, call, messageOf } from '../api.ts';
 import { decodeBody } from '../model/decode.ts';
+import { REASONS } from '../model/dead.ts';
 import { bytes, duration, many, time } from '../model/format.ts';
-
-export interface Message {
-  id: string;
-  body?: unknown;
-  base64?: string;
-  contentType?: string;
-  key?: string;
-  priority?: number;
-  headers?: Record<string, unknown>;
-  publishedAt: string;
-  state: 'ready' | 'delayed' | 'leased' | 'settled';
-  attempts: number;
-  crashes: number;
-  bodyBytes?: number;
-  dueAt: string | null;
-  expiresAt: string | null;
-  history?: History;
-}
-
-export interface History {
-  reason: string;
-  error?: string;
-  topic: string;
-  subscription: string;
-  id: string;
-  attempts: number;
-  crashes: number;
-  publishedAt: string;
-  deadAt: string;
-  deaths?: { reason: string; topic: string; subscription: string; count: number; firstAt: string }[];
-}
+import type { History, Message } from '../model/message.ts';
 
 export function pathOf(topic: string, subscription: string): string[] {
   return topic === subscription ? ['queues', topic] : ['topics', topic, 'subscriptions', subscription];
@@ -103,7 +75,7 @@ export function Messages({ topic, subscription }: { topic: string; subscription:
   );
 }
 
-export function MessageView({ message }: { message: Message }) {
+export function MessageView({ message, children }: { message: Message; children?: ComponentChildren }) {
   const { text, as, bytes: length } = decodeBody(message);
   const summary = text.replaceAll(/\s+/g, ' ').slice(0, 240);
   return (
@@ -119,6 +91,7 @@ export function MessageView({ message }: { message: Message }) {
       </summary>
       <MessageFacts message={message} />
       <Body message={message} as={as} length={message.bodyBytes ?? length} />
+      {children}
     </details>
   );
 }
@@ -154,14 +127,6 @@ function MessageFacts({ message }: { message: Message }) {
     </dl>
   );
 }
-
-const REASONS: Record<string, string> = {
-  attempts: 'its attempts were used up',
-  crashes: 'its consumers crashed',
-  rejected: 'a consumer rejected it',
-  expired: 'its time was over',
-  overflow: 'the queue was full',
-};
 
 /** Where it was and why it died, the newest first. */
 function Story({ history }: { history: History }) {
