@@ -86,5 +86,10 @@ export const VERBS: readonly Verb[] = [
     summary: 'set, list or clear policies of AMQP queues and exchanges',
     load: () => import('./commands/policy.ts'),
   },
+  {
+    name: 'route',
+    summary: 'say where a message would go through a router',
+    load: () => import('./commands/route.ts'),
+  },
   { name: 'lab', summary: 'a guided tour that does real work', load: () => import('./commands/lab.ts') },
 ];

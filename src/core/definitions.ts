@@ -1,5 +1,6 @@
 import type { Declaration, RouterDeclaration, RouterDeclare } from './declaration.ts';
 import type { Binding, SubscriptionPolicy, TopicPolicy } from './policy.ts';
+import type { Headers } from './records.ts';
 import type { StartAt, SubscriptionRef } from './session.ts';
 
 /**
@@ -28,6 +29,15 @@ export interface SubscriptionDefinition extends SubscriptionRef {
 export interface RouterDefinition extends RouterDeclaration {
   alternate: string | null;
   bindings: BindingDefinition[];
+}
+
+export interface RouteTrace {
+  /** The topics and queues that it would reach. */
+  topics: string[];
+  /** Named by a binding, and not there. */
+  missing: string[];
+  /** The routers that it would go through, the first one first. */
+  routers: string[];
 }
 
 export interface BindingDefinition extends Binding {
@@ -61,6 +71,11 @@ export interface DefinitionOperations {
   deleteRouter: { args: { name: string; ifUnused?: boolean }; result: { deleted: boolean } };
   describeTopic: { args: { name: string }; result: TopicDefinition & { subscriptions: SubscriptionDefinition[] } };
   describeRouter: { args: { name: string }; result: RouterDefinition };
+  /** Where a message would go that is published to a router now, by what routers look at. Nothing is published. */
+  traceRoute: {
+    args: { router: string; key: string; headers?: Headers; messageKey?: string; contentType?: string };
+    result: RouteTrace;
+  };
   listTopics: {
     args: { prefix?: string; after?: string; limit?: number };
     result: { topics: TopicDefinition[]; next: string | null };

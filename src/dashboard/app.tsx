@@ -3,12 +3,15 @@ import type { ComponentType } from 'preact';
 import { loginWanted, logOut, namespace, who } from './api.ts';
 import { connection } from './live.ts';
 import { link } from './model/place.ts';
+import { ConfigurationPage } from './pages/configuration.tsx';
+import { ConnectionsPage } from './pages/connections.tsx';
 import { DeadPage } from './pages/dead.tsx';
 import { DeadQueuePage } from './pages/dead-queue.tsx';
 import { HomePage } from './pages/home.tsx';
 import { JournalPage } from './pages/journal.tsx';
 import { LoginPage } from './pages/login.tsx';
 import { QueuesPage } from './pages/queues.tsx';
+import { RoutingPage } from './pages/routing.tsx';
 import { SchedulesPage } from './pages/schedules.tsx';
 import { SubscriptionPage } from './pages/subscription.tsx';
 import { TopicPage } from './pages/topic.tsx';
@@ -24,9 +27,12 @@ const PAGES: { path: string; title: string; icon: IconName; page: ComponentType 
   { path: 'queues', title: 'Queues', icon: 'queues', page: QueuesPage },
   { path: 'topics', title: 'Topics', icon: 'topics', page: TopicsPage },
   { path: 'dead', title: 'Dead letters', icon: 'dead', page: DeadPage },
+  { path: 'routing', title: 'Routing', icon: 'routing', page: RoutingPage },
   { path: 'schedules', title: 'Schedules', icon: 'schedules', page: SchedulesPage },
+  { path: 'connections', title: 'Connections', icon: 'connections', page: ConnectionsPage },
   { path: 'users', title: 'Users', icon: 'users', page: UsersPage },
   { path: 'journal', title: 'Journal', icon: 'journal', page: JournalPage },
+  { path: 'configuration', title: 'Configuration', icon: 'settings', page: ConfigurationPage },
 ];
 
 export function App() {

@@ -77,6 +77,10 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     action: 'inspect',
     run: ({ routers, shard }, namespace, args) => shard.durable(routers.describe(namespace, args)),
   },
+  traceRoute: {
+    action: 'inspect',
+    run: ({ routers, shard }, namespace, args) => shard.durable(routers.trace(namespace, args)),
+  },
   listTopics: {
     action: 'inspect',
     run: ({ definitions, shard }, namespace, args) => shard.durable(definitions.listTopics(namespace, args)),
@@ -298,6 +302,7 @@ export function resourceOf(operation: OperationName, args: object): Omit<Resourc
       return { kind: 'router', name: text('name') };
     case 'bind':
     case 'unbind':
+    case 'traceRoute':
       return { kind: 'router', name: text('router') };
     case 'putSchedule':
     case 'deleteSchedule':

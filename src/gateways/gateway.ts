@@ -36,6 +36,9 @@ export class Peer {
   /** From this machine, by the address of the socket itself; never by what a header or a proxy says. */
   readonly loopback: boolean;
   readonly secure: boolean;
+  /** When it came, ms. */
+  readonly since: number;
+  #user: string | undefined;
   readonly #onAuthenticated: (() => void) | undefined;
   readonly #cancel: () => void;
 
@@ -46,6 +49,7 @@ export class Peer {
     this.secure = options.secure;
     this.#onAuthenticated = options.onAuthenticated;
     const { clock, handshakeMs } = options;
+    this.since = clock.now();
     this.#cancel = clock.timer(clock.now() + handshakeMs, () =>
       options.onTimeout(
         new RailheadError('TIMEOUT', `The login took longer than ${handshakeMs} ms. Connect again and log in at once.`),
@@ -53,8 +57,14 @@ export class Peer {
     );
   }
 
+  /** Who has logged in, where a login is of the connection. */
+  get user(): string | undefined {
+    return this.#user;
+  }
+
   /** The gateway says: logged in (or no login is needed, and the first request is understood). */
-  authenticated(): void {
+  authenticated(user?: string): void {
+    if (user !== undefined) this.#user = user;
     this.#cancel();
     this.#onAuthenticated?.();
   }

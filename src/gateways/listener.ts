@@ -52,6 +52,18 @@ export interface ListenerFigures {
   refused: number;
 }
 
+/** For people. */
+export interface ListenerConnection {
+  address: string;
+  /** Undefined where each request logs in for itself, and before the login. */
+  user: string | undefined;
+  /** ms. */
+  since: number;
+  secure: boolean;
+  receivedBytes: number;
+  sentBytes: number;
+}
+
 interface Accepted {
   readonly socket: Socket;
   readonly peer: Peer;
@@ -100,6 +112,18 @@ export class Listener {
       accepted: this.#admitted,
       refused: this.#refused,
     };
+  }
+
+  /** Those that are open, the oldest first. */
+  list(): ListenerConnection[] {
+    return Array.from(this.#accepted, ({ socket, peer: { address, user, since, secure } }) => ({
+      address,
+      user,
+      since,
+      secure,
+      receivedBytes: socket.bytesRead,
+      sentBytes: socket.bytesWritten,
+    }));
   }
 
   /** Where it listens, as users write it: `127.0.0.1:7070` or the path. With port 0 the port that was taken. */

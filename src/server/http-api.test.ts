@@ -275,6 +275,9 @@ test('a router sends to what is bound to it', async (t) => {
     typeof (await call('POST', '/routers/orders/messages', { body: 2, routingKey: 'x' })).body['id'],
     'string',
   );
+  const { body: trace } = await call('POST', '/routers/orders/trace', { routingKey: 'order.eu.new' });
+  assert.deepEqual(trace, { topics: ['eu', 'all'], missing: [], routers: ['orders'] });
+  assert.deepEqual((await call('POST', '/routers/orders/trace', { routingKey: 'x' })).body['topics'], ['all']);
   assert.equal((await call('POST', '/queues/eu/receive', { max: 9 })).messages.length, 1);
   assert.equal((await call('POST', '/queues/all/receive', { max: 9 })).messages.length, 2);
   assert.equal(((await call('GET', '/routers/orders')).body['bindings'] as unknown[]).length, 2);
@@ -391,6 +394,18 @@ test('an autoscaler reads what there is to do and how many consumers it takes', 
 test('every route was called above and answered', async (t) => {
   const call = await api(t);
   await call('GET', '/info');
+  const { body: config } = await call('GET', '/config');
+  const settings = config['settings'] as { path: string; value: string; from: string }[];
+  assert.deepEqual(
+    settings.filter(({ path }) => path === 'memory' || path === 'token').map(({ value, from }) => [value, from]),
+    [
+      ['true', 'set'],
+      ['not set', 'default'],
+    ],
+  );
+  const { body: connected } = await call('GET', '/connections');
+  const [first] = connected['connections'] as { protocol: string; address: string }[];
+  assert.match(first?.address ?? '', /^127\.0\.0\.1:\d+$/);
   // Goes on for ever, and has tests of its own beside its code.
   called.add('liveStats');
   // Both paths of a pair run the same code; one of them is enough.

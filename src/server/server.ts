@@ -31,6 +31,7 @@ import { loggedLogins } from './logins.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Owner } from './owner.ts';
+import { shownSettings } from './shown-settings.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { UserStore } from './users.ts';
 import { vaultOf } from './vault.ts';
@@ -59,6 +60,8 @@ export interface ServerOptions {
    * start fails. Where others than this machine can connect it always fails. Default `may-be-taken`.
    */
   defaultPorts?: 'may-be-taken' | 'must-be-free';
+  /** Where each setting comes from, for people. */
+  origins?: ReadonlyMap<string, string>;
   /** Where the built pages of the dashboard lie. Default: beside the code. */
   dashboard?: string;
 }
@@ -439,6 +442,11 @@ class Server implements RunningServer {
       maxBodyBytes: limits.httpBody,
       maxMemoryBytes: limits.httpMemory,
       allowedHosts,
+      facts: {
+        settings: () => shownSettings(this.#config, this.#options.origins ?? new Map()),
+        connections: () =>
+          [...this.#listeners].flatMap(([protocol, one]) => one.list().map((each) => ({ protocol, ...each }))),
+      },
       dashboard: new Dashboard(this.#options.dashboard ?? dashboardDirectory()),
       onBug,
     });

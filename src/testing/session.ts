@@ -42,6 +42,7 @@ export interface SessionOwner {
 const QUESTIONS: ReadonlySet<OperationName> = new Set([
   'describeTopic',
   'describeRouter',
+  'traceRoute',
   'listTopics',
   'listRouters',
   'deleteTopic',

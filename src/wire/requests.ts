@@ -162,6 +162,13 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
   deleteRouter: object<Operations['deleteRouter']['args']>({ name: text, ifUnused: maybe(flag) }),
   describeTopic: object<Operations['describeTopic']['args']>({ name: text }),
   describeRouter: object<Operations['describeRouter']['args']>({ name: text }),
+  traceRoute: object<Operations['traceRoute']['args']>({
+    router: text,
+    key: text,
+    headers: maybe(headers),
+    messageKey: maybe(text),
+    contentType: maybe(text),
+  }),
   listTopics: object<Operations['listTopics']['args']>({
     prefix: maybe(text),
     after: maybe(text),
@@ -305,6 +312,7 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'declareRouter',
   'describeTopic',
   'describeRouter',
+  'traceRoute',
   'listTopics',
   'listRouters',
   'topicStats',

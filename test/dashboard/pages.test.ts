@@ -162,7 +162,7 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await unknown.getByRole('button', { name: 'Show' }).click();
     await unknown.locator('.message summary').click();
     await unknown.getByText('died in mail, since its attempts were used up, after 1 attempt').waitFor();
-    await unknown.getByText('550 <nobody@example.com> is unknown').waitFor();
+    await unknown.locator('.error-text').getByText('550 <nobody@example.com> is unknown').waitFor();
 
     await unknown.getByRole('button', { name: 'Edit and redrive…' }).click();
     await page.getByLabel('Body, as JSON').fill('{ "to": "somebody" }');
@@ -199,6 +199,33 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await page.getByText('No schedules').waitFor();
     await page.getByRole('link', { name: 'Journal' }).click();
     await page.getByText('What memory holds messages for').waitFor();
+    await page.getByRole('link', { name: 'Connections' }).click();
+    await page
+      .getByRole('cell', { name: /^127\.0\.0\.1:/ })
+      .first()
+      .waitFor();
+    await page.getByRole('link', { name: 'Configuration' }).click();
+    await page.getByRole('cell', { name: 'limits.memory' }).or(page.getByText('limits.memory')).first().waitFor();
+  });
+
+  test('draws routers and queues, and says where a message would go', async (t) => {
+    const { httpUrl, visit } = await start(t);
+    for (const queue of ['eu', 'all', 'rest']) await api(httpUrl, 'PUT', `/queues/${queue}`, {});
+    await api(httpUrl, 'PUT', '/routers/unrouted', { type: 'fanout' });
+    await api(httpUrl, 'POST', '/routers/unrouted/bind', { to: { topic: 'rest' } });
+    await api(httpUrl, 'PUT', '/routers/orders', { type: 'topic', alternate: 'unrouted' });
+    await api(httpUrl, 'POST', '/routers/orders/bind', { to: { topic: 'eu' }, key: 'order.eu.*' });
+    await api(httpUrl, 'POST', '/routers/orders/bind', { to: { topic: 'all' }, key: 'order.#' });
+    const page = await visit(`${httpUrl}/#/routing`);
+    await page.getByLabel('Router', { exact: true }).selectOption('orders');
+    await page.getByLabel('Routing key').fill('order.us.new');
+    await page.getByRole('button', { name: 'Ask' }).click();
+    await page.getByText('To all.').waitFor();
+    assert.deepEqual(await page.locator('.node.lit title').allTextContents(), ['orders', 'all']);
+    await page.getByLabel('Routing key').fill('invoice');
+    await page.getByRole('button', { name: 'Ask' }).click();
+    await page.getByText('It goes through orders, unrouted.').waitFor();
+    assert.deepEqual((await page.locator('.node.lit title').allTextContents()).sort(), ['orders', 'rest', 'unrouted']);
   });
 
   test('asks who it is where a login is wanted, and forgets it again', async (t) => {
@@ -288,6 +315,8 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await api(httpUrl, 'PUT', '/topics/events/subscriptions/audit', {});
     for (let i = 0; i < 3; i++) await api(httpUrl, 'POST', '/queues/orders/messages', { body: { i } });
     await api(httpUrl, 'PUT', '/schedules/nightly', { cron: '0 3 * * *', to: 'orders', body: 1 });
+    await api(httpUrl, 'PUT', '/routers/r', { type: 'direct' });
+    await api(httpUrl, 'POST', '/routers/r/bind', { to: { topic: 'orders' }, key: 'k' });
     await api(httpUrl, 'PUT', '/queues/mail', {});
     await api(httpUrl, 'POST', '/queues/mail/messages', { body: 1 });
     const { messages } = await api<{ messages: { delivery: string }[] }>(httpUrl, 'POST', '/queues/mail/receive');
@@ -302,9 +331,12 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
       '#/topics/events/audit',
       '#/dead',
       '#/dead/mail.dead',
+      '#/routing',
       '#/schedules',
       '#/users',
       '#/journal',
+      '#/connections',
+      '#/configuration',
       '#/nowhere',
     ];
     const looks = [

@@ -287,6 +287,7 @@ export class FakeSession implements Session {
       if (router === undefined) throw new RailheadError('NOT_FOUND', `There is no router ${name}.`);
       return router;
     },
+    traceRoute: ({ router }) => ({ topics: [], missing: [], routers: [router] }),
     bind: ({ router, binding }) => ({
       created: (this.routers.get(router)?.bindings.push(binding) ?? 0) > 0,
     }),

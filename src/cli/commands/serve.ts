@@ -30,6 +30,7 @@ export function configure(command: Command): void {
     );
     const server = await startServer(loaded.config, {
       log,
+      origins: loaded.origins,
       // Whoever wrote a file wants what it says, and what it leaves out, on every start.
       ...(loaded.file && { defaultPorts: 'must-be-free' as const }),
     });

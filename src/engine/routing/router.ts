@@ -240,21 +240,30 @@ function compileMatch({ headers, present = [], mode }: NonNullable<BindingDefini
   };
 }
 
-/**
- * Follows a message through routers, from the one it was published to, over bindings to other routers and over the
- * alternate of each router that no binding took it from. Every router is asked once, so that cycles end.
- *
- * @returns the names of the topics it goes to, each once; none when nothing took it. They need not exist
- * @throws NOT_FOUND when the first router does not exist. One that a binding or alternate names and that does not exist
- *   is passed over.
- */
+/** The names of the topics that a message goes to, each once; none when nothing took it. They need not exist. */
 export function routeThrough(
   routers: ReadonlyMap<string, Router>,
   name: string,
   keys: readonly string[],
   envelope: RouteEnvelope,
 ): ReadonlySet<string> {
-  if (name === DEFAULT_ROUTER) return new Set(keys);
+  return follow(routers, name, keys, envelope).topics;
+}
+
+/**
+ * Follows a message through routers, from the one it was published to, over bindings to other routers and over the
+ * alternate of each router that no binding took it from. Every router is asked once, so that cycles end.
+ *
+ * @throws NOT_FOUND when the first router does not exist. One that a binding or alternate names and that does not exist
+ *   is passed over.
+ */
+export function follow(
+  routers: ReadonlyMap<string, Router>,
+  name: string,
+  keys: readonly string[],
+  envelope: RouteEnvelope,
+): RouteTargets {
+  if (name === DEFAULT_ROUTER) return { topics: new Set(keys), routers: new Set() };
   if (!routers.has(name)) {
     throw new RailheadError('NOT_FOUND', `There is no router ${JSON.stringify(name)}. Declare it, or check the name.`);
   }
@@ -266,7 +275,7 @@ export function routeThrough(
     if (router === undefined) continue;
     if (!router.route(keys, envelope, targets) && router.alternate !== null) targets.routers.add(router.alternate);
   }
-  return targets.topics;
+  return targets;
 }
 
 /**

@@ -2,7 +2,7 @@ import { RailheadError } from '../../core/errors.ts';
 import { ROUTER_TYPES } from '../../core/policy.ts';
 import type { BindingDefinition, RouterDefinition } from '../../core/definitions.ts';
 import type { Operations } from '../../core/session.ts';
-import type { Router } from '../routing/router.ts';
+import { follow, type Router } from '../routing/router.ts';
 import { checkDeclaration, checkName } from './declarations.ts';
 import { refuse } from './policies.ts';
 import { noTopic } from './routes.ts';
@@ -86,6 +86,17 @@ export class Routers {
   list(namespace: string): Result<'listRouters'> {
     return {
       routers: [...this.#all(namespace).values()].map((router) => router.definition()),
+    };
+  }
+
+  trace(namespace: string, args: Args<'traceRoute'>): Result<'traceRoute'> {
+    const { router, key, headers, messageKey, contentType } = args;
+    const reached = follow(this.#all(namespace), router, [key], { headers, key: messageKey, contentType });
+    const isThere = (name: string): boolean => this.#shard.state.topicNamed(namespace, name) !== undefined;
+    return {
+      topics: [...reached.topics].filter(isThere),
+      missing: [...reached.topics].filter((name) => !isThere(name)),
+      routers: [...reached.routers],
     };
   }
 

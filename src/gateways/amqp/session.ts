@@ -290,7 +290,7 @@ export class AmqpConnection implements GatewayConnection {
       const principal = await this.#context.authenticate(shown);
       if (this.#isOver()) return;
       this.#state = { name: 'tune', principal, user: shown.user, client };
-      this.#peer.authenticated();
+      this.#peer.authenticated(principal.name);
       this.#out.method(0, 'connectionTune', tune(this.#context.limits));
       this.#goOn();
     } catch (error) {

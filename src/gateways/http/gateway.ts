@@ -17,6 +17,7 @@ import { LiveStats } from './live/stats.ts';
 import { JsonText } from './messages.ts';
 import type { Route } from './route.ts';
 import { ROUTES } from './routes/index.ts';
+import type { ServerFacts } from './server-facts.ts';
 import { SessionCache, type Connect } from '../session-cache.ts';
 
 export interface HttpGatewayOptions {
@@ -32,6 +33,7 @@ export interface HttpGatewayOptions {
   maxMemoryBytes: number;
   /** More names that the Host header may have. */
   allowedHosts: readonly string[];
+  facts?: ServerFacts;
   /** The pages for people; without it there are none. */
   dashboard?: Dashboard;
   /** A failure that is a bug of ours, for the log. */
@@ -158,6 +160,8 @@ export class HttpGateway {
         route.run({
           session,
           namespace,
+          principal,
+          facts: this.#options.facts,
           live: this.#live,
           params: c.req.param(),
           query: c.req.query(),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { LoadMeter } from '../../core/scaling.ts';
@@ -6,6 +7,7 @@ import type { Session } from '../../core/session.ts';
 import type { EventStream } from './live/events.ts';
 import type { LiveStats } from './live/stats.ts';
 import type { JsonText } from './messages.ts';
+import type { ServerFacts } from './server-facts.ts';
 
 /**
  * A route says everything about itself once: the server checks requests with these schemas and `/openapi.json` shows
@@ -37,6 +39,9 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
 export interface RouteRequest<P, Q, B> {
   session: Session;
   namespace: string;
+  /** Who asks, where a session of a namespace cannot tell whether it may. */
+  principal: Principal;
+  facts: ServerFacts | undefined;
   live: LiveStats;
   params: P;
   query: Q;

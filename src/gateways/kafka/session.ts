@@ -165,7 +165,7 @@ export class KafkaConnection implements GatewayConnection {
         return this.#login.handshake(request as never, version);
       case 'saslAuthenticate': {
         const answer = await this.#login.authenticate(request as never);
-        if (this.#login.principal !== undefined) this.#peer.authenticated();
+        if (this.#login.principal !== undefined) this.#peer.authenticated(this.#login.principal.name);
         return answer;
       }
       default: {

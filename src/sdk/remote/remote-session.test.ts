@@ -202,6 +202,7 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   deleteRouter: { name: 'r' },
   describeTopic: { name: 'q' },
   describeRouter: { name: 'r' },
+  traceRoute: { router: 'r', key: 'a.b', headers: { x: 1 }, messageKey: 'k', contentType: 'text/plain' },
   listTopics: { prefix: 'a', after: 'b', limit: 10 },
   listRouters: {},
   topicStats: { name: 'q' },

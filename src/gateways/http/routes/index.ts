@@ -12,6 +12,7 @@ import { scaleRoutes } from './scale.ts';
 import { scheduleRoutes } from './schedules.ts';
 import { policyRoutes } from './policies.ts';
 import { userRoutes } from './users.ts';
+import { serverRoutes } from './server.ts';
 import { snapshotRoutes } from './snapshots.ts';
 
 /** Every route below /api/v1, in the order of the documentation. */
@@ -30,4 +31,5 @@ export const ROUTES: readonly Route[] = [
   ...routerRoutes,
   ...userRoutes,
   ...policyRoutes,
+  ...serverRoutes,
 ];

@@ -69,6 +69,34 @@ export const routerRoutes: Route[] = [
     },
   }),
   route({
+    method: 'post',
+    path: '/routers/{router}/trace',
+    operationId: 'traceRoute',
+    summary: 'Where a message would go that is published to the router now. Nothing is published.',
+    tag: 'routers',
+    params,
+    bodyOptional: true,
+    body: z.strictObject({
+      routingKey: z.string().max(1024).default(''),
+      headers: messageFields.headers,
+      key: messageFields.key,
+      contentType: messageFields.contentType,
+    }),
+    result: z.object({
+      topics: z.array(z.string()).describe('The topics and queues that it would reach.'),
+      missing: z.array(z.string()).describe('Named by a binding, and not there.'),
+      routers: z.array(z.string()).describe('The routers that it would go through.'),
+    }),
+    handle: ({ session, params: { router }, body: { routingKey, headers, key, contentType } }) =>
+      session.request('traceRoute', {
+        router,
+        key: routingKey,
+        ...(headers !== undefined && { headers }),
+        ...(key !== undefined && { messageKey: key }),
+        ...(contentType !== undefined && { contentType }),
+      }),
+  }),
+  route({
     method: 'put',
     path: '/routers/{router}',
     operationId: 'declareRouter',

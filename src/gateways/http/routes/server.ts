@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { SYSTEM_NAMESPACE } from '../../../core/access.ts';
+import { authorize, type Principal } from '../../../core/auth.ts';
+import { RailheadError } from '../../../core/errors.ts';
+import { isoTime } from '../messages.ts';
+import { queryInt, route, type Route } from '../route.ts';
+import type { ServerFacts } from '../server-facts.ts';
+
+function known(facts: ServerFacts | undefined, principal: Principal): ServerFacts {
+  authorize(principal, 'admin', { namespace: SYSTEM_NAMESPACE, kind: 'broker', name: '' });
+  if (facts !== undefined) return facts;
+  throw new RailheadError('NOT_SUPPORTED', 'This broker is part of a test and has no configuration.');
+}
+
+/** Of the server and not of a namespace. Both take the right `admin` in every namespace. */
+export const serverRoutes: Route[] = [
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'get',
+    path: '/config',
+    operationId: 'showConfig',
+    summary: 'The configuration in force, with where each value comes from. Secrets are not shown.',
+    tag: 'server',
+    params: z.object({}),
+    result: z.object({
+      settings: z.array(
+        z.object({
+          path: z.string(),
+          value: z.string(),
+          from: z.string().describe('default, set, a file, an environment variable, a flag.'),
+          summary: z.string(),
+        }),
+      ),
+    }),
+    handle: async ({ facts, principal }) => ({ settings: known(facts, principal).settings() }),
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'get',
+    path: '/connections',
+    operationId: 'listConnections',
+    summary: 'Who is connected, over every protocol. At most `limit`, the oldest first.',
+    tag: 'server',
+    params: z.object({}),
+    query: z.strictObject({ limit: queryInt(10_000).optional() }),
+    result: z.object({
+      total: z.int(),
+      connections: z.array(
+        z.object({
+          protocol: z.string(),
+          address: z.string(),
+          user: z.string().nullable().describe('Null where each request logs in for itself.'),
+          since: z.iso.datetime(),
+          secure: z.boolean(),
+          receivedBytes: z.int(),
+          sentBytes: z.int(),
+        }),
+      ),
+    }),
+    handle: async ({ facts, principal, query: { limit } }) => {
+      const all = known(facts, principal).connections();
+      const connections = all
+        .slice(0, limit ?? 1_000)
+        .map(({ since, user, ...rest }) => ({ ...rest, user: user ?? null, since: isoTime(since) }));
+      return { total: all.length, connections };
+    },
+  }),
+];

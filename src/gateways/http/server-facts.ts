@@ -1,0 +1,14 @@
+/** What only the server around the gateways knows, for those who may do everything with it. */
+export interface ServerFacts {
+  /** The configuration in force, without secrets. */
+  settings: () => { path: string; value: string; from: string; summary: string }[];
+  connections: () => {
+    protocol: string;
+    address: string;
+    user: string | undefined;
+    since: number;
+    secure: boolean;
+    receivedBytes: number;
+    sentBytes: number;
+  }[];
+}
