@@ -76,6 +76,6 @@ function firstLine(error: string): string {
 export function found(message: Message, wanted: string): boolean {
   if (wanted === '') return true;
   const { id, key = '', headers, history, body } = message;
-  const text = `${id}\n${key}\n${history?.error ?? ''}\n${JSON.stringify(headers ?? '')}\n${JSON.stringify(body) ?? ''}`;
+  const text = `${id}\n${key}\n${history?.error ?? ''}\n${JSON.stringify(headers ?? '')}\n${JSON.stringify(body ?? null)}`;
   return text.toLowerCase().includes(wanted.toLowerCase());
 }
