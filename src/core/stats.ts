@@ -39,6 +39,23 @@ export interface TopicStats {
   subscriptions: SubscriptionStats[];
 }
 
+/** Somebody who consumes, for people. */
+export interface ConsumerShown {
+  id: number;
+  /** As it calls itself, or as its protocol does. */
+  name: string;
+  /** Who has logged in, and what the session is called: as a rule the client's name. */
+  user: string;
+  client: string;
+  /** Messages that it holds, and that it may have beside them. */
+  inFlight: number;
+  credit: number;
+  priority: number;
+  exclusive: boolean;
+  /** ms. */
+  since: number;
+}
+
 export type MessageState = 'ready' | 'delayed' | 'leased' | 'settled';
 
 export interface PeekedMessage {
@@ -66,6 +83,8 @@ export interface StatsOperations {
     args: { prefix?: string; after?: number; limit?: number };
     result: { topics: TopicStats[]; next: number | null };
   };
+  /** Those that wait for messages now; a receive over HTTP is one as long as it waits. */
+  listConsumers: { args: SubscriptionRef; result: { consumers: ConsumerShown[] } };
   /** Without leasing. In the order of delivery for `ready`, by offset otherwise. */
   peek: {
     args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId };

@@ -222,9 +222,7 @@ export class Broker {
   /** A session for a client that logged in. */
   connect(options: { principal: Principal; namespace: string; name?: string }): ShardSession {
     this.#parts.shard.assertOpen();
-    const session = new ShardSession(this.#parts, options.principal, options.namespace, (closed) =>
-      this.#sessions.delete(closed),
-    );
+    const session = new ShardSession(this.#parts, options, (closed) => this.#sessions.delete(closed));
     this.#sessions.add(session);
     return session;
   }

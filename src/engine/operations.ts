@@ -103,6 +103,11 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
     action: 'inspect',
     run: ({ operator, shard }, namespace, args) => shard.durable(operator.allStats(namespace, args)),
   },
+  listConsumers: {
+    action: 'inspect',
+    run: ({ operator, settler, shard }, namespace, args) =>
+      shard.durable({ consumers: operator.consumersOf(settler.find(namespace, args)) }),
+  },
   peek: { action: 'consume', run: ({ reader }, namespace, args) => reader.peek(namespace, args) },
   purge: {
     action: 'manage',

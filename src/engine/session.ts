@@ -35,6 +35,8 @@ export class ShardSession implements Session {
   readonly #parts: Parts;
   readonly #principal: Principal;
   readonly #namespace: string;
+  /** For people. */
+  readonly #name: string;
   readonly #consumers = new Set<ConsumerState>();
   readonly #pools = new Map<string, CreditPool>();
   readonly #bodies = new BodyOwner();
@@ -43,10 +45,15 @@ export class ShardSession implements Session {
   readonly #onClose: (session: ShardSession) => void;
   #closed = false;
 
-  constructor(parts: Parts, principal: Principal, namespace: string, onClose: (session: ShardSession) => void) {
+  constructor(
+    parts: Parts,
+    { principal, namespace, name = '' }: { principal: Principal; namespace: string; name?: string },
+    onClose: (session: ShardSession) => void,
+  ) {
     this.#parts = parts;
     this.#principal = principal;
     this.#namespace = namespace;
+    this.#name = name;
     this.#onClose = onClose;
   }
 
@@ -82,7 +89,10 @@ export class ShardSession implements Session {
         `${JSON.stringify(request.subscription)} has ${exclusive === undefined ? `${others.length} other consumers` : 'an exclusive consumer'}. Close ${exclusive === undefined ? 'them' : 'it'}, or consume without exclusive.`,
       );
     }
-    const state = consumers.add(subscription, request, sink, this.#pool(request.pool));
+    const state = consumers.add(subscription, request, sink, {
+      owner: { user: this.#principal.name, client: this.#name },
+      pool: this.#pool(request.pool),
+    });
     this.#consumers.add(state);
     await shard.durable(null);
     return {

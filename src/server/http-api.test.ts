@@ -105,6 +105,7 @@ test('a message goes from publish to ack, with redelivery by delay in between', 
     (await call('POST', '/settle', { deliveries: [second.messages[0].delivery], action: 'ack' })).status,
     200,
   );
+  assert.deepEqual((await call('GET', '/queues/q/consumers')).body, { consumers: [] });
   const { body: stats } = await call('GET', '/queues/q/stats');
   assert.equal((stats['subscriptions'] as { acked: number; depth: number }[])[0]?.acked, 1);
   assert.equal((await call('GET', '/stats?prefix=q')).status, 200);
@@ -393,6 +394,8 @@ test('an autoscaler reads what there is to do and how many consumers it takes', 
 
 test('every route was called above and answered', async (t) => {
   const call = await api(t);
+  await call('PUT', '/topics/read', {});
+  assert.deepEqual((await call('GET', '/topics/read/readers')).body, { readers: [] });
   await call('GET', '/info');
   const { body: config } = await call('GET', '/config');
   const settings = config['settings'] as { path: string; value: string; from: string }[];

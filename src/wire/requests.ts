@@ -182,6 +182,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     after: maybe(whole),
     limit: maybe(whole),
   }),
+  listConsumers: object<Operations['listConsumers']['args']>(subscriptionRef),
   peek: object<Operations['peek']['args']>({
     ...subscriptionRef,
     limit: maybe(whole),
@@ -318,6 +319,7 @@ export const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'topicStats',
   'subscriptionStats',
   'allStats',
+  'listConsumers',
   'peek',
   'redriveProgress',
   'read',

@@ -120,6 +120,7 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await api(httpUrl, 'PUT', '/queues/orders', { lease: '5m' });
     const page = await visit(`${httpUrl}/#/queues/orders`);
     await page.getByText('A consumer has 5m to settle a message').waitFor();
+    await page.getByText('Nobody consumes now.').waitFor();
     await page.getByRole('button', { name: 'Publish…' }).click();
     await page.locator('textarea[name=body]').fill('{ "order": 12345678901234567890 }');
     await page.locator('input[name=key]').fill('customer-7');

@@ -297,6 +297,7 @@ export class FakeSession implements Session {
       if (index >= 0) known?.bindings.splice(index, 1);
       return { removed: index >= 0 };
     },
+    listConsumers: () => ({ consumers: [] }),
     subscriptionStats: (ref) => this.subscription(ref).stats(),
     topicStats: ({ name }) => {
       const topic = this.topic(name);

@@ -57,8 +57,9 @@ export class Trends {
   }
 }
 
+/** No name has a line end. */
 function keyOf(topic: string, subscription: string): string {
-  return JSON.stringify([topic, subscription]);
+  return `${topic}\n${subscription}`;
 }
 
 function pointOf(at: number, row: Row, one: Subscription): Point {

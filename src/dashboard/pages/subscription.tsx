@@ -5,6 +5,7 @@ import { link } from '../model/place.ts';
 import { deadLetterQueues, type Row, type Subscription } from '../model/rows.ts';
 import { look, now, rows, trends } from '../live.ts';
 import { Chart } from '../parts/chart.tsx';
+import { Consumers } from '../parts/consumers.tsx';
 import { Dialog } from '../parts/dialog.tsx';
 import { Fact, Facts } from '../parts/facts.tsx';
 import { Messages, pathOf } from '../parts/messages.tsx';
@@ -63,6 +64,7 @@ export function SubscriptionPage({ topic, subscription }: { topic: string; subsc
       <Counts row={row} one={one} />
       <Charts one={one} row={row} />
       <Messages topic={topic} subscription={subscription} />
+      <Consumers topic={topic} subscription={subscription} many={one.consumers} />
       <Policy topic={topic} kind={row.kind} subscription={subscription} />
       {open === 'publish' && <PublishDialog to={{ topic }} onClose={close} />}
       {open === 'purge' && <PurgeDialog topic={topic} subscription={subscription} onClose={close} />}

@@ -1,7 +1,9 @@
 import { useState } from 'preact/hooks';
+import { apiPath } from '../api.ts';
 import { bytes, count, rate } from '../model/format.ts';
 import { link } from '../model/place.ts';
 import { look, now, rows } from '../live.ts';
+import { useFetched } from '../parts/fetched.ts';
 import { Policy } from '../parts/policy.tsx';
 import { PublishDialog } from '../parts/publish.tsx';
 import { Fact, Facts } from '../parts/facts.tsx';
@@ -75,8 +77,53 @@ export function TopicPage({ topic }: { topic: string }) {
           </table>
         </div>
       )}
+      <Readers topic={topic} />
       <Policy topic={topic} kind="topic" />
       {publishing && <PublishDialog to={{ topic }} onClose={() => setPublishing(false)} />}
+    </>
+  );
+}
+
+interface Reader {
+  cursor: string;
+  lag: number;
+  partitions: { partition: number; offset: number; end: number; lag: number }[];
+}
+
+/** Groups of Kafka and others that count offsets. */
+function Readers({ topic }: { topic: string }) {
+  const { value, failure } = useFetched<{ readers: Reader[] }>(apiPath('topics', topic, 'readers'));
+  if (failure !== '') return <p class="failure">{failure}</p>;
+  if (value === undefined || value.readers.length === 0) return null;
+  return (
+    <>
+      <h2>Readers by offset</h2>
+      <div class="card scroll-x" tabIndex={0} role="region" aria-label="Readers by offset">
+        <table class="plain">
+          <thead>
+            <tr>
+              <th scope="col">Reader</th>
+              <th scope="col">Committed, by partition</th>
+              <th scope="col" class="number">
+                Lag
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {value.readers.map(({ cursor, lag, partitions }) => (
+              <tr key={cursor}>
+                <th scope="row">{cursor}</th>
+                <td class="muted">
+                  {partitions
+                    .map(({ partition, offset, end }) => `${partition}: ${count(offset)} of ${count(end)}`)
+                    .join(', ')}
+                </td>
+                <td class="number">{number(lag)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </>
   );
 }

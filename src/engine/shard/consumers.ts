@@ -2,7 +2,7 @@ import type { ConsumeRequest, DeliverySink } from '../../core/session.ts';
 import type { OffsetRange } from '../entries.ts';
 import type { Subscription } from '../machine/topic.ts';
 import { countOf } from './choice.ts';
-import { ConsumerState, type CreditPool, type Feeds } from './feeds.ts';
+import { type ConsumerOwner, ConsumerState, type CreditPool, type Feeds } from './feeds.ts';
 import type { Outgoing } from './outbox.ts';
 import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
@@ -22,8 +22,15 @@ export class Consumers {
     this.#returns = returns;
   }
 
-  add(subscription: Subscription, request: ConsumeRequest, sink: DeliverySink, pool?: CreditPool): ConsumerState {
-    const consumer = new ConsumerState(this.#next++, subscription, request, sink, this.#shard.ledger, pool);
+  add(
+    subscription: Subscription,
+    request: ConsumeRequest,
+    sink: DeliverySink,
+    { owner, pool }: { owner: ConsumerOwner; pool?: CreditPool | undefined },
+  ): ConsumerState {
+    const { ledger, clock } = this.#shard;
+    const of = { ledger, owner, since: clock.now(), pool };
+    const consumer = new ConsumerState(this.#next++, subscription, request, sink, of);
     this.#feeds.addConsumer(consumer);
     // The pool that it joins may have credit.
     if (consumer.credit > 0) this.#feeds.touch(subscription);

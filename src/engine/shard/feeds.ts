@@ -11,6 +11,12 @@ export class CreditPool {
   readonly members = new Set<ConsumerState>();
 }
 
+/** Whose a consumer is, for people. */
+export interface ConsumerOwner {
+  readonly user: string;
+  readonly client: string;
+}
+
 /** A consumer as the dispatcher sees it. Volatile: it lives as long as its session. */
 export class ConsumerState {
   readonly id: number;
@@ -19,6 +25,8 @@ export class ConsumerState {
   readonly sink: DeliverySink;
   readonly outbox: Outbox;
   readonly pool: CreditPool;
+  readonly owner: ConsumerOwner;
+  readonly since: number;
   inFlight = 0;
   /** Holds a message with which a consumer died before: it gets nothing else until that is settled. */
   isolated = false;
@@ -33,9 +41,11 @@ export class ConsumerState {
     subscription: Subscription,
     request: ConsumeRequest,
     sink: DeliverySink,
-    ledger: ByteLedger,
-    pool = new CreditPool(),
+    of: { ledger: ByteLedger; owner: ConsumerOwner; since: number; pool?: CreditPool | undefined },
   ) {
+    const { ledger, owner, since, pool = new CreditPool() } = of;
+    this.owner = owner;
+    this.since = since;
     this.pool = pool;
     pool.members.add(this);
     this.id = id;

@@ -1,7 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import { deadLetterQueue } from '../../core/policy.ts';
 import { type Operations, parseMessageId, type SubscriptionRef } from '../../core/session.ts';
-import type { SubscriptionStats, TopicStats } from '../../core/stats.ts';
+import type { ConsumerShown, SubscriptionStats, TopicStats } from '../../core/stats.ts';
 import { COUNTED } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Feeds } from './feeds.ts';
@@ -85,6 +85,20 @@ export class Operator {
       if (at !== undefined) stats.oldestAt = Math.min(stats.oldestAt ?? Infinity, at);
     });
     return stats;
+  }
+
+  consumersOf(subscription: Subscription): ConsumerShown[] {
+    return this.#feeds.consumersOf(subscription).map(({ id, request, owner, inFlight, credit, since }) => ({
+      id,
+      name: request.name ?? '',
+      user: owner.user,
+      client: owner.client,
+      inFlight,
+      credit,
+      priority: request.priority ?? 0,
+      exclusive: request.exclusive === true,
+      since,
+    }));
   }
 
   allStats(

@@ -208,6 +208,7 @@ const EXAMPLES: { [O in keyof Operations]: Operations[O]['args'] } = {
   topicStats: { name: 'q' },
   subscriptionStats: ref,
   allStats: {},
+  listConsumers: ref,
   peek: { ...ref, limit: 5, state: 'delayed', after: '1.0.5' },
   purge: ref,
   trimTopic: { topic: 't', partition: 0, before: 3 },

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readersOf } from '../../../core/readers.ts';
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
 import { isoTime, JsonText, peekedSchema, showPeeked } from '../messages.ts';
 import { name, queryInt, route, type Route } from '../route.ts';
@@ -94,6 +95,35 @@ export const inspectRoutes: Route[] = [
   ...SUBSCRIPTION_PATHS.map(({ path, kind, params }) =>
     route({
       method: 'get',
+      path: `${path}/consumers`,
+      operationId: `consumersOf${kind}`,
+      summary: 'Who consumes now. A receive over HTTP is one as long as it waits.',
+      tag: 'inspect',
+      params,
+      result: z.object({
+        consumers: z.array(
+          z.object({
+            id: z.int(),
+            name: z.string(),
+            user: z.string(),
+            client: z.string().describe("Of its session: as a rule the client's name."),
+            inFlight: z.int(),
+            credit: z.int().describe('As many more it may have.'),
+            priority: z.int(),
+            exclusive: z.boolean(),
+            since: z.iso.datetime(),
+          }),
+        ),
+      }),
+      handle: async ({ session, params: ref }) => {
+        const { consumers } = await session.request('listConsumers', ref);
+        return { consumers: consumers.map(({ since, ...rest }) => ({ ...rest, since: isoTime(since) })) };
+      },
+    }),
+  ),
+  ...SUBSCRIPTION_PATHS.map(({ path, kind, params }) =>
+    route({
+      method: 'get',
       path: `${path}/messages`,
       operationId: `peek${kind}`,
       summary: 'Looks at messages without leasing them. Send the last id as `after` for more.',
@@ -116,6 +146,24 @@ export const inspectRoutes: Route[] = [
       },
     }),
   ),
+  route({
+    method: 'get',
+    path: '/topics/{topic}/readers',
+    operationId: 'readersOfTopic',
+    summary: 'Readers that count offsets, such as consumer groups of Kafka, and how far each is behind.',
+    tag: 'inspect',
+    params: z.object({ topic: name }),
+    result: z.object({
+      readers: z.array(
+        z.object({
+          cursor: z.string(),
+          lag: z.int(),
+          partitions: z.array(z.object({ partition: z.int(), offset: z.int(), end: z.int(), lag: z.int() })),
+        }),
+      ),
+    }),
+    handle: async ({ session, params: { topic } }) => ({ readers: await readersOf(session, topic) }),
+  }),
   route({
     method: 'get',
     path: '/info',
