@@ -28,7 +28,8 @@ export function shownSettings(config: ServerConfig, origins: ReadonlyMap<string,
 function valueAt(config: object, path: string): unknown {
   return path.split('.').reduce<unknown>((at, name) => {
     if (typeof at !== 'object' || at === null) return undefined;
-    return Object.entries(at).find(([key]) => key === name)?.[1];
+    const entries: [string, unknown][] = Object.entries(at);
+    return entries.find(([key]) => key === name)?.[1];
   }, config);
 }
 

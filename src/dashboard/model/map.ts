@@ -62,16 +62,16 @@ export function mapOf(routers: readonly RouterShown[], wanted: string): RoutingM
     .filter(({ bindings, name }) => bindings.length > 0 || wanted !== '' || isOurs(name))
     .slice(0, MAX_ROUTERS);
   const depths = depthsOf(drawn);
-  const columns: MapNode[][] = [];
+  const last = Math.max(0, ...depths.values()) + 1;
+  const columns: MapNode[][] = Array.from({ length: last + 1 }, () => []);
   const nodes = new Map<string, MapNode>();
   const place = (node: Omit<MapNode, 'x' | 'y'>, column: number): void => {
     if (nodes.has(node.id)) return;
-    const those = (columns[column] ??= []);
+    const those = columns[column] ?? [];
     const placed = { ...node, x: column * (NODE.width + GAP.x), y: those.length * (NODE.height + GAP.y) };
     those.push(placed);
     nodes.set(node.id, placed);
   };
-  const last = Math.max(0, ...depths.values()) + 1;
   for (const { name, type } of drawn) place({ id: routerId(name), name, kind: 'router', type }, depths.get(name) ?? 0);
   for (const { bindings } of drawn)
     for (const { to } of bindings)

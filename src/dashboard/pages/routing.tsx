@@ -128,12 +128,10 @@ function Answer({ trace: { topics, missing, routers } }: { trace: Trace }) {
     <p role="status">
       {topics.length === 0 ? 'Nowhere: no binding takes it.' : 'To '}
       {topics.map((name, index) => (
-        <>
+        <span key={name}>
           {index > 0 && ', '}
-          <a key={name} href={hrefOf(name)}>
-            {name}
-          </a>
-        </>
+          <a href={hrefOf(name)}>{name}</a>
+        </span>
       ))}
       {topics.length > 0 && '.'}
       {missing.length > 0 &&
