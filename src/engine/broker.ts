@@ -370,6 +370,7 @@ function infoOf(
     notices: reclaimer.trouble === null ? notices : [...notices, reclaimer.trouble],
     counters: {
       ...shard.counters,
+      syncMicros: Math.round(shard.timings.sync.sum * 1e6),
       sequence: shard.sequence,
       topics: shard.state.topics.size,
       journalUsedBytes: usedBytes,

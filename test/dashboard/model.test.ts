@@ -205,6 +205,7 @@ const SAMPLE: Sample = {
   memoryBytes: 1,
   heldBytes: 0,
   journalBytes: 0,
+  syncMs: null,
 };
 
 function facts(rows: SparseRow[], more: Partial<Facts> = {}): Facts {

@@ -103,6 +103,8 @@ export interface Sample {
   memoryBytes: number;
   heldBytes: number;
   journalBytes: number;
+  /** Null when nothing was synced. */
+  syncMs: number | null;
 }
 
 export interface Info {

@@ -150,6 +150,14 @@ function Charts({ last, capacity }: { last: Sample; capacity: number }) {
           series={[{ label: 'memory', color: '--slate', values: line(({ memoryBytes }) => memoryBytes) }]}
         />
         <Chart
+          title="Sync"
+          now={last.syncMs === null ? 'none now' : duration(last.syncMs)}
+          hint="what one takes, on average"
+          at={at}
+          format={duration}
+          series={[{ label: 'sync', color: '--green', values: history.map(({ syncMs }) => syncMs) }]}
+        />
+        <Chart
           title="Commit log"
           now={bytes(last.journalBytes)}
           hint={capacity > 0 ? `of ${bytes(capacity)}` : 'on disk'}

@@ -45,6 +45,8 @@ export interface LiveSample extends LiveTotals {
   /** Bytes of messages that the broker holds in memory. */
   heldBytes: number;
   journalBytes: number;
+  /** What a sync took since the look before, on average; null when there was none. */
+  syncMs: number | null;
 }
 
 /**
@@ -117,6 +119,7 @@ class Source {
   readonly #onEnd: () => void;
   #waiting: (() => void)[] = [];
   #cancelTimer: (() => void) | undefined;
+  #synced: { syncs: number; syncMicros: number } | undefined;
   #failure: Error | undefined;
   #closed = false;
 
@@ -192,6 +195,13 @@ class Source {
     this.#wake();
   }
 
+  #syncMs({ syncs = 0, syncMicros = 0 }: Record<string, number>): number | null {
+    const before = this.#synced;
+    this.#synced = { syncs, syncMicros };
+    if (before === undefined || syncs <= before.syncs) return null;
+    return Math.round((syncMicros - before.syncMicros) / (syncs - before.syncs)) / 1000;
+  }
+
   #remember(at: number, totals: LiveTotals, counters: Record<string, number>): void {
     const held = ['Unsynced', 'Recent', 'Cold', 'Outgoing', 'Parked'];
     this.history.push({
@@ -200,6 +210,7 @@ class Source {
       memoryBytes: process.memoryUsage.rss(),
       heldBytes: held.reduce((sum, what) => sum + (counters[`memory${what}Bytes`] ?? 0), 0),
       journalBytes: counters['journalUsedBytes'] ?? 0,
+      syncMs: this.#syncMs(counters),
     });
     if (this.history.length > HISTORY) this.history.shift();
   }
