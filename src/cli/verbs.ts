@@ -39,7 +39,6 @@ export const VERBS: readonly Verb[] = [
   { name: 'top', summary: 'watch rates and depths live', load: () => import('./commands/top.ts') },
   { name: 'peek', summary: 'look at messages without taking them', load: () => import('./commands/peek.ts') },
   { name: 'consumers', summary: 'list who consumes now', load: () => import('./commands/consumers.ts') },
-  { name: 'lag', summary: 'show how far the readers of a topic are behind', load: () => import('./commands/lag.ts') },
   { name: 'purge', summary: 'remove all waiting messages', load: () => import('./commands/purge.ts') },
   { name: 'pause', summary: 'stop delivery', load: () => import('./commands/pause.ts') },
   { name: 'resume', summary: 'deliver again', load: () => import('./commands/resume.ts') },
