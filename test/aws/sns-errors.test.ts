@@ -7,6 +7,7 @@ import { type Answer, call, FORMS, SNS } from './call.ts';
 const ARN = 'arn:aws:sns:us-east-1:000000000000';
 const TopicArn = `${ARN}:news`;
 const FIFO = `${ARN}:news.fifo`;
+const KEPT = `${ARN}:kept.fifo`;
 const QUEUE = 'arn:aws:sqs:us-east-1:000000000000:q';
 const GONE = `${ARN}:gone`;
 
@@ -20,7 +21,6 @@ const NEVER: Readonly<Record<string, string>> = {
   FilterPolicyLimitExceededException: NO_LIMIT,
   InternalErrorException: 'a bug of the broker',
   InvalidSecurityException: 'plain HTTP is let in or not by the port, not by the topic',
-  InvalidStateException: 'no topic is archived',
   KMSAccessDeniedException: NO_KEYS,
   KMSDisabledException: NO_KEYS,
   KMSInvalidStateException: NO_KEYS,
@@ -29,7 +29,7 @@ const NEVER: Readonly<Record<string, string>> = {
   KMSThrottlingException: NO_KEYS,
   OptedOutException: NO_PHONES,
   PlatformApplicationDisabledException: NO_PHONES,
-  ReplayLimitExceededException: 'no topic is archived',
+  ReplayLimitExceededException: NO_LIMIT,
   StaleTagException: 'changes of tags follow each other',
   SubscriptionLimitExceededException: NO_LIMIT,
   TagPolicyException: 'there are no policies of organisations',
@@ -119,6 +119,7 @@ const CAUSES: readonly Cause[] = [
     'a permission that is not there': ['RemovePermission', { TopicArn, Label: 'a' }],
     'a reserved tag': ['TagResource', { ResourceArn: TopicArn, Tags: [{ Key: 'aws:a', Value: 'b' }] }],
   }),
+  ...causes('InvalidStateException', { 'a topic that keeps what is published': ['DeleteTopic', { TopicArn: KEPT }] }),
   ...causes('NotFoundException', {
     'attributes of a topic that is gone': ['GetTopicAttributes', { TopicArn: GONE }],
     'a publish to a topic that is gone': ['Publish', { TopicArn: GONE, Message: 'a' }],
@@ -148,6 +149,8 @@ for (const form of FORMS) {
     const ask = (action: string, input: object): Promise<Answer> => call(url, form, action, input, 'sns');
     assert.equal((await ask('CreateTopic', { Name: 'news' })).status, 200);
     assert.equal((await ask('CreateTopic', { Name: 'news.fifo', Attributes: { FifoTopic: 'true' } })).status, 200);
+    const kept = { FifoTopic: 'true', ArchivePolicy: '{"MessageRetentionPeriod":"1"}' };
+    assert.equal((await ask('CreateTopic', { Name: 'kept.fifo', Attributes: kept })).status, 200);
     for (const { error, what, action, input } of CAUSES)
       await t.test(`${what}: ${error}`, async () => {
         const answer = await ask(action, input);

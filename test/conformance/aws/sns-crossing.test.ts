@@ -20,7 +20,7 @@ interface Rig {
   bench: SqsBench;
   sns: SNSClient;
   /** With what is subscribed: a queue, and whether it gets the message alone. */
-  topic(queue: string, delivery: 'raw' | 'envelope', fifo?: 'fifo'): Promise<string>;
+  topic(this: void, queue: string, delivery: 'raw' | 'envelope', fifo?: 'fifo'): Promise<string>;
 }
 
 async function rigIn(stack: AsyncDisposableStack): Promise<Rig> {

@@ -40,9 +40,9 @@ const DEFAULT_RETRY: RetryPolicy = {
   minDelayTarget: 20,
   maxDelayTarget: 20,
   numRetries: 3,
+  numMaxDelayRetries: 0,
   numNoDelayRetries: 0,
   numMinDelayRetries: 0,
-  numMaxDelayRetries: 0,
   backoffFunction: 'linear',
 };
 const DEFAULT_CONTENT_TYPE = 'text/plain; charset=UTF-8';
@@ -129,10 +129,10 @@ export function shownPolicy(policy: DeliveryPolicy, of: 'subscription' | 'topic'
   const parts = {
     [retry]: policy.retry,
     ...(policy.perSecond !== null && { [throttle]: { maxReceivesPerSecond: policy.perSecond } }),
-    [request]: { headerContentType: policy.contentType },
+    ...(of === 'topic' && { disableSubscriptionOverrides: policy.overrides === 'disabled' }),
+    ...(policy.contentType !== DEFAULT_CONTENT_TYPE && { [request]: { headerContentType: policy.contentType } }),
   };
-  const disableSubscriptionOverrides = policy.overrides === 'disabled';
-  return JSON.stringify(of === 'topic' ? { http: { ...parts, disableSubscriptionOverrides } } : parts);
+  return JSON.stringify(of === 'topic' ? { http: parts } : parts);
 }
 
 function retryOf(given: Fields | undefined): RetryPolicy {

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import type { Action } from '../../../core/auth.ts';
+import type { Clock } from '../../../core/clock.ts';
 import { AwsError } from '../errors.ts';
 import { parseArn } from '../names.ts';
 import { BadPolicy } from '../policy/parts.ts';
 import { parsePolicy } from '../policy/policy.ts';
 import type { Caller } from '../service.ts';
+import { type Archive, archiveDaysOf } from './archive.ts';
 import type { Confirming } from './confirming.ts';
 import { policyOf, shownPolicy, subscriptionPolicyFault, topicPolicyFault } from './delivery-policy.ts';
 import { checkAddress, type Inbox, isInboxProtocol } from './inbox.ts';
 import type { Tag, SnsInputs } from './inputs.ts';
+import { type Replay, type Replays, replayWindow } from './replaying.ts';
 import {
   deadLetterTarget,
   type Subscription,
@@ -20,6 +23,8 @@ import {
   type Topics,
 } from './topics.ts';
 
+/** Of a topic that keeps what is published: since when. */
+const BEGAN = 'BeginningArchiveTime';
 const PAGE = 100;
 const MAX_TAGS = 50;
 
@@ -58,7 +63,7 @@ export const TOPIC_SETTINGS: Readonly<Record<string, Setting>> = {
   TracingConfig: { fits: choice('PassThrough') },
   DeliveryPolicy: { fits: (value) => value === '' || topicPolicyFault(value) === null, fault: topicPolicyFault },
   KmsMasterKeyId: { fits: nothing },
-  ArchivePolicy: { fits: nothing, fifo: true },
+  ArchivePolicy: { fits: (value) => archiveDaysOf(value) !== undefined, fifo: true },
 };
 
 /** What a subscription can be told. */
@@ -74,7 +79,8 @@ export const SUBSCRIPTION_SETTINGS: Readonly<Record<string, Setting>> = {
     fits: (value) => value === '' || subscriptionPolicyFault(value) === null,
     fault: subscriptionPolicyFault,
   },
-  ReplayPolicy: { fits: nothing },
+  // Of the topic it depends what it may say.
+  ReplayPolicy: { fits: () => true, fifo: true },
   SubscriptionRoleArn: { fits: nothing },
 };
 
@@ -83,12 +89,25 @@ export class SnsManaging {
   readonly #topics: Topics;
   readonly #confirming: Confirming;
   readonly #inbox: Inbox | null;
+  readonly #archive: Archive;
+  readonly #replays: Replays;
+  readonly #clock: Clock;
 
-  /** @param inbox null: nothing is sent to phones and by mail */
-  constructor(topics: Topics, confirming: Confirming, inbox: Inbox | null) {
-    this.#topics = topics;
-    this.#confirming = confirming;
-    this.#inbox = inbox;
+  /** @param parts.inbox null: nothing is sent to phones and by mail */
+  constructor(parts: {
+    topics: Topics;
+    confirming: Confirming;
+    inbox: Inbox | null;
+    archive: Archive;
+    replays: Replays;
+    clock: Clock;
+  }) {
+    this.#topics = parts.topics;
+    this.#confirming = parts.confirming;
+    this.#inbox = parts.inbox;
+    this.#archive = parts.archive;
+    this.#replays = parts.replays;
+    this.#clock = parts.clock;
   }
 
   // ---- Topics -----------------------------------------------------------------------------------------------------
@@ -110,7 +129,7 @@ export class SnsManaging {
     if (existing === undefined) {
       const topic = topicOf(caller.account, Name, Object.fromEntries(given), Object.fromEntries(tags));
       checkTags(topic.tags);
-      await this.#topics.putTopic(topic);
+      await this.#topics.putTopic(await this.#archived(topic));
       return { TopicArn: topicArn(caller, topic) };
     }
     for (const [name, value] of given)
@@ -124,7 +143,13 @@ export class SnsManaging {
   /** Also for one that is not there. */
   async deleteTopic({ TopicArn }: SnsInputs['DeleteTopic'], caller: Caller): Promise<object> {
     try {
-      await this.#topics.deleteTopic(await this.#topics.topic(caller, TopicArn, 'configure'));
+      const topic = await this.#topics.topic(caller, TopicArn, 'configure');
+      if (topic.attributes.has(BEGAN))
+        throw new AwsError(
+          'InvalidStateException',
+          'Topic has an ArchivePolicy. Empty it before the topic is deleted.',
+        );
+      await this.#topics.deleteTopic(topic);
     } catch (error) {
       if (!(error instanceof AwsError && error.error === 'NotFoundException')) throw error;
     }
@@ -142,6 +167,7 @@ export class SnsManaging {
       ['SubscriptionsPending', String(pending)],
       ['SubscriptionsDeleted', '0'],
       ['EffectiveDeliveryPolicy', shownPolicy(policyOf(topic.attributes.get('DeliveryPolicy'), undefined), 'topic')],
+      ...[...topic.attributes].filter(([name]) => name === BEGAN),
       ...shown(TOPIC_SETTINGS, topic.attributes, topic.fifo),
     ];
     return { Attributes: Object.fromEntries(Attributes) };
@@ -152,11 +178,19 @@ export class SnsManaging {
     const topic = await this.#topics.topic(caller, TopicArn, 'configure');
     if (AttributeName === 'FifoTopic') throw invalid('AttributeName');
     check(TOPIC_SETTINGS, new Map([[AttributeName, AttributeValue]]), topic.fifo);
-    await this.#topics.putTopic({
-      ...topic,
-      attributes: new Map([...topic.attributes, [AttributeName, AttributeValue]]),
-    });
+    const changed = { ...topic, attributes: new Map([...topic.attributes, [AttributeName, AttributeValue]]) };
+    await this.#topics.putTopic(AttributeName === 'ArchivePolicy' ? await this.#archived(changed) : changed);
     return {};
+  }
+
+  /** With or without an archive, as its policy says. */
+  async #archived(topic: Topic): Promise<Topic> {
+    const days = archiveDaysOf(topic.attributes.get('ArchivePolicy') ?? '') ?? 0;
+    const attributes = new Map(topic.attributes);
+    if (days > 0 || attributes.has(BEGAN)) await this.#archive.keep(topic, days);
+    if (days === 0) attributes.delete(BEGAN);
+    else if (!attributes.has(BEGAN)) attributes.set(BEGAN, new Date(this.#clock.now()).toISOString());
+    return { ...topic, attributes };
   }
 
   async listTopics({ NextToken }: SnsInputs['ListTopics'], caller: Caller): Promise<object> {
@@ -228,8 +262,10 @@ export class SnsManaging {
       attributes: given,
       confirmation:
         isWeb || (isInbox && Protocol !== 'sms') ? { state: 'pending', token: this.#confirming.newToken() } : null,
+      replay: this.#replayOf(given.get('ReplayPolicy'), topic, caller),
     });
     await this.#topics.putSubscription(subscription);
+    if (subscription.replay !== null) this.#replays.start(subscription);
     await this.#confirming.ask(subscription, caller);
     return { SubscriptionArn: answeredArn(subscription, caller, input.ReturnSubscriptionArn) };
   }
@@ -261,6 +297,10 @@ export class SnsManaging {
       ['PendingConfirmation', String(isPending(subscription))],
       ['ConfirmationWasAuthenticated', 'true'],
       ...(scope === undefined ? [] : [['FilterPolicyScope', scope] as [string, string]]),
+      ['SubscriptionPrincipal', `arn:aws:iam::${account}:root`],
+      ...(subscription.replay === null
+        ? []
+        : [['ReplayStatus', subscription.replay.state === 'done' ? 'Completed' : 'In progress'] as [string, string]]),
       ...(protocol.startsWith('http') ? [['EffectiveDeliveryPolicy', effective] as [string, string]] : []),
       ...shown(SUBSCRIPTION_SETTINGS, attributes, true),
     ];
@@ -275,8 +315,22 @@ export class SnsManaging {
     checkPosts(subscription.protocol, given);
     const attributes = new Map([...subscription.attributes, [AttributeName, AttributeValue]]);
     if (AttributeValue === '') attributes.delete(AttributeName);
-    await this.#topics.putSubscription(subscriptionOf({ ...subscription, attributes }));
+    const changed = subscriptionOf({ ...subscription, attributes });
+    if (AttributeName !== 'ReplayPolicy') {
+      await this.#topics.putSubscription(changed);
+      return {};
+    }
+    const topic = await this.#topics.find(subscription.account, subscription.topic);
+    if (topic === undefined) throw new AwsError('NotFoundException', 'Topic does not exist');
+    const replay = this.#replayOf(AttributeValue, topic, caller);
+    await this.#topics.putSubscription({ ...changed, replay });
+    if (replay !== null) this.#replays.start(changed);
     return {};
+  }
+
+  #replayOf(policy: string | undefined, topic: Topic, { origin, region }: Caller): Replay | null {
+    const window = replayWindow(policy ?? '', { topic, now: this.#clock.now() });
+    return window && { ...window, state: 'running', next: null, origin, region };
   }
 
   async listSubscriptions({ NextToken }: SnsInputs['ListSubscriptions'], caller: Caller): Promise<object> {
@@ -359,8 +413,9 @@ function checkTags(tags: ReadonlyMap<string, string>): void {
 }
 
 function pageOf<T>(all: readonly T[], token: string | undefined): { page: readonly T[]; next: { NextToken?: string } } {
-  const from = token === undefined ? 0 : Number(Buffer.from(token, 'base64url').toString());
-  if (!Number.isInteger(from) || from < 0) throw invalid('NextToken');
+  const text = token === undefined ? '0' : Buffer.from(token, 'base64url').toString();
+  if (!/^\d{1,9}$/.test(text)) throw invalid('NextToken');
+  const from = Number(text);
   const page = all.slice(from, from + PAGE);
   const next = from + PAGE < all.length ? { NextToken: Buffer.from(String(from + PAGE)).toString('base64url') } : {};
   return { page, next };

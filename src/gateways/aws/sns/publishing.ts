@@ -7,9 +7,11 @@ import type { Caller } from '../service.ts';
 import { encodeRecord, FORMAT_SQS } from '../content.ts';
 import { checkBatch } from '../message.ts';
 import { checkAddress, type Inbox, type InboxMessage, isInboxProtocol } from './inbox.ts';
-import type { SnsInputs } from './inputs.ts';
+import type { PublishedInput, SnsInputs } from './inputs.ts';
 import { FilterView, type Published, publishedOf } from './message.ts';
+import { type Archive, type Archived, archiveRequest } from './archive.ts';
 import { policyOf } from './delivery-policy.ts';
+import { type Replay, Replays } from './replaying.ts';
 import type { Signer } from './signer.ts';
 import { webhookHeaders } from './confirming.ts';
 import { webhookRequest, type Webhooks } from './webhooks.ts';
@@ -17,12 +19,29 @@ import { deadLetterTarget, type Subscription, subscriptionArn, type Topic, topic
 
 const MAX_BATCH_BYTES = 256 * 1024;
 
+const BATCH_WORDS: ReadonlyMap<string, string> = new Map([
+  ['EmptyBatchRequest', "The batch request doesn't contain any entries."],
+  ['TooManyEntriesInBatchRequest', 'The batch request contains more entries than permissible.'],
+  ['BatchEntryIdsNotDistinct', 'Two or more batch entries in the request have the same Id.'],
+]);
+
 /** Of a message that goes to a phone: it has the rules of standard topics. */
 const NO_TOPIC: Topic = { account: '', name: '', fifo: false, attributes: new Map(), tags: new Map() };
 
+/** When a message was published, and whether this is the first time that it is given out. */
+interface Stamp {
+  at: number;
+  sequence: string | undefined;
+  replayed?: true;
+}
+
+/** For the URLs and ARNs in a notification. */
+type Origin = Pick<Caller, 'origin' | 'region'>;
+
 /** Where a subscription's copy goes. */
 interface Delivery {
-  readonly subscription: Subscription;
+  /** Null: it is kept in the archive. */
+  readonly subscription: Subscription | null;
   readonly account: string;
   readonly request: PublishRequest;
 }
@@ -34,14 +53,44 @@ export class Publishing {
   readonly #webhooks: Webhooks;
   readonly #inbox: Inbox | null;
   readonly #clock: Clock;
+  readonly replays: Replays;
   #lastSequence = 0;
 
-  constructor(parts: { topics: Topics; signer: Signer; webhooks: Webhooks; inbox: Inbox | null; clock: Clock }) {
+  constructor(parts: {
+    topics: Topics;
+    archive: Archive;
+    signer: Signer;
+    webhooks: Webhooks;
+    inbox: Inbox | null;
+    clock: Clock;
+    report: (error: unknown) => void;
+  }) {
     this.#topics = parts.topics;
     this.#signer = parts.signer;
     this.#webhooks = parts.webhooks;
     this.#inbox = parts.inbox;
     this.#clock = parts.clock;
+    this.replays = new Replays({
+      topics: parts.topics,
+      archive: parts.archive,
+      deliver: (archived, subscription, topic, replay) => this.#again(archived, subscription, topic, replay),
+      report: parts.report,
+    });
+  }
+
+  /** Out of the archive, to one subscription. */
+  async #again({ input, at, sequence }: Archived, subscription: Subscription, topic: Topic, to: Replay): Promise<void> {
+    const message = publishedOf(input, topic);
+    const { wants, attributes } = subscription;
+    const target = parseArn(subscription.endpoint, 'sqs');
+    if (
+      target === undefined ||
+      (wants !== null && !wants(new FilterView(message).of(attributes.get('FilterPolicyScope'))))
+    )
+      return;
+    const records = await this.#recordFor(message, subscription, topic, to, { at, sequence, replayed: true });
+    const request = { to: { topic: target.name }, format: FORMAT_SQS, records, count: 1 };
+    await this.#deliverAlone({ subscription, account: target.account, request });
   }
 
   async publish(input: SnsInputs['Publish'], caller: Caller): Promise<object> {
@@ -49,7 +98,7 @@ export class Publishing {
     const arn = input.TopicArn ?? input.TargetArn;
     if (arn === undefined) throw new AwsError('InvalidParameterException', 'Invalid parameter: TopicArn or TargetArn');
     const topic = await this.#topics.topic(caller, arn, 'publish');
-    return this.#publishOne(publishedOf(input, topic), topic, caller);
+    return this.#publishOne({ input, message: publishedOf(input, topic) }, topic, caller);
   }
 
   /** A message to one phone, without a topic. */
@@ -72,14 +121,15 @@ export class Publishing {
     try {
       checkBatch(entries, 'PublishBatchRequestEntries');
     } catch (error) {
-      // The same rules, and names of its own.
-      throw error instanceof AwsError ? new AwsError(`${error.error}Exception`, error.message) : error;
+      // The same rules, and words of its own.
+      if (!(error instanceof AwsError)) throw error;
+      throw new AwsError(`${error.error}Exception`, BATCH_WORDS.get(error.error) ?? error.message);
     }
-    const good: { id: string; message: Published }[] = [];
+    const good: { id: string; input: PublishedInput; message: Published }[] = [];
     const Failed: object[] = [];
     for (const entry of entries) {
       try {
-        good.push({ id: entry.Id, message: publishedOf(entry, topic) });
+        good.push({ id: entry.Id, input: entry, message: publishedOf(entry, topic) });
       } catch (error) {
         Failed.push(failure(entry.Id, error));
       }
@@ -91,19 +141,34 @@ export class Publishing {
       );
     const Successful: object[] = [];
     // One after the other: a FIFO topic keeps their order.
-    for (const { id, message } of good)
-      Successful.push({ Id: id, ...(await this.#publishOne(message, topic, caller)) });
+    for (const { id, ...one } of good) Successful.push({ Id: id, ...(await this.#publishOne(one, topic, caller)) });
     return { Successful, Failed };
   }
 
-  async #publishOne(message: Published, topic: Topic, caller: Caller): Promise<object> {
+  #publishOne(one: { input: PublishedInput; message: Published }, topic: Topic, caller: Caller): Promise<object> {
+    return this.replays.publishing(topic, () => this.#publishNow(one, topic, caller));
+  }
+
+  async #publishNow(
+    { input, message }: { input: PublishedInput; message: Published },
+    topic: Topic,
+    caller: Caller,
+  ): Promise<object> {
     const view = new FilterView(message);
-    const sequence = topic.fifo ? this.#nextSequence() : undefined;
+    const stamp: Stamp = { at: this.#clock.now(), sequence: topic.fifo ? this.#nextSequence() : undefined };
+    const { sequence } = stamp;
+    const isKept = topic.attributes.has('BeginningArchiveTime');
     const deliveries: Delivery[] = [];
+    if (isKept) {
+      const request = archiveRequest(topic, { input, at: stamp.at, sequence: sequence ?? '' }, message.dedupeId ?? '');
+      deliveries.push({ subscription: null, account: topic.account, request });
+    }
     const mail: InboxMessage[] = [];
     for (const subscription of await this.#topics.subscriptionsOf(topic)) {
       const { wants, attributes, confirmation } = subscription;
       if (confirmation?.state === 'pending') continue;
+      // It comes to this one by itself, from what is kept.
+      if (isKept && subscription.replay?.state === 'running' && subscription.replay.until === null) continue;
       if (wants !== null && !wants(view.of(attributes.get('FilterPolicyScope')))) continue;
       if (isInboxProtocol(subscription.protocol)) {
         mail.push(await this.#mailFor(message, subscription, topic, caller, subscription.protocol));
@@ -117,7 +182,7 @@ export class Publishing {
       }
       const target = parseArn(subscription.endpoint, 'sqs');
       if (target === undefined) continue;
-      const records = await this.#recordFor(message, subscription, topic, caller, sequence);
+      const records = await this.#recordFor(message, subscription, topic, caller, stamp);
       const request = { to: { topic: target.name }, format: FORMAT_SQS, records, count: 1 };
       deliveries.push({ subscription, account: target.account, request });
     }
@@ -144,6 +209,8 @@ export class Publishing {
       await this.#topics.asBroker(delivery.account, (session) => session.publish(delivery.request));
     } catch (error) {
       if (!isOfOne(error)) throw error;
+      // What is to be kept and cannot be is not published without being kept.
+      if (delivery.subscription === null) throw error;
       const dead = deadLetterTarget(delivery.subscription.attributes.get('RedrivePolicy'));
       if (dead === undefined) return;
       await this.#topics.asBroker(dead.account, (session) =>
@@ -167,7 +234,12 @@ export class Publishing {
       to: subscription.endpoint,
       ...(protocol !== 'sms' && { subject: message.subject ?? 'AWS Notification Message' }),
       text:
-        protocol === 'email-json' ? await this.#envelope(message, text, subscription, topic, caller, undefined) : text,
+        protocol === 'email-json'
+          ? await this.#envelope(message, text, subscription, topic, caller, {
+              at: this.#clock.now(),
+              sequence: undefined,
+            })
+          : text,
       messageId: message.id,
       topicArn: topicArn(caller, topic),
       at: this.#now(),
@@ -191,7 +263,12 @@ export class Publishing {
       ...(isRaw && { delivery: 'raw' }),
       contentType: policyOf(topic.attributes.get('DeliveryPolicy'), attributes.get('DeliveryPolicy')).contentType,
     });
-    const body = isRaw ? text : await this.#envelope(message, text, subscription, topic, caller, undefined);
+    const body = isRaw
+      ? text
+      : await this.#envelope(message, text, subscription, topic, caller, {
+          at: this.#clock.now(),
+          sequence: undefined,
+        });
     return webhookRequest({ subscription: id, headers, body });
   }
 
@@ -199,8 +276,8 @@ export class Publishing {
     message: Published,
     subscription: Subscription,
     topic: Topic,
-    caller: Caller,
-    sequence: string | undefined,
+    caller: Origin,
+    stamp: Stamp,
   ): Promise<Buffer> {
     const { groupId, dedupeId } = message;
     // Of every queue alike: it is what makes a repeated publish come once.
@@ -212,7 +289,7 @@ export class Publishing {
     const text = message.textFor('sqs');
     if (subscription.attributes.get('RawMessageDelivery') === 'true')
       return encodeRecord({ body: text, attributes: message.attributes, ...ids });
-    return encodeRecord({ body: await this.#envelope(message, text, subscription, topic, caller, sequence), ...ids });
+    return encodeRecord({ body: await this.#envelope(message, text, subscription, topic, caller, stamp), ...ids });
   }
 
   /** The notification, with a signature that everybody can verify. */
@@ -221,10 +298,10 @@ export class Publishing {
     text: string,
     subscription: Subscription,
     topic: Topic,
-    caller: Caller,
-    sequence: string | undefined,
+    caller: Origin,
+    { at, sequence, replayed }: Stamp,
   ): Promise<string> {
-    const Timestamp = this.#now();
+    const Timestamp = new Date(at).toISOString();
     const TopicArn = topicArn(caller, topic);
     const version = topic.attributes.get('SignatureVersion') === '2' ? '2' : '1';
     const signed = [
@@ -252,6 +329,7 @@ export class Publishing {
       SigningCertURL: `${caller.origin}${await this.#signer.certificatePath()}`,
       UnsubscribeURL: `${caller.origin}/?Action=Unsubscribe&SubscriptionArn=${subscriptionArn(caller, subscription)}`,
       ...(attributes.length > 0 && { MessageAttributes: Object.fromEntries(attributes) }),
+      ...(replayed !== undefined && { Replayed: true }),
     });
   }
 

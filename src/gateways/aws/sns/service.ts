@@ -12,6 +12,8 @@ import { SnsManaging } from './managing.ts';
 import { Guard } from './guard.ts';
 import { Inbox } from './inbox.ts';
 import { Permissions } from './permissions.ts';
+import { Archive } from './archive.ts';
+import type { Replays } from './replaying.ts';
 import { Publishing } from './publishing.ts';
 import { Signer } from './signer.ts';
 import { Topics } from './topics.ts';
@@ -32,6 +34,7 @@ export class SnsService implements AwsService {
   readonly #webhooks: Webhooks;
   readonly #guard: Guard;
   readonly #inbox: Inbox | null;
+  readonly #replays: Replays;
   readonly #handlers: Handlers;
 
   constructor(parts: {
@@ -49,10 +52,20 @@ export class SnsService implements AwsService {
     this.#inbox = parts.inbox === 'kept' ? new Inbox() : null;
     const inbox = this.#inbox;
     const confirming = new Confirming({ topics, signer: this.#signer, webhooks: this.#webhooks, inbox, clock });
-    const managing = new SnsManaging(topics, confirming, inbox);
+    const archive = new Archive(topics);
     const permissions = new Permissions(topics);
     this.#guard = new Guard(topics, clock);
-    const publishing = new Publishing({ topics, signer: this.#signer, webhooks: this.#webhooks, inbox, clock });
+    const publishing = new Publishing({
+      topics,
+      archive,
+      signer: this.#signer,
+      webhooks: this.#webhooks,
+      inbox,
+      clock,
+      report: parts.onBug,
+    });
+    this.#replays = publishing.replays;
+    const managing = new SnsManaging({ topics, confirming, inbox, archive, replays: publishing.replays, clock });
     this.#handlers = {
       AddPermission: (input, caller) => permissions.addPermission(input, caller),
       ConfirmSubscription: (input, caller) => confirming.confirmSubscription(input, caller),
@@ -99,7 +112,9 @@ export class SnsService implements AwsService {
   async resume(namespaces: Iterable<string>): Promise<void> {
     for (const namespace of namespaces) {
       const account = accountOf(namespace);
-      if (account !== undefined) await this.#webhooks.resume(account);
+      if (account === undefined) continue;
+      await this.#webhooks.resume(account);
+      await this.#replays.resume(account);
     }
   }
 
@@ -107,7 +122,7 @@ export class SnsService implements AwsService {
     this.#topics.forget();
   }
 
-  close(): Promise<void> {
-    return this.#webhooks.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#webhooks.close(), this.#replays.close()]);
   }
 }

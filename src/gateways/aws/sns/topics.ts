@@ -5,6 +5,7 @@ import { AwsError } from '../errors.ts';
 import { type Arn, arnText, namespaceOf, parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
 import { compileFilter, type FilterMatch } from './filter.ts';
+import type { Replay } from './replaying.ts';
 
 /** A topic of SNS: keeps nothing, and knows who is to be given what is published. */
 export interface Topic {
@@ -25,6 +26,8 @@ export interface Subscription {
   readonly attributes: ReadonlyMap<string, string>;
   /** Null where nobody has to be asked. Nothing is sent while it is pending. */
   readonly confirmation: Confirmation | null;
+  /** Of what its topic has kept. Null: it never asked for one. */
+  readonly replay: Replay | null;
   /** Null: all. */
   readonly wants: FilterMatch | null;
 }
@@ -56,12 +59,14 @@ interface StoredSubscription {
   endpoint: string;
   attributes: Record<string, string>;
   confirmation?: Confirmation | null;
+  replay?: Replay | null;
 }
 
 /** Topics and subscriptions, as documents of the broker, and in memory for whoever publishes. */
 export class Topics {
   readonly #sessions: SessionCache;
   readonly #accounts = new Map<string, Promise<Account>>();
+  readonly #loaded = new Map<string, Account>();
 
   constructor(sessions: SessionCache) {
     this.#sessions = sessions;
@@ -70,6 +75,7 @@ export class Topics {
   /** All of them were deleted. */
   forget(): void {
     this.#accounts.clear();
+    this.#loaded.clear();
   }
 
   /** As the broker itself: what the caller may do was asked before. */
@@ -134,17 +140,24 @@ export class Topics {
   }
 
   async putSubscription(subscription: Subscription): Promise<void> {
-    const { account, id, topic, protocol, endpoint, attributes, confirmation } = subscription;
+    const { account, id, topic, protocol, endpoint, attributes, confirmation, replay } = subscription;
     const stored: StoredSubscription = {
       topic,
       protocol,
       endpoint,
       attributes: Object.fromEntries(attributes),
       confirmation,
+      replay,
     };
     const value = JSON.stringify(stored);
     await this.asBroker(account, (session) => session.request('putDocument', { kind: SUBSCRIPTION, name: id, value }));
     add(await this.#account(account), subscription);
+  }
+
+  /** In memory alone: somebody writes it down at once. */
+  remember(subscription: Subscription): void {
+    const known = this.#loaded.get(subscription.account);
+    if (known?.subscriptions.has(subscription.id) === true) add(known, subscription);
   }
 
   async unsubscribe({ account, topic, id }: Subscription): Promise<void> {
@@ -173,10 +186,11 @@ export class Topics {
         known.topics.set(name, topicOf(account, name, attributes, tags));
       }
       for (const { name, value } of (await session.request('listDocuments', { kind: SUBSCRIPTION })).documents) {
-        const { attributes, confirmation = null, ...stored } = JSON.parse(value) as StoredSubscription;
+        const { attributes, confirmation = null, replay = null, ...stored } = JSON.parse(value) as StoredSubscription;
         const given = new Map(Object.entries(attributes));
-        add(known, subscriptionOf({ account, id: name, ...stored, confirmation, attributes: given }));
+        add(known, subscriptionOf({ account, id: name, ...stored, confirmation, replay, attributes: given }));
       }
+      this.#loaded.set(account, known);
       return known;
     });
   }
