@@ -69,7 +69,7 @@ const CAUSES: readonly Cause[] = [
   ...causes('EmptyBatchRequestException', { 'a batch of nothing': ['PublishBatch', batch([])] }),
   ...causes('InvalidBatchEntryIdException', { 'an id with a space': ['PublishBatch', batch(entries('a b'))] }),
   ...causes('TooManyEntriesInBatchRequestException', {
-    'eleven messages': ['PublishBatch', batch(entries(...'abcdefghijk'))],
+    'eleven messages': ['PublishBatch', batch(entries(...'abcdefghijk'.split('')))],
   }),
   ...causes('InvalidParameterValueException', {
     'an attribute without a value': ['Publish', { TopicArn, Message: 'a', MessageAttributes: text('') }],
