@@ -51,7 +51,8 @@ export class Lane {
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   readonly #onClose = (): void => this.#gone();
   readonly #onTimeout = (): void => {
-    if (this.#state === 'waiting') this.#socket.destroy();
+    // Nothing asked for, or nothing read of the answer.
+    if (this.#state === 'waiting' || this.#state === 'sending') this.#socket.destroy();
   };
 
   constructor(socket: LaneSocket, options: LaneOptions) {
