@@ -245,7 +245,7 @@ const LIES: Readonly<Record<string, Lie>> = {
     restsAt: NOW + 1000,
     found: /transaction 1 is open beyond/,
   },
-  'a schedule that is due and rests': { entries: [{ ...tick, nextAt: NOW + 60 }], restsAt: NOW + 60, found: /was due/ },
+  'a schedule that is due and rests': { entries: [{ ...tick, nextAt: NOW + 60 }], restsAt: NOW + 80, found: /was due/ },
   'a settled message that is forgotten too early': {
     entries: [a, lease(0), settle('ack', 0), { type: 'forgotten', ...IDS, before: NOW }],
     topic: retain({ untilSettled: true }),
