@@ -1,8 +1,8 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { end, freePort, untilListens } from '../../test/peer-process.ts';
 
 /** A server of Debian's packages, on the loopback, with its data in a directory that goes when the bench ends. */
 export interface PeerServer {
@@ -11,8 +11,6 @@ export interface PeerServer {
   pid: number;
   stop(): Promise<void>;
 }
-
-const READY_MS = 20_000;
 
 /** Undefined when it is not installed. */
 export async function startRedis(dir: string): Promise<PeerServer | undefined> {
@@ -102,37 +100,4 @@ function firstLine(program: string, args: string[]): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('No port is free.');
-  return address.port;
-}
-
-export async function untilListens(server: ChildProcess, port: number): Promise<void> {
-  const until = performance.now() + READY_MS;
-  while (performance.now() < until) {
-    if (server.exitCode !== null) throw new Error(`${server.spawnfile} ended with ${server.exitCode}.`);
-    const socket = connect(port, '127.0.0.1');
-    const open = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true));
-      socket.once('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (open) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  await end(server, 'SIGKILL');
-  throw new Error(`${server.spawnfile} did not listen on port ${port} within ${READY_MS / 1000} s.`);
-}
-
-export async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
-  server.kill(signal);
-  await once(server, 'exit');
 }

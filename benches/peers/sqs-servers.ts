@@ -2,7 +2,8 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { end, freePort, type PeerServer, untilListens } from './servers.ts';
+import { end, freePort, untilListens } from '../../test/peer-process.ts';
+import { type PeerServer } from './servers.ts';
 
 const ELASTICMQ = '1.7.1';
 

@@ -6,7 +6,7 @@ import { Child } from '../harness/process.ts';
 import { type Context, inTempDir, type Outcome, rate, type Row } from '../harness/row.ts';
 import { AwsWire } from '../peers/aws-wire.ts';
 import { built, spawnBuilt, startBuilt, stopBuilt } from '../peers/built.ts';
-import { freePort } from '../peers/servers.ts';
+import { freePort } from '../../test/peer-process.ts';
 import { startElasticMq } from '../peers/sqs-servers.ts';
 import type { AwsClientRole } from '../roles/aws-client.ts';
 import type { AwsLoadRole } from '../roles/aws-load.ts';
