@@ -26,8 +26,12 @@ const CALLS: readonly DiskCall[] = [
   'allocate',
 ];
 
-export function afflict(disk: MemoryDisk, random: SeededRandom): Affliction {
-  const affliction = random.chance(0.55) ? 'none' : random.pick(['fails', 'fails', 'short', 'full'] as const);
+export function afflict(
+  disk: MemoryDisk,
+  random: SeededRandom,
+  kinds: readonly Affliction[] = ['fails', 'fails', 'short', 'full'],
+): Affliction {
+  const affliction = random.chance(0.55) ? 'none' : random.pick(kinds);
   if (affliction === 'fails') disk.failAt(random.pick(CALLS), 1 + random.below(60));
   if (affliction === 'short') disk.shortWrite(random.below(60_000));
   if (affliction === 'full') disk.capacityBytes = disk.usedBytes + random.below(30_000);

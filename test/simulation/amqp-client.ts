@@ -10,6 +10,8 @@ import { AmqpPeer } from './amqp-peer.ts';
 export interface Facts {
   ledger: AmqpLedger;
   fail(problem: string): void;
+  /** A fault of the disk has stopped the broker: whatever it says now is no promise that is broken. */
+  stopped(): boolean;
   /** For the trace of the run. */
   note(what: string): void;
 }
@@ -278,6 +280,7 @@ export class AmqpClient {
       case 'basicCancel':
       case 'channelClose':
       case 'connectionClose':
+        if (this.#facts.stopped()) return;
         this.#facts.fail(`${this.#name}: the broker says ${name} ${JSON.stringify(args)}`);
         return;
       default:
