@@ -17,7 +17,7 @@ export interface Policy {
 
 export type PolicyDefinition = Readonly<Record<string, string | number>>;
 
-export const APPLY_TO = ['all', 'queues', 'exchanges', 'classic_queues', 'quorum_queues'] as const;
+export const APPLY_TO = ['all', 'queues', 'exchanges', 'classic_queues', 'quorum_queues', 'streams'] as const;
 export type ApplyTo = (typeof APPLY_TO)[number];
 
 export const POLICY_DOCUMENT = 'policy';
@@ -31,6 +31,7 @@ const whole =
   (value) =>
     Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
 const text: Check = (value) => typeof value === 'string' && value.length <= 255;
+const age: Check = (value) => typeof value === 'string' && /^[0-9]{1,9}[YMDhms]$/.test(value);
 const oneOf =
   (...allowed: string[]): Check =>
   (value) =>
@@ -63,6 +64,9 @@ export const POLICY_KEYS: ReadonlyMap<string, { of: 'queue' | 'exchange'; allowe
     'queue-leader-locator',
     { of: 'queue', allowed: 'client-local or balanced', check: oneOf('client-local', 'balanced') },
   ],
+  ['max-age', { of: 'queue', allowed: 'a number with Y, M, D, h, m or s after it', check: age }],
+  ['stream-max-segment-size-bytes', { of: 'queue', allowed: 'a whole number from 1', check: whole(1) }],
+  ['stream-filter-size-bytes', { of: 'queue', allowed: 'a whole number from 16 to 255', check: whole(16, 255) }],
   ['alternate-exchange', { of: 'exchange', allowed: 'the name of an exchange', check: text }],
 ]);
 
@@ -135,7 +139,7 @@ export class Policies {
 export interface PolicyTarget {
   readonly kind: 'queue' | 'exchange';
   readonly name: string;
-  /** Of a queue: `classic` or `quorum`. */
+  /** Of a queue: `classic`, `quorum` or `stream`. */
   readonly type: string;
 }
 
@@ -159,5 +163,5 @@ export class PolicySet {
 function appliesTo(applyTo: ApplyTo, { kind, type }: PolicyTarget): boolean {
   if (applyTo === 'all') return true;
   if (applyTo === 'exchanges' || applyTo === 'queues') return applyTo === `${kind}s`;
-  return kind === 'queue' && applyTo === `${type}_queues`;
+  return kind === 'queue' && applyTo === (type === 'stream' ? 'streams' : `${type}_queues`);
 }

@@ -1,7 +1,8 @@
-import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC } from '../../core/policy.ts';
+import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, type TopicPolicy } from '../../core/policy.ts';
 import type { RouterDefinition, TopicDefinition } from '../../core/definitions.ts';
 import type { Policy, PolicyTarget } from '../policies.ts';
 import { type Field, integerOf, numberField, type Table, textField, textOf } from './fields.ts';
+import { streamPolicy } from './streams.ts';
 import {
   ALTERNATE_ARGUMENT,
   type Declared,
@@ -33,6 +34,9 @@ const RESOLVE = new Map<string, (own: number, policy: number) => number>([
 
 const QUORUM_ONLY = ['delivery-limit'];
 const CLASSIC_ONLY = ['reject-publish-dlx'];
+/** What a policy says of streams: there it wins over what the stream itself asked for. */
+const OF_STREAMS = ['max-age', 'max-length-bytes'];
+const STREAMS_ONLY = ['max-age', 'stream-max-segment-size-bytes', 'stream-filter-size-bytes'];
 
 /** The arguments of a queue as if its client had asked for what the policy adds. */
 export function withPolicy(own: Table, policy: Policy | undefined): Table {
@@ -40,7 +44,7 @@ export function withPolicy(own: Table, policy: Policy | undefined): Table {
   const quorum = textOf(own.get('x-queue-type')) === 'quorum';
   const merged = new Map<string, Field>(own);
   for (const [key, value] of Object.entries(policy.definition)) {
-    if (key === 'alternate-exchange') continue;
+    if (key === 'alternate-exchange' || STREAMS_ONLY.includes(key)) continue;
     if (QUORUM_ONLY.includes(key) && !quorum) continue;
     if (quorum && CLASSIC_ONLY.includes(String(value))) continue;
     const argument = `x-${key}`;
@@ -49,10 +53,29 @@ export function withPolicy(own: Table, policy: Policy | undefined): Table {
     const number = had === undefined ? undefined : integerOf(had);
     if (resolve !== undefined && number !== undefined)
       merged.set(argument, numberField(resolve(number, Number(value))));
-    else if (had === undefined) merged.set(argument, typeof value === 'number' ? numberField(value) : textField(value));
+    else if (had === undefined) merged.set(argument, fieldOf(value));
   }
   if (!merged.has('x-dead-letter-exchange')) merged.delete('x-dead-letter-routing-key');
   return merged;
+}
+
+function fieldOf(value: string | number): Field {
+  return typeof value === 'number' ? numberField(value) : textField(value);
+}
+
+/** What a declared stream is to be, when its policy says this. */
+export function effectiveStream(
+  name: string,
+  namespace: string,
+  declared: Parameters<typeof streamPolicy>[0],
+  policy: Policy | undefined,
+): Partial<TopicPolicy> {
+  const ruled = Object.entries(policy?.definition ?? {}).filter(([key]) => OF_STREAMS.includes(key));
+  const merged = new Map([
+    ...declared.arguments,
+    ...ruled.map(([key, value]) => [`x-${key}`, fieldOf(value)] as const),
+  ]);
+  return streamPolicy({ ...declared, arguments: merged }, name, namespace);
 }
 
 /** What a declared queue is to be, when its policy says this. */
@@ -65,8 +88,18 @@ export function effectiveQueue(
   return queueSettings({ ...declared, arguments: withPolicy(declared.arguments, policy) }, name, namespace);
 }
 
-/** How a queue that exists has to change; undefined when it is as it should be. */
-export function changeOfQueue(
+/** How a queue or stream that exists has to change; undefined when it is as it should be. */
+export function changeOf(
+  definition: TopicDefinition,
+  namespace: string,
+  policy: Policy | undefined,
+): Partial<QueueSettings> | undefined {
+  if (definition.kind === 'queue') return changeOfQueue(definition, namespace, policy);
+  const wanted = effectiveStream(definition.name, namespace, existingQueue(definition), policy);
+  return isPartOf(wanted, definition.policy) ? undefined : { policy: wanted };
+}
+
+function changeOfQueue(
   definition: TopicDefinition,
   namespace: string,
   policy: Policy | undefined,

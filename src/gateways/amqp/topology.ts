@@ -5,7 +5,7 @@ import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import { textOf } from './fields.ts';
 import type { Arguments } from './methods.ts';
-import { effectiveAlternate, effectiveQueue, exchangeTarget, queueTarget } from './policies.ts';
+import { effectiveAlternate, effectiveQueue, effectiveStream, exchangeTarget, queueTarget } from './policies.ts';
 import type { Rights } from './rights.ts';
 import { streamPolicy } from './streams.ts';
 import {
@@ -196,13 +196,19 @@ export class Topology {
 
   async #createStream(name: string, declare: Arguments<'queueDeclare'>): Promise<boolean> {
     const { vhost } = this.#context;
+    // What the client asks for itself must make sense, whatever its policy says.
+    streamPolicy(declare, name, vhost.namespace);
+    const declared = declaredQueue(declare);
+    const { policies, policyGeneration } = vhost;
+    const policy = policies.of(queueTarget(name, declared));
     const { created } = await vhost.session.request('declareTopic', {
       name,
       kind: 'topic',
-      policy: streamPolicy(declare, name, vhost.namespace),
-      attributes: toAttributes(declaredQueue(declare)),
+      policy: effectiveStream(name, vhost.namespace, declared, policy),
+      attributes: toAttributes(declared),
       ifDifferent: 'keep',
     });
+    if (vhost.policyGeneration !== policyGeneration) await vhost.applyPolicies();
     return created;
   }
 

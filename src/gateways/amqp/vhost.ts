@@ -5,7 +5,7 @@ import { Policies, type Policy, PolicySet } from '../policies.ts';
 import type { DeadLetterTarget } from './deaths.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
-import { alternateOf, changeOfQueue, exchangeTarget, queueTarget } from './policies.ts';
+import { alternateOf, changeOf, exchangeTarget, queueTarget } from './policies.ts';
 import {
   BUILT_IN,
   deadLetterTarget,
@@ -121,13 +121,13 @@ export class Vhost {
 
   async #applyToQueue(definition: TopicDefinition, policy: Policy | undefined): Promise<void> {
     this.#rememberTarget(definition);
-    if (definition.kind !== 'queue' || definition.attributes === undefined) return;
-    const { name } = definition;
-    const change = changeOfQueue(definition, this.namespace, policy);
+    if (definition.attributes === undefined) return;
+    const { name, kind } = definition;
+    const change = changeOf(definition, this.namespace, policy);
     if (change === undefined) return;
     // It may have been deleted since, and must not come back: the engine has no declare of what exists only.
     if (!(await this.hasQueue(name))) return;
-    const args = { name, kind: 'queue', ...change, ifDifferent: 'update' } as const;
+    const args = { name, kind, ...change, ifDifferent: 'update' } as const;
     this.#rememberTarget((await this.session.request('declareTopic', args)).definition);
   }
 

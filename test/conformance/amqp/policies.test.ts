@@ -184,11 +184,36 @@ test('a policy gives exchanges an alternate one, and takes it back', async (t) =
 test('settings that say where or how RabbitMQ stores are accepted, all others refused', async (t) => {
   const { set } = await place(t);
   await set('p', 'jobs', { 'queue-mode': 'lazy', 'queue-version': 2, 'dead-letter-strategy': 'at-least-once' });
-  for (const definition of [{ 'ha-mode': 'all' }, { 'max-age': '1h' }, { 'federation-upstream-set': 'all' }])
+  await set('p', 'jobs', { 'stream-max-segment-size-bytes': 1_000_000, 'stream-filter-size-bytes': 16 });
+  for (const definition of [{ 'ha-mode': 'all' }, { 'federation-upstream-set': 'all' }])
     await assert.rejects(set('p', 'jobs', definition), { code: 'NOT_SUPPORTED' });
-  for (const definition of [{ 'max-length': -1 }, { 'max-length': '1' }, { overflow: 'drop-tail' }, { expires: 0 }, {}])
+  for (const definition of [
+    { 'max-length': -1 },
+    { 'max-length': '1' },
+    { overflow: 'drop-tail' },
+    { 'max-age': '1w' },
+    {},
+  ])
     await assert.rejects(set('p', 'jobs', definition), { code: 'INVALID' });
   await assert.rejects(set('p', '(', { 'max-length': 1 }), { code: 'INVALID' });
+});
+
+test('a policy says how much of a stream stays, over what the stream asked for itself', async (t) => {
+  const { channel, session, set, clear } = await place(t);
+  const stream = { 'x-queue-type': 'stream', 'x-max-age': '1D' };
+  const retained = async (name: string): Promise<unknown[]> => {
+    const { retain } = (await session.request('describeTopic', { name })).policy;
+    return [retain.ageMs, retain.bytes];
+  };
+  await channel.assertQueue('log.old', { arguments: stream });
+  await channel.assertQueue('log.classic');
+  await set('p', 'log', { 'max-age': '1h', 'max-length-bytes': 50_000, 'message-ttl': 5 }, { applyTo: 'streams' });
+  await channel.assertQueue('log.new', { arguments: stream });
+  for (const name of ['log.old', 'log.new']) assert.deepEqual(await retained(name), [3_600_000, 50_000], name);
+  assert.equal((await session.request('describeTopic', { name: 'log.classic' })).policy.ttlMs, null);
+  await clear('p');
+  for (const name of ['log.old', 'log.new']) assert.deepEqual(await retained(name), [86_400_000, null], name);
+  await channel.assertQueue('log.old', { arguments: stream });
 });
 
 test('a test broker applies policies too', async (t) => {
