@@ -31,7 +31,7 @@ const PREFIX = 'sqs:';
 const TAGS = `${PREFIX}tags`;
 const MODIFIED = `${PREFIX}modified`;
 /** Definitions that are remembered; the one that was not used for longest is asked for again. */
-const MAX_REMEMBERED = 20_000;
+const MAX_REMEMBERED = 2_000;
 const MAX_URL = 500;
 
 /**
