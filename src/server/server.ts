@@ -213,8 +213,7 @@ class Server implements RunningServer {
 
   /** What was allowed to somebody ends when it is not any more, over every protocol. */
   #watchRights(broker: Broker): void {
-    const stored = broker.documents(SYSTEM_NAMESPACE).of(USER_DOCUMENT).size > 0 ? 'some' : 'none';
-    refuseStrangers(this.#config, stored);
+    refuseStrangers(this.#config, broker.documents(SYSTEM_NAMESPACE).of(USER_DOCUMENT).size > 0 ? 'some' : 'none');
     broker.watchDocuments(async (namespace) => {
       if (namespace !== SYSTEM_NAMESPACE) return;
       broker.recheckRights();
@@ -338,7 +337,6 @@ class Server implements RunningServer {
       maxMemoryBytes: limits.httpMemory,
       limits: awsLimits,
       webhooks: this.#config.allowPrivateWebhooks ? 'any' : 'public',
-      inbox: 'none',
       allowedHosts,
       onBug: (error) => this.#report(error),
     });

@@ -34,8 +34,8 @@ export interface AwsGatewayOptions {
   limits: 'strict' | 'relaxed';
   /** Where SNS may post to. */
   webhooks: 'public' | 'any';
-  /** Whether what SNS would send to phones and by mail is kept to be looked at, or refused. */
-  inbox: 'kept' | 'none';
+  /** What SNS would send to phones and by mail is kept to be looked at. Left out, it is refused. */
+  inbox?: 'kept';
   /** More names that the Host header may have. */
   allowedHosts: readonly string[];
   /** A failure that is a bug of ours, for the log. */

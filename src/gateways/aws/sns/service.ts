@@ -41,7 +41,7 @@ export class SnsService implements AwsService {
     sessions: SessionCache;
     clock: Clock;
     webhooks: 'public' | 'any';
-    inbox: 'kept' | 'none';
+    inbox?: 'kept';
     onBug: (error: unknown) => void;
   }) {
     const { sessions, clock } = parts;
