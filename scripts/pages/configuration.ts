@@ -55,7 +55,7 @@ A grant names a namespace, a resource (a name, or a prefix and \`*\`; both defau
 | action | allows |
 |---|---|
 | \`configure\` | create, change and delete topics, queues, subscriptions, routers, bindings and schedules |
-| \`publish\` | publish, also through a router; redrive |
+| \`publish\` | publish, also through a router; redrive, to another queue with the right on that too |
 | \`consume\` | receive, settle, peek, read by offset |
 | \`inspect\` | definitions, counts |
 | \`manage\` | purge, trim, pause, cancel, reschedule, drop, seek, snapshots |

@@ -10,6 +10,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import { SeededRandom } from '../../src/core/random.ts';
 import { after, Child, withDirectory } from './child.ts';
+import type { Server } from './amqp-loop.ts';
 import type { LoopOptions } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
@@ -140,7 +141,7 @@ async function countOf(
   return Attributes?.[name];
 }
 
-async function start(dir: string, port: number): Promise<{ child: Child; url: string; port: number }> {
+export async function start(dir: string, port: number): Promise<Server> {
   let told: (message: Record<string, unknown>) => void = () => {};
   const first = new Promise<Record<string, unknown>>((resolve) => (told = resolve));
   const child = new Child('server-child.ts', [dir, '0', 'aws', String(port)], (message) => told(message));

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { connect } from 'amqplib';
 import { start } from '../../kill/amqp-loop.ts';
 import { withDirectory } from '../../kill/child.ts';
+import { start as startAws } from '../../kill/aws-loop.ts';
 import { testBroker } from '../../../src/testing/index.ts';
 import { throughKills } from './through-kills.ts';
 
@@ -53,6 +54,15 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   {
+    name: 'boto3',
+    prove: async (cwd) => {
+      await install(cwd, 'python3', ['-m', 'venv', 'venv']);
+      await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'boto3==1.*']);
+      await bring(cwd, 'boto_numbers.py');
+      return numbers(() => [{ command: join(cwd, 'venv/bin/python'), args: ['boto_numbers.py'], cwd }], startAws);
+    },
+  },
+  {
     name: 'java',
     prove: async (cwd) => {
       await bring(cwd, 'pom.xml', 'Numbers.java');
@@ -89,8 +99,8 @@ export const CLIENTS: readonly Client[] = [
   },
 ];
 
-async function numbers(programs: Parameters<typeof throughKills>[0]): Promise<string> {
-  const { confirmed, received, duplicated, lost, unexpected } = await throughKills(programs);
+async function numbers(...[programs, startServer]: Parameters<typeof throughKills>): Promise<string> {
+  const { confirmed, received, duplicated, lost, unexpected } = await throughKills(programs, startServer);
   assert.deepEqual({ lost, unexpected }, { lost: [], unexpected: [] });
   return `${confirmed} confirmed, ${received} received, ${duplicated} of them again, none lost through 3 kills`;
 }

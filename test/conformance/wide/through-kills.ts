@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { type Server, start } from '../../kill/amqp-loop.ts';
+import { type Server, start as startAmqp } from '../../kill/amqp-loop.ts';
 import { after, withDirectory } from '../../kill/child.ts';
 import { TotalQueue, type TotalQueueReport } from '../../kill/total-queue.ts';
 
@@ -24,7 +24,10 @@ const PATIENCE_MS = 60_000;
  *
  * @throws when they do not go on, with what they wrote last
  */
-export function throughKills(programs: (url: string) => readonly Program[]): Promise<TotalQueueReport> {
+export function throughKills(
+  programs: (url: string) => readonly Program[],
+  start: (dir: string, port: number) => Promise<Server> = startAmqp,
+): Promise<TotalQueueReport> {
   return withDirectory(async (dir) => {
     const queue = new TotalQueue();
     const errors: string[] = [];
