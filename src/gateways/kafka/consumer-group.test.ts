@@ -100,6 +100,8 @@ test('a second member gets its part when the first one has given it up, and not 
   assert.equal(a.beat(news, 0).assigned?.size, 2);
   assert.equal(a.epoch, 1, 'it keeps its epoch until it has given up');
   assert.equal(b.beat(news, 0).assigned, null);
+  a.beat(news, 0);
+  assert.deepEqual([a.epoch, b.beat(news, 0).assigned], [1, null], 'it still has what it is to give up');
   a.follow();
   a.beat(news, 0);
   assert.deepEqual([a.epoch, b.beat(news, 0).assigned?.size, group.state], [2, 2, 'stable']);
