@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { DEFAULT_LIMITS } from '../../src/engine/limits.ts';
 import { AMQP_LIMITS } from '../../src/gateways/amqp/limits.ts';
 import { HTTP_LIMITS } from '../../src/gateways/http-sockets.ts';
+import { LIVE_LIMITS } from '../../src/gateways/http/live/limits.ts';
 import { KAFKA_LIMITS } from '../../src/gateways/kafka/limits.ts';
 import { LISTENER_LIMITS } from '../../src/gateways/listener.ts';
 import { NATIVE_LIMITS } from '../../src/gateways/native/limits.ts';
@@ -21,6 +22,7 @@ const SECTIONS: readonly { title: string; file: string; values: object }[] = [
   { title: 'A broker, and its shard', file: 'src/engine/limits.ts', values: DEFAULT_LIMITS },
   { title: 'A connection of the native protocol', file: 'src/gateways/native/limits.ts', values: NATIVE_LIMITS },
   { title: 'A connection of HTTP (also SQS and SNS)', file: 'src/gateways/http-sockets.ts', values: HTTP_LIMITS },
+  { title: 'Streams of events (the dashboard)', file: 'src/gateways/http/live/limits.ts', values: LIVE_LIMITS },
   { title: 'A connection of AMQP', file: 'src/gateways/amqp/limits.ts', values: AMQP_LIMITS },
   { title: 'A connection of Kafka', file: 'src/gateways/kafka/limits.ts', values: KAFKA_LIMITS },
 ];

@@ -6,22 +6,15 @@ import { nextTurn } from '../../../core/real-time.ts';
 import type { Session } from '../../../core/session.ts';
 import type { Connect } from '../../session-cache.ts';
 import { eventText, EventStream } from './events.ts';
+import { LIVE_LIMITS } from './limits.ts';
 import { type LiveTotals, LiveTable } from './table.ts';
 
 /** Between two looks. */
 const INTERVAL_MS = 1_000;
 /** Topics that one turn of the loop looks at. */
 const PIECE = 500;
-/** Looks that are remembered for those who come later. */
-const HISTORY = 600;
-/** A namespace is looked at so long after its last viewer has gone: whoever comes back finds the charts filled. */
-const LINGER_MS = 10 * 60_000;
-const MAX_VIEWERS = 64;
-const MAX_NAMESPACES = 16;
 /** After so many looks a viewer is asked again whether it may look. */
 const RECHECK = 10;
-/** Who does not read for so long is gone. */
-const STUCK_MS = 60_000;
 
 /** What the server knows of itself. */
 export interface ProcessFacts {
@@ -66,8 +59,11 @@ export class LiveStats {
   /** @param session of the viewer: it must be allowed to see the counts. @throws FORBIDDEN, RATE_LIMITED */
   async open(namespace: string, session: Session, signal: AbortSignal): Promise<EventStream> {
     await mayLook(session);
-    if (this.#viewers >= MAX_VIEWERS)
-      throw new RailheadError('RATE_LIMITED', `${MAX_VIEWERS} streams of events are open. Close one of them first.`);
+    if (this.#viewers >= LIVE_LIMITS.viewers)
+      throw new RailheadError(
+        'RATE_LIMITED',
+        `${LIVE_LIMITS.viewers} streams of events are open. Close one of them first.`,
+      );
     const source = this.#source(namespace);
     this.#viewers++;
     source.viewers++;
@@ -76,7 +72,11 @@ export class LiveStats {
       source.viewers--;
       source.idleSince = this.#options.clock.now();
     };
-    return new EventStream(view(source, session, signal), { clock: this.#options.clock, stuckMs: STUCK_MS, done });
+    return new EventStream(view(source, session, signal), {
+      clock: this.#options.clock,
+      stuckMs: LIVE_LIMITS.stuckMs,
+      done,
+    });
   }
 
   close(): void {
@@ -89,7 +89,7 @@ export class LiveStats {
     if (this.#closed) throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
     const found = this.#sources.get(namespace);
     if (found !== undefined) return found;
-    if (this.#sources.size >= MAX_NAMESPACES) this.#dropIdle();
+    if (this.#sources.size >= LIVE_LIMITS.namespaces) this.#dropIdle();
     const source = new Source(namespace, this.#options, () => this.#sources.delete(namespace));
     this.#sources.set(namespace, source);
     return source;
@@ -102,7 +102,10 @@ export class LiveStats {
       this.#sources.delete(namespace);
       return;
     }
-    throw new RailheadError('RATE_LIMITED', `${MAX_NAMESPACES} namespaces are being looked at. Try again later.`);
+    throw new RailheadError(
+      'RATE_LIMITED',
+      `${LIVE_LIMITS.namespaces} namespaces are being looked at. Try again later.`,
+    );
   }
 }
 
@@ -163,7 +166,7 @@ class Source {
       const started = clock.now();
       await this.#look();
       if (this.#closed) return;
-      if (this.viewers === 0 && clock.now() - this.idleSince > LINGER_MS) {
+      if (this.viewers === 0 && clock.now() - this.idleSince > LIVE_LIMITS.lingerMs) {
         this.#onEnd();
         this.close();
         return;
@@ -212,7 +215,7 @@ class Source {
       journalBytes: counters['journalUsedBytes'] ?? 0,
       syncMs: this.#syncMs(counters),
     });
-    if (this.history.length > HISTORY) this.history.shift();
+    if (this.history.length > LIVE_LIMITS.history) this.history.shift();
   }
 }
 
