@@ -21,7 +21,9 @@ const PICTURES: { name: string; at: string; dark?: boolean; phone?: boolean; bef
   { name: 'queue-phone', at: '#/queues/orders', phone: true },
   { name: 'topics', at: '#/topics' },
   { name: 'dead-letters', at: '#/dead/emails.dead' },
+  { name: 'routing', at: '#/routing' },
   { name: 'journal', at: '#/journal' },
+  { name: 'configuration', at: '#/configuration' },
 ];
 
 mkdirSync(target, { recursive: true });

@@ -31,7 +31,7 @@ import { loggedLogins } from './logins.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Owner } from './owner.ts';
-import { shownSettings } from './shown-settings.ts';
+import { factsOf } from './shown-settings.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { UserStore } from './users.ts';
 import { vaultOf } from './vault.ts';
@@ -440,11 +440,7 @@ class Server implements RunningServer {
       maxBodyBytes: limits.httpBody,
       maxMemoryBytes: limits.httpMemory,
       allowedHosts,
-      facts: {
-        settings: () => shownSettings(this.#config, this.#options.origins ?? new Map()),
-        connections: () =>
-          [...this.#listeners].flatMap(([protocol, one]) => one.list().map((each) => ({ protocol, ...each }))),
-      },
+      facts: factsOf(this.#config, this.#options.origins, this.#listeners),
       dashboard: new Dashboard(this.#options.dashboard ?? dashboardDirectory()),
       onBug,
     });

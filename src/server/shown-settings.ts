@@ -1,8 +1,9 @@
-import type { ServerConfig } from './settings.ts';
-import { allSettings } from './settings.ts';
+import type { ServerFacts } from '../gateways/http/server-facts.ts';
+import type { Listener } from '../gateways/listener.ts';
+import { allSettings, type ServerConfig } from './settings.ts';
 
 /** A setting in force, for people. */
-export interface ShownSetting {
+interface ShownSetting {
   path: string;
   /** As it counts, in one line; of a secret only whether there is one. */
   value: string;
@@ -11,8 +12,21 @@ export interface ShownSetting {
   summary: string;
 }
 
+/** What the HTTP API tells of the server itself. */
+export function factsOf(
+  config: ServerConfig,
+  origins: ReadonlyMap<string, string> | undefined,
+  listeners: ReadonlyMap<string, Listener>,
+): ServerFacts {
+  return {
+    settings: () => shownSettings(config, origins ?? new Map()),
+    connections: () =>
+      [...listeners].flatMap(([protocol, listener]) => listener.list().map((each) => ({ protocol, ...each }))),
+  };
+}
+
 /** The configuration in force with where each value comes from. Never a secret. */
-export function shownSettings(config: ServerConfig, origins: ReadonlyMap<string, string>): ShownSetting[] {
+function shownSettings(config: ServerConfig, origins: ReadonlyMap<string, string>): ShownSetting[] {
   return allSettings().map(({ path, default: usual, doc }) => {
     const value = valueAt(config, path);
     const isSet = JSON.stringify(value) !== JSON.stringify(usual);

@@ -48,6 +48,13 @@ export async function busyBroker(): Promise<BusyBroker> {
   await events.subscription('webhooks').stats();
   await imports.stats();
 
+  const unrouted = rail.router('unrouted', { type: 'fanout' });
+  await unrouted.bind(reminders);
+  const placed = rail.router('order-events', { type: 'topic', alternate: 'unrouted' });
+  await placed.bind(orders, { routingKey: 'order.*.placed' });
+  await placed.bind(reports, { routingKey: 'order.#' });
+  await placed.bind(events, { routingKey: '#.refunded' });
+
   for (let month = 1; month <= 440; month++) await reports.send({ month: `2026-${month}` });
   for (let user = 0; user < 1_200; user++)
     if (user % 20 === 0)
