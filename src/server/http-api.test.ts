@@ -356,7 +356,10 @@ test('a policy is set, listed and cleared', async (t) => {
   const call = await api(t);
   const policy = { pattern: '^jobs', priority: 1, definition: { 'max-length': 5 } };
   assert.deepEqual((await call('PUT', '/policies/short', policy)).body, { created: true });
-  assert.equal((await call('PUT', '/policies/bad', { ...policy, definition: { 'federation-upstream': 'x' } })).status, 501);
+  assert.equal(
+    (await call('PUT', '/policies/bad', { ...policy, definition: { 'federation-upstream': 'x' } })).status,
+    501,
+  );
   assert.deepEqual((await call('GET', '/policies')).body, {
     policies: [{ name: 'short', ...policy, applyTo: 'all' }],
   });

@@ -4,7 +4,7 @@ import { useFetched } from '../parts/fetched.ts';
 interface User {
   name: string;
   tags?: string[];
-  roles?: string[];
+  role?: string | null;
 }
 
 interface Permission {
@@ -53,13 +53,13 @@ export function UsersPage() {
               </tr>
             </thead>
             <tbody>
-              {users.value.users.map(({ name, tags = [], roles = [] }) => (
+              {users.value.users.map(({ name, tags = [], role }) => (
                 <tr key={name}>
                   <th scope="row">
                     <b>{name}</b>
                   </th>
                   <td>
-                    {[...roles, ...tags].map((tag) => (
+                    {[...(role ? [role] : []), ...tags].map((tag) => (
                       <span key={tag} class="badge">
                         {tag}
                       </span>
