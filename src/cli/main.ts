@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { enableCompileCache } from 'node:module';
+import { run } from './run.ts';
 
 // `railhead ls | head` closes the pipe early: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -12,11 +12,7 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.stderr.write(`railhead: this is Node ${process.versions.node}; use 22.18 or newer.\n`);
   process.exitCode = 1;
 } else {
-  // What was compiled once need not be at the next start: a quarter of the time until a server answers.
-  enableCompileCache();
-  void import('./run.ts')
-    .then(({ run }) => run(process.argv.slice(2)))
-    .then((code) => {
-      process.exitCode = code;
-    });
+  void run(process.argv.slice(2)).then((code) => {
+    process.exitCode = code;
+  });
 }
