@@ -188,6 +188,9 @@ function beside(
 
 // ---- Latency ----------------------------------------------------------------------------------------------------------
 
+/** Not measured: what compiles the code does so meanwhile, on the cores that are measured. */
+const WARM_UPS = 3;
+
 async function latency(sides: readonly Side[], { scale, runs, log }: Context, outcome: Outcome): Promise<void> {
   const seconds = Math.max(2, 5 * scale);
   const p50 = new Map<Side, number[]>();
@@ -196,7 +199,7 @@ async function latency(sides: readonly Side[], { scale, runs, log }: Context, ou
     withClient(broker.url(), async (client) => {
       await client.call('declare', { queues: ['q'], type: side.type });
       const all: Float64Array[] = [];
-      for (let run = -1; run < Math.min(runs, 3); run++) {
+      for (let run = -WARM_UPS; run < Math.min(runs, 3); run++) {
         const one = await client.call('confirmLatencies', { queue: 'q', perSecond: PER_SECOND, seconds });
         if (run >= 0) all.push(one);
       }
