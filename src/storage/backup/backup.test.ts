@@ -179,9 +179,11 @@ test(
     let killed = 0;
     for (let wait = 150; wait < 900; wait += 75) {
       const child = railhead();
+      // It may be done before it is killed.
+      const closed = once(child, 'close');
       await sleep(wait);
       if (child.kill('SIGKILL')) killed++;
-      await once(child, 'close');
+      await closed;
       const backups = existsSync(repository.directory) ? await repository.list() : [];
       for (const each of backups) await repository.verify(each);
     }
