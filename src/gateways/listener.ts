@@ -3,6 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
+import { ByAddress, isLoopback } from './by-address.ts';
 import { Peer, type Gateway, type GatewayConnection } from './gateway.ts';
 
 export interface ListenerLimits {
@@ -82,8 +83,7 @@ export class Listener {
   readonly #tls: TlsServer | undefined;
   /** Let in and in the middle of the TLS handshake, by their endpoints: the TLS server does not say which one is done. */
   readonly #encrypting = new Map<string, Accepted>();
-  /** Open connections by address. */
-  readonly #byAddress = new Map<string, number>();
+  readonly #byAddress: ByAddress;
   #unauthenticated = 0;
   #admitted = 0;
   #refused = 0;
@@ -93,6 +93,7 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#limits = { ...LISTENER_LIMITS, ...options.limits };
+    this.#byAddress = new ByAddress(this.#limits.maxPerAddress);
     if (options.tls !== undefined) {
       // Never listens: it is handed the connections that were let in, so that limits hold before any cryptography.
       this.#tls = createTlsServer({ handshakeTimeout: this.#limits.handshakeMs, ...options.tls });
@@ -173,18 +174,14 @@ export class Listener {
     this.#tls?.setSecureContext(tls);
   }
 
-  #isCrowded({ remoteAddress }: Socket, local: boolean): boolean {
-    if (local || isLoopback(remoteAddress)) return false;
-    return (this.#byAddress.get(remoteAddress ?? '') ?? 0) >= this.#limits.maxPerAddress;
-  }
-
   #admit(raw: Socket, local: boolean): void {
     raw.on('error', () => raw.destroy());
     if (this.#options.background === true) raw.unref();
+    const from = raw.remoteAddress ?? '';
     if (
       this.#closed ||
       this.#accepted.size >= this.#limits.maxConnections ||
-      this.#isCrowded(raw, local) ||
+      (!local && this.#byAddress.isCrowded(from)) ||
       this.#unauthenticated >= this.#limits.maxUnauthenticated
     ) {
       raw.destroy();
@@ -192,8 +189,7 @@ export class Listener {
       return;
     }
     this.#admitted++;
-    const from = raw.remoteAddress ?? '';
-    this.#byAddress.set(from, (this.#byAddress.get(from) ?? 0) + 1);
+    this.#byAddress.add(from);
     this.#unauthenticated++;
     let waiting = true;
     const authenticated = (): void => {
@@ -203,7 +199,7 @@ export class Listener {
     const peer = new Peer({
       address: local ? 'unix' : `${raw.remoteAddress ?? 'unknown'}:${raw.remotePort ?? 0}`,
       local,
-      loopback: local || isLoopback(raw.remoteAddress),
+      loopback: local || isLoopback(from),
       secure: this.#tls !== undefined && !local,
       clock: this.#options.clock,
       handshakeMs: this.#limits.handshakeMs,
@@ -219,9 +215,7 @@ export class Listener {
       authenticated();
       peer.gone();
       this.#accepted.delete(accepted);
-      const others = (this.#byAddress.get(from) ?? 1) - 1;
-      if (others === 0) this.#byAddress.delete(from);
-      else this.#byAddress.set(from, others);
+      this.#byAddress.remove(from);
       if (this.#accepted.size === 0) this.#onEmpty?.();
     });
     if (this.#tls === undefined || local) accepted.connection = this.#options.gateway.handle(raw, peer);
@@ -248,11 +242,6 @@ export class Listener {
 /** Names a connection while it is open. */
 function endpoints(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
-}
-
-function isLoopback(address: string | undefined): boolean {
-  if (address === undefined) return false;
-  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
 }
 
 function cannotListen(address: ListenAddress, error: Error): RailheadError {
