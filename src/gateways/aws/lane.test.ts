@@ -93,15 +93,23 @@ async function answers(socket: Socket, count: number): Promise<string> {
   return text;
 }
 
-async function withSocket(use: (socket: Socket) => Promise<void>): Promise<void> {
+/** `caughtUp`: the broker has read what was written before, for it has answered another connection since. */
+async function withSocket(use: (socket: Socket, caughtUp: () => Promise<void>) => Promise<void>): Promise<void> {
   await using broker = await testBroker();
   const { host, port } = await broker.endpoint('aws');
-  const socket = connect({ host, port });
-  await once(socket, 'connect');
+  const [socket, other] = [connect({ host, port }), connect({ host, port })];
+  await Promise.all([once(socket, 'connect'), once(other, 'connect')]);
+  const caughtUp = async (): Promise<void> => {
+    for (let i = 0; i < 3; i++) {
+      other.write(post(LIST));
+      await firstAnswer(other);
+    }
+  };
   try {
-    await use(socket);
+    await use(socket, caughtUp);
   } finally {
     socket.destroy();
+    other.destroy();
   }
 }
 
@@ -119,13 +127,13 @@ test('requests that follow at once are answered one after the other, in their or
 });
 
 test('a request in pieces, and one that is not plain, are answered on the same connection', LIMIT, async () => {
-  await withSocket(async (socket) => {
+  await withSocket(async (socket, caughtUp) => {
     socket.setNoDelay(true);
     socket.write(post(LIST));
     assert.match(await firstAnswer(socket), /^HTTP\/1\.1 200 OK\r\n/);
     const whole = post(LIST);
     socket.write(whole.slice(0, 40));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await caughtUp();
     socket.write(whole.slice(40));
     assert.match(await firstAnswer(socket), /^HTTP\/1\.1 200 OK\r\n/);
     socket.write(
@@ -149,7 +157,7 @@ test('bytes that are no HTTP are answered with 400, and the connection ends', LI
 });
 
 test('a body that a client reads slowly does not mix with the next', LIMIT, async () => {
-  await withSocket(async (socket) => {
+  await withSocket(async (socket, caughtUp) => {
     const body = 'x'.repeat(60_000);
     const url = JSON.parse(
       (
@@ -168,7 +176,7 @@ test('a body that a client reads slowly does not mix with the next', LIMIT, asyn
     const receive = JSON.stringify({ ...url, MaxNumberOfMessages: 10 });
     socket.pause();
     socket.write(post(receive).replace('ListQueues', 'ReceiveMessage').repeat(2));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await caughtUp();
     socket.resume();
     let text = '';
     for await (const chunk of socket as AsyncIterable<Buffer>) {
