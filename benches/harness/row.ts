@@ -40,6 +40,22 @@ export async function inTempDir<T>(use: (dir: string) => Promise<T>): Promise<T>
   }
 }
 
+/** One broker under test after the other, each on a directory of its own. */
+export async function onEach<S, R extends { stop(): Promise<void> }>(
+  sides: readonly (S & { start(dir: string): Promise<R> })[],
+  use: (side: S, broker: R) => Promise<void>,
+): Promise<void> {
+  for (const side of sides)
+    await inTempDir(async (dir) => {
+      const broker = await side.start(dir);
+      try {
+        await use(side, broker);
+      } finally {
+        await broker.stop();
+      }
+    });
+}
+
 /** A broker process, a directory of its own, and as many client processes as asked for. */
 export function withBroker<T>(
   { syncMs, clients }: { syncMs: number; clients: number },

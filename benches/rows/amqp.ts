@@ -5,7 +5,7 @@ import { RABBITMQ_MISSING, startRabbitMq } from '../../test/amqp/rabbitmq.ts';
 import { type Figure, percentile, spread } from '../harness/figures.ts';
 import { residentBytes } from '../harness/machine.ts';
 import { Child } from '../harness/process.ts';
-import { type Context, inTempDir, type Outcome, rate, type Row } from '../harness/row.ts';
+import { type Context, inTempDir, onEach, type Outcome, rate, type Row } from '../harness/row.ts';
 import type { AmqpClientRole, QueueType } from '../roles/amqp-client.ts';
 import type { AmqpServerRole } from '../roles/amqp-server.ts';
 
@@ -83,19 +83,6 @@ export const amqp: readonly Row[] = [
   row('amqp waiting', 'memory of messages that wait', waiting),
   row('amqp idle', 'memory of connections that do nothing', idle),
 ];
-
-/** One side after the other, each on a directory of its own. */
-async function onEach(sides: readonly Side[], use: (side: Side, broker: Running) => Promise<void>): Promise<void> {
-  for (const side of sides)
-    await inTempDir(async (dir) => {
-      const broker = await side.start(dir);
-      try {
-        await use(side, broker);
-      } finally {
-        await broker.stop();
-      }
-    });
-}
 
 async function withClient<T>(url: string, use: (client: Child<AmqpClientRole>) => Promise<T>): Promise<T> {
   const client = await Child.start<AmqpClientRole>('amqp-client', { url });

@@ -8,7 +8,7 @@ import { built, spawnBuilt, stopBuilt } from '../peers/built.ts';
 import { type Figure, percentile, spread } from '../harness/figures.ts';
 import { residentBytes } from '../harness/machine.ts';
 import { Child } from '../harness/process.ts';
-import { type Context, inTempDir, type Outcome, rate, type Row } from '../harness/row.ts';
+import { type Context, inTempDir, onEach, type Outcome, rate, type Row } from '../harness/row.ts';
 import type { KafkaClientRole } from '../roles/kafka-client.ts';
 import type { KafkaServerRole } from '../roles/kafka-server.ts';
 
@@ -125,19 +125,6 @@ export const kafka: readonly Row[] = [
   row('kafka partitions', 'memory and a start with many partitions', [RAILHEAD, KAFKA], manyPartitions),
   row('kafka start', 'from the start of the process', [], firstRecord),
 ];
-
-/** One side after the other, each on a directory of its own. */
-async function onEach(sides: readonly Side[], use: (side: Side, broker: Running) => Promise<void>): Promise<void> {
-  for (const side of sides)
-    await inTempDir(async (dir) => {
-      const broker = await side.start(dir);
-      try {
-        await use(side, broker);
-      } finally {
-        await broker.stop();
-      }
-    });
-}
 
 async function withClient<T>(address: string, use: (client: Child<KafkaClientRole>) => Promise<T>): Promise<T> {
   const client = await Child.start<KafkaClientRole>('kafka-client', { address });

@@ -13,6 +13,7 @@ import { Search } from '../parts/search.tsx';
 import { attempt, say } from '../parts/toasts.tsx';
 import { Waiting } from '../parts/waiting.tsx';
 import { Gone } from './topic.tsx';
+import { Failure } from '../parts/failure.tsx';
 
 const PIECE = 500;
 /** As many are looked at; what is done to all is done to the rest too. */
@@ -92,7 +93,7 @@ export function DeadQueuePage({ queue }: { queue: string }) {
           </button>
         )}
       </div>
-      {failure !== '' && <p class="failure">{failure}</p>}
+      <Failure text={failure} />
       {redriving !== undefined && (
         <Redrive
           id={redriving}
@@ -287,11 +288,7 @@ function DoDialog({ doing, source, onClose, onDone }: DoProps) {
           </div>
         </form>
       )}
-      {failure !== '' && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       <div class="buttons">
         <button type="button" onClick={onClose}>
           Leave them
@@ -347,11 +344,7 @@ function EditDialog({ message, source, onClose, onDone }: EditProps) {
           onInput={(event) => setText(event.currentTarget.value)}
         />
       </label>
-      {failure !== '' && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       <div class="buttons">
         <button type="button" onClick={onClose}>
           Leave it

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import { logIn, messageOf } from '../api.ts';
+import { Failure } from '../parts/failure.tsx';
 
 /** Asked for when the broker wants to know who this is. */
 export function LoginPage() {
@@ -54,11 +55,7 @@ export function LoginPage() {
             Token <input name="token" type="password" autocomplete="off" required />
           </label>
         )}
-        {failure !== '' && (
-          <p class="failure" role="alert">
-            {failure}
-          </p>
-        )}
+        <Failure text={failure} />
         <button type="submit" class="primary" disabled={busy}>
           Log in
         </button>

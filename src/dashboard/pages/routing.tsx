@@ -6,6 +6,7 @@ import { link } from '../model/place.ts';
 import { rows } from '../live.ts';
 import { useFetched } from '../parts/fetched.ts';
 import { Search } from '../parts/search.tsx';
+import { Failure } from '../parts/failure.tsx';
 
 interface Trace {
   topics: string[];
@@ -33,7 +34,7 @@ export function RoutingPage() {
           Look again
         </button>
       </div>
-      {failure !== '' && <p class="failure">{failure}</p>}
+      <Failure text={failure} />
       {value !== undefined && map.nodes.length === 0 && (
         <div class="empty">
           <h2>{search === '' ? 'No routers' : 'No router is like this'}</h2>
@@ -112,11 +113,7 @@ function TraceForm({ routers, trace, onTrace }: TraceProps) {
           Ask
         </button>
       </div>
-      {failure !== '' && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       {trace !== undefined && <Answer trace={trace} />}
     </form>
   );

@@ -15,6 +15,7 @@ import { attempt, say } from '../parts/toasts.tsx';
 import { Waiting } from '../parts/waiting.tsx';
 import { State } from './queues.tsx';
 import { Gone } from './topic.tsx';
+import { Failure } from '../parts/failure.tsx';
 
 /** A queue, or a subscription of a topic: what is the same in both. */
 export function SubscriptionPage({ topic, subscription }: { topic: string; subscription: string }) {
@@ -179,11 +180,7 @@ function PurgeDialog({ topic, subscription, onClose }: { topic: string; subscrip
           consumers{counted.leased === 0 ? '.' : ' and would stay.'} Messages that come meanwhile go too.
         </p>
       )}
-      {failure !== '' && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       <div class="buttons">
         <button type="button" onClick={onClose}>
           Keep them

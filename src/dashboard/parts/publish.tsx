@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import { apiPath, call, messageOf, parseExact } from '../api.ts';
 import { Dialog } from './dialog.tsx';
 import { say } from './toasts.tsx';
+import { Failure } from './failure.tsx';
 
 export interface PublishProps {
   to: { topic: string } | { router: string };
@@ -64,11 +65,7 @@ export function PublishDialog({ to, onClose }: PublishProps) {
         <label>
           Headers <textarea name="headers" rows={2} class="mono" placeholder='{ "tenant": "a" }' spellcheck={false} />
         </label>
-        {failure !== '' && (
-          <p class="failure" role="alert">
-            {failure}
-          </p>
-        )}
+        <Failure text={failure} />
         <div class="buttons">
           <button type="button" onClick={onClose}>
             Cancel
