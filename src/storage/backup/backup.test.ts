@@ -124,14 +124,16 @@ test('a second backup copies only what is new, and both can be restored', async 
 });
 
 test('what no backup needs any more is removed', async (t) => {
-  const { start, backup, repository } = await place(t);
+  const { data, start, backup, repository } = await place(t);
   const rail = await start();
   await rail.queue(ORDERS).send('z'.repeat(2_000_000));
   await backup(rail);
   await drain(rail);
   // Removed by the broker with its next turns; then the newest backup does not have it.
   await rail.queue(ORDERS).send('small');
-  await sleep(200);
+  const hasBody = async (): Promise<boolean> =>
+    (await readdir(data, { recursive: true })).some((name) => name.includes('body-'));
+  while (await hasBody()) await sleep(5);
   await backup(rail);
   assert.ok((await readdir(repository.path('files'))).some((name) => name.startsWith('body-')));
   await repository.prune(1);
