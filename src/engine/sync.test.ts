@@ -93,6 +93,23 @@ test('it is synced within ten milliseconds, or with what somebody waits for befo
   assert.equal(await bench.mostAfter('cut'), 1);
 });
 
+test('so is one that comes while a sync is under way, and that this sync does not cover', async () => {
+  const bench = await Bench.open(2);
+  const before = bench.syncs;
+  const going = Promise.withResolvers<void>();
+  bench.disk.onSync = () => going.promise;
+  const published = bench.publish(1);
+  await timers(bench, 0);
+  await bench.ack('written');
+  bench.disk.onSync = undefined;
+  going.resolve();
+  await published;
+  assert.equal(bench.syncs, before + 1);
+  await timers(bench, 10);
+  assert.equal(bench.syncs, before + 2);
+  assert.equal(await bench.mostAfter('cut'), 2);
+});
+
 test('who asks whether all is settled, and who closes, has it synced at once', async () => {
   const bench = await Bench.open(2);
   const before = bench.syncs;

@@ -368,6 +368,7 @@ export class Shard {
         this.ledger.add('unsynced', body.byteLength);
         for (const partition of this.#pending) partition.settlePositions(position);
         this.#pending.clear();
+        if (this.#syncBy === Infinity) this.#syncBy = this.clock.now() + SYNC_WITHIN_MS;
         this.#appendedSequence += count;
         this.#appendedPosition = position + body.byteLength;
         this.counters.batches++;
@@ -389,6 +390,8 @@ export class Shard {
     }
     if (!this.#mustSync()) {
       this.agenda.atLatest('sync', this.#syncBy, () => {});
+      // Also after the end of a sync, when no turn may come for long.
+      this.#setTimer();
       return;
     }
     this.#syncBy = Infinity;
@@ -418,9 +421,7 @@ export class Shard {
 
   /** What nobody waits for (settlements of workers, messages of a level below) gathers, and is synced with what comes next. */
   #mustSync(): boolean {
-    const now = this.clock.now();
-    if (this.#syncBy === Infinity) this.#syncBy = now + SYNC_WITHIN_MS;
-    if (this.gate.awaited || this.#idle.length > 0 || now >= this.#syncBy) return true;
+    if (this.gate.awaited || this.#idle.length > 0 || this.clock.now() >= this.#syncBy) return true;
     return this.ledger.held('unsynced') >= SYNC_BYTES;
   }
 
