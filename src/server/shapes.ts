@@ -114,9 +114,9 @@ export function either<A, InA, B, InB>(one: Shape<A, InA>, other: Shape<B, InB>)
   return {
     kind: one.kind,
     read(value, path, wrong) {
-      let fits = true;
-      const read = one.read(value, path, () => (fits = false));
-      return fits ? read : other.read(value, path, wrong);
+      const refused: string[] = [];
+      const read = one.read(value, path, (at) => refused.push(at));
+      return refused.length === 0 ? read : other.read(value, path, wrong);
     },
   };
 }
