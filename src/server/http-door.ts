@@ -1,6 +1,5 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { getRequestListener, RequestError } from '@hono/node-server';
 import { RailheadError } from '../core/errors.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateways/gateway.ts';
 import type { Origin } from '../gateways/http/browser-logins.ts';
@@ -17,28 +16,27 @@ export interface HttpDoorOptions {
   limits?: Partial<HttpLimits>;
 }
 
+type Answers = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
 /**
  * HTTP on the shared listener: gives requests to `fetch` and upgrades to `upgrade`.
  */
 export class HttpDoor implements Gateway {
   readonly #options: HttpDoorOptions;
   readonly #sockets: HttpSockets;
+  #answers: Answers | undefined;
 
   constructor(options: HttpDoorOptions) {
     this.#options = options;
     this.#sockets = new HttpSockets(options.limits);
     const { server } = this.#sockets;
-    const fetch = (request: Request, { incoming: { socket } }: { incoming: { socket: Duplex } }): Promise<Response> =>
-      options.fetch(request, this.#originOf(socket));
-    const answer = getRequestListener(fetch, {
-      overrideGlobalObjects: false,
-      // A Host or a path of which no URL can be made.
-      errorHandler: (error) => (error instanceof RequestError ? refusal(clientError(error)) : options.onBug(error)),
-    });
     server.on('request', (request, response) => {
       this.#sockets.peer(request.socket)?.authenticated();
       this.#sockets.begin(request, response);
-      answer(request, response).catch(options.onBug);
+      this.#answer(request, response).catch((error: unknown) => {
+        options.onBug(error);
+        response.destroy();
+      });
     });
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     server.on('clientError', (error, socket) => refuse(socket, clientError(error)));
@@ -51,6 +49,22 @@ export class HttpDoor implements Gateway {
   /** Stops its timer. Connections are the listener's to close. */
   close(): void {
     this.#sockets.close();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#answers ??= await this.#loadAnswers();
+    if (!response.destroyed) await this.#answers(request, response);
+  }
+
+  /** With the first request: a start does not wait for what makes requests and answers of the web out of Node's. */
+  async #loadAnswers(): Promise<Answers> {
+    const { getRequestListener, RequestError } = await import('@hono/node-server');
+    const { fetch, onBug } = this.#options;
+    return getRequestListener((request, { incoming }) => fetch(request, this.#originOf(incoming.socket)), {
+      overrideGlobalObjects: false,
+      // A Host or a path of which no URL can be made.
+      errorHandler: (error) => (error instanceof RequestError ? refusal(clientError(error)) : onBug(error)),
+    });
   }
 
   #originOf(socket: Duplex): Origin {

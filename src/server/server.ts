@@ -1,36 +1,30 @@
 import { existsSync } from 'node:fs';
-import type { Duplex } from 'node:stream';
-import { StoredUsers, SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
+import { SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
 import { StoredUserView } from '../core/access-view.ts';
-import { type Authenticator, LOCAL_PRINCIPAL } from '../core/auth.ts';
+import type { Authenticator, Principal } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
-import { Management } from '../gateways/amqp/management/management.ts';
-import { limitsFor } from '../gateways/amqp/limits.ts';
-import { AmqpGateway } from '../gateways/amqp/server.ts';
-import { AwsGateway } from '../gateways/aws/server.ts';
-import type { Gateway, Peer } from '../gateways/gateway.ts';
+import type { AmqpGateway } from '../gateways/amqp/server.ts';
+import { namespacesOfAmqp } from '../gateways/amqp/spoken.ts';
+import type { Gateway } from '../gateways/gateway.ts';
 import type { Listener } from '../gateways/listener.ts';
-import { guardBrowser, type GuardedHeaders } from '../gateways/browser-guard.ts';
+import { guardBrowser } from '../gateways/browser-guard.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
-import { Dashboard } from '../gateways/http/dashboard/files.ts';
-import { HttpGateway } from '../gateways/http/gateway.ts';
-import { KafkaGateway } from '../gateways/kafka/server.ts';
+import { Lazy, lazyGateway } from '../gateways/lazy.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback, refuseStrangers } from './config.ts';
-import { ALL_FORMATS } from './formats.ts';
-import { dashboardDirectory } from './dashboard.ts';
 import { HttpDoor } from './http-door.ts';
-import { isTaken, listenOn, placeOf, readTls } from './listen.ts';
+import { isTaken, listenOn, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
 import { loggedLogins } from './logins.ts';
 import { Metrics } from './metrics/metrics.ts';
-import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Owner } from './owner.ts';
+import type { Needs } from './protocols/needs.ts';
+import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { factsOf } from './shown-settings.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { UserStore } from './users.ts';
@@ -268,78 +262,48 @@ class Server implements RunningServer {
     return owner.broker;
   }
 
+  #needs(broker: Broker): Needs {
+    const report = (error: unknown): void => this.#report(error);
+    return { config: this.#config, broker, authenticator: this.#authenticator(), clock: this.#clock, report };
+  }
+
   async #serveAmqp(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { amqp } = this.#config;
-    if (amqp === false) return;
-    const gateway = new AmqpGateway({
-      authenticator: this.#authenticator(),
-      connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
-      broker: { version: VERSION },
-      clock: new SystemClock(),
-      limits: limitsFor(this.#config.limits.amqpMessage),
-      report: (error) => this.#report(error),
-    });
+    const { amqp: asked } = this.#config;
+    if (asked === false) return;
+    const needs = this.#needs(broker);
+    const amqp = new Lazy(async () => (await import('./protocols/amqp.ts')).openAmqp(needs));
     broker.watchDocuments(async (namespace, kind) => {
-      if (kind === POLICY_DOCUMENT) await gateway.applyPolicies(namespace);
+      if (kind === POLICY_DOCUMENT) await (await amqp.get()).applyPolicies(namespace);
     });
-    this.#onGone.push(() => gateway.disconnectDeleted());
-    await gateway.resume(broker.namespaces());
+    this.#onGone.push(() => amqp.loaded?.disconnectDeleted());
+    const spoken = await namespacesOfAmqp((options) => broker.connect(options), broker.namespaces());
+    if (spoken.length > 0) await (await amqp.get()).resume(spoken);
     const usual = tls === undefined ? AMQP_PORT : AMQPS_PORT;
-    this.#amqpPort = await this.#serve('amqp', gateway, { asked: amqp, usual, tls });
-    await this.#serveAmqpManagement(broker, gateway, tls);
+    this.#amqpPort = await this.#serve('amqp', lazyGateway(amqp, needs.report), { asked, usual, tls });
+    await this.#serveAmqpManagement(needs, amqp, tls);
   }
 
   async #serveAmqpManagement(
-    broker: Broker,
-    amqp: AmqpGateway,
+    needs: Needs,
+    amqp: Lazy<AmqpGateway>,
     tls: Awaited<ReturnType<typeof readTls>>,
   ): Promise<void> {
-    const { amqpManagement, allowedHosts } = this.#config;
-    if (amqpManagement === false) return;
-    const authenticator = this.#authenticator();
-    const onBug = (error: unknown): void => this.#report(error);
-    const guard = (headers: GuardedHeaders): void =>
-      guardBrowser(headers, { allowedHosts, loginRequired: authenticator.required });
-    const management = new Management({
-      authenticator,
-      amqp,
-      users: new StoredUsers(broker.connect({ principal: LOCAL_PRINCIPAL, namespace: SYSTEM_NAMESPACE })),
-      broker: {
-        version: VERSION,
-        info: () => broker.info(),
-        health: () => broker.health(),
-        namespaces: () => broker.namespaces(),
-      },
-      ports: () => ({ amqp: this.#amqpPort, management: this.#amqpManagementPort }),
-      guard,
-      clock: new SystemClock(),
-      onBug,
-    });
-    const door = new HttpDoor({ fetch: management.fetch, guard, upgrade: () => false, onBug });
-    const gateway = {
-      handle: (socket: Duplex, peer: Peer) => door.handle(socket, peer),
-      close: () => Promise.resolve(door.close()),
-    };
+    const { amqpManagement: asked } = this.#config;
+    if (asked === false) return;
+    const ports = () => ({ amqp: this.#amqpPort, management: this.#amqpManagementPort });
+    const management = new Lazy(async () =>
+      (await import('./protocols/amqp-management.ts')).openManagement(needs, await amqp.get(), ports),
+    );
     const usual = tls === undefined ? AMQP_MANAGEMENT_PORT : AMQPS_MANAGEMENT_PORT;
-    this.#amqpManagementPort = await this.#serve('amqp-management', gateway, { asked: amqpManagement, usual, tls });
+    const gateway = lazyGateway(management, needs.report);
+    this.#amqpManagementPort = await this.#serve('amqp-management', gateway, { asked, usual, tls });
   }
 
   async #serveAws(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { aws, elasticmq, awsLimits, limits, allowedHosts } = this.#config;
+    const { aws, elasticmq } = this.#config;
     if (aws === false && elasticmq === undefined) return;
-    const gateway = new AwsGateway({
-      authenticator: this.#authenticator(),
-      connect: (options) => broker.connect(options),
-      clock: this.#clock,
-      journalId: broker.info().journalId,
-      formats: ALL_FORMATS,
-      maxBodyBytes: limits.httpBody,
-      maxMemoryBytes: limits.httpMemory,
-      limits: awsLimits,
-      webhooks: this.#config.allowPrivateWebhooks ? 'any' : 'public',
-      allowedHosts,
-      onBug: (error) => this.#report(error),
-    });
+    const { openAws } = await import('./protocols/aws.ts');
+    const gateway = openAws(this.#needs(broker));
     await gateway.resume(broker.namespaces());
     if (aws !== false) this.#awsPort = await this.#serve('aws', gateway, { asked: aws, usual: AWS_PORT, tls });
     if (elasticmq !== undefined)
@@ -347,19 +311,12 @@ class Server implements RunningServer {
   }
 
   async #serveKafka(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { kafka, kafkaAdvertised, kafkaAutoCreate } = this.#config;
-    if (kafka === false) return;
-    const gateway = new KafkaGateway({
-      authenticator: this.#authenticator(),
-      connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
-      broker: { journalId: broker.info().journalId },
-      clock: new SystemClock(),
-      limits: { autoCreatePartitions: kafkaAutoCreate === false ? 0 : kafkaAutoCreate },
-      ...(kafkaAdvertised !== undefined && { advertised: placeOf(kafkaAdvertised) }),
-      report: (error) => this.#report(error),
-    });
-    this.#onGone.push(() => gateway.disconnectGone());
-    this.#kafkaPort = await this.#serve('kafka', gateway, { asked: kafka, usual: KAFKA_PORT, tls });
+    const { kafka: asked } = this.#config;
+    if (asked === false) return;
+    const needs = this.#needs(broker);
+    const kafka = new Lazy(async () => (await import('./protocols/kafka.ts')).openKafka(needs));
+    this.#onGone.push(() => kafka.loaded?.disconnectGone());
+    this.#kafkaPort = await this.#serve('kafka', lazyGateway(kafka, needs.report), { asked, usual: KAFKA_PORT, tls });
   }
 
   /** A protocol on a port of its own. Null when it is off, since another process has the port that it would have had. */
@@ -431,22 +388,17 @@ class Server implements RunningServer {
       limit: limits.metricsSeries,
     });
     this.#undo.push(() => metrics.close());
-    const http = new HttpGateway({
-      connect: (options) => broker.connect(options),
-      authenticator,
+    const needs = this.#needs(broker);
+    const shown = {
       health: () => ({ ...broker.health(), ...(this.#off.length > 0 && { off: this.#off }) }),
-      metrics: (principal) => metrics.scrape(principal),
-      clock: this.#clock,
-      maxBodyBytes: limits.httpBody,
-      maxMemoryBytes: limits.httpMemory,
-      allowedHosts,
+      metrics: (principal: Principal) => metrics.scrape(principal),
       facts: factsOf(this.#config, this.#options.origins, this.#listeners),
-      dashboard: new Dashboard(this.#options.dashboard ?? dashboardDirectory()),
-      onBug,
-    });
+      dashboard: this.#options.dashboard,
+    };
+    const http = new Lazy(async () => (await import('./protocols/http.ts')).openHttp(needs, shown));
     const door = new HttpDoor({
-      fetch: http.fetch,
-      guard: (headers) => http.guard(headers),
+      fetch: async (request, origin) => (await http.get()).fetch(request, origin),
+      guard: (headers) => guardBrowser(headers, { allowedHosts, loginRequired: authenticator.required }),
       upgrade: (request, socket, head) => native.upgrade(request, socket, head),
       onBug,
     });

@@ -9,6 +9,7 @@ import type { AwsGateway } from '../gateways/aws/server.ts';
 import type { KafkaGateway } from '../gateways/kafka/server.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import type { HttpGateway } from '../gateways/http/gateway.ts';
+import { Lazy } from '../gateways/lazy.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
@@ -32,7 +33,7 @@ const CLOSE_MS = 1_000;
 export class TestServer {
   readonly port: number;
   readonly #native: NativeGateway;
-  readonly #http: LazyHttp;
+  readonly #http: Lazy<HttpGateway>;
   readonly #door: HttpDoor;
   readonly #listener: Listener;
   readonly #sockets: Set<Duplex>;
@@ -44,7 +45,7 @@ export class TestServer {
   private constructor(parts: {
     port: number;
     native: NativeGateway;
-    http: LazyHttp;
+    http: Lazy<HttpGateway>;
     door: HttpDoor;
     listener: Listener;
     sockets: Set<Duplex>;
@@ -68,9 +69,9 @@ export class TestServer {
       clock,
       report,
     });
-    const http = new LazyHttp(options);
+    const http = new Lazy(() => openHttp(options));
     const door = new HttpDoor({
-      fetch: (request) => http.fetch(request),
+      fetch: async (request) => (await http.get()).fetch(request),
       guard: (headers) => guardBrowser(headers, { allowedHosts: [], loginRequired: false }),
       upgrade: (request, socket, head) => native.upgrade(request, socket, head),
       onBug: report,
@@ -206,37 +207,19 @@ function remember(sockets: Set<Duplex>, socket: Duplex): void {
   socket.once('close', () => sockets.delete(socket));
 }
 
-/** The HTTP API, loaded with the first request: most tests never send one, and all would wait for it. */
-class LazyHttp {
-  readonly #options: TestServerOptions;
-  #gateway: Promise<HttpGateway> | undefined;
-
-  constructor(options: TestServerOptions) {
-    this.#options = options;
-  }
-
-  async fetch(request: Request): Promise<Response> {
-    this.#gateway ??= this.#load();
-    return (await this.#gateway).fetch(request);
-  }
-
-  async close(): Promise<void> {
-    await (await this.#gateway)?.close();
-  }
-
-  async #load(): Promise<HttpGateway> {
-    const module = await import('../gateways/http/gateway.ts');
-    return new module.HttpGateway({
-      connect: this.#options.connect,
-      authenticator: NOBODY,
-      health: () => ({ state: 'open', reason: null }),
-      clock: this.#options.clock,
-      maxBodyBytes: 32 * MIB,
-      maxMemoryBytes: 256 * MIB,
-      allowedHosts: [],
-      onBug: report,
-    });
-  }
+/** The HTTP API: most tests never ask for it, and all would wait for its code. */
+async function openHttp({ connect, clock }: TestServerOptions): Promise<HttpGateway> {
+  const module = await import('../gateways/http/gateway.ts');
+  return new module.HttpGateway({
+    connect,
+    authenticator: NOBODY,
+    health: () => ({ state: 'open', reason: null }),
+    clock,
+    maxBodyBytes: 32 * MIB,
+    maxMemoryBytes: 256 * MIB,
+    allowedHosts: [],
+    onBug: report,
+  });
 }
 
 /** A bug of ours fails the test that met it. */

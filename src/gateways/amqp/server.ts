@@ -9,7 +9,7 @@ import type { ConnectionInfo } from './live.ts';
 import { refusedVhost } from './errors.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
 import { AmqpConnection } from './session.ts';
-import { BUILT_IN, toNamespace } from './translate.ts';
+import { toNamespace } from './translate.ts';
 import { Vhost } from './vhost.ts';
 
 export interface AmqpGatewayOptions {
@@ -118,15 +118,9 @@ export class AmqpGateway implements Gateway {
 
   // ---- Policies -----------------------------------------------------------------------------------------------------
 
-  /** At the start: policies may have changed, or gone, while nobody was here to apply them. */
+  /** At the start, where AMQP was spoken: policies may have changed, or gone, while nobody was here to apply them. */
   async resume(namespaces: Iterable<string>): Promise<void> {
-    for (const namespace of namespaces) {
-      const session = await this.#options.connect(LOCAL_PRINCIPAL, namespace, 'amqp');
-      const { routers } = await session.request('listRouters', {});
-      await session.close();
-      // Where AMQP was never spoken, nothing is made for it.
-      if (routers.some(({ name }) => name === BUILT_IN[0].name)) await this.applyPolicies(namespace);
-    }
+    for (const namespace of namespaces) await this.applyPolicies(namespace);
   }
 
   /** Resolves when every queue and exchange of the namespace is what its policies say. */

@@ -19,6 +19,7 @@ import {
 import { QUEUE_MESSAGE_BYTES } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { toHeader } from './properties.ts';
+import { FIRST_EXCHANGE } from './spoken.ts';
 import { QueueArguments } from './queue-arguments.ts';
 
 /** Between the definitions of AMQP and those of the engine: pure, and nothing else. */
@@ -49,7 +50,7 @@ interface BuiltIn {
 }
 
 export const BUILT_IN: readonly [BuiltIn, ...BuiltIn[]] = [
-  { name: 'amq.direct', type: 'direct' },
+  { name: FIRST_EXCHANGE, type: 'direct' },
   { name: 'amq.fanout', type: 'fanout' },
   { name: 'amq.topic', type: 'topic' },
   { name: 'amq.headers', type: 'headers' },

@@ -1,0 +1,22 @@
+import { Dashboard } from '../../gateways/http/dashboard/files.ts';
+import { HttpGateway, type HttpGatewayOptions } from '../../gateways/http/gateway.ts';
+import { dashboardDirectory } from '../dashboard.ts';
+import type { Needs } from './needs.ts';
+
+/** What the API tells of the server around it, and where the pages lie. Default of these: beside the code. */
+type Shown = Pick<HttpGatewayOptions, 'health' | 'metrics' | 'facts'> & { dashboard: string | undefined };
+
+export function openHttp({ config, broker, authenticator, clock, report }: Needs, shown: Shown): HttpGateway {
+  const { limits, allowedHosts } = config;
+  return new HttpGateway({
+    ...shown,
+    connect: (options) => broker.connect(options),
+    authenticator,
+    clock,
+    maxBodyBytes: limits.httpBody,
+    maxMemoryBytes: limits.httpMemory,
+    allowedHosts,
+    dashboard: new Dashboard(shown.dashboard ?? dashboardDirectory()),
+    onBug: report,
+  });
+}

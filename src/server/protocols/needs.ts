@@ -1,0 +1,15 @@
+import type { Authenticator } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Broker } from '../../engine/broker.ts';
+import type { ServerConfig } from '../settings.ts';
+
+/** What a protocol is given by the server. */
+export interface Needs {
+  config: ServerConfig;
+  broker: Broker;
+  authenticator: Authenticator;
+  /** Of the broker. Deadlines of connections run on the system's. */
+  clock: Clock;
+  /** For bugs of ours. */
+  report: (error: unknown) => void;
+}
