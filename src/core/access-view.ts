@@ -1,6 +1,8 @@
+import { type Acl, Acls, EVERYBODY, readAcl } from './acl.ts';
 import {
   ACCESS_KEY,
   accessKeyPurpose,
+  ACL,
   ADMINISTRATOR,
   PERMISSION,
   readAccessKey,
@@ -26,6 +28,7 @@ export interface SystemDocuments {
 }
 
 const NO_GRANTS: readonly Grant[] = [];
+const NO_ACLS = new Acls([]);
 const ADMINISTRATORS_GRANT: Grant = { namespace: '*', resource: '*', actions: ['admin'] };
 
 /** What logins and `authorize` ask, without waiting. Made of the documents anew when they change. */
@@ -36,6 +39,7 @@ export class StoredUserView {
   readonly #users = new Map<string, StoredUser>();
   readonly #grants = new Map<string, Grant[]>();
   readonly #permissions = new Map<string, Permission[]>();
+  readonly #acls = new Map<string, Acls>();
   readonly #accessKeys = new Map<string, StoredAccessKey>();
 
   constructor(documents: SystemDocuments, vault: Vault) {
@@ -66,6 +70,12 @@ export class StoredUserView {
     return this.#permissions.get(user) ?? [];
   }
 
+  /** As Kafka has them; none for who has the role admin, as for Kafka's super users. */
+  aclsOf(user: string): Acls {
+    this.#renew();
+    return this.#acls.get(user) ?? NO_ACLS;
+  }
+
   hasAccessKey(id: string): boolean {
     this.#renew();
     return this.#accessKeys.has(id);
@@ -84,7 +94,7 @@ export class StoredUserView {
     const { version } = this.#documents;
     if (version === this.#version) return;
     this.#version = version;
-    for (const map of [this.#users, this.#grants, this.#permissions, this.#accessKeys]) map.clear();
+    for (const map of [this.#users, this.#grants, this.#permissions, this.#acls, this.#accessKeys]) map.clear();
     for (const [name, { value }] of this.#documents.of(USER_DOCUMENT)) {
       const user = readUser(name, value);
       const administrator = user.tags.includes(ADMINISTRATOR) ? [ADMINISTRATORS_GRANT] : [];
@@ -97,6 +107,18 @@ export class StoredUserView {
     }
     for (const [id, { value }] of this.#documents.of(ACCESS_KEY)) this.#accessKeys.set(id, readAccessKey(id, value));
     this.#renewPermissions();
+    this.#renewAcls();
+  }
+
+  #renewAcls(): void {
+    const all = [...this.#documents.of(ACL).keys()].map(readAcl);
+    if (all.length === 0) return;
+    const byUser = Map.groupBy(all, ({ user }) => user);
+    const everybodys: Acl[] = byUser.get(EVERYBODY) ?? [];
+    for (const { name, role } of this.#users.values()) {
+      const own = [...(byUser.get(name) ?? []), ...everybodys];
+      if (role !== 'admin' && own.length > 0) this.#acls.set(name, new Acls(own));
+    }
   }
 
   #renewPermissions(): void {

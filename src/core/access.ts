@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { type Acl, aclToText, EVERYBODY, readAcl } from './acl.ts';
 import { RailheadError } from './errors.ts';
 import { NamePattern } from './name-pattern.ts';
 import { checkStoredPassword, type StoredPassword } from './passwords.ts';
@@ -14,6 +15,7 @@ import type { Session } from './session.ts';
  * | `user` | NAME | password, tags, role |
  * | `permission` | [USER, NAMESPACE] | RabbitMQ's patterns |
  * | `rule` | [USER, NAMESPACE, PATTERN] | verbs |
+ * | `acl` | all that it says | nothing |
  * | `accessKey` | ID | user, secret (sealed), createdAt |
  */
 export const SYSTEM_NAMESPACE = '$system';
@@ -21,6 +23,7 @@ export const SYSTEM_NAMESPACE = '$system';
 export const USER_DOCUMENT = 'user';
 export const PERMISSION = 'permission';
 export const RULE = 'rule';
+export const ACL = 'acl';
 export const ACCESS_KEY = 'accessKey';
 
 export interface StoredUser {
@@ -63,6 +66,7 @@ export interface StoredAccessKey {
 
 const MAX_TAGS = 16;
 const MAX_KEYS_OF_USER = 16;
+const MAX_ACLS = 10_000;
 /** As long as Amazon's, which tools of others check. */
 const KEY_ID_LENGTH = 20;
 const SECRET_BYTES = 30;
@@ -106,6 +110,7 @@ export class StoredUsers {
     for (const { user, namespace } of permissions) if (user === name) await this.clearPermission(user, namespace);
     for (const rule of rules) if (rule.user === name) await this.disallow(rule);
     for (const { id, user } of keys) if (user === name) await this.removeAccessKey(id);
+    for (const acl of await this.acls()) if (acl.user === name) await this.removeAcl(acl);
     return this.#delete(USER_DOCUMENT, name);
   }
 
@@ -145,6 +150,24 @@ export class StoredUsers {
 
   disallow({ user, namespace, pattern }: Omit<StoredRule, 'verbs'>): Promise<{ deleted: boolean }> {
     return this.#delete(RULE, nameOf(user, namespace, pattern));
+  }
+
+  async acls(): Promise<Acl[]> {
+    return (await this.#documents(ACL)).map(({ name }) => readAcl(name));
+  }
+
+  /** @throws INVALID, NOT_FOUND for a user that is not stored, TOO_LARGE */
+  async addAcl(acl: Acl): Promise<{ created: boolean }> {
+    if (acl.name.length === 0 || acl.name.length > 255)
+      throw new RailheadError('INVALID', 'The name of a resource has 1 to 255 characters.');
+    if (acl.user !== EVERYBODY) await this.#assertUser(acl.user);
+    if ((await this.acls()).length >= MAX_ACLS)
+      throw new RailheadError('TOO_LARGE', `There are ${MAX_ACLS} ACLs already. Use prefixes, or remove some.`);
+    return this.#put(ACL, aclToText(acl), {});
+  }
+
+  removeAcl(acl: Acl): Promise<{ deleted: boolean }> {
+    return this.#delete(ACL, aclToText(acl));
   }
 
   async accessKeys(): Promise<StoredAccessKey[]> {

@@ -1,3 +1,4 @@
+import type { AclKind, AclOperation, Acls, Verdict } from './acl.ts';
 import { RailheadError } from './errors.ts';
 import type { NamePattern } from './name-pattern.ts';
 import type { ScramAlgorithm, ScramVerifier } from './scram.ts';
@@ -51,6 +52,8 @@ export interface Principal {
   readonly grants: readonly Grant[];
   /** Beside the grants. Read anew at each question, so that it may change while somebody is logged in. */
   readonly permissions?: readonly Permission[];
+  /** Before both, as Kafka has them. Absent: none, and none can be. */
+  readonly acls?: Acls;
   /** Words of RabbitMQ for what somebody may do in its management: `administrator`, `monitoring`, … */
   readonly tags?: readonly string[];
   /** Its user was deleted since it logged in, or the access key that it showed. */
@@ -101,6 +104,45 @@ export function mayUse(principal: Principal, namespace: string): boolean {
 
 /** The one place that says yes or no, for every protocol. */
 export function isAuthorized(principal: Principal, action: Action, resource: Resource): boolean {
+  const verdict = principal.acls === undefined ? 'none' : aclVerdict(principal.acls, action, resource);
+  return verdict === 'none' ? isGranted(principal, action, resource) : verdict === 'allow';
+}
+
+/** Tenants have no ACLs: Kafka's names are those of this namespace. */
+export const ACL_NAMESPACE = 'default';
+
+const ACL_KIND: { readonly [K in Resource['kind']]?: AclKind } = {
+  topic: 'topic',
+  cursor: 'group',
+  producer: 'transactionalId',
+};
+
+/** An action is more than one operation of Kafka: it is allowed by ACLs that allow all of them, denied by one that denies one. */
+const ACL_OPERATIONS_OF: Record<Action, readonly AclOperation[]> = {
+  configure: ['create', 'delete', 'alter', 'alterConfigs'],
+  publish: ['write'],
+  consume: ['read'],
+  inspect: ['describe'],
+  manage: ['read', 'delete', 'alter'],
+  admin: [],
+};
+
+function aclVerdict(acls: Acls, action: Action, { namespace, kind, name }: Resource): Verdict {
+  const aclKind = ACL_KIND[kind];
+  const operations = ACL_OPERATIONS_OF[action];
+  // Without a name something is asked of all of them.
+  if (namespace !== ACL_NAMESPACE || aclKind === undefined || operations.length === 0 || name === '') return 'none';
+  let allAllowed = true;
+  for (const operation of operations) {
+    const verdict = acls.say(operation, aclKind, name);
+    if (verdict === 'deny') return 'deny';
+    allAllowed &&= verdict === 'allow';
+  }
+  return allAllowed ? 'allow' : 'none';
+}
+
+/** What ACLs do not decide: by grants and permissions. */
+export function isGranted(principal: Principal, action: Action, resource: Resource): boolean {
   for (const grant of principal.grants) {
     if (!covers(grant.namespace, resource.namespace) || !covers(grant.resource, resource.name)) continue;
     if (grant.actions === 'all' || grant.actions.includes(action)) return true;

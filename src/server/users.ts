@@ -1,5 +1,6 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { StoredUser } from '../core/access.ts';
+import type { Acls } from '../core/acl.ts';
 import type { StoredUserView } from '../core/access-view.ts';
 import {
   LOCAL_PRINCIPAL,
@@ -238,6 +239,10 @@ class StoredPrincipal implements Principal {
 
   get permissions(): readonly Permission[] {
     return this.#stored.permissionsOf(this.name);
+  }
+
+  get acls(): Acls {
+    return this.#stored.aclsOf(this.name);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Api } from './fields.ts';
+import { createAcls, deleteAcls, describeAcls } from './messages/acls.ts';
 import { createPartitions, createTopics, deleteTopics, describeLogDirs } from './messages/admin.ts';
 import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './messages/configs.ts';
 import { consumerGroupDescribe, consumerGroupHeartbeat } from './messages/consumer-groups.ts';
@@ -62,6 +63,9 @@ export const APIS = {
   saslAuthenticate,
   deleteGroups,
   describeCluster,
+  describeAcls,
+  createAcls,
+  deleteAcls,
   describeConfigs,
   alterConfigs,
   incrementalAlterConfigs,

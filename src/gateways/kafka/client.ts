@@ -1,4 +1,5 @@
 import type { Principal } from '../../core/auth.ts';
+import type { StoredUsers } from '../../core/access.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { InOrder } from '../../core/in-order.ts';
 import type { Session } from '../../core/session.ts';
@@ -24,6 +25,8 @@ export interface Shared {
   readonly producerIds: ProducerIds;
   /** The session that is the gateway's own, for what a client may know and the engine does not ask it for. */
   own(): Promise<Session>;
+  /** The users that are stored with the broker. */
+  users(): Promise<StoredUsers>;
   /** A number for the fetch session of a connection, that no other has. */
   nextFetchSession(): number;
   report(error: unknown): void;

@@ -1,4 +1,5 @@
 import type { CursorCommit } from '../../core/session.ts';
+import { allowed, maySee } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { asKafkaError, ERROR, type ErrorName } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
@@ -67,15 +68,17 @@ export function checkMember(
 }
 
 /** Which of the offsets can be committed. */
-export async function planCommit({ shared }: Client, cursor: string, topics: Topics): Promise<CommitPlan> {
+export async function planCommit(client: Client, cursor: string, topics: Topics): Promise<CommitPlan> {
   const cursors: CursorCommit[] = [];
   const errors = new Map<string, ErrorName>();
   for (const { name, partitions } of topics) {
-    const topic = await shared.topics.find(name);
+    const mayRead = allowed(client, 'read', 'topic', name);
+    const topic = await client.shared.topics.find(name);
     for (const { partitionIndex: partition, committedOffset: offset, committedMetadata } of partitions) {
       const metadata = committedMetadata ?? '';
-      const error: ErrorName =
-        topic === undefined || partition < 0 || partition >= topic.partitions
+      const error: ErrorName = !mayRead
+        ? 'TOPIC_AUTHORIZATION_FAILED'
+        : topic === undefined || partition < 0 || partition >= topic.partitions
           ? 'UNKNOWN_TOPIC_OR_PARTITION'
           : Buffer.byteLength(metadata) > MAX_METADATA_BYTES
             ? 'OFFSET_METADATA_TOO_LARGE'
@@ -108,19 +111,22 @@ async function fetchGroup(
   { groupId, topics, memberId, memberEpoch = -1 }: Pick<Asked, 'groupId' | 'topics'> & Partial<Asked>,
   commits: 'decided' | 'known',
 ): Promise<Fetched> {
-  const refusal = refusalFor(client, groupId) ?? refusedReader(client, groupId, memberId ?? '', memberEpoch);
+  const refusal = refusedGroup(client, groupId) ?? refusedReader(client, groupId, memberId ?? '', memberEpoch);
   if (refusal !== null) return { groupId, errorCode: ERROR[refusal], topics: [] };
   try {
-    const { partitions, pending = [] } = await client.session.request('fetchCursors', { cursor: groupId });
+    const session = await client.shared.own();
+    const { partitions, pending = [] } = await session.request('fetchCursors', { cursor: groupId });
     const unstable = new Set(commits === 'decided' ? pending.map(placeOf) : []);
     const committed = new Map(partitions.map((each) => [placeOf(each), each]));
-    const asked = topics ?? allOf([...partitions, ...(commits === 'decided' ? pending : [])]);
+    const places = [...partitions, ...(commits === 'decided' ? pending : [])];
+    const asked = topics ?? allOf(places.filter(({ topic }) => maySee(client, topic)));
     return {
       groupId,
       topics: asked.map(({ name, partitionIndexes }) => ({
         name,
         partitions: partitionIndexes.map((partition) => {
           const place = placeOf({ topic: name, partition });
+          if (!maySee(client, name)) return answerOf(partition, undefined, 'TOPIC_AUTHORIZATION_FAILED');
           return answerOf(partition, committed.get(place), unstable.has(place) ? 'UNSTABLE_OFFSET_COMMIT' : 'NONE');
         }),
       })),
@@ -128,6 +134,11 @@ async function fetchGroup(
   } catch (error) {
     return { groupId, errorCode: asKafkaError(error, 'group').code, topics: [] };
   }
+}
+
+function refusedGroup(client: Client, groupId: string): ErrorName | null {
+  if (groupId === '') return 'INVALID_GROUP_ID';
+  return allowed(client, 'describe', 'group', groupId) ? null : 'GROUP_AUTHORIZATION_FAILED';
 }
 
 /** Of a group of the newer protocol, who says to be a member has to be one. */

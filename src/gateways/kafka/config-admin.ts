@@ -1,4 +1,4 @@
-import { may } from './access.ts';
+import { demand, onceAllowed } from './access.ts';
 import { type Client, type Handlers, NODE_ID } from './client.ts';
 import { type Config, CONFIG_TYPE, DEFAULT_RETENTION, listOf, TOPIC_CONFIGS, topicConfig, toTopic } from './configs.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
@@ -70,7 +70,7 @@ async function describe(
     const all =
       resourceType === RESOURCE.broker
         ? brokerConfigs(client, resourceName)
-        : topicConfigs(await topicOf(client, { resourceType, resourceName }, 'inspect'), synonyms);
+        : topicConfigs(await topicOf(client, { resourceType, resourceName }, 'describeConfigs'), synonyms);
     configs = all.filter(({ name }) => configurationKeys === null || configurationKeys.includes(name));
   });
   return { errorCode, errorMessage, resourceType, resourceName, configs };
@@ -80,12 +80,11 @@ async function describe(
 async function topicOf(
   client: Client,
   { resourceType, resourceName: name }: Resource,
-  action: 'inspect' | 'configure',
+  operation: 'describeConfigs' | 'alterConfigs',
 ): Promise<KafkaTopic> {
   if (resourceType !== RESOURCE.topic)
     throw new KafkaError('INVALID_REQUEST', `Resources of type ${resourceType} have no configs here that can change.`);
-  if (!may(client, 'topic', name, [action]))
-    throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `Not allowed to ${action} ${JSON.stringify(name)}.`);
+  demand(client, operation, 'topic', name);
   const topic = await client.shared.topics.find(name);
   if (topic === undefined)
     throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic ${JSON.stringify(name)}.`);
@@ -116,10 +115,9 @@ function topicConfigs(topic: KafkaTopic, synonyms: 'with-synonyms' | 'plain'): E
 
 /** What Kafka says of the broker and is true of this one. Nothing of it can change while it runs. */
 function brokerConfigs(client: Client, name: string): Entry[] {
+  demand(client, 'describeConfigs', 'cluster');
   if (name !== '' && name !== String(NODE_ID))
     throw new KafkaError('INVALID_REQUEST', `There is no broker ${JSON.stringify(name)}, only ${NODE_ID}.`);
-  if (!may(client, 'broker', '', ['inspect']))
-    throw new KafkaError('CLUSTER_AUTHORIZATION_FAILED', 'Not allowed to inspect the broker.');
   const { autoCreatePartitions, maxRequestBytes } = client.shared.limits;
   const known: [string, string, keyof typeof CONFIG_TYPE][] = [
     ['broker.id', String(NODE_ID), 'int'],
@@ -147,14 +145,15 @@ async function change(
   how: 'check' | 'change',
   configsFor: (topic: KafkaTopic) => readonly Config[],
 ): Promise<void> {
-  const topic = await topicOf(client, resource, 'configure');
+  const topic = await topicOf(client, resource, 'alterConfigs');
   const configs = configsFor(topic);
   if (new Set(configs.map(({ name }) => name)).size < configs.length)
     throw new KafkaError('INVALID_REQUEST', 'A request names a config twice.');
   // What was declared and is no config of this protocol stays.
   const { policy, attributes } = toTopic(withDefaults(configs));
   if (how === 'check') return;
-  const { definition } = await client.session.request('declareTopic', {
+  const session = await onceAllowed(client, 'alterConfigs', 'topic', topic.name);
+  const { definition } = await session.request('declareTopic', {
     name: topic.name,
     kind: 'topic',
     policy: { ...policy, retain: { ...topic.policy.retain, ...policy.retain } },

@@ -56,9 +56,10 @@ export const consumerGrouping: Handlers<'consumerGroupHeartbeat' | 'consumerGrou
         const group = client.shared.consumerGroups.find(groupId);
         if (!maySeeGroup(client, groupId)) return unknown(groupId, 'GROUP_AUTHORIZATION_FAILED');
         if (group === undefined) return unknown(groupId, 'GROUP_ID_NOT_FOUND');
+        if (!maySeeTopics(client, group)) return unknown(groupId, 'TOPIC_AUTHORIZATION_FAILED');
         const described = describe(group);
         return includeAuthorizedOperations
-          ? { ...described, authorizedOperations: authorizedOperations(client, 'cursor', groupId) }
+          ? { ...described, authorizedOperations: authorizedOperations(client, 'group', groupId) }
           : described;
       }),
     };
@@ -140,6 +141,13 @@ function byTopic(places: ReadonlySet<string>): Partitions {
     partitions.push(Number(partition));
   }
   return [...topics].map(([topicId, partitions]) => ({ topicId, partitions: partitions.sort((a, b) => a - b) }));
+}
+
+/** Else what its members have would tell of topics that the client may not see. */
+function maySeeTopics(client: Client, group: ConsumerGroup): boolean {
+  for (const member of group.members.values())
+    for (const name of group.topicsOf(member)) if (!maySee(client, name)) return false;
+  return true;
 }
 
 function unknown(groupId: string, error: ErrorName): Described {

@@ -1,13 +1,14 @@
-import { authorizedOperations, maySee } from './access.ts';
+import { allowed, authorizedOperations, maySee } from './access.ts';
 import { type Client, type Handlers, NODE_ID } from './client.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import { NO_UUID, type RequestOf, type ResponseOf } from './fields.ts';
-import type { metadata } from './messages/discovery.ts';
+import type { findCoordinator, metadata } from './messages/discovery.ts';
 import { LEADER_EPOCH } from './record-batch.ts';
 import { createTopic } from './topic-admin.ts';
 import type { KafkaTopic } from './topics.ts';
 
 type MetadataRequest = RequestOf<typeof metadata>;
+type Place = Omit<NonNullable<ResponseOf<typeof findCoordinator>['coordinators']>[number], 'key'>;
 type TopicMetadata = ResponseOf<typeof metadata>['topics'][number];
 
 const KEY_TYPE = { group: 0, transaction: 1 } as const;
@@ -21,20 +22,19 @@ export const discovery: Handlers<'metadata' | 'findCoordinator' | 'describeClust
       controllerId: NODE_ID,
       topics: await topicsOf(client, request, version),
       ...(request.includeClusterAuthorizedOperations && {
-        clusterAuthorizedOperations: authorizedOperations(client, 'broker', ''),
+        clusterAuthorizedOperations: authorizedOperations(client, 'cluster'),
       }),
     };
   },
 
-  findCoordinator(client, { keyType, coordinatorKeys }, version) {
-    const known = keyType === KEY_TYPE.group || keyType === KEY_TYPE.transaction;
-    const errorCode = known ? ERROR.NONE : ERROR.INVALID_REQUEST;
-    const errorMessage = known ? null : `Coordinators of type ${keyType} are not known here.`;
-    const place = { nodeId: NODE_ID, ...client.endpoint, errorCode, errorMessage };
+  findCoordinator(client, { key, keyType, coordinatorKeys }, version) {
     // A version has either the one or the list.
     return version < 4
-      ? { ...place, coordinators: [] }
-      : { ...place, coordinators: coordinatorKeys.map((each) => ({ key: each, ...place })) };
+      ? { ...placeFor(client, keyType, key), coordinators: [] }
+      : {
+          ...placeFor(client, keyType, null),
+          coordinators: coordinatorKeys.map((each) => ({ key: each, ...placeFor(client, keyType, each) })),
+        };
   },
 
   describeCluster(client, { includeClusterAuthorizedOperations, endpointType }) {
@@ -46,11 +46,26 @@ export const discovery: Handlers<'metadata' | 'findCoordinator' | 'describeClust
       controllerId: NODE_ID,
       brokers: isBrokers ? [{ brokerId: NODE_ID, ...client.endpoint }] : [],
       ...(includeClusterAuthorizedOperations && {
-        clusterAuthorizedOperations: authorizedOperations(client, 'broker', ''),
+        clusterAuthorizedOperations: authorizedOperations(client, 'cluster'),
       }),
     };
   },
 };
+
+/** Where the coordinator is, unless the client may not know of the group or the transactions. */
+function placeFor(client: Client, keyType: number, key: string | null): Place {
+  const nowhere = { nodeId: -1, host: '', port: -1 };
+  const kind = keyType === KEY_TYPE.group ? 'group' : keyType === KEY_TYPE.transaction ? 'transactionalId' : null;
+  if (kind === null) {
+    const errorMessage = `Coordinators of type ${keyType} are not known here.`;
+    return { ...nowhere, errorCode: ERROR.INVALID_REQUEST, errorMessage };
+  }
+  if (key !== null && !allowed(client, 'describe', kind, key)) {
+    const errorCode = kind === 'group' ? ERROR.GROUP_AUTHORIZATION_FAILED : ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    return { ...nowhere, errorCode, errorMessage: 'Not allowed.' };
+  }
+  return { nodeId: NODE_ID, ...client.endpoint, errorCode: ERROR.NONE, errorMessage: null };
+}
 
 async function topicsOf(client: Client, request: MetadataRequest, version: number): Promise<TopicMetadata[]> {
   const { topics } = client.shared;
@@ -71,8 +86,8 @@ async function topicOf(
   try {
     if (name === null) {
       const topic = await topics.findById(topicId);
-      if (topic === undefined || !maySee(client, topic.name))
-        throw new KafkaError('UNKNOWN_TOPIC_ID', 'No such topic.');
+      if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', 'No such topic.');
+      if (!maySee(client, topic.name)) throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', 'Not allowed.');
       return describe(client, request, topic);
     }
     if (!maySee(client, name)) throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', 'Not allowed.');

@@ -1,6 +1,7 @@
 import { asBuffer, readRecord, recordEnd } from '../../core/records.ts';
 import type { DeliveryRun, Operations } from '../../core/session.ts';
 import type { TransactionMarker } from '../../core/open-transactions.ts';
+import { demand } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { FORMAT_KAFKA, fromEnvelope } from './content.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
@@ -19,6 +20,8 @@ const READ_COMMITTED = 1;
 
 /** What is asked of one partition, and what it has got so far. */
 interface Wanted {
+  /** Empty where an id was asked for that no topic has. */
+  readonly name: string;
   readonly topic: KafkaTopic | undefined;
   readonly partition: number;
   readonly offset: number;
@@ -93,6 +96,7 @@ async function allWanted({ shared }: Client, asked: readonly Asked[], version: n
     found.set(key, version >= 13 ? await topics.findById(key) : (topics.known(key) ?? (await topics.find(key))));
   }
   return asked.map(({ topic, topicId, of }) => ({
+    name: version >= 13 ? (found.get(topicId)?.name ?? '') : topic,
     topic: found.get(version >= 13 ? topicId : topic),
     partition: of.partition,
     offset: of.fetchOffset,
@@ -132,8 +136,9 @@ async function readOne(
   isolation: 'committed' | 'uncommitted',
   maxBytes: number,
 ): Promise<Found> {
-  const { topic, partition, offset, leaderEpoch } = wanted;
+  const { name, topic, partition, offset, leaderEpoch } = wanted;
   try {
+    if (name !== '') demand(client, 'read', 'topic', name);
     if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such topic.');
     if (partition < 0 || partition >= topic.partitions)
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such partition.');

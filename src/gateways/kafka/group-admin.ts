@@ -1,4 +1,4 @@
-import { authorizedOperations, may } from './access.ts';
+import { allowed, authorizedOperations, onceAllowed } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { asKafkaError, ERROR } from './errors.ts';
 import type { ResponseOf } from './fields.ts';
@@ -29,7 +29,7 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
         const described = describe(client, groupId, committed);
         const known = includeAuthorizedOperations && described.errorCode === ERROR.NONE;
         return known
-          ? { ...described, authorizedOperations: authorizedOperations(client, 'cursor', groupId) }
+          ? { ...described, authorizedOperations: authorizedOperations(client, 'group', groupId) }
           : described;
       }),
     };
@@ -48,13 +48,16 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
     const known = new Set(listed.map(({ groupId }) => groupId));
     for (const groupId of await committedGroups(client))
       if (!known.has(groupId)) listed.push({ groupId, protocolType: CONSUMER, groupState: EMPTY, groupType: CLASSIC });
+    const maySeeAll = allowed(client, 'describe', 'cluster');
     const isWanted = (filter: readonly string[], value: string): boolean =>
       filter.length === 0 || filter.some((each) => each.toLowerCase() === value.toLowerCase());
     return {
       errorCode: ERROR.NONE,
       groups: listed.filter(
         ({ groupId, groupState, groupType }) =>
-          isWanted(statesFilter, groupState) && isWanted(typesFilter, groupType) && maySee(client, groupId),
+          isWanted(statesFilter, groupState) &&
+          isWanted(typesFilter, groupType) &&
+          (maySeeAll || maySee(client, groupId)),
       ),
     };
   },
@@ -65,11 +68,13 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
 };
 
 async function deleteOne(client: Client, groupId: string): Promise<{ groupId: string; errorCode: number }> {
+  if (!allowed(client, 'delete', 'group', groupId)) return { groupId, errorCode: ERROR.GROUP_AUTHORIZATION_FAILED };
   const group = client.shared.groups.find(groupId);
   const members = (group?.members.size ?? 0) + (client.shared.consumerGroups.find(groupId)?.members.size ?? 0);
   if (members > 0) return { groupId, errorCode: ERROR.NON_EMPTY_GROUP };
   try {
-    const { deleted } = await client.session.request('deleteCursor', { cursor: groupId });
+    const session = await onceAllowed(client, 'delete', 'group', groupId);
+    const { deleted } = await session.request('deleteCursor', { cursor: groupId });
     const isKnown = deleted > 0 || group !== undefined;
     return { groupId, errorCode: isKnown ? ERROR.NONE : ERROR.GROUP_ID_NOT_FOUND };
   } catch (error) {
@@ -78,7 +83,7 @@ async function deleteOne(client: Client, groupId: string): Promise<{ groupId: st
 }
 
 export function maySee(client: Client, groupId: string): boolean {
-  return may(client, 'cursor', groupId, ['inspect', 'consume']);
+  return allowed(client, 'describe', 'group', groupId);
 }
 
 /** Groups that have committed something, with members or without. */

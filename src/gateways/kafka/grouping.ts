@@ -1,4 +1,4 @@
-import { may } from './access.ts';
+import { allowed } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { ERROR, type ErrorName } from './errors.ts';
 import type { RequestOf } from './fields.ts';
@@ -123,5 +123,5 @@ export function hostOf(address: string): string {
 /** A group belongs to whoever may consume under its name. */
 export function refusalFor(client: Client, groupId: string): ErrorName | null {
   if (groupId === '') return 'INVALID_GROUP_ID';
-  return may(client, 'cursor', groupId, ['consume']) ? null : 'GROUP_AUTHORIZATION_FAILED';
+  return allowed(client, 'read', 'group', groupId) ? null : 'GROUP_AUTHORIZATION_FAILED';
 }

@@ -1,3 +1,4 @@
+import { aclAdmin } from './acl-admin.ts';
 import type { ApiName } from './apis.ts';
 import type { Handlers } from './client.ts';
 import { committing } from './committing.ts';
@@ -31,4 +32,5 @@ export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake'
   ...transactionAdmin,
   ...offsetAdmin,
   ...logDirs,
+  ...aclAdmin,
 };

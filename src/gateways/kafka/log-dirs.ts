@@ -1,4 +1,4 @@
-import { may, maySee } from './access.ts';
+import { allowed, maySee } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { ERROR } from './errors.ts';
 import type { ResponseOf } from './fields.ts';
@@ -11,7 +11,7 @@ const LOG_DIR = 'railhead';
 
 export const logDirs: Handlers<'describeLogDirs'> = {
   async describeLogDirs(client, { topics: asked }) {
-    if (!may(client, 'broker', '', ['inspect'])) return { errorCode: ERROR.CLUSTER_AUTHORIZATION_FAILED, results: [] };
+    if (!allowed(client, 'describe', 'cluster')) return { errorCode: ERROR.CLUSTER_AUTHORIZATION_FAILED, results: [] };
     const names = asked?.map(({ topic }) => topic) ?? (await client.shared.topics.all()).map(({ name }) => name);
     const topics: Topic[] = [];
     for (const name of new Set(names)) {

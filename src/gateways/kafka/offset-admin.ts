@@ -1,13 +1,13 @@
+import { allowed, onceAllowed } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { asKafkaError, ERROR, type ErrorName } from './errors.ts';
 import type { Group } from './group.ts';
-import { refusalFor } from './grouping.ts';
 import { subscribedTopics } from './subscription.ts';
 
 export const offsetAdmin: Handlers<'offsetDelete'> = {
   async offsetDelete(client, { groupId, topics }) {
     const group = client.shared.groups.find(groupId);
-    const refusal = refusalFor(client, groupId) ?? (await refusalOf(client, groupId, group));
+    const refusal = await refusalOf(client, groupId, group);
     if (refusal !== null) return { errorCode: ERROR[refusal], topics: [] };
     const subscribed = new Set([...(group === undefined ? [] : topicsOf(group)), ...modernTopics(client, groupId)]);
     return {
@@ -27,10 +27,12 @@ export const offsetAdmin: Handlers<'offsetDelete'> = {
 };
 
 async function refusalOf(client: Client, cursor: string, group: Group | undefined): Promise<ErrorName | null> {
+  if (cursor === '') return 'INVALID_GROUP_ID';
+  if (!allowed(client, 'delete', 'group', cursor)) return 'GROUP_AUTHORIZATION_FAILED';
   if (group !== undefined && group.members.size > 0)
     return group.protocolType === 'consumer' ? null : 'NON_EMPTY_GROUP';
   try {
-    const { partitions } = await client.session.request('fetchCursors', { cursor });
+    const { partitions } = await (await client.shared.own()).request('fetchCursors', { cursor });
     return partitions.length === 0 && group === undefined ? 'GROUP_ID_NOT_FOUND' : null;
   } catch (error) {
     return asKafkaError(error, 'group').error;
@@ -54,11 +56,13 @@ async function deleteOne(
   partition: number,
   subscribed: ReadonlySet<string>,
 ): Promise<ErrorName> {
+  if (!allowed(client, 'read', 'topic', topic)) return 'TOPIC_AUTHORIZATION_FAILED';
   if (subscribed.has(topic)) return 'GROUP_SUBSCRIBED_TO_TOPIC';
   const known = await client.shared.topics.find(topic);
   if (known === undefined || partition < 0 || partition >= known.partitions) return 'UNKNOWN_TOPIC_OR_PARTITION';
   try {
-    await client.session.request('deleteCursor', { cursor, topic, partition });
+    const session = await onceAllowed(client, 'delete', 'group', cursor);
+    await session.request('deleteCursor', { cursor, topic, partition });
     return 'NONE';
   } catch (error) {
     return asKafkaError(error, 'group').error;

@@ -1,5 +1,6 @@
 import { asBuffer } from '../../core/records.ts';
 import type { DeliveryRun } from '../../core/session.ts';
+import { onceAllowed } from './access.ts';
 import { type Client, type Handlers } from './client.ts';
 import { FORMAT_KAFKA } from './content.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
@@ -10,6 +11,9 @@ import { LEADER_EPOCH, readRecords } from './record-batch.ts';
 type Listed = ResponseOf<typeof listOffsets>['topics'][number]['partitions'][number];
 type Trimmed = ResponseOf<typeof deleteRecords>['topics'][number]['partitions'][number];
 type EpochEnd = ResponseOf<typeof offsetForLeaderEpoch>['topics'][number]['partitions'][number];
+
+/** Where it is read: in a session that may. */
+type Source = Pick<Client, 'session' | 'shared'>;
 
 /** In place of a time. */
 const AT = { latest: -1, earliest: -2, maxTimestamp: -3, earliestLocal: -4, latestTiered: -5 } as const;
@@ -27,7 +31,9 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
           partitions: await Promise.all(
             partitions.map(async ({ partitionIndex, timestamp }): Promise<Listed> => {
               try {
-                const found = await offsetAt(client, name, partitionIndex, timestamp, isolation);
+                const session = await onceAllowed(client, 'describe', 'topic', name);
+                const from = { session, shared: client.shared };
+                const found = await offsetAt(from, name, partitionIndex, timestamp, isolation);
                 return { partitionIndex, errorCode: ERROR.NONE, leaderEpoch: LEADER_EPOCH, ...found };
               } catch (error) {
                 return { partitionIndex, errorCode: asKafkaError(error).code };
@@ -47,7 +53,8 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
           partitions: await Promise.all(
             partitions.map(async ({ partition, leaderEpoch }): Promise<EpochEnd> => {
               try {
-                const { end } = await boundsOf(client, topic, partition);
+                const session = await onceAllowed(client, 'describe', 'topic', topic);
+                const { end } = await boundsOf({ session, shared: client.shared }, topic, partition);
                 const isKnown = leaderEpoch === LEADER_EPOCH;
                 return { errorCode: ERROR.NONE, partition, ...(isKnown && { leaderEpoch, endOffset: end }) };
               } catch (error) {
@@ -68,9 +75,10 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
           partitions: await Promise.all(
             partitions.map(async ({ partitionIndex, offset }): Promise<Trimmed> => {
               try {
-                const { end } = await boundsOf(client, name, partitionIndex);
+                const session = await onceAllowed(client, 'delete', 'topic', name, ['manage']);
+                const { end } = await boundsOf({ session, shared: client.shared }, name, partitionIndex);
                 const place = { topic: name, partition: partitionIndex, before: offset === AT_END ? end : offset };
-                const { start } = await client.session.request('trimTopic', place);
+                const { start } = await session.request('trimTopic', place);
                 return { partitionIndex, errorCode: ERROR.NONE, lowWatermark: start };
               } catch (error) {
                 return { partitionIndex, errorCode: asKafkaError(error).code, lowWatermark: -1 };
@@ -83,9 +91,8 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
   },
 };
 
-/** One of many that are asked of a topic: a client reads what it may read. */
 async function boundsOf(
-  { session, shared }: Client,
+  { session, shared }: Source,
   name: string,
   partition: number,
 ): Promise<{ start: number; end: number; stableEnd: number }> {
@@ -99,7 +106,7 @@ async function boundsOf(
 }
 
 async function offsetAt(
-  client: Client,
+  client: Source,
   name: string,
   partition: number,
   timestamp: number,
@@ -124,7 +131,7 @@ async function offsetAt(
 
 /** The newest time is looked for among the last records that came together. */
 async function newest(
-  { session }: Client,
+  { session }: Source,
   topic: string,
   partition: number,
   offset: number,
@@ -138,7 +145,7 @@ async function newest(
 
 /** From when the broker took the records on, the first whose own time is not before it. */
 async function firstSince(
-  { session }: Client,
+  { session }: Source,
   topic: string,
   partition: number,
   timestamp: number,

@@ -1,4 +1,5 @@
 import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
+import { allowed, demand } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { FORMAT_KAFKA } from './content.ts';
 import { asKafkaError, ConnectionRefusal, ERROR, KafkaError } from './errors.ts';
@@ -17,9 +18,13 @@ const ACKS = { none: 0, leader: 1, all: -1 } as const;
 
 export const producing: Handlers<'produce'> = {
   async produce(client, request) {
-    const { acks, topicData } = request;
+    const { acks, topicData, transactionalId } = request;
     const isKnown = acks === ACKS.none || acks === ACKS.leader || acks === ACKS.all;
-    const failure = isKnown ? undefined : new KafkaError('INVALID_REQUIRED_ACKS', `acks=${acks}; 0, 1 or all (-1).`);
+    const failure = !isKnown
+      ? new KafkaError('INVALID_REQUIRED_ACKS', `acks=${acks}; 0, 1 or all (-1).`)
+      : transactionalId !== null && !allowed(client, 'write', 'transactionalId', transactionalId)
+        ? new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', `Not allowed to write as ${transactionalId}.`)
+        : undefined;
     const answers =
       failure === undefined ? await published(client, request) : topicData.map((topic) => refuseAll(topic, failure));
     if (acks !== ACKS.none) return { responses: answers };
@@ -63,6 +68,7 @@ async function publishOne(
   data: PartitionData,
 ): Promise<PartitionResponse> {
   try {
+    demand(client, 'write', 'topic', name);
     if (topic === undefined || data.index < 0 || data.index >= topic.partitions)
       throw new KafkaError(
         'UNKNOWN_TOPIC_OR_PARTITION',

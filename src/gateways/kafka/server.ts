@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import { StoredUsers, SYSTEM_NAMESPACE } from '../../core/access.ts';
 import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Session } from '../../core/session.ts';
@@ -37,6 +38,8 @@ export class KafkaGateway implements Gateway {
   readonly #connections = new Set<KafkaConnection>();
   /** For what the protocol does by itself; opened when that is first the case. */
   #own: Promise<Session> | undefined;
+  /** In the namespace of the users. */
+  #system: Promise<Session> | undefined;
   #fetchSessions = 0;
   #onEmpty: (() => void) | undefined;
 
@@ -46,6 +49,7 @@ export class KafkaGateway implements Gateway {
     const allLimits = { ...KAFKA_LIMITS, ...limits };
     const newId = (clientId: string): string => `${clientId}-${randomUUID()}`;
     const own = (): Promise<Session> => (this.#own ??= this.#connect(LOCAL_PRINCIPAL, 'kafka'));
+    const system = (): Promise<Session> => (this.#system ??= this.#connect(LOCAL_PRINCIPAL, 'kafka', SYSTEM_NAMESPACE));
     this.#shared = {
       clock,
       limits: allLimits,
@@ -56,6 +60,7 @@ export class KafkaGateway implements Gateway {
       consumerGroups: new Groups(clock, (id) => new ConsumerGroup(id, newId, allLimits.consumerSessionTimeoutMs)),
       producerIds: new ProducerIds(own),
       own,
+      users: async () => new StoredUsers(await system()),
       nextFetchSession: () => (this.#fetchSessions = (this.#fetchSessions % MAX_INT32) + 1),
       report: (error) => report?.(error),
     };
@@ -91,11 +96,11 @@ export class KafkaGateway implements Gateway {
     this.#shared.groups.close();
     this.#shared.consumerGroups.close();
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
-    const [own] = await Promise.allSettled([this.#own]);
-    if (own.status === 'fulfilled') await own.value?.close();
+    for (const session of await Promise.allSettled([this.#own, this.#system]))
+      if (session.status === 'fulfilled') await session.value?.close();
   }
 
-  async #connect(principal: Principal, clientName: string): Promise<Session> {
-    return this.#options.connect(principal, NAMESPACE, clientName);
+  async #connect(principal: Principal, clientName: string, namespace = NAMESPACE): Promise<Session> {
+    return this.#options.connect(principal, namespace, clientName);
   }
 }

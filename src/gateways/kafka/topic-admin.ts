@@ -1,6 +1,6 @@
 import type { TopicPolicy } from '../../core/policy.ts';
 import type { Declaration } from '../../core/declaration.ts';
-import { may } from './access.ts';
+import { demand, mayCreate, maySee, onceAllowed } from './access.ts';
 import { type Client, type Handlers, NODE_ID } from './client.ts';
 import { type Config, DEFAULT_RETENTION, toTopic } from './configs.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
@@ -51,6 +51,7 @@ async function createOne(client: Client, asked: Asked, isAlone: boolean, how: 'c
   const { name } = asked;
   try {
     if (!isAlone) throw new KafkaError('INVALID_REQUEST', 'A request names this topic twice.');
+    demandCreation(client, name);
     const wanted = {
       name,
       partitions: partitionsOf(asked, client.shared.limits.autoCreatePartitions),
@@ -119,17 +120,25 @@ function checkName(name: string): void {
     );
 }
 
+/** @throws KafkaError */
+function demandCreation(client: Client, name: string): void {
+  if (!mayCreate(client, name))
+    throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `Not allowed to create ${JSON.stringify(name)}.`);
+}
+
 /** @throws KafkaError, and what the engine refuses */
 export async function createTopic(
   client: Client,
   { name, partitions, configs }: { name: string; partitions: number; configs: readonly Config[] },
   how: 'must-be-new' | 'if-missing',
 ): Promise<KafkaTopic> {
+  demandCreation(client, name);
   await (how === 'must-be-new' ? assertNew(client, name) : checkName(name));
   const { policy, attributes } = toTopic(configs);
   const full: Partial<TopicPolicy> = { ...policy, partitions, retain: { ...DEFAULT_RETENTION, ...policy.retain } };
   const declaration: Declaration = Object.keys(attributes).length > 0 ? { attributes } : {};
-  const { created, definition } = await client.session.request('declareTopic', {
+  const session = await client.shared.own();
+  const { created, definition } = await session.request('declareTopic', {
     name,
     kind: 'topic',
     policy: full,
@@ -155,8 +164,7 @@ async function growOne(client: Client, asked: Growth, isAlone: boolean, how: 'ch
 }
 
 async function grow(client: Client, { name, count, assignments }: Growth, how: 'check' | 'create'): Promise<void> {
-  if (!may(client, 'topic', name, ['configure']))
-    throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `Not allowed to configure ${JSON.stringify(name)}.`);
+  const session = await onceAllowed(client, 'alter', 'topic', name);
   const topic = await client.shared.topics.find(name);
   if (topic === undefined)
     throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic ${JSON.stringify(name)}.`);
@@ -175,7 +183,7 @@ async function grow(client: Client, { name, count, assignments }: Growth, how: '
   const policy = { partitions: count };
   const wanted = { name, kind: 'topic', policy, ifDifferent: 'update' } as const;
   try {
-    client.shared.topics.remember((await client.session.request('declareTopic', wanted)).definition);
+    client.shared.topics.remember((await session.request('declareTopic', wanted)).definition);
   } catch (error) {
     // Too many, or it has got as many from somebody else meanwhile.
     if (!RailheadError.is(error, 'INVALID') && !RailheadError.is(error, 'POLICY_MISMATCH')) throw error;
@@ -188,14 +196,16 @@ async function deleteOne(client: Client, asked: { name: string | null; topicId: 
   const { topicId } = asked;
   let { name } = asked;
   try {
+    if (name !== null) demand(client, 'delete', 'topic', name);
     const topic = name === null ? await topics.findById(topicId) : await topics.find(name);
-    name ??= topic?.name ?? null;
+    // Who may not see it is not told its name.
+    if (topic !== undefined && maySee(client, topic.name)) name = topic.name;
     if (topic === undefined)
       throw new KafkaError(
         asked.name === null ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION',
         'There is no such topic.',
       );
-    await client.session.request('deleteTopic', { name: topic.name });
+    await (await onceAllowed(client, 'delete', 'topic', topic.name)).request('deleteTopic', { name: topic.name });
     topics.forget(topic.name);
     return { name, topicId: topic.id, errorCode: ERROR.NONE };
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { ProducerDescription } from '../../core/open-transactions.ts';
 import { RailheadError } from '../../core/errors.ts';
-import { may, maySee } from './access.ts';
+import { allowed, demand, maySee } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import type { ResponseOf } from './fields.ts';
@@ -62,7 +62,7 @@ export const transactionAdmin: Handlers<'describeProducers' | 'describeTransacti
 };
 
 function mayKnow(client: Client, producer: string): boolean {
-  return may(client, 'producer', producer, ['inspect', 'publish']);
+  return allowed(client, 'describe', 'transactionalId', producer);
 }
 
 function stateOf({ open, last }: ProducerDescription): (typeof STATES)[number] {
@@ -92,8 +92,7 @@ async function activeIn(
   partitionIndex: number,
 ): Promise<Partition> {
   try {
-    if (!may(client, 'topic', name, ['consume', 'inspect']))
-      throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `Not allowed to read ${JSON.stringify(name)}.`);
+    demand(client, 'read', 'topic', name);
     const topic = await client.shared.topics.find(name);
     if (topic === undefined || partitionIndex < 0 || partitionIndex >= topic.partitions)
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `There is no partition ${partitionIndex}.`);

@@ -1,5 +1,6 @@
 import type { ProducerRef } from '../../core/open-transactions.ts';
 import { RailheadError } from '../../core/errors.ts';
+import { allowed, demand, mayPublishAnywhere } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { answers as refusedCommits, checkMember } from './committing.ts';
 import { asKafkaError, ERROR, type ErrorName, KafkaError } from './errors.ts';
@@ -16,9 +17,12 @@ export const transactions: Handlers<
   async initProducerId(client, { transactionalId, transactionTimeoutMs, producerId, producerEpoch }, version) {
     try {
       if (transactionalId === null) {
+        if (!mayPublishAnywhere(client))
+          throw new KafkaError('CLUSTER_AUTHORIZATION_FAILED', 'Not allowed to write to any topic.');
         return { errorCode: ERROR.NONE, producerId: await client.shared.producerIds.take(), producerEpoch: 0 };
       }
       if (transactionalId === '') throw new KafkaError('INVALID_REQUEST', 'A transactional id is not empty.');
+      demand(client, 'write', 'transactionalId', transactionalId);
       const before: ProducerRef = { producer: transactionalId, producerId, epoch: producerEpoch };
       const claimed = await client.session.request('claimProducer', {
         producer: transactionalId,
@@ -37,24 +41,34 @@ export const transactions: Handlers<
   async addPartitionsToTxn(client, request, version) {
     const { v3AndBelowTopics: topics } = request;
     const ref = refOf(request.v3AndBelowTransactionalId, request.v3AndBelowProducerId, request.v3AndBelowProducerEpoch);
-    const code = await begun(client, ref, version);
+    const mayWrite = (name: string): boolean => allowed(client, 'write', 'topic', name);
+    // As in Kafka: all of them, or none.
+    const others = topics.every(({ name }) => mayWrite(name))
+      ? await begun(client, ref, version)
+      : allowed(client, 'write', 'transactionalId', ref.producer)
+        ? ERROR.OPERATION_NOT_ATTEMPTED
+        : ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     const answers = await Promise.all(
       topics.map(async ({ name, partitions }) => {
         const topic = await client.shared.topics.find(name);
+        const isRefused = others === ERROR.OPERATION_NOT_ATTEMPTED && !mayWrite(name);
+        const code = isRefused ? ERROR.TOPIC_AUTHORIZATION_FAILED : others;
         return {
           name,
-          resultsByPartition: partitions.map((partitionIndex) => ({
-            partitionIndex,
-            partitionErrorCode:
-              topic === undefined || partitionIndex >= topic.partitions ? ERROR.UNKNOWN_TOPIC_OR_PARTITION : code,
-          })),
+          resultsByPartition: partitions.map((partitionIndex) => {
+            const isThere = isRefused || (topic !== undefined && partitionIndex < topic.partitions);
+            return { partitionIndex, partitionErrorCode: isThere ? code : ERROR.UNKNOWN_TOPIC_OR_PARTITION };
+          }),
         };
       }),
     );
     return { resultsByTopicV3AndBelow: answers };
   },
 
-  async addOffsetsToTxn(client, { transactionalId, producerId, producerEpoch }, version) {
+  async addOffsetsToTxn(client, { transactionalId, groupId, producerId, producerEpoch }, version) {
+    if (!allowed(client, 'write', 'transactionalId', transactionalId))
+      return { errorCode: ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED };
+    if (!allowed(client, 'read', 'group', groupId)) return { errorCode: ERROR.GROUP_AUTHORIZATION_FAILED };
     return { errorCode: await begun(client, refOf(transactionalId, producerId, producerEpoch), version) };
   },
 
@@ -71,13 +85,16 @@ export const transactions: Handlers<
   async txnOffsetCommit(client, request) {
     const { transactionalId, groupId, producerId, producerEpoch, topics } = request;
     const ref = refOf(transactionalId, producerId, producerEpoch);
-    const refusal = refusalFor(client, groupId) ?? memberError(client, request);
+    const refusal = !allowed(client, 'write', 'transactionalId', transactionalId)
+      ? 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED'
+      : (refusalFor(client, groupId) ?? memberError(client, request));
     if (refusal !== 'NONE') return { topics: refusedCommits(topics, () => refusal) };
     const answers = topics.map(async ({ name, partitions }) => ({
       name,
       partitions: await Promise.all(
         partitions.map(async ({ partitionIndex, committedOffset, committedMetadata }) => {
           try {
+            demand(client, 'read', 'topic', name);
             const at = { cursor: groupId, topic: name, partition: partitionIndex, offset: committedOffset };
             const cursors = [{ ...at, metadata: committedMetadata ?? '' }];
             await client.session.request('addToTransaction', { ...ref, cursors });
