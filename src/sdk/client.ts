@@ -3,6 +3,7 @@ import { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { IfDifferent } from '../core/definitions.ts';
 import type { OperationName, Operations, PublishRequest, Session, SubscriptionRef } from '../core/session.ts';
+import type { Tracing } from '../core/tracing.ts';
 import { toRailheadError } from './failure.ts';
 import { Once } from './once.ts';
 import { Producer } from './producer.ts';
@@ -16,6 +17,7 @@ export interface ClientOptions {
   random: Random;
   definitions: Extract<IfDifferent, 'error' | 'update'>;
   sendTimeoutMs: number;
+  tracing: Tracing | undefined;
 }
 
 /** Something that takes messages in and has to be ended before the session is. */
@@ -29,6 +31,8 @@ export class Client {
   readonly random: Random;
   readonly definitions: Extract<IfDifferent, 'error' | 'update'>;
   readonly sendTimeoutMs: number;
+  /** Undefined: nobody looks, and nothing is done for it. */
+  readonly tracing: Tracing | undefined;
   readonly keepAlive = new KeepAlive();
   readonly #session: Once<Session>;
   readonly #producers = new Map<string, Producer>();
@@ -43,6 +47,7 @@ export class Client {
     this.random = options.random;
     this.definitions = options.definitions;
     this.sendTimeoutMs = options.sendTimeoutMs;
+    this.tracing = options.tracing;
     const { session } = options;
     this.#session = new Once(async () => (typeof session === 'function' ? session() : session));
     const part = (): string => Math.floor(this.random.next() * 2 ** 40).toString(36);

@@ -1,5 +1,6 @@
 import { SystemClock } from '../core/clock.ts';
 import type { Clock } from '../core/clock.ts';
+import { findTracing } from '../core/tracing.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
 import { Rail } from './rail.ts';
@@ -37,6 +38,7 @@ export async function connect(url: string, options: ConnectOptions = {}): Promis
   });
   return new Rail({
     session,
+    tracing: await findTracing(),
     clock: clock ?? new SystemClock(),
     ...(remote.random !== undefined && { random: remote.random }),
     ...(definitions !== undefined && { definitions }),

@@ -1,4 +1,5 @@
 import { RailheadError } from '../core/errors.ts';
+import { realTime } from '../core/real-time.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
 import type { Closable } from './client.ts';
@@ -45,7 +46,10 @@ export async function fetchMessages<T>(source: Source<T>, options: FetchOptions)
     waitMs = READY_WAIT_MS;
     there = ready;
   }
-  return new Fetch(source, options, max, there).run(waitMs, signal);
+  const beganAt = realTime.now();
+  const messages = await new Fetch(source, options, max, there).run(waitMs, signal);
+  source.settler.traced?.received(messages, beganAt);
+  return messages;
 }
 
 /** A consumer that lives for one fetch: credit that was given cannot be taken back in another way than to end it. */

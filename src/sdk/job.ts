@@ -1,4 +1,5 @@
 import { RailheadError } from '../core/errors.ts';
+import type { TraceSpan } from '../core/tracing.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
 import type { Lease, LeaseOwner } from './lease.ts';
@@ -26,6 +27,8 @@ export class Job<T> implements WorkContext, LeaseOwner {
   readonly #host: Host;
   readonly #onLost: (job: Job<T>, error: RailheadError) => void;
   readonly startedAt: number;
+  /** Of what the handler does, for whoever traces. */
+  span: TraceSpan | undefined;
   #controller: AbortController | undefined;
   #aborted: RailheadError | undefined;
   #outbox: Outbox | undefined;

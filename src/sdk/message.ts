@@ -4,7 +4,7 @@ import type { RailheadError } from '../core/errors.ts';
 import { readRecord } from '../core/records.ts';
 import type { Envelope, Headers } from '../core/records.ts';
 import { messageId } from '../core/session.ts';
-import type { DeliveryRun, MessageHistory, MessageId } from '../core/session.ts';
+import type { DeliveryRun, MessageHistory, MessageId, SettleAction } from '../core/session.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
 import type { BodyType } from './body.ts';
@@ -167,13 +167,13 @@ export class Message<T> extends StoredMessage<T> {
 
   /** Done. Resolves when the broker will not deliver it again. @throws LEASE_LOST, INVALID when it was settled before. */
   ack(): Promise<void> {
-    return this.#lease.settle(ACK);
+    return this.#settle(ACK);
   }
 
   /** Gives it back, to be delivered again. @throws LEASE_LOST, INVALID when it was settled before. */
   async release(options: ReleaseOptions = {}): Promise<void> {
     const { after, count = true, error } = options;
-    await this.#lease.settle({
+    await this.#settle({
       action: 'release',
       countAttempt: count,
       ...(after !== undefined && { delayMs: msUntil(this.#clock, after, 'The time of the next attempt') }),
@@ -183,12 +183,18 @@ export class Message<T> extends StoredMessage<T> {
 
   /** To the dead-letter queue, with a reason for people. @throws LEASE_LOST, INVALID when it was settled before. */
   reject(reason: string): Promise<void> {
-    return this.#lease.settle({ action: 'reject', reason });
+    return this.#settle({ action: 'reject', reason });
   }
 
   /** The lease ends that long from now instead. @throws LEASE_LOST, INVALID when it was settled before. */
   async extend(lease: Duration): Promise<void> {
     await this.#lease.settle({ action: 'extend', leaseMs: durationMs(lease, 'The lease') });
+  }
+
+  #settle(action: SettleAction): Promise<void> {
+    const { traced } = this.#lease.settler;
+    const settle = (): Promise<void> => this.#lease.settle(action);
+    return traced === undefined ? settle() : traced.settle(action.action, this, settle);
   }
 
   static leaseOf(message: Message<unknown>): Lease {

@@ -29,7 +29,7 @@ export class Outbox {
       writer = new RecordBatchWriter(1024);
       this.#writers.set(target.name, writer);
     }
-    target.write(writer, body, options);
+    target.write(writer, body, target.created(options));
     this.#prerequisites.add(target.declared);
   }
 

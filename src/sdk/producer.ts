@@ -9,6 +9,7 @@ import type { Head } from './envelope.ts';
 import { sendFailure } from './failure.ts';
 import type { Sent } from './sent.ts';
 import { afterMicrotasks, afterTurn } from './tick.ts';
+import { TracedTarget } from './tracing.ts';
 
 const MAX_GATHERED_BYTES = 512 * 1024;
 const MAX_GATHERED_RECORDS = 4_096;
@@ -39,6 +40,8 @@ const LONGEST_BACKOFF_MS = 2_000;
 export class Producer {
   readonly #client: Client;
   readonly #to: PublishRequest['to'];
+  /** Spans of what is sent. */
+  readonly traced: TracedTarget | undefined;
   readonly #id: string;
   readonly #writer = new RecordBatchWriter();
   #gathering: GatheredBatch | undefined;
@@ -62,6 +65,8 @@ export class Producer {
     this.#client = client;
     this.#to = to;
     this.#id = id;
+    if (client.tracing !== undefined)
+      this.traced = new TracedTarget(client.tracing, 'topic' in to ? to.topic : to.router);
   }
 
   /** One message, gathered with others of this turn. */

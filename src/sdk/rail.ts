@@ -7,6 +7,7 @@ import { asBuffer, readRecord } from '../core/records.ts';
 import type { ScheduleDefinition } from '../core/schedules.ts';
 import type { BrokerInfo } from '../core/broker-info.ts';
 import type { OperationName, Operations, Session } from '../core/session.ts';
+import type { Tracing } from '../core/tracing.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
 import { BodyType } from './body.ts';
@@ -36,6 +37,8 @@ export interface RailParts extends RailOptions {
   session: Session | Promise<Session> | (() => Session | Promise<Session>);
   clock?: Clock;
   random?: Random;
+  /** For spans. Default: none. */
+  tracing?: Tracing | undefined;
   /** Called when the rail was closed, after its session. */
   onClose?: () => void | Promise<void>;
 }
@@ -90,6 +93,7 @@ export class Rail implements AsyncDisposable {
       clock: parts.clock ?? new SystemClock(),
       random: parts.random ?? systemRandom,
       definitions: parts.definitions ?? 'error',
+      tracing: parts.tracing,
       sendTimeoutMs: durationMs(parts.sendTimeout ?? DEFAULT_SEND_TIMEOUT, 'sendTimeout'),
     });
     this.#onClose = parts.onClose;

@@ -79,11 +79,17 @@ export class Router implements AsyncDisposable {
   }
 
   /** Publishes one message. Resolves when every queue and topic that took it has it. @throws as `queue.send`. */
-  async publish(body: unknown, options: RouteOptions = {}): Promise<Routed> {
+  publish(body: unknown, options: RouteOptions = {}): Promise<Routed> {
     const { routingKey = '', ...rest } = options;
+    const { traced } = this.#client.producer('router', this.name);
+    if (traced === undefined) return this.#publish(body, routingKey, rest);
+    return traced.send(rest, (carried) => this.#publish(body, routingKey, carried));
+  }
+
+  async #publish(body: unknown, routingKey: string, options: SendOptions | undefined): Promise<Routed> {
     const writer = new RecordBatchWriter(1024);
     try {
-      writer.append(headOf(rest, this.#type.contentType(body)), this.#type.encode(body));
+      writer.append(headOf(options, this.#type.contentType(body)), this.#type.encode(body));
     } catch (error) {
       throw sendFailure(error, false);
     }

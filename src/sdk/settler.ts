@@ -4,6 +4,7 @@ import type { Client } from './client.ts';
 import { toRailheadError } from './failure.ts';
 import { leaseLost } from './lease.ts';
 import type { Lease } from './lease.ts';
+import { TracedSource } from './tracing.ts';
 import { afterMicrotasks, afterTurn } from './tick.ts';
 
 const MAX_IN_FLIGHT = 8;
@@ -21,6 +22,8 @@ class Batch {
 export class Settler {
   readonly #client: Client;
   readonly ref: SubscriptionRef;
+  /** Spans of what is done with its messages. */
+  readonly traced: TracedSource | undefined;
   #gathering = new Batch();
   #inFlight = 0;
   #scheduled = false;
@@ -29,6 +32,7 @@ export class Settler {
   constructor(client: Client, ref: SubscriptionRef) {
     this.#client = client;
     this.ref = ref;
+    if (client.tracing !== undefined) this.traced = new TracedSource(client.tracing, ref);
   }
 
   settle(lease: Lease, action: SettleAction): Promise<void> {

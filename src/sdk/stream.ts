@@ -65,6 +65,7 @@ export class FeedStream<T> implements MessageStream<T>, FeedOwner {
       this.#refill();
       if (!(await accept(message))) continue;
       this.#current = Message.leaseOf(message);
+      this.#source.settler.traced?.received([message]);
       return { done: false, value: message };
     }
   }

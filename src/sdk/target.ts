@@ -25,6 +25,11 @@ export class Target<In> {
   }
 
   send(body: In, options: SendOptions | undefined): Promise<Sent> {
+    const { traced } = this.#producer;
+    return traced === undefined ? this.#send(body, options) : traced.send(options, (with_) => this.#send(body, with_));
+  }
+
+  #send(body: In, options: SendOptions | undefined): Promise<Sent> {
     try {
       const check = this.type.check(body);
       if (check !== undefined) return check.then(() => this.#enqueue(body, options), refuse);
@@ -36,6 +41,22 @@ export class Target<In> {
 
   async sendMany(bodies: readonly In[], options: ManyOptions<In> | undefined): Promise<Sent[]> {
     if (bodies.length === 0) return [];
+    const { traced } = this.#producer;
+    if (traced === undefined) return this.#sendMany(bodies, options);
+    return traced.sendMany(bodies.length, (carry) =>
+      this.#sendMany(bodies, (body, index) => carry(typeof options === 'function' ? options(body, index) : options)),
+    );
+  }
+
+  /** What a message takes with it that is sent together with others, such as the ack of the one that brought it about. */
+  created(options: SendOptions | undefined): SendOptions | undefined {
+    return this.#producer.traced === undefined ? options : this.#producer.traced.create(options);
+  }
+
+  async #sendMany(
+    bodies: readonly In[],
+    options: SendOptions | undefined | ((body: In, index: number) => SendOptions | undefined),
+  ): Promise<Sent[]> {
     const writer = new RecordBatchWriter(64 * 1024);
     try {
       for (let i = 0; i < bodies.length; i++) {

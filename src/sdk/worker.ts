@@ -154,14 +154,22 @@ export class HandlerWorker<T> implements Worker, FeedOwner {
     try {
       const check = StoredMessage.prepare(message);
       if (check !== undefined) await check;
-      const result = this.#handler(message, job);
+      const result = this.#handle(message, job);
       if (isThenable(result)) await result;
       if (job.outbox !== undefined) await this.#commit(job, job.outbox);
       else if (!job.over) job.lease.settleQuietly(ACK);
+      job.span?.end();
     } catch (error) {
       this.#giveUp(job, error);
     }
     this.#end(job);
+  }
+
+  #handle(message: Message<T>, job: Job<T>): unknown {
+    const { traced } = this.#source.settler;
+    if (traced === undefined) return this.#handler(message, job);
+    job.span = traced.process(message);
+    return job.span.run(() => this.#handler(message, job));
   }
 
   /** The ack and what the handler sent, in one entry. */
@@ -187,6 +195,7 @@ export class HandlerWorker<T> implements Worker, FeedOwner {
   }
 
   #giveUp(job: Job<T>, error: unknown): void {
+    job.span?.fail(error);
     if (!job.over && job.lease.state !== 'lost') this.#onError?.(error, job.message);
     if (job.over) return;
     if (Retry.is(error)) {
@@ -288,6 +297,7 @@ export class HandlerWorker<T> implements Worker, FeedOwner {
     const closed = new RailheadError('CLOSED', 'The worker closes and does not wait any longer.');
     for (const job of this.#jobs) {
       job.over = true;
+      job.span?.fail(closed);
       job.abort(closed);
       job.lease.settleQuietly({ action: 'release', countAttempt: false });
     }

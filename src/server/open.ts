@@ -2,6 +2,7 @@ import { SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import { realTime } from '../core/real-time.ts';
 import type { Session } from '../core/session.ts';
+import { findTracing } from '../core/tracing.ts';
 import { durationMs, sizeBytes } from '../core/units.ts';
 import type { Duration, Size } from '../core/units.ts';
 import { Rail } from '../sdk/rail.ts';
@@ -67,6 +68,7 @@ export async function open(options: OpenOptions): Promise<Rail> {
       (await join(member, own, { namespace, clientName, waitMs }));
     return new Rail({
       session,
+      tracing: await findTracing(),
       onClose: leave,
       ...(definitions !== undefined && { definitions }),
       ...(sendTimeout !== undefined && { sendTimeout }),

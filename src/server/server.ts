@@ -5,6 +5,7 @@ import type { Authenticator, Principal } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import type { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
+import { findTracing } from '../core/tracing.ts';
 import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
@@ -25,6 +26,7 @@ import { Metrics } from './metrics/metrics.ts';
 import { Owner } from './owner.ts';
 import type { Needs } from './protocols/needs.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
+import { Sessions } from './sessions.ts';
 import { factsOf } from './shown-settings.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { UserStore } from './users.ts';
@@ -115,6 +117,7 @@ class Server implements RunningServer {
   readonly #undo: (() => void | Promise<void>)[] = [];
   readonly #resolveClosed: (failure: RailheadError | null) => void;
   #broker: Broker | undefined;
+  #sessions: Sessions | undefined;
   #vault: Vault | undefined;
   #port = 0;
   #amqpPort: number | null = null;
@@ -186,6 +189,7 @@ class Server implements RunningServer {
   async start(): Promise<void> {
     try {
       const tls = await readTls(this.#config.tls);
+      this.#sessions = await Sessions.of(await findTracing());
       // A directory that is not there has no users in it, and is not made for a broker that then refuses to start.
       if (this.#config.memory || !existsSync(this.#config.dir)) refuseStrangers(this.#config, 'none');
       const storage = this.#options.storage ?? (await openStorage(this.#config));
@@ -264,7 +268,14 @@ class Server implements RunningServer {
 
   #needs(broker: Broker): Needs {
     const report = (error: unknown): void => this.#report(error);
-    return { config: this.#config, broker, authenticator: this.#authenticator(), clock: this.#clock, report };
+    return {
+      config: this.#config,
+      broker,
+      connect: (owner, protocol) => this.#sessions?.open(broker, owner, protocol) ?? broker.connect(owner),
+      authenticator: this.#authenticator(),
+      clock: this.#clock,
+      report,
+    };
   }
 
   async #serveAmqp(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
@@ -373,10 +384,11 @@ class Server implements RunningServer {
     const { limits, allowedHosts, drainTimeout } = this.#config;
     const clock = new SystemClock();
     const authenticator = this.#authenticator();
-    const onBug = (error: unknown): void => this.#report(error);
+    const needs = this.#needs(broker);
+    const onBug = needs.report;
     const native = new NativeGateway({
       authenticator,
-      connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+      connect: (principal, namespace, name) => needs.connect({ principal, namespace, name }, 'railhead'),
       broker: { version: VERSION, journalId: broker.info().journalId },
       clock,
       report: onBug,
@@ -388,7 +400,6 @@ class Server implements RunningServer {
       limit: limits.metricsSeries,
     });
     this.#undo.push(() => metrics.close());
-    const needs = this.#needs(broker);
     const shown = {
       health: () => ({ ...broker.health(), ...(this.#off.length > 0 && { off: this.#off }) }),
       metrics: (principal: Principal) => metrics.scrape(principal),

@@ -6,6 +6,7 @@ import { nextTurn, realTime } from '../core/real-time.ts';
 import { SeededRandom } from '../core/random.ts';
 import type { Session } from '../core/session.ts';
 import type { MessageState, SubscriptionStats } from '../core/stats.ts';
+import { findTracing, type Tracing } from '../core/tracing.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
 import type { Broker } from '../engine/broker.ts';
@@ -29,7 +30,7 @@ import {
   type WaitingMessage,
 } from './messages.ts';
 import type { DocumentWatcher } from '../engine/shard/documents.ts';
-import { TestServer } from './server.ts';
+import { TestServer, tracedConnect } from './server.ts';
 import { TestSession, type SessionHost, type SessionOwner } from './session.ts';
 
 export interface TestBrokerOptions extends RailOptions {
@@ -116,6 +117,7 @@ export class TestBroker implements AsyncDisposable {
     history: History;
     random: SeededRandom;
     options: TestBrokerOptions;
+    tracing: Tracing | undefined;
   }) {
     const { life, lifeOptions, clock, history, random, options } = parts;
     this.clock = clock;
@@ -131,6 +133,7 @@ export class TestBroker implements AsyncDisposable {
       session: () => this.#connectRail(options.namespace),
       clock,
       random: new SeededRandom(random.below(2 ** 32)),
+      tracing: parts.tracing,
       ...(options.definitions !== undefined && { definitions: options.definitions }),
       ...(options.sendTimeout !== undefined && { sendTimeout: options.sendTimeout }),
     });
@@ -147,11 +150,12 @@ export class TestBroker implements AsyncDisposable {
       settle: (fired) => (broker === undefined ? undefined : broker.#settle(fired)),
     });
     const watchers: DocumentWatcher[] = [];
+    const tracing = await findTracing();
     const lifeOptions: LifeOptions = { clock, random, onPublish: (entry) => history.add(entry), watchers };
     const life = await Life.begin(lifeOptions);
-    broker = new TestBroker({ life, lifeOptions, clock, history, random, options });
+    broker = new TestBroker({ life, lifeOptions, clock, history, random, options, tracing });
     broker.#server = await TestServer.start({
-      connect: broker.#connect,
+      connect: await tracedConnect(broker.#connect, tracing),
       watchDocuments: (watcher) => watchers.push(watcher),
       journalId: life.broker.info().journalId,
       awsLimits: options.awsLimits ?? 'strict',

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { LOCAL_PRINCIPAL, type Authenticator } from '../core/auth.ts';
 import { type Clock, SystemClock } from '../core/clock.ts';
 import type { Session } from '../core/session.ts';
+import type { Tracing } from '../core/tracing.ts';
 import { VERSION } from '../core/version.ts';
 import type { Gateway } from '../gateways/gateway.ts';
 import type { AmqpGateway } from '../gateways/amqp/server.ts';
@@ -14,15 +15,27 @@ import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { HttpDoor } from '../server/http-door.ts';
+import { Sessions } from '../server/sessions.ts';
 import type { SessionOwner } from './session.ts';
 
+type Connect = (owner: SessionOwner, protocol: string) => Session;
+
 export interface TestServerOptions {
-  connect: (owner: SessionOwner) => Session;
+  connect: Connect;
   watchDocuments: (watcher: (namespace: string, kind: string) => Promise<void>) => void;
   journalId: string;
   awsLimits: 'strict' | 'relaxed';
   /** Of the broker: for how long a request waits. Deadlines of connections run on the real one. */
   clock: Clock;
+}
+
+export async function tracedConnect(
+  connect: (owner: SessionOwner) => Session,
+  tracing: Tracing | undefined,
+): Promise<Connect> {
+  if (tracing === undefined) return connect;
+  const sessions = await Sessions.of(tracing);
+  return (owner, protocol) => sessions.open({ connect }, owner, protocol);
 }
 
 const NOBODY: Authenticator = { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) };
@@ -64,7 +77,7 @@ export class TestServer {
     const clock = new SystemClock();
     const native = new NativeGateway({
       authenticator: NOBODY,
-      connect: (principal, namespace, name) => options.connect({ principal, namespace, name }),
+      connect: (principal, namespace, name) => options.connect({ principal, namespace, name }, 'railhead'),
       broker: { version: VERSION, journalId: options.journalId },
       clock,
       report,
@@ -98,7 +111,7 @@ export class TestServer {
     const module = await import('../gateways/amqp/server.ts');
     const gateway = new module.AmqpGateway({
       authenticator: NOBODY,
-      connect: (principal, namespace, name) => this.#options.connect({ principal, namespace, name }),
+      connect: (principal, namespace, name) => this.#options.connect({ principal, namespace, name }, 'amqp'),
       broker: { version: VERSION },
       clock: new SystemClock(),
       report,
@@ -122,7 +135,7 @@ export class TestServer {
     ]);
     const gateway = new module.AwsGateway({
       authenticator: NOBODY,
-      connect: this.#options.connect,
+      connect: (owner) => this.#options.connect(owner, 'aws'),
       clock: this.#options.clock,
       journalId: this.#options.journalId,
       formats: ALL_FORMATS,
@@ -148,7 +161,7 @@ export class TestServer {
     const module = await import('../gateways/kafka/server.ts');
     const gateway = new module.KafkaGateway({
       authenticator: NOBODY,
-      connect: (principal, namespace, name) => this.#options.connect({ principal, namespace, name }),
+      connect: (principal, namespace, name) => this.#options.connect({ principal, namespace, name }, 'kafka'),
       broker: { journalId: this.#options.journalId },
       clock: new SystemClock(),
       report,
@@ -211,7 +224,7 @@ function remember(sockets: Set<Duplex>, socket: Duplex): void {
 async function openHttp({ connect, clock }: TestServerOptions): Promise<HttpGateway> {
   const module = await import('../gateways/http/gateway.ts');
   return new module.HttpGateway({
-    connect,
+    connect: (owner) => connect(owner, 'http'),
     authenticator: NOBODY,
     health: () => ({ state: 'open', reason: null }),
     clock,

@@ -1,5 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { Envelope, HeaderValue } from '../../core/records.ts';
+import { parseXray, withTrace } from '../../core/trace-context.ts';
 import type { RecordFormat } from '../../engine/formats.ts';
 
 /**
@@ -231,6 +232,11 @@ function envelopeOf(bytes: Buffer, parts: Parts): Envelope {
     const headers: [string, HeaderValue][] = [];
     eachAttribute(bytes, parts.attributes, ({ name, type, value }) => headers.push([name, headerOf(type, value)]));
     envelope.headers = Object.fromEntries(headers);
+  }
+  // Its own clients have a header of their own for what others call `traceparent`.
+  if ((flags & FLAG.TRACE) !== 0) {
+    const headers = withTrace(envelope.headers, parseXray(text(bytes, parts.trace)));
+    if (headers !== undefined) envelope.headers = headers;
   }
   return envelope;
 }

@@ -4,6 +4,7 @@ import { type Clock, SystemClock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { nextTurn } from '../../core/real-time.ts';
 import { LoadMeter } from '../../core/scaling.ts';
+import { parseTraceparent, TRACEPARENT, TRACESTATE } from '../../core/trace-context.ts';
 import { BodyBudget } from '../body-budget.ts';
 import { type Exposition, EXPOSITION_TYPE } from '../metrics/exposition.ts';
 import { parseJson, readBody } from './body.ts';
@@ -169,6 +170,7 @@ export class HttpGateway {
           signal: AbortSignal.any([c.req.raw.signal, this.#closing.signal]),
           clock: this.#options.clock,
           loads: this.#loads,
+          trace: parseTraceparent(c.req.header(TRACEPARENT) ?? '', c.req.header(TRACESTATE)),
         }),
       );
       return answer(200, result);

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { LoadMeter } from '../../core/scaling.ts';
 import type { Session } from '../../core/session.ts';
+import type { TraceContext } from '../../core/trace-context.ts';
 import type { EventStream } from './live/events.ts';
 import type { LiveStats } from './live/stats.ts';
 import type { JsonText } from './messages.ts';
@@ -50,6 +51,8 @@ export interface RouteRequest<P, Q, B> {
   signal: AbortSignal;
   clock: Clock;
   loads: LoadMeter;
+  /** The trace that the request belongs to, and what it publishes with it. */
+  trace: TraceContext | undefined;
 }
 
 /** A route whose types are settled. */

@@ -4,10 +4,10 @@ import { limitsFor } from '../../gateways/amqp/limits.ts';
 import { AmqpGateway } from '../../gateways/amqp/server.ts';
 import type { Needs } from './needs.ts';
 
-export function openAmqp({ config, broker, authenticator, report }: Needs): AmqpGateway {
+export function openAmqp({ config, connect, authenticator, report }: Needs): AmqpGateway {
   return new AmqpGateway({
     authenticator,
-    connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+    connect: (principal, namespace, name) => connect({ principal, namespace, name }, 'amqp'),
     broker: { version: VERSION },
     clock: new SystemClock(),
     limits: limitsFor(config.limits.amqpMessage),

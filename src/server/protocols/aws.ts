@@ -2,11 +2,11 @@ import { AwsGateway } from '../../gateways/aws/server.ts';
 import { ALL_FORMATS } from '../formats.ts';
 import type { Needs } from './needs.ts';
 
-export function openAws({ config, broker, authenticator, clock, report }: Needs): AwsGateway {
+export function openAws({ config, broker, connect, authenticator, clock, report }: Needs): AwsGateway {
   const { awsLimits, limits, allowPrivateWebhooks, allowedHosts } = config;
   return new AwsGateway({
     authenticator,
-    connect: (options) => broker.connect(options),
+    connect: (owner) => connect(owner, 'aws'),
     clock,
     journalId: broker.info().journalId,
     formats: ALL_FORMATS,

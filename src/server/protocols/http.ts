@@ -6,11 +6,11 @@ import type { Needs } from './needs.ts';
 /** What the API tells of the server around it, and where the pages lie. Default of these: beside the code. */
 type Shown = Pick<HttpGatewayOptions, 'health' | 'metrics' | 'facts'> & { dashboard: string | undefined };
 
-export function openHttp({ config, broker, authenticator, clock, report }: Needs, shown: Shown): HttpGateway {
+export function openHttp({ config, connect, authenticator, clock, report }: Needs, shown: Shown): HttpGateway {
   const { limits, allowedHosts } = config;
   return new HttpGateway({
     ...shown,
-    connect: (options) => broker.connect(options),
+    connect: (owner) => connect(owner, 'http'),
     authenticator,
     clock,
     maxBodyBytes: limits.httpBody,

@@ -3,11 +3,11 @@ import { KafkaGateway } from '../../gateways/kafka/server.ts';
 import { placeOf } from '../listen.ts';
 import type { Needs } from './needs.ts';
 
-export function openKafka({ config, broker, authenticator, report }: Needs): KafkaGateway {
+export function openKafka({ config, broker, connect, authenticator, report }: Needs): KafkaGateway {
   const { kafkaAdvertised, kafkaAutoCreate } = config;
   return new KafkaGateway({
     authenticator,
-    connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+    connect: (principal, namespace, name) => connect({ principal, namespace, name }, 'kafka'),
     broker: { journalId: broker.info().journalId },
     clock: new SystemClock(),
     limits: { autoCreatePartitions: kafkaAutoCreate === false ? 0 : kafkaAutoCreate },

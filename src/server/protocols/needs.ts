@@ -1,5 +1,6 @@
 import type { Authenticator } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { Session } from '../../core/session.ts';
 import type { Broker } from '../../engine/broker.ts';
 import type { ServerConfig } from '../settings.ts';
 
@@ -7,6 +8,8 @@ import type { ServerConfig } from '../settings.ts';
 export interface Needs {
   config: ServerConfig;
   broker: Broker;
+  /** A session for a client of this protocol. */
+  connect: (owner: Parameters<Broker['connect']>[0], protocol: string) => Session;
   authenticator: Authenticator;
   /** Of the broker. Deadlines of connections run on the system's. */
   clock: Clock;

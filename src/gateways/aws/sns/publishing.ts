@@ -1,6 +1,7 @@
 import type { Clock } from '../../../core/clock.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import type { PublishRequest } from '../../../core/session.ts';
+import { traceIn, xrayOf } from '../../../core/trace-context.ts';
 import { AwsError, failure } from '../errors.ts';
 import { parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
@@ -289,7 +290,10 @@ export class Publishing {
     const text = message.textFor('sqs');
     if (subscription.attributes.get('RawMessageDelivery') === 'true')
       return encodeRecord({ body: text, attributes: message.attributes, ...ids });
-    return encodeRecord({ body: await this.#envelope(message, text, subscription, topic, caller, stamp), ...ids });
+    const body = await this.#envelope(message, text, subscription, topic, caller, stamp);
+    // The attributes are in the body now, where nobody looks for a trace.
+    const trace = traceIn(Object.fromEntries(message.attributes.map(({ name, value }) => [name, value])));
+    return encodeRecord({ body, ...ids, ...(trace !== undefined && { trace: xrayOf(trace) }) });
   }
 
   /** The notification, with a signature that everybody can verify. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { RailheadError, ERRORS, type ErrorCode } from '../../../core/errors.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../../../core/records.ts';
 import { messageId, type PublishReceipt, type PublishRequest, type Session } from '../../../core/session.ts';
+import { type TraceContext, withTrace } from '../../../core/trace-context.ts';
 import { appendMessage, MAX_BATCH, messageFields, messageSchema, type MessageInput } from '../messages.ts';
 import { duration } from '../options.ts';
 import { name, route, type Route } from '../route.ts';
@@ -38,10 +39,10 @@ async function publish(
   to: Target,
   messages: readonly MessageInput[],
   body: PublishBody,
-  atomic: boolean,
+  { atomic, trace }: { atomic: boolean; trace: TraceContext | undefined },
 ): Promise<PublishReceipt> {
   const batch = new RecordBatchWriter();
-  for (const message of messages) appendMessage(batch, message);
+  for (const message of messages) appendMessage(batch, { ...message, headers: withTrace(message.headers, trace) });
   const { bytes, count } = batch.take();
   return session.publish({
     to,
@@ -98,8 +99,8 @@ export const publishRoutes: Route[] = [
       params,
       body: z.strictObject({ ...messageFields, ...producerFields }),
       result: stored,
-      handle: async ({ session, params: { topic }, body: { producer, wait, ...message } }) =>
-        only(await publish(session, { topic }, [message], { producer, wait }, true)),
+      handle: async ({ session, trace, params: { topic }, body: { producer, wait, ...message } }) =>
+        only(await publish(session, { topic }, [message], { producer, wait }, { atomic: true, trace })),
     }),
     route({
       method: 'post',
@@ -110,8 +111,11 @@ export const publishRoutes: Route[] = [
       params,
       body: z.strictObject(batchFields),
       result: z.object({ messages: z.array(z.union([stored, refused])) }),
-      handle: async ({ session, params: { topic }, body }) => ({
-        messages: outcomes(await publish(session, { topic }, body.messages, body, body.atomic), body.messages.length),
+      handle: async ({ session, trace, params: { topic }, body }) => ({
+        messages: outcomes(
+          await publish(session, { topic }, body.messages, body, { atomic: body.atomic, trace }),
+          body.messages.length,
+        ),
       }),
     }),
   ]),
@@ -124,7 +128,7 @@ export const publishRoutes: Route[] = [
     params: z.object({ router: name }),
     body: z.strictObject({ ...messageFields, ...producerFields, routingKey: z.string().max(1024).default('') }),
     result: stored,
-    handle: async ({ session, params: { router }, body: { producer, wait, routingKey, ...message } }) =>
-      only(await publish(session, { router, key: routingKey }, [message], { producer, wait }, true)),
+    handle: async ({ session, trace, params: { router }, body: { producer, wait, routingKey, ...message } }) =>
+      only(await publish(session, { router, key: routingKey }, [message], { producer, wait }, { atomic: true, trace })),
   }),
 ];
