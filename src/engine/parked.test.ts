@@ -186,7 +186,7 @@ test('a transaction that waits is refused when its time is over, or a lease of i
   const [range] = await bench.take('jobs');
   assert.ok(range !== undefined);
   bench.commit(['full'], 'hasty', [], { waitMs: 1000 });
-  const ack = { topic: 'jobs', subscription: 'jobs', action: 'ack', ranges: [range] } as const;
+  const ack = { topic: 'jobs', subscription: 'jobs', action: 'ack', ranges: [range] } satisfies Settlement;
   bench.commit(['full'], 'late', [{ ...ack, ranges: [range] }], { waitMs: 60_000 });
   await bench.broker.settled();
   bench.clock.advance(1000);
@@ -196,6 +196,41 @@ test('a transaction that waits is refused when its time is over, or a lease of i
   await bench.purge('full');
   assert.deepEqual(bench.outcomes, ['hasty QUEUE_FULL', 'late LEASE_LOST']);
   assert.deepEqual(await bench.texts('full'), []);
+});
+
+test('what a transaction acks makes room for what it publishes, also before those who wait for that room', async () => {
+  const bench = await Bench.open({ full });
+  await bench.publish('full', 'first');
+  const [range] = await bench.take('full');
+  assert.ok(range !== undefined);
+  bench.send('full', 'waits');
+  const ack = { topic: 'full', subscription: 'full', action: 'ack', ranges: [range] } satisfies Settlement;
+  bench.commit(['full', 'full'], 'two for one', [ack], { waitMs: 0 });
+  bench.commit(['full'], 'instead', [ack]);
+  assert.deepEqual(await bench.texts('full'), ['instead']);
+  assert.deepEqual(bench.outcomes, ['two for one QUEUE_FULL', 'instead']);
+  await bench.purge('full');
+  assert.deepEqual(await bench.texts('full'), ['waits']);
+});
+
+test('what a transaction acks counts for limits of bytes and for queues that reject as well', async () => {
+  const body = 'x'.repeat(100);
+  const bench = await Bench.open({ bytes: { maxBytes: 150, overflow: 'block' }, strict: { maxMessages: 1 } });
+  for (const name of ['bytes', 'strict']) {
+    await bench.publish(name, body);
+    const [range] = await bench.take(name);
+    assert.ok(range !== undefined);
+    const ack = { topic: name, subscription: name, action: 'ack', ranges: [range] } satisfies Settlement;
+    bench.commit([name], body, [{ ...ack, action: 'release', countAttempt: false }], { waitMs: 0 });
+    bench.commit([name], body.replaceAll('x', 'y'), [ack], { waitMs: 0 });
+    assert.deepEqual(await bench.texts(name), [body.replaceAll('x', 'y')]);
+  }
+  assert.deepEqual(bench.outcomes, [
+    `${body} QUEUE_FULL`,
+    body.replaceAll('x', 'y'),
+    `${body} QUEUE_FULL`,
+    body.replaceAll('x', 'y'),
+  ]);
 });
 
 test('publishes to a queue wait behind a transaction that waits for it', async () => {

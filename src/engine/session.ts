@@ -173,11 +173,13 @@ export class ShardSession implements Session {
     // First everything that can refuse, then everything at once: the entries lie in one batch.
     settler.assertHeld(this.#namespace, transaction.settlements);
     const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
-    const publishes = publisher.prepare(this.#namespace, staged, head);
+    const freed = settler.freedBy(this.#namespace, transaction.settlements);
+    const publishes = publisher.prepare(this.#namespace, staged, head, freed);
     if ('why' in publishes) return publishes;
     shard.beginCommand(publishes.bytes + settler.boundOf(transaction.settlements));
-    const receipts = publishes.publish();
+    // What is acked makes room for what is published.
     settler.settle(this.#namespace, transaction.settlements);
+    const receipts = publishes.publish();
     for (const commit of commits) commit();
     shard.endCommand();
     return shard.durable(receipts);

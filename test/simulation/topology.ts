@@ -74,7 +74,7 @@ const keys = ['a', 'b', 'c'];
 
 /** One of each kind that the engine has a rule for; the seed picks some. */
 export function topology(random: SeededRandom): TopicPlan[] {
-  const overflow = random.pick(['reject', 'block', 'drop-oldest', 'dead-letter-oldest'] as const);
+  const overflow = random.pick(['reject', 'block', 'drop-oldest', 'dead-letter-oldest', 'dead-letter-newest'] as const);
   const all = [
     queue('plain', { maxAttempts: 3, backoff: ONE_SECOND, leaseMs: 5000 }),
     queue('quick', { maxAttempts: 2, backoff: NO_WAIT, leaseMs: 5000 }, { durability: 'write' }),

@@ -306,7 +306,10 @@ export class Workload {
     session: ShardSession = this.#session,
   ): Promise<void> {
     this.#evicts(plan);
-    for (const { tries } of drafts) tries.open++;
+    for (const { tries, copies } of drafts) {
+      tries.open++;
+      if (buriesNewest(plan)) for (const copy of copies) this.#ledger.mayDie(copy);
+    }
     return session.publish(request).then(
       (receipt) => {
         this.#evicts(plan);
@@ -334,11 +337,12 @@ export class Workload {
       Array.from({ length: count }, (_, i) => ({ partition, offset: offset + i })),
     );
     let next = 0;
-    drafts.forEach(({ copies, text, tries }, index) => {
+    drafts.forEach(({ plan, copies, text, tries }, index) => {
       const place = refused.has(index) ? undefined : places[next++];
       for (const copy of copies) {
         if (place === undefined) {
-          if (copy.sent !== 'sure' && tries.open <= 1) copy.sent = 'never';
+          if (buriesNewest(plan)) copy.sent = 'sure';
+          else if (copy.sent !== 'sure' && tries.open <= 1) copy.sent = 'never';
           continue;
         }
         const moved = copy.offset !== undefined && (copy.offset !== place.offset || copy.partition !== place.partition);
@@ -465,6 +469,11 @@ export class Workload {
     if (RailheadError.is(error) && [...codes, 'OUT_OF_SPACE', 'STORAGE_FAILED', 'CLOSED'].includes(error.code)) return;
     this.#fail(`unexpected ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
+}
+
+/** What it refuses is dead, not gone. */
+function buriesNewest({ policy }: TopicPlan): boolean {
+  return policy.overflow === 'dead-letter-newest';
 }
 
 /** What clients remember from one life of the broker to the next. */

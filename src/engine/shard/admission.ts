@@ -8,8 +8,14 @@ import type { Shard } from './shard.ts';
 /** What a publish takes beside its records, with some to spare. */
 const ENTRY_BYTES = 4096;
 
+/** How many messages of queues a transaction acks: they make room for what it publishes. */
+export type Freed = ReadonlyMap<Topic, number>;
+
 /** What a topic gets. */
-type Load = Pick<Plan, 'topic' | 'stored' | 'bytes' | 'apartBytes'>;
+type Load = Pick<Plan, 'topic' | 'stored' | 'bytes' | 'apartBytes'> & {
+  /** Messages of it that go at the same time. */
+  freed?: number;
+};
 
 /** Whether there is room: in the commit log, within the limits of a topic, and within its rate. Publishers only; consumers always find room. */
 export class Admission {
@@ -31,17 +37,16 @@ export class Admission {
     return this.#shard.ledger.hasRoom(bytes) ? logIsFull(this.#shard) : this.#shard.ledger.refusal();
   }
 
-  overLimit(plan: Load): RailheadError | null {
-    const { topic } = plan;
+  overLimit({ topic, stored, bytes: added, apartBytes, freed = 0 }: Load): RailheadError | null {
     const { maxMessages, maxBytes } = topic.policy;
-    if (maxMessages !== null) {
-      const depth = topic.depth;
-      if (depth + plan.stored > maxMessages)
+    if (maxMessages !== null && stored > freed) {
+      const depth = topic.depth - freed;
+      if (depth + stored > maxMessages)
         return full(topic, `It holds ${depth} messages of at most ${maxMessages} (maxMessages)`);
     }
     if (maxBytes !== null) {
-      const bytes = bytesOf(topic);
-      if (bytes + plan.bytes + plan.apartBytes > maxBytes)
+      const bytes = bytesOf(topic, freed);
+      if (bytes + added + apartBytes > maxBytes)
         return full(topic, `It holds ${bytes} bytes of at most ${maxBytes} (maxBytes)`);
     }
     return null;
@@ -56,8 +61,8 @@ export class Admission {
    * Why publishes that are stored all or none cannot be: what each topic gets of them counts together. Topics that block
    * are not asked. Takes no tokens.
    */
-  refusalOfAll(plans: readonly Plan[]): RailheadError | null {
-    for (const load of loadsOf(plans)) {
+  refusalOfAll(plans: readonly Plan[], freed: Freed): RailheadError | null {
+    for (const load of loadsOf(plans, freed)) {
       const why = load.topic.policy.overflow === 'block' ? null : this.#lacks(load);
       if (why !== null) return why;
     }
@@ -65,8 +70,8 @@ export class Admission {
   }
 
   /** The first topic with `overflow: 'block'` that cannot take its part now. Takes no tokens. */
-  blocked(plans: readonly Plan[]): { topic: Topic; why: RailheadError } | null {
-    for (const load of loadsOf(plans)) {
+  blocked(plans: readonly Plan[], freed: Freed): { topic: Topic; why: RailheadError } | null {
+    for (const load of loadsOf(plans, freed)) {
       const why = load.topic.policy.overflow === 'block' ? this.#lacks(load) : null;
       if (why !== null) return { topic: load.topic, why };
     }
@@ -125,8 +130,10 @@ export class Admission {
 /**
  * Bytes that count for `maxBytes`: of a queue what waits, of a topic what it keeps. Sizes of single messages are not in
  * memory: where a part of what lies in a partition is settled, the others count with the average size.
+ *
+ * @param freed messages that go, and do not count any more
  */
-export function bytesOf(topic: Topic): number {
+export function bytesOf(topic: Topic, freed = 0): number {
   const [own] = topic.kind === 'queue' ? topic.subscriptions.values() : [];
   let bytes = 0;
   for (const [i, partition] of topic.partitions.entries()) {
@@ -138,16 +145,18 @@ export function bytesOf(topic: Topic): number {
       bytes += large + ((partition.bytes - large) * waiting) / partition.stored;
     }
   }
-  return Math.round(bytes);
+  const depth = freed > 0 ? topic.depth : 0;
+  return Math.round(depth > 0 ? (bytes * (depth - freed)) / depth : bytes);
 }
 
 /** What each topic gets of some plans, together. */
-function loadsOf(plans: readonly Plan[]): Load[] {
+function loadsOf(plans: readonly Plan[], freed?: Freed): Load[] {
   const loads = new Map<Topic, Load>();
   for (const { topic, stored, bytes, apartBytes } of plans) {
     const load = loads.get(topic) ?? { topic, stored: 0, bytes: 0, apartBytes: 0 };
     loads.set(topic, {
       topic,
+      freed: freed?.get(topic) ?? 0,
       stored: load.stored + stored,
       bytes: load.bytes + bytes,
       apartBytes: load.apartBytes + apartBytes,

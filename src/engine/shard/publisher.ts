@@ -5,7 +5,7 @@ import type { Shortage } from '../../core/broker-info.ts';
 import type { MessageHistory, PublishReceipt } from '../../core/session.ts';
 import type { LargeBody } from '../entries.ts';
 import type { Topic } from '../machine/topic.ts';
-import { Admission } from './admission.ts';
+import { Admission, type Freed } from './admission.ts';
 import { examine } from './columns.ts';
 import { openTransaction } from './fencing.ts';
 import { type Obstacle, Parking } from './parking.ts';
@@ -15,6 +15,8 @@ import type { Recorder } from './recorder.ts';
 import { noTopic, type RouteGroup, Routes, singly } from './routes.ts';
 import { sliceOf, type StagedPublish } from './staging.ts';
 import type { Shard } from './shard.ts';
+
+const NOTHING_FREED: Freed = new Map();
 
 /**
  * Takes messages in: checks, routes, plans and applies the limits; what is to be stored, `Recorder` writes down.
@@ -52,10 +54,16 @@ export class Publisher {
    * most.
    *
    * @param head the topic whose turn it is, for one that waited
+   * @param freed what the acks of the same transaction take away
    * @returns what it has to wait for, when it does
    * @throws what would refuse one of them
    */
-  prepare(namespace: string, requests: readonly StagedPublish[], head: Topic | null): Obstacle | Prepared {
+  prepare(
+    namespace: string,
+    requests: readonly StagedPublish[],
+    head: Topic | null,
+    freed: Freed = NOTHING_FREED,
+  ): Obstacle | Prepared {
     const prepared = requests.map((request) => {
       const whole = { ...request, atomic: true };
       const topics = this.#routes.forAll(namespace, whole);
@@ -63,7 +71,7 @@ export class Publisher {
     });
     const plans = prepared.flatMap((one) => one.plans);
     const bytes = plans.reduce((sum, plan) => sum + entryBound(plan), 0);
-    const obstacle = this.#allOrNone(plans, bytes, head);
+    const obstacle = this.#allOrNone(plans, bytes, head, freed);
     if (obstacle !== null) return obstacle;
     const planAgain = ({ whole, topics, plans: planned }: (typeof prepared)[number], i: number): readonly Plan[] => {
       // One before it may have stored the same dedupe id. A numbered batch would be taken for one that is sent again.
@@ -225,28 +233,29 @@ export class Publisher {
   }
 
   /** As `#obstacle`, for what is stored in all its topics or in none; then all its tokens are taken. @throws what refuses it */
-  #allOrNone(plans: readonly Plan[], bytes: number, head: Topic | null): Obstacle | null {
-    const refusal = this.#admission.refusalOfAll(plans);
+  #allOrNone(plans: readonly Plan[], bytes: number, head: Topic | null, freed: Freed = NOTHING_FREED): Obstacle | null {
+    const refusal = this.#admission.refusalOfAll(plans, freed);
     if (refusal !== null) {
       for (const { topic, stored } of plans) this.#recorder.counter(topic).refused += stored;
       throw refusal;
     }
-    const obstacle = this.#obstacle(plans, bytes, head);
+    const obstacle = this.#obstacle(plans, bytes, head, freed);
     if (obstacle === null) this.#admission.take(plans, 'all');
     return obstacle;
   }
 
   /** What publishes to several topics have to wait for; null when nothing is in their way. */
-  #obstacle(plans: readonly Plan[], bytes: number, head: Topic | null): Obstacle | null {
+  #obstacle(plans: readonly Plan[], bytes: number, head: Topic | null, freed: Freed = NOTHING_FREED): Obstacle | null {
     const [first] = plans;
     if (first === undefined) return null;
     for (const { topic } of plans) {
-      const queued = topic === head ? undefined : this.#parking.queued(topic);
+      // Those before it may wait for the very messages that it acks, so that it must not wait for them.
+      const queued = topic === head || freed.has(topic) ? undefined : this.#parking.queued(topic);
       if (queued !== undefined) return queued;
     }
     const noSpace = this.#admission.noSpace(bytes);
     if (noSpace !== null) return { topic: head ?? first.topic, why: noSpace };
-    return this.#admission.blocked(plans);
+    return this.#admission.blocked(plans, freed);
   }
 
   // ---- One topic --------------------------------------------------------------------------------------------------

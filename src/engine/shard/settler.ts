@@ -3,7 +3,8 @@ import { type Durability, safer } from '../../core/policy.ts';
 import type { LeaseRange, SettleReceipt, Settlement, SubscriptionRef } from '../../core/session.ts';
 import { COUNTED, type OffsetRange } from '../entries.ts';
 import type { Backlog } from '../machine/backlog.ts';
-import type { Subscription } from '../machine/topic.ts';
+import type { Subscription, Topic } from '../machine/topic.ts';
+import type { Freed } from './admission.ts';
 import type { Feeds } from './feeds.ts';
 import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
@@ -98,6 +99,18 @@ export class Settler {
         }
       }
     }
+  }
+
+  /** How many messages of each queue go by the acks. */
+  freedBy(namespace: string, settlements: readonly Settlement[]): Freed {
+    const freed = new Map<Topic, number>();
+    for (const settlement of settlements) {
+      const { topic } = this.find(namespace, settlement);
+      if (settlement.action !== 'ack' || topic.kind !== 'queue') continue;
+      const count = settlement.ranges.reduce((sum, range) => sum + range.count, freed.get(topic) ?? 0);
+      freed.set(topic, count);
+    }
+    return freed;
   }
 
   /** Makes the leases of these last until `due`, those that end before it. */
