@@ -4,6 +4,7 @@ import { RailheadError } from '../core/errors.ts';
 import { type Random, systemRandom } from '../core/random.ts';
 import { nextTurn, soon } from '../core/real-time.ts';
 import type { BrokerInfo } from '../core/broker-info.ts';
+import type { SendBuffers } from '../core/send-buffers.ts';
 import type { TopicStats } from '../core/stats.ts';
 import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
@@ -284,6 +285,11 @@ export class Broker {
   /** How long storage took, for metrics. */
   get timings(): Shard['timings'] {
     return this.#parts.shard.timings;
+  }
+
+  /** Where gateways count what they have to send. */
+  get sendBuffers(): SendBuffers {
+    return this.#parts.shard.ledger.sendBuffers;
   }
 
   /**

@@ -24,6 +24,8 @@ export interface Limits {
   compactAfterMessages: number;
   /** Publishes parked by `overflow: 'block'` or for want of space, for the whole shard. */
   parkedBytes: number;
+  /** What waits in connections for peers that do not take it: consumers have equal parts of it. */
+  sendBufferBytes: number;
   parkMs: number;
   /** After a start, leases of former sessions last so long, so that clients that come back can keep theirs. */
   takeOverGraceMs: number;
@@ -80,6 +82,7 @@ export const DEFAULT_LIMITS: Limits = {
   coldBlockBytes: 128 << 10,
   compactAfterMessages: 1000,
   parkedBytes: 64 << 20,
+  sendBufferBytes: 64 << 20,
   parkMs: 30_000,
   takeOverGraceMs: 10_000,
   largeBodyBytes: 1 << 20,
@@ -119,8 +122,9 @@ export function withDefaults(limits: Partial<Limits> = {}): Limits {
   assert(all.transactionMs <= all.maxTransactionMs, 'a transaction must be allowed its usual time');
   assert(all.maxTransactionPartitions < 0xffff, 'the targets of one entry are counted in two bytes');
   assert(
-    all.memoryBytes >= all.recentBytes + all.coldCacheBytes + all.parkedBytes + 16 * all.batchBytes,
-    'caches and parked publishes must leave memory for what is under way',
+    all.memoryBytes >=
+      all.recentBytes + all.coldCacheBytes + all.parkedBytes + all.sendBufferBytes + 16 * all.batchBytes,
+    'caches, parked publishes and connections must leave memory for what is under way',
   );
   assert(all.maxMessageBytes <= all.unfinishedBodyBytes, 'the largest message must fit into what may be unfinished');
   assert(all.coldBlockBytes <= all.coldCacheBytes, 'the cold cache must hold at least one block');

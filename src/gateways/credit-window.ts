@@ -6,9 +6,10 @@ const FIRST_WINDOW = 4;
 const MAX_WINDOW = 8_192;
 
 /**
- * Credit of a client for a consumer, or for several with one pool, passed on to the engine in windows, each about as large as the high-water mark by the size of the
- * last messages, and none while the connection is behind: a client with a credit of a million must not make the broker
- * hold a million messages for it.
+ * Credit of a client for a consumer, or for several with one pool, passed on to the engine in windows, and none while the
+ * connection is behind: a client with a credit of a million must not make the broker hold a million messages for it. A
+ * window is about as large as the high-water mark, or as the part that this consumer has of the send buffers, by the size
+ * of the last messages.
  */
 export class CreditWindow {
   readonly #out: ByteOutput;
@@ -21,7 +22,8 @@ export class CreditWindow {
   #held = 0;
   /** Credit that the engine has and has not used. */
   #given = 0;
-  #window = FIRST_WINDOW;
+  /** Of one message, by those that came last; 0 until some have come. */
+  #messageBytes = 0;
   #stopped = false;
 
   constructor(out: ByteOutput, highWaterBytes: number, waiting: Set<CreditWindow>) {
@@ -32,6 +34,7 @@ export class CreditWindow {
 
   /** @param busy while it says so, nothing is passed on; whoever said it pumps when it is over */
   join(consumer: Consumer, busy = (): boolean => false): void {
+    if (this.#consumers.size === 0) this.#out.join();
     this.#consumers.set(consumer, busy);
     this.#stopped = false;
     this.pump();
@@ -39,8 +42,9 @@ export class CreditWindow {
 
   /** When the last one leaves, no more credit is passed on. */
   leave(consumer: Consumer | undefined): void {
-    if (consumer !== undefined) this.#consumers.delete(consumer);
+    const left = consumer !== undefined && this.#consumers.delete(consumer);
     if (this.#consumers.size > 0) return;
+    if (left) this.#out.leave();
     this.#stopped = true;
     this.#held = 0;
     this.#waiting.delete(this);
@@ -58,8 +62,9 @@ export class CreditWindow {
     }
     const [consumer] = this.#consumers.keys();
     const busy = [...this.#consumers.values()].some((each) => each());
-    const give = busy ? 0 : Math.min(this.#held, this.#window - this.#given);
-    if (consumer !== undefined && give > 0 && this.#out.waitingBytes < this.#highWaterBytes) {
+    const bytes = this.#out.fairBytes(this.#highWaterBytes);
+    const give = busy ? 0 : Math.min(this.#held, this.#windowOf(bytes) - this.#given);
+    if (consumer !== undefined && give > 0 && this.#out.waitingBytes < bytes) {
       this.#held -= give;
       this.#given += give;
       consumer.credit(give);
@@ -71,7 +76,12 @@ export class CreditWindow {
   /** The engine delivered: its credit is used, and the sizes tell how large the next window may be. */
   delivered(messages: number, bytes: number): void {
     this.#given -= messages;
-    const fitting = Math.floor((this.#highWaterBytes * messages) / Math.max(1, bytes));
-    this.#window = Math.max(1, Math.min(MAX_WINDOW, fitting));
+    this.#messageBytes = Math.max(1, bytes) / messages;
+  }
+
+  /** Messages that are about so many bytes. */
+  #windowOf(bytes: number): number {
+    if (this.#messageBytes === 0) return bytes < this.#highWaterBytes ? 1 : FIRST_WINDOW;
+    return Math.max(1, Math.min(MAX_WINDOW, Math.floor(bytes / this.#messageBytes)));
   }
 }

@@ -90,6 +90,7 @@ export class Owner {
         connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
         broker: { version: VERSION, journalId: broker.info().journalId },
         clock,
+        sendBuffers: broker.sendBuffers,
         ...(options.report !== undefined && { report: options.report }),
       });
       const listener = new Listener({ gateway, clock, background: options.background ?? false });

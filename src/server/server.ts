@@ -391,6 +391,7 @@ class Server implements RunningServer {
       connect: (principal, namespace, name) => needs.connect({ principal, namespace, name }, 'railhead'),
       broker: { version: VERSION, journalId: broker.info().journalId },
       clock,
+      sendBuffers: broker.sendBuffers,
       report: onBug,
     });
     this.#onGone.push(() => native.disconnectGone());

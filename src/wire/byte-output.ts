@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { soon } from '../core/real-time.ts';
+import type { SendBuffers } from '../core/send-buffers.ts';
 
 /** Bytes below this are copied into the slab: a copy is cheaper than one more piece in a gathered write. */
 const COPY_BELOW_BYTES = 1024;
@@ -17,6 +18,8 @@ export interface OutputOptions {
   onOverflow?: () => void;
   /** Default: no limit. */
   maxBytes?: number;
+  /** Where it is counted what waits in a socket that is behind, of all connections. */
+  sendBuffers?: SendBuffers;
 }
 
 /**
@@ -36,6 +39,9 @@ export class ByteOutput {
   #scheduled = false;
   #closed = false;
   #overflowed = false;
+  /** What of it is counted in the send buffers of all. */
+  #counted = 0;
+  #consumers = 0;
   readonly #stream: Writable;
   readonly #options: OutputOptions;
   readonly #flushTick = (): void => {
@@ -47,7 +53,37 @@ export class ByteOutput {
   constructor(stream: Writable, options: OutputOptions = {}) {
     this.#stream = stream;
     this.#options = options;
-    stream.on('drain', () => this.#options.onFlushed?.());
+    stream.on('drain', () => {
+      this.#count();
+      this.#options.onFlushed?.();
+    });
+  }
+
+  /** Messages that may wait here, in bytes: at most `highWaterBytes`, less when many connections are consumed from. */
+  fairBytes(highWaterBytes: number): number {
+    return Math.min(highWaterBytes, this.#options.sendBuffers?.each ?? Infinity);
+  }
+
+  /** A consumer of this connection begins: see `SendBuffers`. */
+  join(): void {
+    if (this.#closed) return;
+    this.#consumers++;
+    this.#options.sendBuffers?.join();
+  }
+
+  /** Those that are left leave with the connection. */
+  leave(): void {
+    if (this.#consumers === 0) return;
+    this.#consumers--;
+    this.#options.sendBuffers?.leave();
+  }
+
+  /** What a socket takes at one go does not count: it says when it has emptied only if that was more. */
+  #count(): void {
+    const now = this.#closed || !this.#stream.writableNeedDrain ? 0 : this.#stream.writableLength;
+    if (now === this.#counted) return;
+    this.#options.sendBuffers?.add(now - this.#counted);
+    this.#counted = now;
   }
 
   /** Bytes that the peer's side of the network has not taken yet. */
@@ -94,6 +130,8 @@ export class ByteOutput {
     this.#pieces = [];
     this.#pieceBytes = 0;
     this.#from = this.at;
+    this.#count();
+    while (this.#consumers > 0) this.leave();
   }
 
   /** Flushes at the end of this tick. */
@@ -127,6 +165,7 @@ export class ByteOutput {
       for (const piece of pieces) this.#stream.write(piece);
       this.#stream.uncork();
     }
+    this.#count();
     if (!this.#overflowed && this.#stream.writableLength > (this.#options.maxBytes ?? Infinity)) {
       this.#overflowed = true;
       this.#options.onOverflow?.();

@@ -73,6 +73,7 @@ const HELD: [name: string, title: string, why: string][] = [
   ['memoryColdBytes', 'Cold', 'older messages that somebody has read'],
   ['memoryOutgoingBytes', 'Outgoing', 'deliveries on their way'],
   ['memoryParkedBytes', 'Parked', 'publishes that wait for room'],
+  ['memorySendBufferBytes', 'Sending', 'in connections whose peers read slowly'],
 ];
 
 function each({ counters, now: at, startedAt }: Info): string {

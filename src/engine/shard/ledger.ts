@@ -1,4 +1,5 @@
 import { RailheadError } from '../../core/errors.ts';
+import { SendBuffers } from '../../core/send-buffers.ts';
 
 /**
  * Why bytes are held in memory:
@@ -10,19 +11,31 @@ import { RailheadError } from '../../core/errors.ts';
  */
 export type HeldFor = 'unsynced' | 'recent' | 'cold' | 'outgoing' | 'parked';
 
+export interface LedgerLimits {
+  memoryBytes: number;
+  parkedBytes: number;
+  sendBufferBytes: number;
+}
+
 /**
  * The bytes of messages that a shard holds in memory, counted in one place against one budget. Above it publishers wait
- * or are refused; consumers go on, for they are what frees it.
+ * or are refused; consumers go on, for they are what frees it. Publishes that wait have a part of it for themselves, and
+ * so have the connections, for what their peers have not taken yet: neither may keep publishers out for good.
  */
 export class ByteLedger {
   readonly #budgetBytes: number;
   readonly #parkedBytes: number;
+  /** For publishers and all that follows from what they bring. */
+  readonly #openBytes: number;
+  /** Of all gateways. */
+  readonly sendBuffers: SendBuffers;
   readonly #held: Record<HeldFor, number> = { unsynced: 0, recent: 0, cold: 0, outgoing: 0, parked: 0 };
 
-  /** @param parkedBytes the part of the budget that publishes which wait may take */
-  constructor(budgetBytes: number, parkedBytes: number) {
-    this.#budgetBytes = budgetBytes;
+  constructor({ memoryBytes, parkedBytes, sendBufferBytes }: LedgerLimits) {
+    this.#budgetBytes = memoryBytes;
     this.#parkedBytes = parkedBytes;
+    this.#openBytes = memoryBytes - parkedBytes - sendBufferBytes;
+    this.sendBuffers = new SendBuffers(sendBufferBytes);
   }
 
   /** Counts `bytes` more, or less when negative. */
@@ -34,10 +47,10 @@ export class ByteLedger {
     return this.#held[what];
   }
 
-  /** Whether a publisher may bring `bytes` more. What is parked has its own part: it must not keep itself out. */
+  /** Whether a publisher may bring `bytes` more. */
   hasRoom(bytes: number): boolean {
     const { unsynced, recent, cold, outgoing } = this.#held;
-    return unsynced + recent + cold + outgoing + bytes <= this.#budgetBytes - this.#parkedBytes;
+    return unsynced + recent + cold + outgoing + bytes <= this.#openBytes;
   }
 
   mayPark(bytes: number): boolean {
@@ -49,7 +62,7 @@ export class ByteLedger {
     const { unsynced, recent, cold, outgoing } = this.#held;
     return new RailheadError(
       'OUT_OF_SPACE',
-      `The broker holds ${unsynced + recent + cold + outgoing} bytes of messages in memory and takes more from publishers below ${this.#budgetBytes - this.#parkedBytes}: ${unsynced} wait for a sync, ${outgoing} for their consumers. Send slower, or raise limits.memory.`,
+      `The broker holds ${unsynced + recent + cold + outgoing} bytes of messages in memory and takes more from publishers below ${this.#openBytes}: ${unsynced} wait for a sync, ${outgoing} for their consumers. Send slower, or raise limits.memory.`,
       { outcome: 'not-stored' },
     );
   }
@@ -64,6 +77,7 @@ export class ByteLedger {
       memoryColdBytes: cold,
       memoryOutgoingBytes: outgoing,
       memoryParkedBytes: parked,
+      memorySendBufferBytes: this.sendBuffers.bytes,
     };
   }
 }

@@ -102,7 +102,7 @@ export class Shard {
     this.clock = options.clock;
     this.random = options.random;
     this.limits = options.limits;
-    this.ledger = new ByteLedger(options.limits.memoryBytes, options.limits.parkedBytes);
+    this.ledger = new ByteLedger(options.limits);
     this.recent = new RecentBytes(options.limits.recentBytes, this.ledger);
     this.#batchBytes = options.limits.batchBytes;
     this.#writer = new EntryWriter(options.limits.batchBytes);

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Shortage } from '../../core/broker-info.ts';
 import type { Session } from '../../core/session.ts';
+import { SendBuffers } from '../../core/send-buffers.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import type { ConnectionInfo } from './live.ts';
 import { refusedVhost } from './errors.ts';
@@ -21,6 +22,8 @@ export interface AmqpGatewayOptions {
   /** For heartbeats and deadlines of connections. In tests not the clock that is moved by hours: peers would be dead. */
   clock: Clock;
   limits?: Partial<AmqpLimits>;
+  /** Of the broker, shared by its gateways. Default: as much as the limits of each connection allow. */
+  sendBuffers?: SendBuffers;
   /** Gets errors that no client should be able to cause. */
   report?: (error: unknown) => void;
 }
@@ -32,6 +35,7 @@ const SHORTAGE_WAIT_MS = 60_000;
 export class AmqpGateway implements Gateway {
   readonly #options: AmqpGatewayOptions;
   readonly #limits: AmqpLimits;
+  readonly #sendBuffers: SendBuffers;
   #nextId = 1;
   readonly #connections = new Set<AmqpConnection>();
   readonly #vhosts = new Map<string, Promise<Vhost>>();
@@ -43,6 +47,7 @@ export class AmqpGateway implements Gateway {
   constructor(options: AmqpGatewayOptions) {
     this.#options = options;
     this.#limits = { ...AMQP_LIMITS, ...options.limits };
+    this.#sendBuffers = options.sendBuffers ?? new SendBuffers(Infinity);
   }
 
   get connections(): number {
@@ -55,6 +60,7 @@ export class AmqpGateway implements Gateway {
       id: this.#nextId++,
       clock,
       limits: this.#limits,
+      sendBuffers: this.#sendBuffers,
       version: broker.version,
       authenticate: (credentials) => authenticator.authenticate(credentials),
       open: (principal, vhost, clientName) => this.#open(principal, vhost, clientName),

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Shortage } from '../../core/broker-info.ts';
 import type { Session } from '../../core/session.ts';
+import type { SendBuffers } from '../../core/send-buffers.ts';
 import { FrameCutter } from '../../wire/frame-cutter.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
 import type { CreditWindow } from '../credit-window.ts';
@@ -28,6 +29,7 @@ export interface ConnectionContext {
   readonly id: number;
   readonly clock: Clock;
   readonly limits: AmqpLimits;
+  readonly sendBuffers: SendBuffers;
   readonly version: string;
   /** @throws UNAUTHENTICATED, RATE_LIMITED */
   authenticate(credentials: Credentials): Promise<Principal>;
@@ -96,6 +98,7 @@ export class AmqpConnection implements GatewayConnection {
     this.#connectedAt = context.clock.now();
     this.#out = new AmqpOutput(socket, {
       maxBytes: context.limits.maxOutputBytes,
+      sendBuffers: context.sendBuffers,
       beforeFlush: () => this.#flush(),
       onFlushed: () => {
         this.#room.look();

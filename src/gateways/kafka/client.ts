@@ -3,6 +3,7 @@ import type { StoredUsers } from '../../core/access.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { InOrder } from '../../core/in-order.ts';
 import type { Session } from '../../core/session.ts';
+import type { SendBuffers } from '../../core/send-buffers.ts';
 import type { ApiName, Apis } from './apis.ts';
 import type { FetchSession } from './fetch-session.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
@@ -17,6 +18,7 @@ import type { Topics } from './topics.ts';
 export interface Shared {
   readonly clock: Clock;
   readonly limits: KafkaLimits;
+  readonly sendBuffers: SendBuffers;
   readonly clusterId: string;
   readonly topics: Topics;
   /** By the older protocol, in which clients share out the partitions, and by the newer one. */

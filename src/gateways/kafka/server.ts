@@ -4,6 +4,7 @@ import { StoredUsers, SYSTEM_NAMESPACE } from '../../core/access.ts';
 import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Session } from '../../core/session.ts';
+import { SendBuffers } from '../../core/send-buffers.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { NAMESPACE } from './access.ts';
 import type { Shared } from './client.ts';
@@ -23,6 +24,8 @@ export interface KafkaGatewayOptions {
   /** For the time of records, waits and deadlines. */
   clock: Clock;
   limits?: Partial<KafkaLimits>;
+  /** Of the broker, shared by its gateways. Default: as much as the limits of each connection allow. */
+  sendBuffers?: SendBuffers;
   /** Where clients are told to connect to. Default: where they have connected to. */
   advertised?: { host: string; port: number };
   /** Gets errors that no client should be able to cause. */
@@ -44,7 +47,7 @@ export class KafkaGateway implements Gateway {
   #onEmpty: (() => void) | undefined;
 
   constructor(options: KafkaGatewayOptions) {
-    const { broker, clock, limits, report } = options;
+    const { broker, clock, limits, sendBuffers = new SendBuffers(Infinity), report } = options;
     this.#options = options;
     const allLimits = { ...KAFKA_LIMITS, ...limits };
     const newId = (clientId: string): string => `${clientId}-${randomUUID()}`;
@@ -53,6 +56,7 @@ export class KafkaGateway implements Gateway {
     this.#shared = {
       clock,
       limits: allLimits,
+      sendBuffers,
       // As Kafka's: 16 bytes in base64.
       clusterId: createHash('sha256').update(broker.journalId).digest().subarray(0, 16).toString('base64url'),
       topics: new Topics(own, broker.journalId, clock),

@@ -67,6 +67,7 @@ export class KafkaConnection implements GatewayConnection {
     this.#login = new Login(context.authenticator);
     this.#out = new ByteOutput(socket, {
       maxBytes: context.shared.limits.maxOutputBytes,
+      sendBuffers: context.shared.sendBuffers,
       onFlushed: () => this.#balance(),
       onOverflow: () => this.#end(),
     });

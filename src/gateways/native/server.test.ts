@@ -7,6 +7,7 @@ import { LOCAL_PRINCIPAL, type Authenticator } from '../../core/auth.ts';
 import { ManualClock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { SeededRandom } from '../../core/random.ts';
+import { SendBuffers } from '../../core/send-buffers.ts';
 import type { PublishReceipt } from '../../core/session.ts';
 import { readData, writeFrameData, writeId, writeIdData } from '../../wire/data.ts';
 import { readDeliver } from '../../wire/deliver.ts';
@@ -28,7 +29,9 @@ const token: Authenticator = {
 };
 const open: Authenticator = { required: false, authenticate: async () => LOCAL_PRINCIPAL };
 
-function broker(options: { authenticator?: Authenticator; limits?: Partial<NativeLimits> } = {}) {
+function broker(
+  options: { authenticator?: Authenticator; limits?: Partial<NativeLimits>; sendBuffers?: SendBuffers } = {},
+) {
   const clock = new ManualClock();
   const sessions: ScriptedSession[] = [];
   const reported: unknown[] = [];
@@ -42,6 +45,7 @@ function broker(options: { authenticator?: Authenticator; limits?: Partial<Nativ
     broker: { version: '9.9.9', journalId: 'journal' },
     clock,
     limits: options.limits ?? {},
+    ...(options.sendBuffers !== undefined && { sendBuffers: options.sendBuffers }),
     report: (error) => reported.push(error),
   });
   return { clock, gateway, sessions, reported };
@@ -363,6 +367,42 @@ test('a client that does not read gets no more credit, keeps what was delivered,
     if (expected === delivered) break;
   }
   assert.equal(expected, delivered);
+});
+
+test('clients that do not read hold one share of the memory together, however many they are, and give it back', async () => {
+  const share = 4 * 1024 * 1024;
+  const heldBy = async (clients: number): Promise<number> => {
+    const sendBuffers = new SendBuffers(share);
+    const from = broker({ sendBuffers });
+    const consumers = [];
+    for (let i = 0; i < clients; i++) {
+      const { client, session } = await joined(from);
+      consume(client, 1, 1, 1_000_000);
+      await session.until(() => (session.consumers[0]?.credit ?? 0) > 0);
+      client.socket.pause();
+      consumers.push({ client, consumer: session.consumers[0] });
+    }
+    let delivered = 0;
+    for (let idle = 0; idle < 20; idle++) {
+      for (const { consumer } of consumers) {
+        if (consumer === undefined || consumer.credit === 0) continue;
+        idle = 0;
+        consumer.credit--;
+        consumer.sink.deliver([run(delivered++, { records: Buffer.alloc(32 * 1024, 1) })]);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const held = sendBuffers.bytes;
+    for (const { client } of consumers) client.socket.destroy();
+    while (from.gateway.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([sendBuffers.bytes, sendBuffers.each], [0, share / 2]);
+    return held;
+  };
+  const few = await heldBy(2);
+  assert.ok(few > share / 2 && few < 1.5 * share, `${few} bytes`);
+  const many = await heldBy(40);
+  // Each gets one message at least.
+  assert.ok(many > share / 2 && many < share + 40 * 33 * 1024, `${many} bytes`);
 });
 
 test('a client that lets more than the output limit pile up is closed as SLOW_CONSUMER', async () => {

@@ -6,6 +6,7 @@ import type { Authenticator, Credentials, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Session } from '../../core/session.ts';
+import { SendBuffers } from '../../core/send-buffers.ts';
 import { UPGRADE_PATH, UPGRADE_PROTOCOL } from '../../wire/frames.ts';
 import { negotiate, PROTOCOL, type Hello } from '../../wire/handshake.ts';
 import { Peer, type Gateway, type GatewayConnection } from '../gateway.ts';
@@ -21,6 +22,8 @@ export interface NativeGatewayOptions {
   /** For heartbeats and deadlines of connections. In tests not the clock that is moved by hours: peers would be dead. */
   clock: Clock;
   limits?: Partial<NativeLimits>;
+  /** Of the broker, shared by its gateways. Default: as much as the limits of each connection allow. */
+  sendBuffers?: SendBuffers;
   /** Gets errors that no client should be able to cause. */
   report?: (error: unknown) => void;
 }
@@ -36,6 +39,7 @@ interface Open {
 export class NativeGateway implements Gateway {
   readonly #options: NativeGatewayOptions;
   readonly #limits: NativeLimits;
+  readonly #sendBuffers: SendBuffers;
   /** With the session id that it got at login. */
   readonly #connections = new Map<NativeConnection, string | undefined>();
   /** By session id, for a client that comes back before we noticed that it was gone. */
@@ -45,6 +49,7 @@ export class NativeGateway implements Gateway {
   constructor(options: NativeGatewayOptions) {
     this.#options = options;
     this.#limits = { ...NATIVE_LIMITS, ...options.limits };
+    this.#sendBuffers = options.sendBuffers ?? new SendBuffers(Infinity);
   }
 
   get connections(): number {
@@ -55,6 +60,7 @@ export class NativeGateway implements Gateway {
     const connection: NativeConnection = new NativeConnection(socket, peer, {
       clock: this.#options.clock,
       limits: this.#limits,
+      sendBuffers: this.#sendBuffers,
       login: (hello) => this.#login(hello, connection),
       gone: () => this.#gone(connection),
       report: (error) => this.#options.report?.(error),

@@ -14,6 +14,7 @@ import { readPublish, writeReceipt } from '../../wire/publish.ts';
 import { checkArguments, consumeRequest, isOperation, transaction, unknownOperation } from '../../wire/requests.ts';
 import { readSettle, writeSettled } from '../../wire/settle.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { SendBuffers } from '../../core/send-buffers.ts';
 import { CreditWindow } from '../credit-window.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
 import { Room } from '../room.ts';
@@ -28,6 +29,7 @@ const LAST_WORDS_MS = 5_000;
 export interface NativeContext {
   readonly clock: Clock;
   readonly limits: NativeLimits;
+  readonly sendBuffers: SendBuffers;
   /** Logs in. @throws what the client is told before the connection ends. */
   login(hello: Hello, peer: Peer): Promise<Login>;
   /** The connection is over and its session has given everything back. */
@@ -93,6 +95,7 @@ export class NativeConnection implements GatewayConnection {
     this.#context = context;
     this.#out = new Output(socket, {
       maxBytes: context.limits.maxOutputBytes,
+      sendBuffers: context.sendBuffers,
       onFlushed: () => {
         this.#room.look();
         for (const window of this.#waiting) window.pump();

@@ -67,7 +67,14 @@ const HELD: Family = {
   type: 'gauge',
   help: 'Messages in memory, by why they are there.',
 };
-const HELD_FOR = { unsynced: 'Unsynced', recent: 'Recent', cold: 'Cold', outgoing: 'Outgoing', parked: 'Parked' };
+const HELD_FOR = {
+  unsynced: 'Unsynced',
+  recent: 'Recent',
+  cold: 'Cold',
+  outgoing: 'Outgoing',
+  parked: 'Parked',
+  send: 'SendBuffer',
+};
 
 const CONNECTIONS: Family = {
   name: 'railhead_connections',

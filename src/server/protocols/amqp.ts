@@ -11,6 +11,7 @@ export function openAmqp({ config, connect, authenticator, report }: Needs): Amq
     broker: { version: VERSION },
     clock: new SystemClock(),
     limits: limitsFor(config.limits.amqpMessage),
+    sendBuffers: broker.sendBuffers,
     report,
   });
 }

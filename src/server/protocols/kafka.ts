@@ -11,6 +11,7 @@ export function openKafka({ config, broker, connect, authenticator, report }: Ne
     broker: { journalId: broker.info().journalId },
     clock: new SystemClock(),
     limits: { autoCreatePartitions: kafkaAutoCreate === false ? 0 : kafkaAutoCreate },
+    sendBuffers: broker.sendBuffers,
     ...(kafkaAdvertised !== undefined && { advertised: placeOf(kafkaAdvertised) }),
     report,
   });
