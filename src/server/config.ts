@@ -3,7 +3,7 @@ import { RailheadError } from '../core/errors.ts';
 import { didYouMean, nearestName } from './nearest.ts';
 import {
   allSettings,
-  settingsShape,
+  settingsSchema,
   type ServerConfig,
   type ServerConfigInput,
   type Setting,
@@ -172,17 +172,19 @@ function fromText(setting: Setting, value: unknown): unknown {
 }
 
 function check(raw: Tree, origins: Map<string, string>): ServerConfig {
-  const wrong = new Set<string>();
-  const config = settingsShape.read(raw, '', (path) => wrong.add(path));
-  if (wrong.size > 0) {
+  const parsed = settingsSchema.safeParse(raw);
+  if (!parsed.success) {
     const settings = allSettings();
     const sentences = new Set<string>();
-    for (const path of wrong) {
+    for (const issue of parsed.error.issues) {
+      const path = issue.path.join('.');
       const setting = settings.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}.`));
-      sentences.add(setting === undefined ? `${path} is not acceptable.` : sentence(setting, path, raw, origins));
+      if (setting === undefined) sentences.add(`${path}: ${issue.message}.`);
+      else sentences.add(sentence(setting, path, raw, origins));
     }
     throw new RailheadError('CONFIG', [...sentences].join(' '));
   }
+  const config = parsed.data;
   refuseContradictions(config, origins);
   return config;
 }
