@@ -4,7 +4,7 @@ import { limitsFor } from '../../gateways/amqp/limits.ts';
 import { AmqpGateway } from '../../gateways/amqp/server.ts';
 import type { Needs } from './needs.ts';
 
-export function openAmqp({ config, connect, authenticator, report }: Needs): AmqpGateway {
+export function openAmqp({ config, broker, connect, authenticator, report }: Needs): AmqpGateway {
   return new AmqpGateway({
     authenticator,
     connect: (principal, namespace, name) => connect({ principal, namespace, name }, 'amqp'),
