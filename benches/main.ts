@@ -13,6 +13,7 @@ import type { Context, Row } from './harness/row.ts';
 import { amqp } from './rows/amqp.ts';
 import { aws } from './rows/aws.ts';
 import { consume } from './rows/consume.ts';
+import { dashboard } from './rows/dashboard.ts';
 import { embedded } from './rows/embedded.ts';
 import { jobs } from './rows/jobs.ts';
 import { kafka } from './rows/kafka.ts';
@@ -33,6 +34,7 @@ const ROWS: readonly Row[] = [
   declared,
   testBroker,
   jobs,
+  dashboard,
   ...amqp,
   ...aws,
   ...kafka,

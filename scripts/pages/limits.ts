@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { DEFAULT_LIMITS } from '../../src/engine/limits.ts';
 import { AMQP_LIMITS } from '../../src/gateways/amqp/limits.ts';
 import { HTTP_LIMITS } from '../../src/gateways/http-sockets.ts';
+import { HISTORY_LIMITS } from '../../src/gateways/http/live/history.ts';
 import { LIVE_LIMITS } from '../../src/gateways/http/live/limits.ts';
 import { KAFKA_LIMITS } from '../../src/gateways/kafka/limits.ts';
 import { LISTENER_LIMITS } from '../../src/gateways/listener.ts';
@@ -23,6 +24,7 @@ const SECTIONS: readonly { title: string; file: string; values: object }[] = [
   { title: 'A connection of the native protocol', file: 'src/gateways/native/limits.ts', values: NATIVE_LIMITS },
   { title: 'A connection of HTTP (also SQS and SNS)', file: 'src/gateways/http-sockets.ts', values: HTTP_LIMITS },
   { title: 'Streams of events (the dashboard)', file: 'src/gateways/http/live/limits.ts', values: LIVE_LIMITS },
+  { title: 'Histories (charts)', file: 'src/gateways/http/live/history.ts', values: HISTORY_LIMITS },
   { title: 'A connection of AMQP', file: 'src/gateways/amqp/limits.ts', values: AMQP_LIMITS },
   { title: 'A connection of Kafka', file: 'src/gateways/kafka/limits.ts', values: KAFKA_LIMITS },
 ];

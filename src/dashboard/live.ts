@@ -2,6 +2,7 @@ import { effect, signal } from '@preact/signals';
 import { apiPath, ApiError, headers, loginWanted, messageOf, namespace, refused, send } from './api.ts';
 import { EventParser, type ServerEvent } from './model/events.ts';
 import { fullRow, type Health, type Info, type Row, type Sample, type SparseRow } from './model/rows.ts';
+import { thin } from './model/thin.ts';
 import { Trends } from './model/trends.ts';
 
 /** What the broker tells about itself once a second. */
@@ -16,7 +17,6 @@ export const trends = new Trends();
 export const history: Sample[] = [];
 export const now: { sample?: Sample; info?: Info; health?: Health } = {};
 
-const MAX_HISTORY = 600;
 const RETRY_MS = [500, 1_000, 2_000, 5_000];
 
 interface Look {
@@ -88,13 +88,16 @@ function take({ name, data }: ServerEvent, onOpen: () => void): void {
     forget();
     history.push(...(JSON.parse(data) as { history: Sample[] }).history);
   } else if (name === 'rows') {
-    for (const sparse of (JSON.parse(data) as { rows: SparseRow[] }).rows) rows.set(sparse.name, fullRow(sparse));
+    for (const sent of (JSON.parse(data) as { rows: (SparseRow | string)[] }).rows) {
+      const row = fullRow(sent);
+      rows.set(row.name, row);
+    }
   } else if (name === 'look') {
     const { gone, ...facts } = JSON.parse(data) as Look;
     for (const topic of gone) rows.delete(topic);
     Object.assign(now, facts);
     if (history.at(-1)?.at !== facts.sample.at) history.push(facts.sample);
-    if (history.length > MAX_HISTORY) history.splice(0, history.length - MAX_HISTORY);
+    thin(history);
     trends.add(facts.sample.at, rows);
     onOpen();
     connection.value = { state: 'open' };

@@ -416,6 +416,9 @@ test('every route was called above and answered', async (t) => {
   const { body: connected } = await call('GET', '/connections');
   const [first] = connected['connections'] as { protocol: string; address: string }[];
   assert.match(first?.address ?? '', /^127\.0\.0\.1:\d+$/);
+  assert.deepEqual((await call('GET', '/topics/read/subscriptions/nothing/history')).status, 404);
+  called.add('historyOfSubscription');
+  await call('GET', '/history');
   // Goes on for ever, and has tests of its own beside its code.
   called.add('liveStats');
   // Both paths of a pair run the same code; one of them is enough.

@@ -16,6 +16,7 @@ import type { Listener } from '../gateways/listener.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { Lazy, lazyGateway } from '../gateways/lazy.ts';
+import { LiveStats } from '../gateways/http/live/stats.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback, refuseStrangers } from './config.ts';
 import { HttpDoor } from './http-door.ts';
@@ -401,9 +402,17 @@ class Server implements RunningServer {
       limit: limits.metricsSeries,
     });
     this.#undo.push(() => metrics.close());
+    const health = (): ReturnType<Broker['health']> & { off?: string[] } => ({
+      ...broker.health(),
+      ...(this.#off.length > 0 && { off: this.#off }),
+    });
+    // From the start, before anybody asks: its charts are of the time before somebody looked.
+    const live = new LiveStats({ counts: broker, clock, health });
+    this.#undo.push(() => live.close());
     const shown = {
-      health: () => ({ ...broker.health(), ...(this.#off.length > 0 && { off: this.#off }) }),
+      health,
       metrics: (principal: Principal) => metrics.scrape(principal),
+      live,
       facts: factsOf(this.#config, this.#options.origins, this.#listeners),
       dashboard: this.#options.dashboard,
     };

@@ -10,6 +10,7 @@ import type { Message } from '../../src/dashboard/model/message.ts';
 import { link, parsePlace } from '../../src/dashboard/model/place.ts';
 import { sentences } from '../../src/dashboard/model/policy.ts';
 import { fullRow, type Sample, type SparseRow } from '../../src/dashboard/model/rows.ts';
+import { thin } from '../../src/dashboard/model/thin.ts';
 import { Trends } from '../../src/dashboard/model/trends.ts';
 
 test('numbers are short and have a unit', () => {
@@ -279,6 +280,39 @@ test('many of one kind are told as one', () => {
   const found = concerns(facts(rows));
   assert.equal(found.length, 1);
   assert.equal(found[0]?.title, '300 queues have messages and no consumer');
+});
+
+test('what was before a page was opened is put before its points, once', () => {
+  const trends = new Trends();
+  trends.pin('q', 'q');
+  const point = { in: 0, out: 0, ready: 7, delayed: 0, leased: 0, oldestMs: 0 };
+  trends.add(20_000, new Map([['q', fullRow('q')]]));
+  for (let times = 0; times < 2; times++)
+    trends.fill(
+      'q',
+      'q',
+      [10_000, 20_000].map((at) => ({ at, ...point })),
+    );
+  assert.deepEqual(
+    trends.of('q', 'q').map(({ at, ready }) => [at, ready]),
+    [
+      [10_000, 7],
+      [20_000, 0],
+    ],
+  );
+});
+
+test('a page that is open for long keeps an hour: each second of the last minutes, then one in ten', () => {
+  const points: { at: number }[] = [];
+  for (let second = 0; second < 8_000; second++) {
+    points.push({ at: second * 1_000 });
+    thin(points);
+    assert.ok(points.length <= 541, `${points.length} points`);
+  }
+  const gaps = points.slice(1).map(({ at }, index) => at - (points[index]?.at ?? 0));
+  assert.ok(gaps.every((gap) => gap <= 10_000));
+  assert.ok(gaps.slice(-119).every((gap) => gap === 1_000));
+  assert.ok((points.at(-1)?.at ?? 0) - (points[0]?.at ?? 0) > 3_500_000);
 });
 
 test('growth is against a minute ago, and what is idle is not remembered', () => {

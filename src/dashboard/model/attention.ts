@@ -78,7 +78,7 @@ function* ofBroker({ health, info, sample }: Facts): Iterable<Concern> {
 }
 
 function* ofQueues({ rows, sample, growth }: Facts): Iterable<Concern> {
-  const dead = deadLetterQueues(rows.values());
+  const dead = deadLetterQueues(rows);
   const kinds = {
     unattended: [] as Concern[],
     paused: [] as Concern[],

@@ -34,10 +34,13 @@ export interface Subscription {
 }
 
 type Sparse<T, K extends keyof T> = Pick<T, K> & Partial<T>;
-export type SparseSubscription = Sparse<Omit<Subscription, 'topic' | 'depth'>, 'name' | 'deadLetterQueue'>;
+export type SparseSubscription = Partial<Omit<Subscription, 'topic' | 'depth'>>;
 export type SparseRow = Sparse<Omit<Row, 'subscriptions'>, 'name' | 'kind'> & { subscriptions: SparseSubscription[] };
 
-export function fullRow(sparse: SparseRow): Row {
+/** Of a queue that was never used the broker sends its name alone. */
+export function fullRow(sent: SparseRow | string): Row {
+  const sparse = typeof sent === 'string' ? { name: sent, kind: 'queue' as const, subscriptions: [{}] } : sent;
+  const { name: topic, kind } = sparse;
   return {
     messages: 0,
     bytes: 0,
@@ -48,14 +51,16 @@ export function fullRow(sparse: SparseRow): Row {
     maxMessages: null,
     maxBytes: null,
     ...sparse,
-    subscriptions: sparse.subscriptions.map((one) => fullSubscription(sparse.name, one)),
+    subscriptions: sparse.subscriptions.map((one) => fullSubscription(topic, kind, one)),
   };
 }
 
-function fullSubscription(topic: string, sparse: SparseSubscription): Subscription {
-  const { ready = 0, delayed = 0, leased = 0 } = sparse;
+function fullSubscription(topic: string, kind: Row['kind'], sparse: SparseSubscription): Subscription {
+  const { name = topic, ready = 0, delayed = 0, leased = 0 } = sparse;
   return {
     topic,
+    name,
+    deadLetterQueue: kind === 'queue' ? `${topic}.dead` : `${topic}.${name}.dead`,
     consumers: 0,
     paused: false,
     oldestAt: null,
@@ -73,12 +78,12 @@ function fullSubscription(topic: string, sparse: SparseSubscription): Subscripti
   };
 }
 
-/** Of each queue of dead letters: whose they are. One whose own dead letters go back into it is no reason. */
-export function deadLetterQueues(rows: Iterable<Row>): Map<string, Subscription[]> {
+/** Of each queue of dead letters that is there: whose they are. One whose own dead letters go back into it is no reason. */
+export function deadLetterQueues(rows: ReadonlyMap<string, Row>): Map<string, Subscription[]> {
   const found = new Map<string, Subscription[]>();
-  for (const { name, subscriptions } of rows)
+  for (const { name, subscriptions } of rows.values())
     for (const subscription of subscriptions) {
-      if (subscription.deadLetterQueue === name) continue;
+      if (subscription.deadLetterQueue === name || !rows.has(subscription.deadLetterQueue)) continue;
       const those = found.get(subscription.deadLetterQueue);
       if (those === undefined) found.set(subscription.deadLetterQueue, [subscription]);
       else those.push(subscription);

@@ -1,4 +1,5 @@
 import type { Row, Subscription } from './rows.ts';
+import { thin } from './thin.ts';
 
 export interface Point {
   at: number;
@@ -10,12 +11,11 @@ export interface Point {
   oldestMs: number;
 }
 
-const MAX_POINTS = 600;
 /** Those that something happens in; of 10,000 idle ones nothing is kept. */
 const MAX_FOLLOWED = 300;
 const GROWTH_MS = 60_000;
 
-/** How the subscriptions that something happens in, or that are being looked at, went since this page was opened. */
+/** How the subscriptions that something happens in, or that are being looked at, went: since this page was opened, or longer. */
 export class Trends {
   readonly #points = new Map<string, Point[]>();
   readonly #pinned = new Set<string>();
@@ -26,17 +26,37 @@ export class Trends {
   }
 
   add(at: number, rows: ReadonlyMap<string, Row>): void {
+    const added = new Set<string>();
     for (const row of rows.values())
       for (const one of row.subscriptions) {
+        // Most of 10,000 are idle and nobody looks at them: not even their key is made.
+        if (one.depth === 0 && row.in === 0 && one.out === 0) continue;
         const key = keyOf(row.name, one.name);
-        const known = this.#points.get(key);
-        if (known === undefined && !this.#pinned.has(key) && one.depth === 0 && row.in === 0 && one.out === 0) continue;
-        if (known === undefined && !this.#pinned.has(key) && this.#points.size >= MAX_FOLLOWED) continue;
-        const points = known ?? [];
-        if (known === undefined) this.#points.set(key, points);
-        points.push(pointOf(at, row, one));
-        if (points.length > MAX_POINTS) points.shift();
+        if (this.#points.has(key) || this.#points.size < MAX_FOLLOWED) added.add(this.#push(key, at, row, one));
       }
+    for (const key of new Set([...this.#points.keys(), ...this.#pinned])) {
+      if (added.has(key)) continue;
+      const [topic = '', subscription = ''] = key.split('\n');
+      const row = rows.get(topic);
+      const one = row?.subscriptions.find(({ name }) => name === subscription);
+      if (row !== undefined && one !== undefined) this.#push(key, at, row, one);
+    }
+  }
+
+  #push(key: string, at: number, row: Row, one: Subscription): string {
+    const points = this.#points.get(key) ?? [];
+    points.push(pointOf(at, row, one));
+    thin(points);
+    this.#points.set(key, points);
+    return key;
+  }
+
+  /** Puts before the points of a subscription what the broker knows of the time before them. */
+  fill(topic: string, subscription: string, before: readonly Point[]): void {
+    const key = keyOf(topic, subscription);
+    const points = this.#points.get(key) ?? [];
+    const first = points[0]?.at ?? Infinity;
+    this.#points.set(key, [...before.filter(({ at }) => at < first), ...points]);
   }
 
   of(topic: string, subscription: string): readonly Point[] {

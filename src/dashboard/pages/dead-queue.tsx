@@ -139,7 +139,7 @@ export function DeadQueuePage({ queue }: { queue: string }) {
 /** The routes are those of a queue whose dead letters lie here: of itself, when what dies here stays here. */
 function sourceOf(queue: string): string[] {
   const own = rows.get(queue)?.subscriptions[0];
-  const [source] = deadLetterQueues(rows.values()).get(queue) ?? [];
+  const [source] = deadLetterQueues(rows).get(queue) ?? [];
   if (own?.deadLetterQueue === queue || source === undefined) return ['queues', queue, 'dead'];
   const { topic, name } = source;
   return topic === name ? ['queues', topic, 'dead'] : ['topics', topic, 'subscriptions', name, 'dead'];

@@ -17,7 +17,7 @@ export function DeadPage() {
   if (now.sample === undefined) return <Waiting />;
   const at = now.sample.at;
   const lines: Line[] = [];
-  for (const [name, sources] of deadLetterQueues(rows.values())) {
+  for (const [name, sources] of deadLetterQueues(rows)) {
     const row = rows.get(name);
     const one = row?.subscriptions[0];
     if (row !== undefined && one !== undefined) lines.push({ row, depth: one.depth, oldestAt: one.oldestAt, sources });

@@ -95,7 +95,7 @@ function Charts({ last, capacity }: { last: Sample; capacity: number }) {
   return (
     <section aria-labelledby="charts">
       <h2 id="charts">
-        {at.length > 590 ? 'The last ten minutes' : `Since ${time(at[0] ?? last.at)}, when somebody first looked`}
+        {last.at - (at[0] ?? last.at) > 3_540_000 ? 'The last hour' : `Since ${time(at[0] ?? last.at)}`}
       </h2>
       <div class="charts">
         <Chart

@@ -122,7 +122,7 @@ export function QueuesPage() {
   const only = place.value.query.get('only') ?? '';
   const [, , test] = ONLY.find(([value]) => value === only) ?? ['', '', () => true];
   if (now.sample === undefined) return <Waiting />;
-  const dead = deadLetterQueues(rows.values());
+  const dead = deadLetterQueues(rows);
   const all: Line[] = [];
   for (const row of rows.values()) {
     const [one] = row.subscriptions;

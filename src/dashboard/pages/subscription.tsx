@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { apiPath, call, messageOf, who } from '../api.ts';
 import { count, duration, many, rate, short } from '../model/format.ts';
 import { link } from '../model/place.ts';
+import type { Point } from '../model/trends.ts';
 import { deadLetterQueues, type Row, type Subscription } from '../model/rows.ts';
 import { look, now, rows, trends } from '../live.ts';
 import { Chart } from '../parts/chart.tsx';
@@ -21,7 +22,11 @@ import { Failure } from '../parts/failure.tsx';
 export function SubscriptionPage({ topic, subscription }: { topic: string; subscription: string }) {
   void look.value;
   const [open, setOpen] = useState<'publish' | 'purge'>();
-  useEffect(() => trends.pin(topic, subscription), [topic, subscription]);
+  useEffect(() => {
+    trends.pin(topic, subscription);
+    // Without it the charts begin now, which is no reason to complain.
+    fillTrend(topic, subscription).catch(() => undefined);
+  }, [topic, subscription]);
   const row = rows.get(topic);
   const one = row?.subscriptions.find(({ name }) => name === subscription);
   if (row === undefined || one === undefined)
@@ -34,7 +39,7 @@ export function SubscriptionPage({ topic, subscription }: { topic: string; subsc
     say(one.paused ? `${subscription} delivers again.` : `${subscription} is paused. Publishing goes on.`);
   };
   const { publish = true, manage = true } = who.value?.may ?? {};
-  const sources = deadLetterQueues(rows.values()).get(topic);
+  const sources = deadLetterQueues(rows).get(topic);
   return (
     <>
       <div class="page-head">
@@ -130,12 +135,23 @@ function Charts({ row, one }: { row: Row; one: Subscription }) {
       <Chart
         title="Oldest"
         now={one.oldestAt === null ? 'none' : duration((now.sample?.at ?? Date.now()) - one.oldestAt)}
-        hint="since this page was opened"
+        hint="age of the oldest that is not settled"
         at={at}
         format={duration}
         series={[{ label: 'oldest', color: '--amber', values: points.map(({ oldestMs }) => oldestMs) }]}
       />
     </div>
+  );
+}
+
+/** What was before somebody looked. */
+async function fillTrend(topic: string, subscription: string): Promise<void> {
+  const path = apiPath('topics', topic, 'subscriptions', subscription, 'history');
+  const { points } = await call<{ points: (Omit<Point, 'at'> & { at: string })[] }>('GET', path);
+  trends.fill(
+    topic,
+    subscription,
+    points.map((point) => ({ ...point, at: Date.parse(point.at) })),
   );
 }
 

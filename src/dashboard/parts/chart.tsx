@@ -24,12 +24,12 @@ export interface ChartProps {
   height?: number;
 }
 
-const MAX_SPAN_MS = 600_000;
+const MAX_SPAN_MS = 3_600_000;
 const MIN_SPAN_MS = 60_000;
 /** Steps of an axis of bytes: powers of two, so that they are round in MiB. */
 const BYTE_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
-/** A line over the last ten minutes, with its newest value in words: those are what a screen reader reads. */
+/** A line over the last hour, with its newest value in words: those are what a screen reader reads. */
 export function Chart({ title, now, hint, at, series, format, binary = false, height = 112 }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);

@@ -128,8 +128,10 @@ function Heading<T>({ column, sorting, onSort }: { column: Column<T> } & Pick<Ta
 export function sorted<T>(rows: readonly T[], columns: readonly Column<T>[], { key, down }: Sorting): T[] {
   const by = columns.find((column) => column.key === key)?.by;
   if (by === undefined) return [...rows];
-  const keyed = rows.map((row) => ({ row, value: by(row) }));
   const sign = down ? -1 : 1;
-  keyed.sort((a, b) => (a.value < b.value ? -sign : a.value > b.value ? sign : 0));
-  return keyed.map(({ row }) => row);
+  return rows.toSorted((a, b) => {
+    const left = by(a);
+    const right = by(b);
+    return left < right ? -sign : left > right ? sign : 0;
+  });
 }

@@ -1,6 +1,6 @@
 import { Hono, type Context } from 'hono';
 import type { Authenticator, Principal } from '../../core/auth.ts';
-import { type Clock, SystemClock } from '../../core/clock.ts';
+import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { nextTurn } from '../../core/real-time.ts';
 import { LoadMeter } from '../../core/scaling.ts';
@@ -14,7 +14,7 @@ import { guardBrowser } from '../browser-guard.ts';
 import { addLoginRoutes, LOGIN_BODY, MAX_LOGIN_BODY_BYTES } from './login-routes.ts';
 import type { Dashboard } from './dashboard/files.ts';
 import { EventStream } from './live/events.ts';
-import { LiveStats } from './live/stats.ts';
+import type { LiveStats } from './live/stats.ts';
 import { JsonText } from './messages.ts';
 import type { Route } from './route.ts';
 import { ROUTES } from './routes/index.ts';
@@ -28,6 +28,8 @@ export interface HttpGatewayOptions {
   health: () => { state: 'open' | 'failed' | 'closing' | 'closed'; reason: string | null; off?: readonly string[] };
   /** Figures for Prometheus. Left out: there is no `/metrics`. @throws FORBIDDEN */
   metrics?: (principal: Principal) => Promise<Exposition>;
+  /** What is shown live, and kept for charts. Left out: nothing is. It ends with the gateway. */
+  live?: LiveStats;
   clock: Clock;
   /** Largest body of one request, and of all requests together, in bytes. */
   maxBodyBytes: number;
@@ -59,7 +61,7 @@ export class HttpGateway {
   readonly #sessions: SessionCache;
   readonly #budget: BodyBudget;
   readonly #loads: LoadMeter;
-  readonly #live: LiveStats;
+  readonly #live: LiveStats | undefined;
   readonly #closing = new AbortController();
   #inFlight = 0;
   #whenIdle: (() => void) | undefined;
@@ -70,7 +72,7 @@ export class HttpGateway {
     this.#budget = new BodyBudget(options.maxMemoryBytes);
     this.#loads = new LoadMeter(options.clock);
     this.#logins = new BrowserLogins(options.authenticator, options.clock);
-    this.#live = new LiveStats({ connect: options.connect, clock: new SystemClock(), health: options.health });
+    this.#live = options.live;
     this.#app = this.#build();
   }
 
@@ -93,7 +95,7 @@ export class HttpGateway {
   /** Ends long polls with what they have, refuses what comes later, waits for what is under way. */
   async close(): Promise<void> {
     this.#closing.abort();
-    this.#live.close();
+    this.#live?.close();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     await this.#sessions.close();
   }

@@ -43,7 +43,8 @@ export interface RouteRequest<P, Q, B> {
   /** Who asks, where a session of a namespace cannot tell whether it may. */
   principal: Principal;
   facts: ServerFacts | undefined;
-  live: LiveStats;
+  /** Undefined where nobody counts: a gateway without a server. */
+  live: LiveStats | undefined;
   params: P;
   query: Q;
   body: B;

@@ -4,18 +4,21 @@ export interface LiveLimits {
   viewers: number;
   /** Namespaces that are looked at at one time. */
   namespaces: number;
-  /** Looks that are remembered for those who come later. */
-  history: number;
+  /** Looks of the last minutes, one a second, that are remembered for those who come later. */
+  looks: number;
   /** A reader that takes nothing for so long is cut off. */
   stuckMs: number;
-  /** A namespace is looked at so long after its last viewer has gone: whoever comes back finds the charts filled. */
+  /** A namespace is looked at so long after its last viewer has gone. */
   lingerMs: number;
+  /** Without a viewer everything is looked at so often, for the charts of who comes next. */
+  historyMs: number;
 }
 
 export const LIVE_LIMITS: LiveLimits = {
   viewers: 64,
   namespaces: 16,
-  history: 600,
+  looks: 120,
   stuckMs: 60_000,
-  lingerMs: 10 * 60_000,
+  lingerMs: 60_000,
+  historyMs: 10_000,
 };

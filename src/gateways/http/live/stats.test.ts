@@ -55,7 +55,8 @@ test('a stream begins with everything, goes on with what changed, and ends with 
   assert.equal(response.headers.get('content-type'), 'text/event-stream');
   const events = eventsOf(response);
   await until(events, 'begin');
-  const names = ({ rows }: Event['data']): string[] => (rows as { name: string }[]).map(({ name }) => name).sort();
+  const names = ({ rows }: Event['data']): string[] =>
+    (rows as (string | { name: string })[]).map((row) => (typeof row === 'string' ? row : row.name)).sort();
   assert.deepEqual(names(await until(events, 'rows')), ['a', 'b']);
   await until(events, 'look');
   await call('POST', '/queues/b/messages', { body: 1 });
@@ -72,11 +73,35 @@ test('a stream begins with everything, goes on with what changed, and ends with 
   await ended;
 });
 
+test('charts begin before anybody looks, for the namespace and for a queue', async (t) => {
+  const { call } = await server(t);
+  await call('PUT', '/queues/a', {});
+  await call('POST', '/queues/a/messages', { body: 1 });
+  const points = async (path: string): Promise<Record<string, unknown>[]> => {
+    const response = await call('GET', path);
+    return ((await response.json()) as { points: Record<string, unknown>[] }).points;
+  };
+  let found = await points('/history');
+  for (let tries = 0; tries < 500 && found.length === 0; tries++) {
+    await sleep(20);
+    found = await points('/history');
+  }
+  assert.equal(found[0]?.['ready'], 1);
+  assert.ok(Number(found[0]['memoryBytes']) > 0);
+  assert.equal((await points('/queues/a/history'))[0]?.['ready'], 1);
+  assert.equal((await call('GET', '/queues/none/history')).status, 404);
+  const response = await call('GET', '/events');
+  const { history } = await until(eventsOf(response), 'begin');
+  assert.equal((history as { ready: number }[])[0]?.ready, 1);
+});
+
 test('a stream wants a login, and the right to see the counts', async (t) => {
   const { running } = await server(t);
   const refused = await fetch(`${running.httpUrl}/api/v1/events`);
   assert.equal(refused.status, 401);
   await refused.body?.cancel();
+  for (const path of ['/history', '/queues/a/history'])
+    assert.equal((await fetch(`${running.httpUrl}/api/v1${path}`)).status, 401);
 });
 
 test('more streams than the limit are refused, and one that ends makes room', async (t) => {

@@ -1,18 +1,19 @@
-import { LOCAL_PRINCIPAL } from '../../../core/auth.ts';
 import type { BrokerInfo } from '../../../core/broker-info.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { RailheadError } from '../../../core/errors.ts';
-import { nextTurn } from '../../../core/real-time.ts';
-import type { Session } from '../../../core/session.ts';
-import type { Connect } from '../../session-cache.ts';
+import type { Session, SubscriptionRef } from '../../../core/session.ts';
+import type { TopicStats } from '../../../core/stats.ts';
+import { Slices } from '../../metrics/slices.ts';
 import { eventText, EventStream } from './events.ts';
+import { History, HISTORY_LIMITS, type HistoryPoint } from './history.ts';
 import { LIVE_LIMITS } from './limits.ts';
-import { type LiveTotals, LiveTable } from './table.ts';
+import { type LiveSample, Source } from './source.ts';
+import type { LiveTotals } from './table.ts';
 
-/** Between two looks. */
+/** Between two looks, while somebody looks too. */
 const INTERVAL_MS = 1_000;
-/** Topics that one turn of the loop looks at. */
-const PIECE = 500;
+/** Rows of one event. */
+const PIECE = 2_000;
 /** After so many looks a viewer is asked again whether it may look. */
 const RECHECK = 10;
 
@@ -23,37 +24,42 @@ export interface ProcessFacts {
   off?: readonly string[];
 }
 
+/** The counts of a broker, read without a session: whoever is told of them has shown that it may. */
+export interface Counts {
+  /** Of every topic of every namespace, one at a time, so that there may be rests in between. */
+  survey(): Iterable<{ namespace: string; stats: TopicStats }>;
+  /** Resolves when what was read may be told. @throws when the broker has failed */
+  told(): Promise<void>;
+  info(): BrokerInfo;
+}
+
 export interface LiveOptions {
-  connect: Connect;
+  counts: Counts;
   /** Real time: a viewer waits for it, also where the broker's own is moved by a test. */
   clock: Clock;
   health: () => ProcessFacts;
 }
 
-/** One look at a namespace, as its charts remember it. */
-export interface LiveSample extends LiveTotals {
-  at: number;
-  /** Resident memory of the process, bytes. */
-  memoryBytes: number;
-  /** Bytes of messages that the broker holds in memory. */
-  heldBytes: number;
-  journalBytes: number;
-  /** What a sync took since the look before, on average; null when there was none. */
-  syncMs: number | null;
-}
-
 /**
  * Counts of all topics of a namespace, once a second as long as somebody looks, sent to each viewer as what changed since
- * it was sent the last. Nothing is measured while nobody looks.
+ * it was sent the last. While nobody looks there is a look every ten seconds, for the charts of who comes next.
  */
 export class LiveStats {
   readonly #options: LiveOptions;
   readonly #sources = new Map<string, Source>();
+  readonly #history = new History<LiveSample>(HISTORY_LIMITS);
+  #nextHistoryAt: number;
   #viewers = 0;
   #closed = false;
+  #looking = false;
+  #cancelTimer = (): void => {};
+  #synced: { syncs: number; syncMicros: number } | undefined;
 
   constructor(options: LiveOptions) {
     this.#options = options;
+    // The first seconds of a broker belong to its clients.
+    this.#nextHistoryAt = options.clock.now() + INTERVAL_MS;
+    this.#lookAt(this.#nextHistoryAt);
   }
 
   /** @param session of the viewer: it must be allowed to see the counts. @throws FORBIDDEN, RATE_LIMITED */
@@ -72,17 +78,40 @@ export class LiveStats {
       source.viewers--;
       source.idleSince = this.#options.clock.now();
     };
-    return new EventStream(view(source, session, signal), {
+    return new EventStream(this.#view(namespace, source, session, signal), {
       clock: this.#options.clock,
       stuckMs: LIVE_LIMITS.stuckMs,
       done,
     });
   }
 
+  /** The last hour of a namespace, and its last minutes closer if somebody looks. @throws FORBIDDEN */
+  async samples(namespace: string, session: Session): Promise<LiveSample[]> {
+    await mayLook(session);
+    return this.#samples(namespace);
+  }
+
+  /** The last hour of a subscription. @throws FORBIDDEN, NOT_FOUND */
+  async points(namespace: string, session: Session, ref: SubscriptionRef): Promise<HistoryPoint[]> {
+    await session.request('subscriptionStats', ref);
+    return this.#history.points(namespace, ref.topic, ref.subscription);
+  }
+
   close(): void {
     this.#closed = true;
-    for (const source of this.#sources.values()) source.close();
+    this.#cancelTimer();
+    this.#endAll();
+  }
+
+  #endAll(failure?: Error): void {
+    for (const source of this.#sources.values()) source.end(failure);
     this.#sources.clear();
+  }
+
+  #samples(namespace: string): LiveSample[] {
+    const close = this.#sources.get(namespace)?.samples ?? [];
+    const from = close[0]?.at ?? Infinity;
+    return [...this.#history.samples(namespace).filter(({ at }) => at < from), ...close];
   }
 
   #source(namespace: string): Source {
@@ -90,15 +119,17 @@ export class LiveStats {
     const found = this.#sources.get(namespace);
     if (found !== undefined) return found;
     if (this.#sources.size >= LIVE_LIMITS.namespaces) this.#dropIdle();
-    const source = new Source(namespace, this.#options, () => this.#sources.delete(namespace));
+    const now = this.#options.clock.now();
+    const source = new Source(now);
     this.#sources.set(namespace, source);
+    if (!this.#looking) this.#lookAt(now);
     return source;
   }
 
   #dropIdle(): void {
     for (const [namespace, source] of this.#sources) {
       if (source.viewers > 0) continue;
-      source.close();
+      source.end();
       this.#sources.delete(namespace);
       return;
     }
@@ -107,95 +138,62 @@ export class LiveStats {
       `${LIVE_LIMITS.namespaces} namespaces are being looked at. Try again later.`,
     );
   }
-}
 
-/** What all viewers of a namespace see. */
-class Source {
-  readonly table = new LiveTable();
-  readonly history: LiveSample[] = [];
-  info: BrokerInfo | undefined;
-  totals: LiveTotals | undefined;
-  viewers = 0;
-  idleSince: number;
-  readonly #options: LiveOptions;
-  readonly #session: Session;
-  readonly #onEnd: () => void;
-  #waiting: (() => void)[] = [];
-  #cancelTimer: (() => void) | undefined;
-  #synced: { syncs: number; syncMicros: number } | undefined;
-  #failure: Error | undefined;
-  #closed = false;
-
-  constructor(namespace: string, options: LiveOptions, onEnd: () => void) {
-    this.#options = options;
-    this.#onEnd = onEnd;
-    this.idleSince = options.clock.now();
-    // Each viewer has shown that it may look; what it sees is the same for all.
-    this.#session = options.connect({ principal: LOCAL_PRINCIPAL, namespace, name: 'live' });
-    void this.#run();
-  }
-
-  get health(): ProcessFacts {
-    return this.#options.health();
-  }
-
-  /** Resolves when there is a look after number `seen`. @throws when there will be none. */
-  async after(seen: number): Promise<void> {
-    while (this.table.look <= seen) {
-      if (this.#failure !== undefined) throw this.#failure;
-      if (this.#closed) throw new RailheadError('CLOSED', 'The broker is stopping.');
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#cancelTimer?.();
-    this.#session.close().catch(() => undefined);
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+  #lookAt(at: number): void {
+    this.#cancelTimer();
+    if (!this.#closed) this.#cancelTimer = this.#options.clock.timer(at, () => void this.#run());
   }
 
   async #run(): Promise<void> {
     const { clock } = this.#options;
+    this.#looking = true;
+    const started = clock.now();
     try {
-      const started = clock.now();
-      await this.#look();
-      if (this.#closed) return;
-      if (this.viewers === 0 && clock.now() - this.idleSince > LIVE_LIMITS.lingerMs) {
-        this.#onEnd();
-        this.close();
-        return;
-      }
-      this.#cancelTimer = clock.timer(Math.max(started + INTERVAL_MS, clock.now() + INTERVAL_MS / 4), () => {
-        void this.#run();
-      });
+      await this.#look(started);
     } catch (error) {
-      this.#failure = error instanceof Error ? error : new Error(String(error));
-      this.#onEnd();
-      this.close();
+      // A broker that fails: its viewers are told when they ask again.
+      this.#endAll(error instanceof Error ? error : new Error(String(error)));
     }
+    this.#looking = false;
+    const now = clock.now();
+    for (const [namespace, source] of this.#sources)
+      if (source.viewers === 0 && now - source.idleSince > LIVE_LIMITS.lingerMs) this.#sources.delete(namespace);
+    // Somebody who came during the look has seen nothing yet.
+    const early = [...this.#sources.values()].some(({ table }) => table.look === 0);
+    const next = this.#sources.size === 0 ? this.#nextHistoryAt : started + INTERVAL_MS;
+    this.#lookAt(early ? now : Math.max(next, now + INTERVAL_MS / 4));
   }
 
-  async #look(): Promise<void> {
-    const at = this.#options.clock.now();
-    const look = this.table.begin(at);
-    let after: number | null = -1;
-    while (after !== null) {
-      const piece: { after?: number; limit: number } = { limit: PIECE, ...(after >= 0 && { after }) };
-      const { topics, next } = await this.#session.request('allStats', piece);
-      look.add(topics);
-      after = next;
-      if (after !== null) await nextTurn();
+  async #look(at: number): Promise<void> {
+    const { counts } = this.#options;
+    const looks = new Map(Array.from(this.#sources, ([key, source]) => [key, { source, ...source.table.begin(at) }]));
+    let facts: Omit<LiveSample, keyof LiveTotals> | undefined;
+    const complete = (totals: LiveTotals): LiveSample => ({ ...totals, ...(facts ??= this.#facts(at)) });
+    const history = at < this.#nextHistoryAt ? undefined : this.#history.begin(at, complete);
+    const slices = new Slices();
+    for (const { namespace, stats } of counts.survey()) {
+      looks.get(namespace)?.add(stats);
+      history?.add(namespace, stats);
+      if (slices.due()) await slices.rest();
+      if (this.#closed) return;
     }
-    this.info = await this.#session.request('info', {});
-    this.totals = look.end();
-    this.#remember(at, this.totals, this.info.counters);
-    this.#wake();
+    await counts.told();
+    if (history !== undefined) this.#nextHistoryAt = at + LIVE_LIMITS.historyMs;
+    history?.end();
+    const info = counts.info();
+    for (const { source, end } of looks.values()) source.seen(complete(end()), info);
+  }
+
+  #facts(at: number): Omit<LiveSample, keyof LiveTotals> {
+    const { counters } = this.#options.counts.info();
+    const held = ['Unsynced', 'Recent', 'Cold', 'Outgoing', 'Parked'];
+    return {
+      at,
+      memoryBytes: process.memoryUsage.rss(),
+      heldBytes: held.reduce((sum, what) => sum + (counters[`memory${what}Bytes`] ?? 0), 0),
+      journalBytes: counters['journalUsedBytes'] ?? 0,
+      syncMs: this.#syncMs(counters),
+    };
   }
 
   #syncMs({ syncs = 0, syncMicros = 0 }: Record<string, number>): number | null {
@@ -205,45 +203,40 @@ class Source {
     return Math.round((syncMicros - before.syncMicros) / (syncs - before.syncs)) / 1000;
   }
 
-  #remember(at: number, totals: LiveTotals, counters: Record<string, number>): void {
-    const held = ['Unsynced', 'Recent', 'Cold', 'Outgoing', 'Parked'];
-    this.history.push({
-      at,
-      ...totals,
-      memoryBytes: process.memoryUsage.rss(),
-      heldBytes: held.reduce((sum, what) => sum + (counters[`memory${what}Bytes`] ?? 0), 0),
-      journalBytes: counters['journalUsedBytes'] ?? 0,
-      syncMs: this.#syncMs(counters),
-    });
-    if (this.history.length > LIVE_LIMITS.history) this.history.shift();
+  /** The events for one viewer. */
+  async *#view(
+    namespace: string,
+    source: Source,
+    session: Session,
+    signal: AbortSignal,
+  ): AsyncGenerator<string, void, undefined> {
+    let seen = 0;
+    const isOver = (): boolean => signal.aborted;
+    for (let looks = 0; !isOver(); looks++) {
+      await source.after(seen);
+      if (isOver()) return;
+      if (looks > 0 && looks % RECHECK === 0) await mayLook(session);
+      const { look } = source.table;
+      let changes = source.table.changes(seen);
+      if (changes === null) {
+        seen = 0;
+        changes = source.table.changes(0);
+      }
+      if (seen === 0) {
+        const begin = { intervalMs: INTERVAL_MS, history: this.#samples(namespace) };
+        yield eventText('begin', JSON.stringify(begin));
+      }
+      const { rows, gone } = changes ?? { rows: [], gone: [] };
+      for (let from = 0; from < rows.length; from += PIECE)
+        yield eventText('rows', `{"rows":[${rows.slice(from, from + PIECE).join(',')}]}`);
+      const facts = { health: this.#options.health(), info: source.info, sample: source.samples.at(-1), gone };
+      yield eventText('look', JSON.stringify(facts));
+      seen = look;
+    }
   }
 }
 
 async function mayLook(session: Session): Promise<void> {
   await session.request('allStats', { limit: 1 });
   await session.request('info', {});
-}
-
-/** The events for one viewer. */
-async function* view(source: Source, session: Session, signal: AbortSignal): AsyncGenerator<string> {
-  let seen = 0;
-  const isOver = (): boolean => signal.aborted;
-  for (let looks = 0; !isOver(); looks++) {
-    await source.after(seen);
-    if (isOver()) return;
-    if (looks > 0 && looks % RECHECK === 0) await mayLook(session);
-    const { look } = source.table;
-    let changes = source.table.changes(seen);
-    if (changes === null) {
-      seen = 0;
-      changes = source.table.changes(0);
-    }
-    if (seen === 0) yield eventText('begin', JSON.stringify({ intervalMs: INTERVAL_MS, history: source.history }));
-    const { rows, gone } = changes ?? { rows: [], gone: [] };
-    for (let from = 0; from < rows.length; from += PIECE)
-      yield eventText('rows', `{"rows":[${rows.slice(from, from + PIECE).join(',')}]}`);
-    const facts = { health: source.health, info: source.info, sample: source.history.at(-1), gone };
-    yield eventText('look', JSON.stringify(facts));
-    seen = look;
-  }
 }

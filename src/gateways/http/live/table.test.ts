@@ -42,20 +42,40 @@ function queue(name: string, of: Partial<SubscriptionStats> = {}, published = 0)
 
 function look(table: LiveTable, at: number, ...topics: TopicStats[]) {
   const { add, end } = table.begin(at);
-  add(topics);
+  for (const topic of topics) add(topic);
   return end();
 }
 
 function rowsSince(table: LiveTable, since: number): LiveRow[] {
-  return (table.changes(since)?.rows ?? []).map((text) => JSON.parse(text) as LiveRow);
+  return (table.changes(since)?.rows ?? []).map((text) => {
+    const sent = JSON.parse(text) as LiveRow | string;
+    return typeof sent === 'string' ? { name: sent, kind: 'queue', subscriptions: [] } : sent;
+  });
 }
 
-test('an idle queue is its name and nothing else', () => {
+test('a queue that was never used is its name and nothing else', () => {
   const table = new LiveTable();
   look(table, 1_000, queue('a'));
-  assert.deepEqual(rowsSince(table, 0), [
-    { name: 'a', kind: 'queue', subscriptions: [{ name: 'a', deadLetterQueue: 'a.dead' }] },
-  ]);
+  assert.deepEqual(table.changes(0)?.rows, ['"a"']);
+});
+
+test('a queue of which there is anything to say is a row, also when that is a name', () => {
+  const said: [Partial<SubscriptionStats>, object][] = [
+    [{ ready: 1 }, { messages: 1, subscriptions: [{ ready: 1 }] }],
+    [{ paused: true }, { subscriptions: [{ paused: true }] }],
+    [{ consumers: 2 }, { subscriptions: [{ consumers: 2 }] }],
+    [{ acked: 3 }, { subscriptions: [{ acked: 3 }] }],
+    [{ delivered: 3 }, { subscriptions: [{ delivered: 3 }] }],
+    [{ expired: 3 }, { subscriptions: [{ expired: 3 }] }],
+    [{ deadLettered: 3 }, { subscriptions: [{ deadLettered: 3 }] }],
+    [{ deadLetterQueue: 'lost' }, { subscriptions: [{ deadLetterQueue: 'lost' }] }],
+    [{ subscription: 'other', deadLetterQueue: 'a.dead' }, { subscriptions: [{ name: 'other' }] }],
+  ];
+  for (const [of, shown] of said) {
+    const table = new LiveTable();
+    look(table, 1_000, queue('a', of));
+    assert.deepEqual(rowsSince(table, 0), [{ name: 'a', kind: 'queue', ...shown }]);
+  }
 });
 
 test('whoever has seen a look is told what changed since, however many looks that are', () => {

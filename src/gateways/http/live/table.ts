@@ -1,6 +1,10 @@
+import { deadLetterQueue } from '../../../core/policy.ts';
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
 
-/** A topic or queue as the stream shows it. What is 0, false or null is left out: most of 10,000 queues are idle. */
+/**
+ * A topic or queue as the stream shows it. What is 0, false or null is left out, and so is a name that follows from the
+ * topic's: most of 10,000 queues are idle. A queue of which there is nothing to say but its name is sent as that alone.
+ */
 export interface LiveRow {
   name: string;
   kind: 'queue' | 'topic';
@@ -19,8 +23,10 @@ export interface LiveRow {
 }
 
 export interface LiveSubscription {
-  name: string;
-  deadLetterQueue: string;
+  /** Left out when it is that of the topic, as of a queue. */
+  name?: string;
+  /** Left out when it is the usual one: `QUEUE.dead`, or `TOPIC.SUBSCRIPTION.dead`. */
+  deadLetterQueue?: string;
   ready?: number;
   delayed?: number;
   leased?: number;
@@ -56,7 +62,9 @@ export interface LiveTotals {
 
 interface Entry {
   stats: TopicStats;
-  row: LiveRow;
+  /** Of the row: in a second, and of each subscription. */
+  in: number;
+  out: number;
   text: string;
   changedAt: number;
   seenAt: number;
@@ -68,7 +76,7 @@ interface Gone {
 }
 
 export interface Changes {
-  /** Each the JSON of a `LiveRow`. */
+  /** Each the JSON of a `LiveRow`, or of a name. */
   rows: string[];
   gone: string[];
 }
@@ -95,13 +103,11 @@ export class LiveTable {
   }
 
   /** Takes one look, in pieces. `at` in ms. */
-  begin(at: number): { add: (topics: readonly TopicStats[]) => void; end: () => LiveTotals } {
+  begin(at: number): { add: (stats: TopicStats) => void; end: () => LiveTotals } {
     const look = this.#look + 1;
     this.#seconds = this.#at === 0 ? 0 : (at - this.#at) / 1000;
     return {
-      add: (topics) => {
-        for (const stats of topics) this.#take(stats, look);
-      },
+      add: (stats) => this.#take(stats, look),
       end: () => {
         this.#forgetUnseen(look);
         this.#look = look;
@@ -123,18 +129,15 @@ export class LiveTable {
 
   #take(stats: TopicStats, look: number): void {
     const before = this.#entries.get(stats.name);
-    const row = rowOf(stats, before?.stats, this.#seconds);
-    const text = JSON.stringify(row);
+    const row = isBare(stats) ? undefined : rowOf(stats, before?.stats, this.#seconds);
+    const text = JSON.stringify(row ?? stats.name);
+    const rates = { in: row?.in ?? 0, out: (row?.subscriptions ?? []).reduce((sum, { out = 0 }) => sum + out, 0) };
     if (before === undefined) {
-      this.#entries.set(stats.name, { stats, row, text, changedAt: look, seenAt: look });
+      this.#entries.set(stats.name, { stats, ...rates, text, changedAt: look, seenAt: look });
       return;
     }
-    before.stats = stats;
-    before.seenAt = look;
-    if (before.text === text) return;
-    before.row = row;
-    before.text = text;
-    before.changedAt = look;
+    if (before.text !== text) before.changedAt = look;
+    Object.assign(before, { stats, ...rates, text, seenAt: look });
   }
 
   #forgetUnseen(look: number): void {
@@ -148,9 +151,8 @@ export class LiveTable {
 
   #totals(): LiveTotals {
     const deadLetterQueues = new Set<string>();
-    for (const { row } of this.#entries.values())
-      for (const { deadLetterQueue } of row.subscriptions)
-        if (deadLetterQueue !== row.name) deadLetterQueues.add(deadLetterQueue);
+    for (const { stats } of this.#entries.values())
+      for (const { deadLetterQueue: dead } of stats.subscriptions) if (dead !== stats.name) deadLetterQueues.add(dead);
     const totals: LiveTotals = {
       queues: 0,
       topics: 0,
@@ -164,28 +166,54 @@ export class LiveTable {
       deadLetters: 0,
       oldestAt: null,
     };
-    for (const { row } of this.#entries.values()) addRow(totals, row, deadLetterQueues.has(row.name));
+    for (const entry of this.#entries.values()) addTo(totals, entry, deadLetterQueues.has(entry.stats.name));
     return totals;
   }
 }
 
-function addRow(totals: LiveTotals, row: LiveRow, dead: boolean): void {
-  if (row.kind === 'queue') totals.queues++;
+function addTo(totals: LiveTotals, { stats, in: published, out }: Entry, dead: boolean): void {
+  if (stats.kind === 'queue') totals.queues++;
   else totals.topics++;
-  if (!dead) totals.in += row.in ?? 0;
-  for (const { ready = 0, delayed = 0, leased = 0, consumers = 0, out = 0, oldestAt } of row.subscriptions) {
+  if (!dead) {
+    totals.in += published;
+    totals.out += out;
+  }
+  for (const { ready, delayed, leased, consumers, oldestAt } of stats.subscriptions) {
     totals.consumers += consumers;
-    if (row.kind === 'topic') totals.subscriptions++;
+    if (stats.kind === 'topic') totals.subscriptions++;
     if (dead) {
       totals.deadLetters += ready + delayed + leased;
       continue;
     }
-    totals.out += out;
     totals.ready += ready;
     totals.delayed += delayed;
     totals.leased += leased;
-    if (oldestAt !== undefined) totals.oldestAt = Math.min(totals.oldestAt ?? Infinity, oldestAt);
+    if (oldestAt !== null) totals.oldestAt = Math.min(totals.oldestAt ?? Infinity, oldestAt);
   }
+}
+
+/** A queue that was never used, and is as queues usually are. */
+function isBare(stats: TopicStats): boolean {
+  const { name, kind, messages, bytes, partitions, published, refused, maxMessages, maxBytes, subscriptions } = stats;
+  const [one] = subscriptions;
+  if (kind !== 'queue' || one === undefined || subscriptions.length > 1 || one.subscription !== name) return false;
+  return (
+    messages === 0 &&
+    bytes === 0 &&
+    published === 0 &&
+    refused === 0 &&
+    maxMessages === null &&
+    maxBytes === null &&
+    partitions.length === 1 &&
+    one.depth === 0 &&
+    one.consumers === 0 &&
+    !one.paused &&
+    one.delivered === 0 &&
+    one.acked === 0 &&
+    one.deadLettered === 0 &&
+    one.expired === 0 &&
+    one.deadLetterQueue === deadLetterQueue(null, kind, name, name)
+  );
 }
 
 function rowOf(stats: TopicStats, before: TopicStats | undefined, seconds: number): LiveRow {
@@ -205,6 +233,7 @@ function rowOf(stats: TopicStats, before: TopicStats | undefined, seconds: numbe
     subscriptions: stats.subscriptions.map((one) =>
       subscriptionOf(
         one,
+        kind,
         before?.subscriptions.find(({ subscription }) => subscription === one.subscription),
         seconds,
       ),
@@ -214,13 +243,15 @@ function rowOf(stats: TopicStats, before: TopicStats | undefined, seconds: numbe
 
 function subscriptionOf(
   stats: SubscriptionStats,
+  kind: TopicStats['kind'],
   before: SubscriptionStats | undefined,
   seconds: number,
 ): LiveSubscription {
   const { ready, delayed, leased, consumers, delivered, redelivered, acked, deadLettered, expired } = stats;
+  const { topic, subscription, deadLetterQueue: dead } = stats;
   return {
-    name: stats.subscription,
-    deadLetterQueue: stats.deadLetterQueue,
+    ...(subscription !== topic && { name: subscription }),
+    ...(dead !== deadLetterQueue(null, kind, topic, subscription) && { deadLetterQueue: dead }),
     ...(ready > 0 && { ready }),
     ...(delayed > 0 && { delayed }),
     ...(leased > 0 && { leased }),

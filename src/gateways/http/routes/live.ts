@@ -1,15 +1,19 @@
 import { z } from 'zod';
+import { RailheadError } from '../../../core/errors.ts';
+import type { LiveStats } from '../live/stats.ts';
+import { isoTime } from '../messages.ts';
 import { route, type Route } from '../route.ts';
+import { SUBSCRIPTION_PATHS } from './names.ts';
 
 /** Each event is `event: NAME` and `data: JSON`. */
 const events = z.object({
   begin: z
     .object({ intervalMs: z.int(), history: z.array(z.record(z.string(), z.unknown())) })
-    .describe('First, and again when everything begins anew: the looks of the last ten minutes.'),
+    .describe('First, and again when everything begins anew: the looks of the last hour.'),
   rows: z
-    .object({ rows: z.array(z.record(z.string(), z.unknown())) })
+    .object({ rows: z.array(z.union([z.string(), z.record(z.string(), z.unknown())])) })
     .describe(
-      'Topics and queues that changed since the look before, at first all. What is 0, false or null is left out.',
+      'Topics and queues that changed since the look before, at first all. What is 0, false or null is left out, and so are the usual names; a queue that was never used is its name alone.',
     ),
   look: z
     .object({
@@ -21,6 +25,19 @@ const events = z.object({
     .describe('The end of a look: the rows before it belong together.'),
 });
 
+const rates = {
+  in: z.number().describe('Published in a second.'),
+  out: z.number().describe('Acked in a second.'),
+  ready: z.int(),
+  delayed: z.int(),
+  leased: z.int(),
+};
+
+function counted(live: LiveStats | undefined): LiveStats {
+  if (live === undefined) throw new RailheadError('NOT_SUPPORTED', 'This broker is part of a test and counts nothing.');
+  return live;
+}
+
 export const liveRoutes: Route[] = [
   route({
     method: 'get',
@@ -31,6 +48,59 @@ export const liveRoutes: Route[] = [
     params: z.object({}),
     streams: 'text/event-stream',
     result: events,
-    handle: ({ session, live, namespace, signal }) => live.open(namespace, session, signal),
+    handle: ({ session, live, namespace, signal }) => counted(live).open(namespace, session, signal),
   }),
+  route({
+    method: 'get',
+    path: '/history',
+    operationId: 'history',
+    summary:
+      'Rates, depths, memory and disk of the last hour, from the start of the broker on: a point in ten seconds.',
+    tag: 'inspect',
+    params: z.object({}),
+    result: z.object({
+      points: z.array(
+        z.object({
+          at: z.iso.datetime(),
+          ...rates,
+          deadLetters: z.int(),
+          consumers: z.int(),
+          oldestAt: z.iso.datetime().nullable(),
+          memoryBytes: z.int().describe('Resident memory of the process.'),
+          heldBytes: z.int().describe('Of messages, in memory.'),
+          journalBytes: z.int(),
+          syncMs: z.number().nullable().describe('What a sync took, on average; null when there was none.'),
+        }),
+      ),
+    }),
+    handle: async ({ session, live, namespace }) => {
+      const samples = await counted(live).samples(namespace, session);
+      return {
+        points: samples.map(({ at, oldestAt, queues: _queues, topics: _topics, subscriptions: _own, ...rest }) => ({
+          at: isoTime(at),
+          ...rest,
+          oldestAt: oldestAt === null ? null : isoTime(oldestAt),
+        })),
+      };
+    },
+  }),
+  ...SUBSCRIPTION_PATHS.map(({ path, kind, params }) =>
+    route({
+      method: 'get',
+      path: `${path}/history`,
+      operationId: `historyOf${kind}`,
+      summary: 'Rates and depths of the last hour: a point in ten seconds. None of one in which nothing happened.',
+      tag: 'inspect',
+      params,
+      result: z.object({
+        points: z.array(
+          z.object({ at: z.iso.datetime(), ...rates, oldestMs: z.number().describe('Age of the oldest.') }),
+        ),
+      }),
+      handle: async ({ session, live, namespace, params: ref }) => {
+        const points = await counted(live).points(namespace, session, ref);
+        return { points: points.map(({ at, ...rest }) => ({ at: isoTime(at), ...rest })) };
+      },
+    }),
+  ),
 ];
