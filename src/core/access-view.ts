@@ -1,11 +1,14 @@
-import { type Acl, Acls, EVERYBODY, readAcl } from './acl.ts';
+import { type Acl, Acls, EVERYBODY, NO_ACLS, readAcl } from './acl.ts';
 import {
   ACCESS_KEY,
   accessKeyPurpose,
   ACL,
   ADMINISTRATOR,
+  KEY_PERMISSION,
+  keyPattern,
   PERMISSION,
   readAccessKey,
+  readKeyPermission,
   readPermission,
   readRule,
   readUser,
@@ -14,7 +17,7 @@ import {
   type StoredUser,
   USER_DOCUMENT,
 } from './access.ts';
-import type { Grant, Permission } from './auth.ts';
+import type { Grant, KeyPermission, Permission } from './auth.ts';
 import { NamePattern } from './name-pattern.ts';
 import { grantOfRule, grantsOfRole } from './roles.ts';
 import type { Vault } from './vault.ts';
@@ -28,7 +31,6 @@ export interface SystemDocuments {
 }
 
 const NO_GRANTS: readonly Grant[] = [];
-const NO_ACLS = new Acls([]);
 const ADMINISTRATORS_GRANT: Grant = { namespace: '*', resource: '*', actions: ['admin'] };
 
 /** What logins and `authorize` ask, without waiting. Made of the documents anew when they change. */
@@ -40,6 +42,7 @@ export class StoredUserView {
   readonly #grants = new Map<string, Grant[]>();
   readonly #permissions = new Map<string, Permission[]>();
   readonly #acls = new Map<string, Acls>();
+  readonly #keyPermissions = new Map<string, KeyPermission[]>();
   readonly #accessKeys = new Map<string, StoredAccessKey>();
 
   constructor(documents: SystemDocuments, vault: Vault) {
@@ -76,6 +79,12 @@ export class StoredUserView {
     return this.#acls.get(user) ?? NO_ACLS;
   }
 
+  /** By routing keys; nothing once the user is deleted. */
+  keyPermissionsOf(user: string): readonly KeyPermission[] {
+    this.#renew();
+    return this.#keyPermissions.get(user) ?? [];
+  }
+
   hasAccessKey(id: string): boolean {
     this.#renew();
     return this.#accessKeys.has(id);
@@ -94,7 +103,8 @@ export class StoredUserView {
     const { version } = this.#documents;
     if (version === this.#version) return;
     this.#version = version;
-    for (const map of [this.#users, this.#grants, this.#permissions, this.#acls, this.#accessKeys]) map.clear();
+    const permissions = [this.#permissions, this.#keyPermissions, this.#acls];
+    for (const map of [this.#users, this.#grants, ...permissions, this.#accessKeys]) map.clear();
     for (const [name, { value }] of this.#documents.of(USER_DOCUMENT)) {
       const user = readUser(name, value);
       const administrator = user.tags.includes(ADMINISTRATOR) ? [ADMINISTRATORS_GRANT] : [];
@@ -133,6 +143,14 @@ export class StoredUserView {
       const own = this.#permissions.get(user) ?? [];
       this.#permissions.set(user, own);
       own.push({ namespace, configure: compile(configure), write: compile(write), read: compile(read) });
+    }
+    for (const [name, { value }] of this.#documents.of(KEY_PERMISSION)) {
+      const permission = readKeyPermission(name, value);
+      const { user, namespace, router } = permission;
+      const own = this.#keyPermissions.get(user) ?? [];
+      this.#keyPermissions.set(user, own);
+      const [write, read] = [keyPattern(permission.write, permission), keyPattern(permission.read, permission)];
+      own.push({ namespace, router, write: compile(write), read: compile(read) });
     }
   }
 }

@@ -5,6 +5,7 @@ import { NamePattern } from './name-pattern.ts';
 import { checkStoredPassword, type StoredPassword } from './passwords.ts';
 import { type Role, ROLES, type Rule, RULE_VERBS } from './roles.ts';
 import type { Session } from './session.ts';
+import { toVhost } from './vhosts.ts';
 
 /**
  * Users and what they may do, as they are kept with the broker: as documents of a namespace of their own, where only
@@ -14,6 +15,7 @@ import type { Session } from './session.ts';
  * | --- | --- | --- |
  * | `user` | NAME | password, tags, role |
  * | `permission` | [USER, NAMESPACE] | RabbitMQ's patterns |
+ * | `keyPermission` | [USER, NAMESPACE, ROUTER] | RabbitMQ's patterns of routing keys |
  * | `rule` | [USER, NAMESPACE, PATTERN] | verbs |
  * | `acl` | all that it says | nothing |
  * | `accessKey` | ID | user, secret (sealed), createdAt |
@@ -22,6 +24,7 @@ export const SYSTEM_NAMESPACE = '$system';
 
 export const USER_DOCUMENT = 'user';
 export const PERMISSION = 'permission';
+export const KEY_PERMISSION = 'keyPermission';
 export const RULE = 'rule';
 export const ACL = 'acl';
 export const ACCESS_KEY = 'accessKey';
@@ -49,6 +52,13 @@ export interface PermissionPatterns {
 export interface StoredPermission extends PermissionPatterns {
   readonly user: string;
   readonly namespace: string;
+}
+
+/** What RabbitMQ's `set_topic_permissions` says: patterns of routing keys, in which `{username}` and `{vhost}` stand for these. */
+export interface StoredKeyPermission extends Pick<PermissionPatterns, 'write' | 'read'> {
+  readonly user: string;
+  readonly namespace: string;
+  readonly router: string;
 }
 
 export interface StoredRule extends Rule {
@@ -108,6 +118,8 @@ export class StoredUsers {
   async delete(name: string): Promise<{ deleted: boolean }> {
     const [permissions, rules, keys] = [await this.permissions(), await this.rules(), await this.accessKeys()];
     for (const { user, namespace } of permissions) if (user === name) await this.clearPermission(user, namespace);
+    for (const permission of await this.keyPermissions())
+      if (permission.user === name) await this.clearKeyPermission(permission);
     for (const rule of rules) if (rule.user === name) await this.disallow(rule);
     for (const { id, user } of keys) if (user === name) await this.removeAccessKey(id);
     for (const acl of await this.acls()) if (acl.user === name) await this.removeAcl(acl);
@@ -128,6 +140,22 @@ export class StoredUsers {
 
   clearPermission(user: string, namespace: string): Promise<{ deleted: boolean }> {
     return this.#delete(PERMISSION, nameOf(user, namespace));
+  }
+
+  async keyPermissions(): Promise<StoredKeyPermission[]> {
+    return (await this.#documents(KEY_PERMISSION)).map(({ name, value }) => readKeyPermission(name, value));
+  }
+
+  /** @throws INVALID for a pattern that is not understood, NOT_FOUND for a user that is not stored */
+  async setKeyPermission(permission: StoredKeyPermission): Promise<{ created: boolean }> {
+    const { user, namespace, router, write, read } = permission;
+    for (const pattern of [write, read]) void new NamePattern(keyPattern(pattern, permission));
+    await this.#assertUser(user);
+    return this.#put(KEY_PERMISSION, nameOf(user, namespace, router), { write, read });
+  }
+
+  clearKeyPermission(of: Pick<StoredKeyPermission, 'user' | 'namespace' | 'router'>): Promise<{ deleted: boolean }> {
+    return this.#delete(KEY_PERMISSION, nameOf(of.user, of.namespace, of.router));
   }
 
   async rules(): Promise<StoredRule[]> {
@@ -215,6 +243,20 @@ export function accessKeyPurpose(id: string, user: string): string {
   return `access key ${JSON.stringify([id, user])}`;
 }
 
+/** With the names in the place of the variables. A name is no pattern: what is a sign of patterns in it means itself. */
+export function keyPattern(
+  source: string,
+  { user, namespace }: Pick<StoredKeyPermission, 'user' | 'namespace'>,
+): string {
+  return source
+    .replaceAll('{username}', () => literally(user))
+    .replaceAll('{vhost}', () => literally(toVhost(namespace)));
+}
+
+function literally(name: string): string {
+  return name.replaceAll(/[\\^$.*+?()[\]{}|]/g, (sign) => `\\${sign}`);
+}
+
 function nameOf(...parts: string[]): string {
   return JSON.stringify(parts);
 }
@@ -228,6 +270,11 @@ export function readUser(name: string, value: string): StoredUser {
 export function readPermission(name: string, value: string): StoredPermission {
   const [user, namespace] = JSON.parse(name) as [string, string];
   return { user, namespace, ...(JSON.parse(value) as PermissionPatterns) };
+}
+
+export function readKeyPermission(name: string, value: string): StoredKeyPermission {
+  const [user, namespace, router] = JSON.parse(name) as [string, string, string];
+  return { user, namespace, router, ...(JSON.parse(value) as Pick<PermissionPatterns, 'write' | 'read'>) };
 }
 
 export function readRule(name: string, value: string): StoredRule {

@@ -79,6 +79,8 @@ export class Acls {
   }
 }
 
+export const NO_ACLS = new Acls([]);
+
 function push<K>(map: Map<K, Acl[]>, key: K, acl: Acl): void {
   const own = map.get(key);
   if (own === undefined) map.set(key, [acl]);

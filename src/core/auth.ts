@@ -1,4 +1,4 @@
-import type { AclKind, AclOperation, Acls, Verdict } from './acl.ts';
+import { type AclKind, type AclOperation, type Acls, NO_ACLS, type Verdict } from './acl.ts';
 import { RailheadError } from './errors.ts';
 import type { NamePattern } from './name-pattern.ts';
 import type { ScramAlgorithm, ScramVerifier } from './scram.ts';
@@ -46,6 +46,17 @@ export interface Permission {
   readonly read: NamePattern;
 }
 
+/**
+ * What somebody may do with the routing keys of one router, as RabbitMQ's topic permissions have it: `write` publishes
+ * with them, `read` binds by them. A router without one leaves every key to everybody who may use it.
+ */
+export interface KeyPermission {
+  readonly namespace: string;
+  readonly router: string;
+  readonly write: NamePattern;
+  readonly read: NamePattern;
+}
+
 /** Somebody who logged in. */
 export interface Principal {
   readonly name: string;
@@ -54,6 +65,8 @@ export interface Principal {
   readonly permissions?: readonly Permission[];
   /** Before both, as Kafka has them. Absent: none, and none can be. */
   readonly acls?: Acls;
+  /** What is taken away again, of routers that these name. */
+  readonly keyPermissions?: readonly KeyPermission[];
   /** Words of RabbitMQ for what somebody may do in its management: `administrator`, `monitoring`, … */
   readonly tags?: readonly string[];
   /** Its user was deleted since it logged in, or the access key that it showed. */
@@ -102,8 +115,13 @@ export function mayUse(principal: Principal, namespace: string): boolean {
   );
 }
 
-/** The one place that says yes or no, for every protocol. */
+/**
+ * The one place that says yes or no, for every protocol. Where somebody may publish with some keys only, the answer is no
+ * to who does not say the key: see `askingForKeys`.
+ */
 export function isAuthorized(principal: Principal, action: Action, resource: Resource): boolean {
+  if (action === 'publish' && resource.kind === 'router' && keyPermission(principal, resource) !== undefined)
+    return false;
   const verdict = principal.acls === undefined ? 'none' : aclVerdict(principal.acls, action, resource);
   return verdict === 'none' ? isGranted(principal, action, resource) : verdict === 'allow';
 }
@@ -139,6 +157,63 @@ function aclVerdict(acls: Acls, action: Action, { namespace, kind, name }: Resou
     allAllowed &&= verdict === 'allow';
   }
   return allAllowed ? 'allow' : 'none';
+}
+
+/** Of who may use the router, whether this routing key is among those that it may publish with, or bind by. */
+export function isKeyAuthorized(
+  principal: Principal,
+  action: 'publish' | 'consume',
+  router: Pick<Resource, 'namespace' | 'name'>,
+  key: string,
+): boolean {
+  const permission = keyPermission(principal, router);
+  return permission === undefined || (action === 'publish' ? permission.write : permission.read).matches(key);
+}
+
+function keyPermission(
+  { keyPermissions = [] }: Principal,
+  { namespace, name }: Pick<Resource, 'namespace' | 'name'>,
+): KeyPermission | undefined {
+  return keyPermissions.find((each) => each.namespace === namespace && each.router === name);
+}
+
+/** The same principal, for a gateway that asks `isKeyAuthorized` about every routing key. */
+export function askingForKeys(principal: Principal): Principal {
+  return principal.keyPermissions === undefined ? principal : new WithoutKeyPermissions(principal);
+}
+
+class WithoutKeyPermissions implements Principal {
+  readonly name: string;
+  readonly #of: Principal;
+
+  constructor(of: Principal) {
+    this.name = of.name;
+    this.#of = of;
+  }
+
+  get grants(): readonly Grant[] {
+    return this.#of.grants;
+  }
+
+  get permissions(): readonly Permission[] {
+    return this.#of.permissions ?? [];
+  }
+
+  get acls(): Acls {
+    return this.#of.acls ?? NO_ACLS;
+  }
+
+  get tags(): readonly string[] {
+    return this.#of.tags ?? [];
+  }
+
+  get gone(): boolean {
+    return this.#of.gone === true;
+  }
+
+  get outdated(): boolean {
+    return this.#of.outdated === true;
+  }
 }
 
 /** What ACLs do not decide: by grants and permissions. */

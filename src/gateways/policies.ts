@@ -21,6 +21,8 @@ export const APPLY_TO = ['all', 'queues', 'exchanges', 'classic_queues', 'quorum
 export type ApplyTo = (typeof APPLY_TO)[number];
 
 export const POLICY_DOCUMENT = 'policy';
+/** Those that who runs the broker sets over the ones of its users: the stricter number counts. */
+export const OPERATOR_POLICY_DOCUMENT = 'operatorPolicy';
 
 const MAX_PRIORITY = 2 ** 31 - 1;
 
@@ -70,6 +72,37 @@ export const POLICY_KEYS: ReadonlyMap<string, { of: 'queue' | 'exchange'; allowe
   ['alternate-exchange', { of: 'exchange', allowed: 'the name of an exchange', check: text }],
 ]);
 
+/** What an operator policy may say. */
+const OPERATOR_KEYS: readonly string[] = [
+  'expires',
+  'message-ttl',
+  'max-length',
+  'max-length-bytes',
+  'overflow',
+  'delivery-limit',
+];
+
+/** @throws INVALID, NOT_SUPPORTED for what only users say */
+export function checkOperatorPolicy(policy: Parameters<typeof checkPolicy>[0]): Policy {
+  const checked = checkPolicy(policy);
+  if (checked.applyTo === 'exchanges')
+    throw refused(checked.name, 'apply-to', 'exchanges', APPLY_TO.filter((each) => each !== 'exchanges').join(', '));
+  for (const key of Object.keys(checked.definition))
+    if (!OPERATOR_KEYS.includes(key))
+      throw new RailheadError(
+        'NOT_SUPPORTED',
+        `The operator policy ${JSON.stringify(checked.name)} says ${JSON.stringify(key)}; operators may say ${OPERATOR_KEYS.join(', ')}.`,
+      );
+  return checked;
+}
+
+/** Which of two numbers counts, where two have a say about the same: the stricter one. */
+export function stricter(key: string, a: number, b: number): number {
+  // Below 0 means no limit: then the other one counts.
+  if (key === 'delivery-limit' && (a < 0 || b < 0)) return Math.max(a, b);
+  return Math.min(a, b);
+}
+
 /** @throws INVALID saying what is wrong, as the others do */
 export function checkPolicy(policy: {
   name: string;
@@ -109,29 +142,33 @@ function refused(policy: string, what: string, got: unknown, allowed: string): R
   );
 }
 
-/** The policies of one namespace, through a session of it. */
+type PolicyKind = typeof POLICY_DOCUMENT | typeof OPERATOR_POLICY_DOCUMENT;
+
+/** The policies of one namespace, through a session of it: those of its users, or those of the operator. */
 export class Policies {
   readonly #session: Pick<Session, 'request'>;
+  readonly #kind: PolicyKind;
 
-  constructor(session: Pick<Session, 'request'>) {
+  constructor(session: Pick<Session, 'request'>, kind: PolicyKind = POLICY_DOCUMENT) {
     this.#session = session;
+    this.#kind = kind;
   }
 
   async list(): Promise<Policy[]> {
-    const { documents } = await this.#session.request('listDocuments', { kind: POLICY_DOCUMENT });
+    const { documents } = await this.#session.request('listDocuments', { kind: this.#kind });
     // Written by `put`.
     return documents.map(({ name, value }) => ({ name, ...(JSON.parse(value) as Omit<Policy, 'name'>) }));
   }
 
   /** Resolves when it is applied. @throws INVALID, NOT_SUPPORTED */
   async put(policy: Parameters<typeof checkPolicy>[0]): Promise<{ created: boolean }> {
-    const { name, ...rest } = checkPolicy(policy);
-    return this.#session.request('putDocument', { kind: POLICY_DOCUMENT, name, value: JSON.stringify(rest) });
+    const { name, ...rest } = this.#kind === POLICY_DOCUMENT ? checkPolicy(policy) : checkOperatorPolicy(policy);
+    return this.#session.request('putDocument', { kind: this.#kind, name, value: JSON.stringify(rest) });
   }
 
   /** Resolves when what it had set is as if it had not been. */
   delete(name: string): Promise<{ deleted: boolean }> {
-    return this.#session.request('deleteDocument', { kind: POLICY_DOCUMENT, name });
+    return this.#session.request('deleteDocument', { kind: this.#kind, name });
   }
 }
 
@@ -143,21 +180,52 @@ export interface PolicyTarget {
   readonly type: string;
 }
 
-/** Policies that can be asked which of them is the one of an object. */
+/** What policies say of one object. */
+export interface Ruling {
+  readonly policy: Policy | undefined;
+  readonly operator: Policy | undefined;
+  /** Of both: the stricter of two numbers, else what the operator says. */
+  readonly definition: PolicyDefinition;
+}
+
+/** Policies that can be asked what they say of an object. */
 export class PolicySet {
-  /** The highest first; of equals the one whose name comes first. */
-  readonly #ranked: readonly { policy: Policy; pattern: NamePattern }[];
+  readonly #policies: readonly Ranked[];
+  readonly #operators: readonly Ranked[];
 
-  constructor(policies: readonly Policy[]) {
-    this.#ranked = policies
-      .toSorted((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1))
-      .map((policy) => ({ policy, pattern: new NamePattern(policy.pattern) }));
+  constructor(policies: readonly Policy[], operators: readonly Policy[]) {
+    this.#policies = ranked(policies);
+    this.#operators = ranked(operators);
   }
 
-  of(target: PolicyTarget): Policy | undefined {
-    return this.#ranked.find(({ policy, pattern }) => appliesTo(policy.applyTo, target) && pattern.matches(target.name))
-      ?.policy;
+  of(target: PolicyTarget): Ruling | undefined {
+    const [policy, operator] = [first(this.#policies, target), first(this.#operators, target)];
+    if (policy === undefined && operator === undefined) return undefined;
+    const definition = new Map(Object.entries(policy?.definition ?? {}));
+    for (const [key, value] of Object.entries(operator?.definition ?? {})) {
+      const users = definition.get(key);
+      const both = typeof users === 'number' && typeof value === 'number';
+      definition.set(key, both ? stricter(key, users, value) : value);
+    }
+    return { policy, operator, definition: Object.fromEntries(definition) };
   }
+}
+
+interface Ranked {
+  readonly policy: Policy;
+  readonly pattern: NamePattern;
+}
+
+/** The highest first; of equals the one whose name comes first. */
+function ranked(policies: readonly Policy[]): Ranked[] {
+  return policies
+    .toSorted((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1))
+    .map((policy) => ({ policy, pattern: new NamePattern(policy.pattern) }));
+}
+
+function first(policies: readonly Ranked[], target: PolicyTarget): Policy | undefined {
+  return policies.find(({ policy, pattern }) => appliesTo(policy.applyTo, target) && pattern.matches(target.name))
+    ?.policy;
 }
 
 function appliesTo(applyTo: ApplyTo, { kind, type }: PolicyTarget): boolean {

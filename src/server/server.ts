@@ -10,11 +10,10 @@ import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
 import type { AmqpGateway } from '../gateways/amqp/server.ts';
-import { namespacesOfAmqp } from '../gateways/amqp/spoken.ts';
+import { isRule, namespacesOfAmqp } from '../gateways/amqp/spoken.ts';
 import type { Gateway } from '../gateways/gateway.ts';
 import type { Listener } from '../gateways/listener.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
-import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { Lazy, lazyGateway } from '../gateways/lazy.ts';
 import { LiveStats } from '../gateways/http/live/stats.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
@@ -285,9 +284,9 @@ class Server implements RunningServer {
     const needs = this.#needs(broker);
     const amqp = new Lazy(async () => (await import('./protocols/amqp.ts')).openAmqp(needs));
     broker.watchDocuments(async (namespace, kind) => {
-      if (kind === POLICY_DOCUMENT) await (await amqp.get()).applyPolicies(namespace);
+      if (isRule(kind)) await (await amqp.get()).applyPolicies(namespace);
     });
-    this.#onGone.push(() => amqp.loaded?.disconnectDeleted());
+    this.#onGone.push(() => amqp.loaded?.rightsChanged());
     const spoken = await namespacesOfAmqp((options) => broker.connect(options), broker.namespaces());
     if (spoken.length > 0) await (await amqp.get()).resume(spoken);
     const usual = tls === undefined ? AMQP_PORT : AMQPS_PORT;

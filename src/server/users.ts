@@ -7,6 +7,7 @@ import {
   type Authenticator,
   type Credentials,
   type Grant,
+  type KeyPermission,
   type Permission,
   type Principal,
 } from '../core/auth.ts';
@@ -243,6 +244,10 @@ class StoredPrincipal implements Principal {
 
   get acls(): Acls {
     return this.#stored.aclsOf(this.name);
+  }
+
+  get keyPermissions(): readonly KeyPermission[] {
+    return this.#stored.keyPermissionsOf(this.name);
   }
 }
 

@@ -10,8 +10,8 @@ import type { AwsGateway } from '../gateways/aws/server.ts';
 import type { KafkaGateway } from '../gateways/kafka/server.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import type { HttpGateway } from '../gateways/http/gateway.ts';
+import { isRule } from '../gateways/amqp/spoken.ts';
 import { Lazy } from '../gateways/lazy.ts';
-import { POLICY_DOCUMENT } from '../gateways/policies.ts';
 import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { HttpDoor } from '../server/http-door.ts';
@@ -117,7 +117,7 @@ export class TestServer {
       report,
     });
     this.#options.watchDocuments(async (namespace, kind) => {
-      if (kind === POLICY_DOCUMENT) await gateway.applyPolicies(namespace);
+      if (isRule(kind)) await gateway.applyPolicies(namespace);
     });
     return { gateway, ...(await listen(gateway, this.#sockets)) };
   }

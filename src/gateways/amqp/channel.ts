@@ -93,6 +93,7 @@ export class Channel {
       user,
       maxMessageBytes: limits.maxMessageBytes,
       replyTo: () => this.#consuming.replyTo,
+      allow: (to) => this.#rights.keys(vhost, to),
       // What a transaction holds has no time limit, and a body that nobody names has one.
       upload: (to, bytes) => (this.#transaction === undefined ? new Upload(context, to, bytes) : undefined),
       publish: (batch) => this.#publish(batch),
@@ -377,6 +378,7 @@ export class Channel {
         `cannot publish to internal ${named('exchange', exchange.name, namespace)}`,
       );
     }
+    if (exchange !== undefined) this.#rights.key('write', exchange, key);
     const route: Route =
       exchange === undefined
         ? { to: { topic: key }, delayed: false, ...(isDirectReply(key) && { directReply: key }) }

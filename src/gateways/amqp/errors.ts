@@ -88,6 +88,6 @@ export function asAmqpError(error: unknown): AmqpError {
 }
 
 /** What a client is told of a virtual host that it may not use. */
-export function refusedVhost(vhost: string, user: string): AmqpError {
-  return new AmqpError('NOT_ALLOWED', `access to vhost '${vhost}' refused for user '${user}'`);
+export function refusedVhost(vhost: string, user: string, why = ''): AmqpError {
+  return new AmqpError('NOT_ALLOWED', `access to vhost '${vhost}' refused for user '${user}'${why}`);
 }

@@ -1,6 +1,6 @@
 import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, type TopicPolicy } from '../../core/policy.ts';
 import type { RouterDefinition, TopicDefinition } from '../../core/definitions.ts';
-import type { Policy, PolicyTarget } from '../policies.ts';
+import { type PolicyTarget, type Ruling, stricter } from '../policies.ts';
 import { type Field, integerOf, numberField, type Table, textField, textOf } from './fields.ts';
 import { streamPolicy } from './streams.ts';
 import {
@@ -12,7 +12,9 @@ import {
   queueSettings,
 } from './translate.ts';
 
-/** What a policy changes about queues and exchanges: pure, and nothing else. */
+/** What policies change about queues and exchanges: pure, and nothing else. */
+
+type Says = Pick<Ruling, 'definition'>;
 
 export function queueTarget(name: string, { arguments: args }: Pick<Declared, 'arguments'>): PolicyTarget {
   return { kind: 'queue', name, type: textOf(args.get('x-queue-type')) ?? 'classic' };
@@ -22,15 +24,8 @@ export function exchangeTarget(name: string): PolicyTarget {
   return { kind: 'exchange', name, type: 'exchange' };
 }
 
-/** What counts of two numbers, one of the queue itself and one of its policy. */
-const RESOLVE = new Map<string, (own: number, policy: number) => number>([
-  ['message-ttl', Math.min],
-  ['expires', Math.min],
-  ['max-length', Math.min],
-  ['max-length-bytes', Math.min],
-  // Below 0 means no limit: then the other one counts.
-  ['delivery-limit', (own, policy) => (own < 0 || policy < 0 ? Math.max(own, policy) : Math.min(own, policy))],
-]);
+/** Of two numbers, one of the queue itself and one of its policy, the stricter one counts. */
+const NUMBERS = ['message-ttl', 'expires', 'max-length', 'max-length-bytes', 'delivery-limit'];
 
 const QUORUM_ONLY = ['delivery-limit'];
 const CLASSIC_ONLY = ['reject-publish-dlx'];
@@ -39,7 +34,7 @@ const OF_STREAMS = ['max-age', 'max-length-bytes'];
 const STREAMS_ONLY = ['max-age', 'stream-max-segment-size-bytes', 'stream-filter-size-bytes'];
 
 /** The arguments of a queue as if its client had asked for what the policy adds. */
-export function withPolicy(own: Table, policy: Policy | undefined): Table {
+export function withPolicy(own: Table, policy: Says | undefined): Table {
   if (policy === undefined) return own;
   const quorum = textOf(own.get('x-queue-type')) === 'quorum';
   const merged = new Map<string, Field>(own);
@@ -49,10 +44,9 @@ export function withPolicy(own: Table, policy: Policy | undefined): Table {
     if (quorum && CLASSIC_ONLY.includes(String(value))) continue;
     const argument = `x-${key}`;
     const had = own.get(argument);
-    const resolve = RESOLVE.get(key);
     const number = had === undefined ? undefined : integerOf(had);
-    if (resolve !== undefined && number !== undefined)
-      merged.set(argument, numberField(resolve(number, Number(value))));
+    if (NUMBERS.includes(key) && number !== undefined)
+      merged.set(argument, numberField(stricter(key, number, Number(value))));
     else if (had === undefined) merged.set(argument, fieldOf(value));
   }
   if (!merged.has('x-dead-letter-exchange')) merged.delete('x-dead-letter-routing-key');
@@ -68,7 +62,7 @@ export function effectiveStream(
   name: string,
   namespace: string,
   declared: Parameters<typeof streamPolicy>[0],
-  policy: Policy | undefined,
+  policy: Says | undefined,
 ): Partial<TopicPolicy> {
   const ruled = Object.entries(policy?.definition ?? {}).filter(([key]) => OF_STREAMS.includes(key));
   const merged = new Map([
@@ -83,7 +77,7 @@ export function effectiveQueue(
   name: string,
   namespace: string,
   declared: Pick<Declared, 'durable' | 'exclusive' | 'arguments'>,
-  policy: Policy | undefined,
+  policy: Says | undefined,
 ): QueueSettings {
   return queueSettings({ ...declared, arguments: withPolicy(declared.arguments, policy) }, name, namespace);
 }
@@ -92,7 +86,7 @@ export function effectiveQueue(
 export function changeOf(
   definition: TopicDefinition,
   namespace: string,
-  policy: Policy | undefined,
+  policy: Says | undefined,
 ): Partial<QueueSettings> | undefined {
   if (definition.kind === 'queue') return changeOfQueue(definition, namespace, policy);
   const wanted = effectiveStream(definition.name, namespace, existingQueue(definition), policy);
@@ -102,7 +96,7 @@ export function changeOf(
 function changeOfQueue(
   definition: TopicDefinition,
   namespace: string,
-  policy: Policy | undefined,
+  policy: Says | undefined,
 ): QueueSettings | undefined {
   const { ttlMs, expireUnusedMs, maxMessages, maxBytes, overflow } = DEFAULT_TOPIC;
   const { deadLetter, deadLetterExpired } = DEFAULT_SUBSCRIPTION;
@@ -122,11 +116,11 @@ function isPartOf(partial: object, whole: object): boolean {
 }
 
 /** The alternate exchange, when the policy says this. */
-export function effectiveAlternate(own: string | undefined, policy: Policy | undefined): string | null {
+export function effectiveAlternate(own: string | undefined, policy: Says | undefined): string | null {
   const value = own ?? policy?.definition['alternate-exchange'];
   return typeof value === 'string' ? value : null;
 }
 
-export function alternateOf(definition: RouterDefinition, policy: Policy | undefined): string | null {
+export function alternateOf(definition: RouterDefinition, policy: Says | undefined): string | null {
   return effectiveAlternate(textOf(existingExchange(definition).arguments.get(ALTERNATE_ARGUMENT)), policy);
 }

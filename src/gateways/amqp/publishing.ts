@@ -48,6 +48,8 @@ export interface PublishingOptions {
   readonly user: string;
   /** Where answers to this channel go, if it waits for any. */
   replyTo(): string | undefined;
+  /** @throws ACCESS_REFUSED for a routing key among copies that the client may not publish with */
+  allow(to: PublishRequest['to']): void;
   /** Takes the body of a large message on its own way; undefined where a message has to be whole. */
   upload(to: PublishRequest['to'], bytes: number): Upload | undefined;
   /** Hands a batch to the engine. */
@@ -222,7 +224,10 @@ export class Publishing {
     if (route === undefined || (!asks && !copies)) return undefined;
     const properties = readProperties(buffer, start, end);
     if (asks) properties.replyTo = this.#replyTo();
-    return copies ? withCopies(properties, route) : { properties, route };
+    if (!copies) return { properties, route };
+    const rewritten = withCopies(properties, route);
+    this.#options.allow(rewritten.route.to);
+    return rewritten;
   }
 
   /** The one who answers gets the name of this channel instead of that of all. */

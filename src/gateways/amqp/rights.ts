@@ -1,6 +1,16 @@
-import { type Action, DEFAULT_ROUTER, isAuthorized, type Principal, type Resource } from '../../core/auth.ts';
+import {
+  type Action,
+  askingForKeys,
+  DEFAULT_ROUTER,
+  isAuthorized,
+  isKeyAuthorized,
+  type Principal,
+  type Resource,
+} from '../../core/auth.ts';
+import { type PublishTarget, routingKeys } from '../../core/publish-target.ts';
 import { AmqpError } from './errors.ts';
 import { named } from './translate.ts';
+import type { Exchange, Vhost } from './vhost.ts';
 
 type Kind = 'queue' | 'exchange';
 type Right = 'configure' | 'write' | 'read';
@@ -11,10 +21,13 @@ type Right = 'configure' | 'write' | 'read';
  */
 export class Rights {
   readonly #principal: Principal;
+  /** For all that is no question of routing keys: those are asked apart. */
+  readonly #asking: Principal;
   readonly #namespace: string;
 
   constructor(principal: Principal, namespace: string) {
     this.#principal = principal;
+    this.#asking = askingForKeys(principal);
     this.#namespace = namespace;
   }
 
@@ -40,9 +53,26 @@ export class Rights {
     this.#check('write', 'publish', 'exchange', resource, exchange === '' ? DEFAULT_ROUTER : exchange);
   }
 
+  /** To publish with a routing key, or to bind by one, where the exchange is one of topics. */
+  key(right: 'write' | 'read', { name, type }: Pick<Exchange, 'name' | 'type'>, key: string): void {
+    const namespace = this.#namespace;
+    const action = right === 'write' ? 'publish' : 'consume';
+    if (type !== 'topic' || isKeyAuthorized(this.#principal, action, { namespace, name }, key)) return;
+    throw new AmqpError(
+      'ACCESS_REFUSED',
+      `${right} access to topic '${key}' in ${named('exchange', name, namespace)} refused for user '${this.#principal.name}'`,
+    );
+  }
+
+  /** All routing keys of a publish, copies among them. */
+  keys(vhost: Pick<Vhost, 'known'>, to: PublishTarget): void {
+    const exchange = 'router' in to ? vhost.known(to.router) : undefined;
+    if (exchange !== undefined && 'router' in to) for (const key of routingKeys(to)) this.key('write', exchange, key);
+  }
+
   #check(right: Right, action: Action, kind: Kind, resource: Omit<Resource, 'namespace'>, shown = resource.name): void {
     const namespace = this.#namespace;
-    if (isAuthorized(this.#principal, action, { namespace, ...resource })) return;
+    if (isAuthorized(this.#asking, action, { namespace, ...resource })) return;
     throw new AmqpError(
       'ACCESS_REFUSED',
       `${right} access to ${named(kind, shown, namespace)} refused for user '${this.#principal.name}'`,

@@ -1,16 +1,16 @@
 import type { Duplex } from 'node:stream';
-import { type Authenticator, LOCAL_PRINCIPAL, mayUse, type Principal } from '../../core/auth.ts';
+import { askingForKeys, type Authenticator, LOCAL_PRINCIPAL, mayUse, type Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Shortage } from '../../core/broker-info.ts';
 import type { Session } from '../../core/session.ts';
 import { SendBuffers } from '../../core/send-buffers.ts';
+import { toNamespace } from '../../core/vhosts.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import type { ConnectionInfo } from './live.ts';
 import { refusedVhost } from './errors.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
 import { AmqpConnection } from './session.ts';
-import { toNamespace } from './translate.ts';
 import { Vhost } from './vhost.ts';
 
 export interface AmqpGatewayOptions {
@@ -38,6 +38,8 @@ export class AmqpGateway implements Gateway {
   readonly #sendBuffers: SendBuffers;
   #nextId = 1;
   readonly #connections = new Set<AmqpConnection>();
+  /** In which namespace each is that was let into one. */
+  readonly #places = new Map<AmqpConnection, string>();
   readonly #vhosts = new Map<string, Promise<Vhost>>();
   #onEmpty: (() => void) | undefined;
   #shortage: Shortage | null = null;
@@ -63,10 +65,11 @@ export class AmqpGateway implements Gateway {
       sendBuffers: this.#sendBuffers,
       version: broker.version,
       authenticate: (credentials) => authenticator.authenticate(credentials),
-      open: (principal, vhost, clientName) => this.#open(principal, vhost, clientName),
+      open: (principal, vhost, clientName) => this.#open(connection, principal, vhost, clientName),
       shortage: () => this.#shortage,
       gone: () => {
         this.#connections.delete(connection);
+        this.#places.delete(connection);
         if (this.#connections.size === 0) this.#onEmpty?.();
       },
       report: (error) => report?.(error),
@@ -83,11 +86,20 @@ export class AmqpGateway implements Gateway {
     this.#vhosts.clear();
   }
 
-  async #open(principal: Principal, name: string, clientName: string): Promise<{ session: Session; vhost: Vhost }> {
+  async #open(
+    connection: AmqpConnection,
+    principal: Principal,
+    name: string,
+    clientName: string,
+  ): Promise<{ session: Session; vhost: Vhost }> {
     const namespace = toNamespace(name);
     if (!mayUse(principal, namespace)) throw refusedVhost(name, principal.name);
     const vhost = await this.#vhost(namespace);
-    return { session: await this.#options.connect(principal, namespace, clientName), vhost };
+    const limit = vhost.limit('max-connections');
+    if (limit !== undefined && [...this.#places.values()].filter((each) => each === namespace).length >= limit)
+      throw refusedVhost(name, principal.name, `: connection limit (${limit}) is reached`);
+    if (this.#connections.has(connection)) this.#places.set(connection, namespace);
+    return { session: await this.#options.connect(askingForKeys(principal), namespace, clientName), vhost };
   }
 
   // ---- For the management API ---------------------------------------------------------------------------------------
@@ -110,8 +122,10 @@ export class AmqpGateway implements Gateway {
     return false;
   }
 
-  /** A user was deleted: whose connections are of nobody now. */
-  disconnectDeleted(): void {
+  /** What users may do has changed; whose connections are of nobody now are closed. */
+  rightsChanged(): void {
+    // Routes that were looked up before were those of who was asked then.
+    for (const vhost of this.#vhosts.values()) vhost.then((open) => open.generation++).catch(() => {});
     for (const connection of this.#connections) connection.endIfDeleted();
   }
 
@@ -129,7 +143,7 @@ export class AmqpGateway implements Gateway {
     for (const namespace of namespaces) await this.applyPolicies(namespace);
   }
 
-  /** Resolves when every queue and exchange of the namespace is what its policies say. */
+  /** Resolves when every queue and exchange of the namespace is what its policies say, and its limits are known. */
   async applyPolicies(namespace: string): Promise<void> {
     const vhost = await this.#vhost(namespace);
     await vhost.applyPolicies();

@@ -123,7 +123,7 @@ export class Topology {
     // What is not there is not bound.
     if (how === 'unbind')
       for (const name of [source, destination]) if ((await vhost.findExchange(name)) === undefined) return;
-    await vhost.exchange(source);
+    rights.key('read', await vhost.exchange(source), method.routingKey);
     await vhost.exchange(destination);
     await this.#bind(how, source, { router: destination }, method);
   }
@@ -143,7 +143,7 @@ export class Topology {
     let fresh = false;
     if (existing === undefined) {
       if (asked !== '') refuseReserved('queue', name);
-      fresh = await this.#createQueue(name, declare);
+      fresh = await vhost.declaring(name, () => this.#createQueue(name, declare));
     } else if (!passive) {
       const what = named('queue', name, vhost.namespace);
       assertEquivalent(what, declaredQueue(declare), existing.declared, QUEUE_ARGUMENTS);
@@ -252,7 +252,7 @@ export class Topology {
       const there = (await vhost.findExchange(exchange)) !== undefined;
       if (!there || (await vhost.findQueue(withoutLineEnds(queue), owner)) === undefined) return;
     }
-    await vhost.exchange(exchange);
+    rights.key('read', await vhost.exchange(exchange), routingKey);
     const { name } = await this.queue(withoutLineEnds(queue));
     await this.#bind(how, exchange, { topic: name }, { routingKey, arguments: method.arguments });
   }

@@ -1,4 +1,5 @@
 import type { HeaderValue } from '../../core/records.ts';
+import { toVhost } from '../../core/vhosts.ts';
 import type { Backoff, Overflow, RouterType, SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import type { Attributes } from '../../core/declaration.ts';
 import type { BindingDefinition, RouterDefinition, TopicDefinition } from '../../core/definitions.ts';
@@ -25,17 +26,6 @@ import { QueueArguments } from './queue-arguments.ts';
 /** Between the definitions of AMQP and those of the engine: pure, and nothing else. */
 
 // ---- Names ----------------------------------------------------------------------------------------------------------
-
-const DEFAULT_VHOST = '/';
-const DEFAULT_NAMESPACE = 'default';
-
-export function toNamespace(vhost: string): string {
-  return vhost === DEFAULT_VHOST ? DEFAULT_NAMESPACE : vhost;
-}
-
-export function toVhost(namespace: string): string {
-  return namespace === DEFAULT_NAMESPACE ? DEFAULT_VHOST : namespace;
-}
 
 /** As RabbitMQ names things in its texts: `queue 'jobs' in vhost '/'`. */
 export function named(kind: 'queue' | 'exchange', name: string, namespace: string): string {
@@ -292,6 +282,11 @@ export function existingQueue(definition: TopicDefinition): Declared {
 /** A log that is read by offset, and of which nothing is taken. */
 export function isStream({ arguments: args }: Pick<Declared, 'arguments'>): boolean {
   return textOf(args.get('x-queue-type')) === 'stream';
+}
+
+/** A queue of the engine, or what AMQP calls one: a stream is a topic. */
+export function isQueue(definition: TopicDefinition): boolean {
+  return definition.kind === 'queue' || isStream(existingQueue(definition));
 }
 
 /** How long consumers of a queue may keep a delivery, if it says so itself. */

@@ -1,7 +1,8 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { TopicDefinition } from '../../core/definitions.ts';
 import type { Operations, Session } from '../../core/session.ts';
-import { Policies, type Policy, PolicySet } from '../policies.ts';
+import { toVhost } from '../../core/vhosts.ts';
+import { OPERATOR_POLICY_DOCUMENT, Policies, PolicySet, type Ruling } from '../policies.ts';
 import type { DeadLetterTarget } from './deaths.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
@@ -13,9 +14,11 @@ import {
   DELAYED_TYPE,
   existingExchange,
   existingQueue,
+  isQueue,
   named,
   toAttributes,
 } from './translate.ts';
+import { type VhostLimit, VhostLimits, type VhostLimitValues } from './vhost-limits.ts';
 
 export interface Exchange {
   readonly name: string;
@@ -48,7 +51,9 @@ export class Vhost {
   generation = 0;
   /** Grows whenever policies are applied: what was declared meanwhile may have had older ones. */
   policyGeneration = 0;
-  #policies = new PolicySet([]);
+  #policies = new PolicySet([], []);
+  #limits: VhostLimitValues = {};
+  #declaring: Promise<unknown> = Promise.resolve();
   #applying: Promise<void> = Promise.resolve();
 
   private constructor(namespace: string, session: Session) {
@@ -91,7 +96,7 @@ export class Vhost {
 
   // ---- Policies ---------------------------------------------------------------------------------------------------
 
-  /** As they were when they were applied last: `applyPolicies` is called whenever one is set or cleared. */
+  /** As they were when they were applied last: `applyPolicies` is called whenever one of them or a limit changes. */
   get policies(): PolicySet {
     return this.#policies;
   }
@@ -105,8 +110,10 @@ export class Vhost {
   }
 
   async #apply(): Promise<void> {
-    const policies = new PolicySet(await new Policies(this.session).list());
+    const operators = new Policies(this.session, OPERATOR_POLICY_DOCUMENT);
+    const policies = new PolicySet(await new Policies(this.session).list(), await operators.list());
     this.#policies = policies;
+    this.#limits = await new VhostLimits(this.session).read();
     for (const definition of await this.#queues())
       await this.#applyToQueue(definition, policies.of(queueTarget(definition.name, existingQueue(definition))));
     const { routers } = await this.session.request('listRouters', {});
@@ -119,7 +126,7 @@ export class Vhost {
     }
   }
 
-  async #applyToQueue(definition: TopicDefinition, policy: Policy | undefined): Promise<void> {
+  async #applyToQueue(definition: TopicDefinition, policy: Ruling | undefined): Promise<void> {
     this.#rememberTarget(definition);
     if (definition.attributes === undefined) return;
     const { name, kind } = definition;
@@ -129,6 +136,31 @@ export class Vhost {
     if (!(await this.hasQueue(name))) return;
     const args = { name, kind, ...change, ifDifferent: 'update' } as const;
     this.#rememberTarget((await this.session.request('declareTopic', args)).definition);
+  }
+
+  /** How much it may have; absent: no limit. */
+  limit(of: VhostLimit): number | undefined {
+    const limit = this.#limits[of] ?? -1;
+    return limit < 0 ? undefined : limit;
+  }
+
+  /** Declares a queue, unless there are as many as there may be. @throws PRECONDITION_FAILED */
+  async declaring<T>(name: string, declare: () => Promise<T>): Promise<T> {
+    if (this.limit('max-queues') === undefined) return declare();
+    // One after the other: each is counted when the next one asks.
+    const declared = this.#declaring.then(() => this.#assertRoomFor(name)).then(declare);
+    this.#declaring = declared.catch(() => {});
+    return declared;
+  }
+
+  async #assertRoomFor(name: string): Promise<void> {
+    const limit = this.limit('max-queues') ?? Infinity;
+    const queues = (await this.#queues()).filter(isQueue);
+    if (queues.length < limit) return;
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `cannot declare queue '${name}': queue limit in vhost '${toVhost(this.namespace)}' (${limit}) is reached`,
+    );
   }
 
   // ---- Exchanges --------------------------------------------------------------------------------------------------

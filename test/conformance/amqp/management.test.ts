@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { type ChannelModel, connect } from 'amqplib';
 import { hashPassword } from '../../../src/core/passwords.ts';
 import { startServer, type RunningServer } from '../../../src/server/index.ts';
+import { RawPeer } from '../../amqp/raw-peer.ts';
 
 /** What an answer says: looked at without a check, since it is what is tested. */
 type Json = ReturnType<typeof JSON.parse>;
@@ -398,6 +399,108 @@ test('policies are set, listed, shown at what they apply to, and cleared', async
   assert.equal((await call('GET', '/api/queues/%2F/jobs')).body.policy, null);
 });
 
+test('topic permissions are set, listed and cleared, by exchange or all of a user', async (t) => {
+  const { call } = await place(t);
+  await call('PUT', '/api/users/ann', { password: 'secret12', tags: '' });
+  const permission = { exchange: 'amq.topic', write: '^{username}\\.', read: '.*' };
+  const path = '/api/topic-permissions/%2F/ann';
+  assert.equal((await call('GET', path)).status, 404);
+  assert.equal((await call('PUT', path, permission)).status, 201);
+  assert.equal((await call('PUT', path, permission)).status, 204);
+  assert.equal((await call('PUT', path, { ...permission, exchange: 'x' })).status, 201);
+  assert.equal((await call('PUT', path, { ...permission, write: '{other}' })).status, 400);
+  assert.equal((await call('PUT', '/api/topic-permissions/%2F/nobody', permission)).status, 400);
+  const shown = ['amq.topic', 'x'].map((exchange) => ({ ...permission, user: 'ann', vhost: '/', exchange }));
+  for (const list of [
+    path,
+    '/api/topic-permissions',
+    '/api/users/ann/topic-permissions',
+    '/api/vhosts/%2F/topic-permissions',
+  ])
+    assert.deepEqual((await call('GET', list)).body, shown, list);
+  assert.equal((await call('DELETE', `${path}?exchange=x`)).status, 204);
+  assert.equal((await call('GET', path)).body.length, 1);
+  assert.equal((await call('DELETE', path)).status, 204);
+  assert.equal((await call('DELETE', path)).status, 404);
+});
+
+test('operator policies are set, listed, shown at what they apply to, and cleared', async (t) => {
+  const { call } = await place(t);
+  await call('PUT', '/api/users/ann', { password: 'secret12', tags: 'policymaker' });
+  await call('PUT', '/api/permissions/%2F/ann', ALL);
+  await call('PUT', '/api/queues/%2F/jobs', {});
+  await call('PUT', '/api/policies/%2F/p', { pattern: '^jobs', definition: { 'max-length': 5, expires: 100_000 } });
+  const operator = { pattern: '^jobs', definition: { 'max-length': 3 }, priority: 1, 'apply-to': 'queues' };
+  const path = '/api/operator-policies/%2F/o';
+  assert.equal((await call('PUT', path, operator, 'ann:secret12')).status, 401);
+  assert.equal((await call('PUT', path, operator)).status, 201);
+  assert.equal((await call('PUT', path, operator)).status, 204);
+  for (const [status, wrong] of [
+    [501, { ...operator, definition: { 'dead-letter-exchange': 'x' } }],
+    [400, { ...operator, 'apply-to': 'exchanges' }],
+    [400, { ...operator, definition: { 'max-length': -1 } }],
+  ] as const)
+    assert.equal((await call('PUT', path, wrong)).status, status);
+  const shown = { vhost: '/', name: 'o', ...operator };
+  assert.deepEqual((await call('GET', path)).body, shown);
+  assert.deepEqual((await call('GET', '/api/operator-policies')).body, [shown]);
+  const { body: queue } = await call('GET', '/api/queues/%2F/jobs');
+  assert.deepEqual(
+    [queue.policy, queue.operator_policy, queue.effective_policy_definition],
+    ['p', 'o', { 'max-length': 3, expires: 100_000 }],
+  );
+  assert.equal((await call('DELETE', path)).status, 204);
+  assert.equal((await call('DELETE', path)).status, 404);
+  assert.equal((await call('GET', '/api/queues/%2F/jobs')).body.operator_policy, null);
+});
+
+test('a virtual host takes no more connections and queues than its limits say', async (t) => {
+  const { server, call, client } = await place(t);
+  const path = '/api/vhost-limits/%2F';
+  await call('PUT', '/api/queues/%2F/a', {});
+  assert.equal((await call('PUT', `${path}/max-queues`, { value: 2 })).status, 201);
+  assert.equal((await call('PUT', `${path}/max-connections`, { value: 2 })).status, 201);
+  assert.equal((await call('PUT', `${path}/max-queues`, { value: 3 })).status, 204);
+  assert.equal((await call('PUT', `${path}/max-queues`, { value: 'many' })).status, 400);
+  assert.equal((await call('PUT', `${path}/max-channels`, { value: 3 })).status, 400);
+  const value = { 'max-connections': 2, 'max-queues': 3 };
+  assert.deepEqual((await call('GET', path)).body, [{ vhost: '/', value }]);
+  assert.deepEqual((await call('GET', '/api/vhost-limits')).body, [{ vhost: '/', value }]);
+
+  const [one, other] = [await client(), await client()];
+  const third = await RawPeer.dial(Number(new URL(server.amqpUrl ?? '').port));
+  await third.login();
+  third.out.method(0, 'connectionTuneOk', { channelMax: 2047, frameMax: 131_072, heartbeat: 0 });
+  third.out.method(0, 'connectionOpen', { virtualHost: '/', reserved1: '', reserved2: false });
+  const { replyCode, replyText } = await third.wait('connectionClose');
+  const text = "NOT_ALLOWED - access to vhost '/' refused for user 'guest': connection limit (2) is reached";
+  assert.deepEqual([replyCode, replyText], [530, text]);
+  third.socket.destroy();
+  await one.close();
+  const again = await client();
+  const channels = await Promise.all([other, again].map((connection) => connection.createChannel()));
+  const refused: string[] = [];
+  for (const channel of channels) channel.on('error', (error: Error) => refused.push(error.message));
+  // All at once, over two connections: there is room for two more.
+  const declared = await Promise.allSettled([
+    channels[0]?.assertQueue('b'),
+    channels[1]?.assertQueue('c'),
+    channels[0]?.assertQueue('d'),
+  ]);
+  assert.equal(declared.filter(({ status }) => status === 'fulfilled').length, 2);
+  assert.match(refused.join(), /406 .*cannot declare queue '.': queue limit in vhost '\/' \(3\) is reached/);
+  assert.equal((await call('PUT', '/api/queues/%2F/e', {})).status, 400);
+  assert.equal((await call('PUT', '/api/queues/%2F/a', {})).status, 204, 'what is there may be declared again');
+  await call('DELETE', '/api/queues/%2F/a');
+  assert.equal((await call('PUT', '/api/queues/%2F/e', {})).status, 201);
+
+  for (const limit of ['max-queues', 'max-connections'])
+    assert.equal((await call('DELETE', `${path}/${limit}`)).status, 204);
+  assert.equal((await call('DELETE', `${path}/max-queues`)).status, 404);
+  assert.equal((await call('PUT', '/api/queues/%2F/f', {})).status, 201);
+  await client();
+});
+
 test('definitions go from one broker to another, users with their passwords', async (t) => {
   const one = await place(t);
   await one.call('PUT', '/api/users/ann', { password: 'secret12', tags: 'administrator' });
@@ -407,12 +510,23 @@ test('definitions go from one broker to another, users with their passwords', as
   await one.call('PUT', '/api/queues/shop/q', { arguments: { 'x-message-ttl': 60_000 } });
   await one.call('POST', '/api/bindings/shop/e/x/q/q', { arguments: { 'x-match': 'all', n: 1 } });
   await one.call('PUT', '/api/policies/shop/p', { pattern: 'q', definition: { 'max-length': 3 } });
+  await one.call('PUT', '/api/operator-policies/shop/o', { pattern: 'q', definition: { 'max-length': 2 } });
+  await one.call('PUT', '/api/vhost-limits/shop/max-queues', { value: 10 });
+  await one.call('PUT', '/api/topic-permissions/shop/ann', { exchange: 'amq.topic', write: '^{username}', read: '' });
   const { body: exported } = await one.call('GET', '/api/definitions');
   const other = await place(t);
   assert.equal((await other.call('POST', '/api/definitions', exported)).status, 204);
   assert.equal((await other.call('POST', '/api/definitions', exported)).status, 204);
   const { body: again } = await other.call('GET', '/api/definitions');
   assert.deepEqual(again, exported);
+  assert.deepEqual(
+    exported.parameters.map(({ component, vhost, value }: Json) => [component, vhost, value]),
+    [
+      ['operator_policy', 'shop', { pattern: 'q', 'apply-to': 'all', definition: { 'max-length': 2 }, priority: 0 }],
+      ['vhost-limits', 'shop', { 'max-queues': 10 }],
+    ],
+  );
+  assert.equal(exported.topic_permissions.length, 1);
   assert.equal((await other.call('GET', '/api/whoami', undefined, 'ann:secret12')).status, 200);
   assert.equal((await other.call('GET', '/api/whoami', undefined, 'ann:secret13')).status, 401);
   const { body: shop } = await other.call('GET', '/api/definitions/shop');
@@ -530,11 +644,8 @@ test('metrics have the names of RabbitMQ, as sums and for each queue', async (t)
 test('what RabbitMQ would keep and obey and this broker would ignore is refused', async (t) => {
   const { call } = await place(t);
   const refused: [string, string][] = [
-    ['PUT', '/api/topic-permissions/%2F/guest'],
     ['PUT', '/api/parameters/shovel/%2F/s'],
     ['PUT', '/api/global-parameters/p'],
-    ['PUT', '/api/operator-policies/%2F/p'],
-    ['PUT', '/api/vhost-limits/%2F/max-queues'],
     ['PUT', '/api/user-limits/guest/max-connections'],
     ['PUT', '/api/feature-flags/khepri_db/enable'],
     ['PUT', '/api/cluster-name'],
@@ -543,17 +654,10 @@ test('what RabbitMQ would keep and obey and this broker would ignore is refused'
   ];
   for (const [method, path] of refused) assert.deepEqual([path, (await call(method, path, {})).status], [path, 501]);
   for (const path of [
-    '/api/topic-permissions',
-    '/api/users/guest/topic-permissions',
-    '/api/vhosts/%2F/topic-permissions',
     '/api/parameters',
     '/api/parameters/shovel',
     '/api/parameters/shovel/%2F',
     '/api/global-parameters',
-    '/api/operator-policies',
-    '/api/operator-policies/%2F',
-    '/api/vhost-limits',
-    '/api/vhost-limits/%2F',
     '/api/user-limits',
     '/api/user-limits/guest',
     '/api/feature-flags',
@@ -561,14 +665,7 @@ test('what RabbitMQ would keep and obey and this broker would ignore is refused'
     '/api/deprecated-features/used',
   ])
     assert.deepEqual([path, await call('GET', path)], [path, { status: 200, body: [] }]);
-  for (const path of [
-    '/api/topic-permissions/%2F/guest',
-    '/api/parameters/shovel/%2F/s',
-    '/api/global-parameters/p',
-    '/api/operator-policies/%2F/p',
-    '/api/nosuch',
-    '/api/queues/%ff',
-  ])
+  for (const path of ['/api/parameters/shovel/%2F/s', '/api/global-parameters/p', '/api/nosuch', '/api/queues/%ff'])
     assert.deepEqual([path, (await call('GET', path)).status], [path, 404]);
   assert.equal((await call('PUT', '/api/overview', {})).status, 405);
   assert.equal((await call('PUT', '/api/queues/%2F/q', [])).status, 400);

@@ -1,7 +1,7 @@
 /** Rights by patterns, as an unmodified client of RabbitMQ meets them. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
+import { after, before, test, type TestContext } from 'node:test';
 import { type Channel, type ChannelModel, connect, type ConsumeMessage } from 'amqplib';
 import { type PermissionPatterns, StoredUsers, SYSTEM_NAMESPACE } from '../../../src/core/access.ts';
 import { LOCAL_PRINCIPAL } from '../../../src/core/auth.ts';
@@ -131,6 +131,108 @@ for (const row of TABLE) {
     }
   });
 }
+
+// ---- Topic permissions ----------------------------------------------------------------------------------------------
+
+/** Ann may use everything, but of the routing keys of `topics` those that begin with her name, and read those of `eu`. */
+async function asAnnOfTopics(t: TestContext): Promise<Channel> {
+  const permission = { user: 'ann', namespace: 'default', router: 'topics' };
+  await users.setPermission('ann', 'default', EVERYTHING);
+  await users.setKeyPermission({ ...permission, write: '^{username}\\.', read: '^{vhost}eu\\.' });
+  await setUp();
+  const { connection, channel } = await open('ann:secret');
+  await channel.assertExchange('topics', 'topic');
+  await channel.assertExchange('other-topics', 'topic');
+  t.after(async () => {
+    await users.clearKeyPermission(permission);
+    await connection.close().catch(() => {});
+  });
+  return channel;
+}
+
+const KEYS: { what: string; act: (channel: Channel) => unknown; refused?: string }[] = [
+  { what: 'publishing with an own key', act: (c) => c.publish('topics', 'ann.x', QUIET) },
+  {
+    what: 'publishing with another key',
+    act: (c) => c.publish('topics', 'bob.x', QUIET),
+    refused: "write access to topic 'bob.x' in exchange 'topics' in vhost '/' refused for user 'ann'",
+  },
+  { what: 'copies to own keys', act: (c) => c.publish('topics', 'ann.x', QUIET, { CC: ['ann.y'] }) },
+  {
+    what: 'a copy to another key',
+    act: (c) => c.publish('topics', 'ann.x', QUIET, { CC: ['ann.y', 'bob.y'] }),
+    refused: "write access to topic 'bob.y'",
+  },
+  {
+    what: 'a blind copy to another key',
+    act: (c) => c.publish('topics', 'ann.x', QUIET, { BCC: ['bob.y'] }),
+    refused: "write access to topic 'bob.y'",
+  },
+  { what: 'binding a queue by a key that may be read', act: (c) => c.bindQueue('q', 'topics', '/eu.#') },
+  {
+    what: 'binding a queue by another key',
+    act: (c) => c.bindQueue('q', 'topics', '#'),
+    refused: "read access to topic '#' in exchange 'topics' in vhost '/' refused for user 'ann'",
+  },
+  {
+    what: 'binding an exchange by another key',
+    act: (c) => c.bindExchange('y', 'topics', 'ann.x'),
+    refused: "read access to topic 'ann.x'",
+  },
+  { what: 'every key of another exchange', act: (c) => c.publish('other-topics', 'bob.x', QUIET) },
+];
+
+for (const { what, act, refused } of KEYS)
+  test(`with a topic permission, ${what} is ${refused === undefined ? 'allowed' : 'refused with 403'}`, async (t) => {
+    const channel = await asAnnOfTopics(t);
+    const text = await outcome(channel, async (c) => void (await act(c)));
+    if (refused === undefined) assert.equal(text, 'done');
+    else assert.ok(text.includes(`403 (ACCESS-REFUSED) with message "ACCESS_REFUSED - ${refused}`), text);
+  });
+
+test('a change of a topic permission counts for the key that a channel published with before', async (t) => {
+  const channel = await asAnnOfTopics(t);
+  const publish = async (c: Channel): Promise<void> => void c.publish('topics', 'ann.x', QUIET);
+  assert.equal(await outcome(channel, publish), 'done');
+  await users.setKeyPermission({ user: 'ann', namespace: 'default', router: 'topics', write: '^none$', read: '' });
+  assert.match(await outcome(channel, publish), /403/);
+});
+
+test('a topic permission of an exchange that is no topic exchange takes nothing away', async (t) => {
+  const channel = await asAnnOfTopics(t);
+  const permission = { user: 'ann', namespace: 'default', router: 'x' };
+  await users.setKeyPermission({ ...permission, write: '', read: '' });
+  t.after(() => users.clearKeyPermission(permission));
+  assert.equal(await outcome(channel, async (c) => void c.publish('x', 'k', QUIET)), 'done');
+  assert.equal(await outcome(channel, (c) => c.bindQueue('q', 'x', 'k')), 'done');
+});
+
+test('over a protocol that asks for no keys, an exchange with a topic permission takes no publish', async (t) => {
+  await asAnnOfTopics(t);
+  const { id, secret } = await users.addAccessKey('ann', 1);
+  const send = async (router: string, key: string): Promise<number> => {
+    const authorization = `Bearer ${id}.${secret}`;
+    const body = JSON.stringify({ body: 1, routingKey: key });
+    const headers = { authorization, 'content-type': 'application/json' };
+    return (
+      await fetch(new URL(`/api/v1/routers/${router}/messages`, server.httpUrl), { method: 'POST', headers, body })
+    ).status;
+  };
+  assert.deepEqual([await send('topics', 'ann.x'), await send('other-topics', 'ann.x')], [403, 200]);
+});
+
+test('what stands for a name in a topic permission is no pattern', async () => {
+  await users.put({ name: '.*', password: await storedPassword('secret'), tags: [] });
+  await users.setPermission('.*', 'default', EVERYTHING);
+  await users.setKeyPermission({ user: '.*', namespace: 'default', router: 'topics', write: '^{username}$', read: '' });
+  const { connection, channel } = await open('.*:secret');
+  await channel.assertExchange('topics', 'topic');
+  assert.equal(await outcome(channel, async (c) => void c.publish('topics', '.*', QUIET)), 'done');
+  assert.match(await outcome(channel, async (c) => void c.publish('topics', 'ann', QUIET)), /403/);
+  await connection.close();
+  await users.delete('.*');
+  assert.deepEqual(await users.keyPermissions(), []);
+});
 
 test('who has no permission in a virtual host cannot open it', async () => {
   await users.setPermission('ann', 'default', EVERYTHING);

@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { type ConfirmChannel, connect } from 'amqplib';
 import { LOCAL_PRINCIPAL } from '../../../src/core/auth.ts';
 import type { Session } from '../../../src/core/session.ts';
-import { Policies, type PolicyDefinition } from '../../../src/gateways/policies.ts';
+import { OPERATOR_POLICY_DOCUMENT, Policies, type PolicyDefinition } from '../../../src/gateways/policies.ts';
 import { startServer } from '../../../src/server/index.ts';
 import { place as testPlace } from './broker.ts';
 
@@ -132,6 +132,32 @@ test('numbers of a queue and of its policy: the smaller one counts', async (t) =
   assert.deepEqual([policy.maxMessages, policy.ttlMs, subscription?.maxAttempts], [10, 500, 4]);
   const endless = await session.request('describeTopic', { name: 'jobs.endless' });
   assert.equal(endless.subscription?.maxAttempts, 4, 'a limit counts more than none');
+});
+
+test('numbers of a policy and of an operator policy: the smaller one counts; else what the operator says', async (t) => {
+  const { channel, session, set } = await place(t);
+  const operators = new Policies(session, OPERATOR_POLICY_DOCUMENT);
+  await channel.assertQueue('jobs', { arguments: { 'x-max-length': 8, 'x-queue-type': 'quorum' } });
+  await channel.assertQueue('own', { arguments: { 'x-overflow': 'drop-head', 'x-message-ttl': 10 } });
+  const limits = async (queue: string): Promise<unknown[]> => {
+    const { policy, subscription } = await session.request('describeTopic', { name: queue });
+    const { maxMessages, ttlMs, overflow } = policy;
+    return [maxMessages, ttlMs, overflow, subscription?.maxAttempts];
+  };
+  await set('p', 'jobs', { 'max-length': 9, 'message-ttl': 500, overflow: 'drop-head', 'delivery-limit': -1 });
+  assert.deepEqual(await limits('jobs'), [8, 500, 'drop-oldest', 0]);
+  const strict = { 'max-length': 7, 'message-ttl': 900, overflow: 'reject-publish', 'delivery-limit': 4 };
+  const put = (definition: object, more: object = {}) =>
+    operators.put({ name: 'o', pattern: '.*', applyTo: 'queues', definition, ...more });
+  await put(strict);
+  assert.deepEqual(await limits('jobs'), [7, 500, 'reject', 5]);
+  assert.deepEqual(await limits('own'), [7, 10, 'drop-oldest', 0], 'without a policy of users too');
+  await channel.assertQueue('later');
+  assert.deepEqual(await limits('later'), [7, 900, 'reject', 0]);
+  await put(strict, { applyTo: 'quorum_queues' });
+  assert.deepEqual((await limits('later'))[0], null);
+  await operators.delete('o');
+  assert.deepEqual(await limits('jobs'), [8, 500, 'drop-oldest', 0]);
 });
 
 test('what a queue asked for itself wins over its policy, but for numbers', async (t) => {

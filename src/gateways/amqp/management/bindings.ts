@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BindingDefinition } from '../../../core/definitions.ts';
-import { toVhost } from '../translate.ts';
+import { toVhost } from '../../../core/vhosts.ts';
 import type { Vhost } from '../vhost.ts';
 import { notFound } from './errors.ts';
 import { exchangeName } from './exchanges.ts';

@@ -1,5 +1,5 @@
+import { toVhost } from '../../../core/vhosts.ts';
 import type { ChannelInfo, ConnectionInfo } from '../live.ts';
-import { toVhost } from '../translate.ts';
 import { notFound } from './errors.ts';
 import { fromTable, type Json } from './json.ts';
 import type { Management } from './management.ts';

@@ -1,4 +1,4 @@
-import { toNamespace, toVhost } from '../translate.ts';
+import { toNamespace, toVhost } from '../../../core/vhosts.ts';
 import type { Vhost } from '../vhost.ts';
 import { bindingsOf, changeBinding, type ShownBinding } from './bindings.ts';
 import { bad, notSupported } from './errors.ts';
@@ -6,10 +6,11 @@ import { flag, shortText, text } from './fields.ts';
 import { showExchange } from './exchanges.ts';
 import { isJson, type Json, toTable } from './json.ts';
 import { Policies } from '../../policies.ts';
+import { checkParameter, parametersOf, putParameter } from './parameters.ts';
 import { putPolicy, readPolicy, showPolicy } from './policies.ts';
 import { queuesOf, showQueue } from './queues.ts';
 import { type Call, done, object, type Route, route } from './route.ts';
-import { readUser, showUser } from './users.ts';
+import { readTopicPermission, readUser, showTopicPermission, showUser } from './users.ts';
 
 /** What a list of definitions keeps of what is shown: what a declare says. */
 const QUEUE_FIELDS = ['name', 'vhost', 'durable', 'auto_delete', 'arguments'];
@@ -31,7 +32,9 @@ async function exportVhost(call: Call, vhost: Vhost): Promise<Record<string, Jso
     .filter(({ name }) => !name.startsWith('amq.'))
     .map((router) => showExchange(vhost, router, policies));
   const listed = await new Policies(vhost.session).list();
+  const parameters = await parametersOf(vhost);
   return {
+    parameters: parameters.map((parameter) => ({ vhost: toVhost(vhost.namespace), ...parameter })),
     policies: listed.map((policy) => showPolicy(vhost, policy)),
     queues: queues.map((queue) => only(queue, QUEUE_FIELDS)),
     exchanges: exchanges.map((exchange) => only(exchange, EXCHANGE_FIELDS)),
@@ -39,7 +42,7 @@ async function exportVhost(call: Call, vhost: Vhost): Promise<Record<string, Jso
   };
 }
 
-const LISTS = ['policies', 'queues', 'exchanges', 'bindings'] as const;
+const LISTS = ['parameters', 'policies', 'queues', 'exchanges', 'bindings'] as const;
 
 async function exportAll(call: Call): Promise<Json> {
   call.access.assertAdministrator();
@@ -57,8 +60,7 @@ async function exportAll(call: Call): Promise<Json> {
     users: (await users.list()).map(showUser),
     vhosts: vhosts.map(({ namespace }) => ({ name: toVhost(namespace) })),
     permissions: (await users.permissions()).map(({ namespace, ...rest }) => ({ ...rest, vhost: toVhost(namespace) })),
-    topic_permissions: [],
-    parameters: [],
+    topic_permissions: (await users.keyPermissions()).map(showTopicPermission),
     global_parameters: [],
     ...Object.fromEntries(LISTS.map((name) => [name, found[name] ?? []])),
   };
@@ -75,7 +77,6 @@ async function exportOne(call: Call): Promise<Json> {
   return {
     rabbit_version: '4.1.0',
     rabbitmq_version: '4.1.0',
-    parameters: [],
     ...Object.fromEntries(LISTS.map((name) => [name, without(found[name])])),
   };
 }
@@ -86,8 +87,6 @@ function items(body: Json, name: string): Json[] {
   return list;
 }
 
-/** What this broker has no place for, unless it is empty. */
-const REFUSED = ['topic_permissions', 'parameters'];
 /** Global parameters that say which cluster it was. */
 const NAMES_OF_CLUSTERS = ['internal_cluster_id', 'cluster_name', 'cluster_tags'];
 
@@ -96,12 +95,15 @@ async function importInto(call: Call): Promise<void> {
   const { management, body, params } = call;
   const single = params['vhost'];
   if (single === undefined) call.access.assertAdministrator();
-  for (const name of REFUSED)
-    if (items(body, name).length > 0) throw notSupported(`${JSON.stringify(name)} in definitions`);
   for (const { name } of items(body, 'global_parameters'))
     if (!NAMES_OF_CLUSTERS.includes(String(name))) throw notSupported(`The global parameter ${JSON.stringify(name)}`);
   // Before anything is changed.
   for (const item of items(body, 'policies')) readPolicy(text(item, 'name'), item);
+  for (const item of items(body, 'parameters')) {
+    // Who may set policies may not say what stands over them.
+    call.access.assertAdministrator();
+    checkParameter(item);
+  }
   const vhostOf = async (item: Json): Promise<Vhost> => {
     const name = single ?? text(item, 'vhost');
     if (single === undefined) await management.makeVhost(name);
@@ -111,6 +113,7 @@ async function importInto(call: Call): Promise<void> {
   };
   if (single === undefined) await importUsers(call);
   for (const item of items(body, 'policies')) await putPolicy(await vhostOf(item), text(item, 'name'), item);
+  for (const item of items(body, 'parameters')) await putParameter(await vhostOf(item), item);
   for (const item of items(body, 'queues')) {
     await management.topology(call, await vhostOf(item)).declareQueue({
       reserved1: 0,
@@ -147,6 +150,8 @@ async function importUsers({ management, body }: Call): Promise<void> {
     const patterns = { configure: text(item, 'configure'), write: text(item, 'write'), read: text(item, 'read') };
     await users.setPermission(shortText(item, 'user'), toNamespace(shortText(item, 'vhost')), patterns);
   }
+  for (const item of items(body, 'topic_permissions'))
+    await users.setKeyPermission(readTopicPermission(shortText(item, 'user'), shortText(item, 'vhost'), item));
 }
 
 function bindingOf(item: Json): ShownBinding {

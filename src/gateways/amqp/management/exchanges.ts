@@ -1,7 +1,8 @@
 import type { RouterDefinition } from '../../../core/definitions.ts';
+import { toVhost } from '../../../core/vhosts.ts';
 import type { PolicySet } from '../../policies.ts';
 import { exchangeTarget } from '../policies.ts';
-import { existingExchange, toVhost } from '../translate.ts';
+import { existingExchange } from '../translate.ts';
 import type { Vhost } from '../vhost.ts';
 import { notFound } from './errors.ts';
 import { flag, param, shortText } from './fields.ts';
@@ -16,7 +17,7 @@ function defaultExchange(vhost: Vhost): Json {
 
 export function showExchange(vhost: Vhost, definition: RouterDefinition, policies: PolicySet): Json {
   const declared = existingExchange(definition);
-  const policy = definition.attributes === undefined ? undefined : policies.of(exchangeTarget(definition.name));
+  const ruling = definition.attributes === undefined ? undefined : policies.of(exchangeTarget(definition.name));
   return {
     name: definition.name,
     vhost: toVhost(vhost.namespace),
@@ -25,7 +26,7 @@ export function showExchange(vhost: Vhost, definition: RouterDefinition, policie
     auto_delete: declared.autoDelete,
     internal: declared.internal,
     arguments: fromTable(declared.arguments),
-    policy: policy?.name ?? null,
+    policy: ruling?.policy?.name ?? null,
     user_who_performed_action: definition.name.startsWith('amq.') ? 'rmq-internal' : '',
   };
 }

@@ -24,8 +24,10 @@ async function publish(call: Call, vhost: Vhost): Promise<Json> {
   const { management, params, body } = call;
   const exchange = exchangeName(param(params, 'name'));
   const key = shortText(body, 'routing_key');
-  management.rights(call, vhost).publish(exchange, key);
+  const rights = management.rights(call, vhost);
+  rights.publish(exchange, key);
   const to = await routeTo(vhost, exchange, key);
+  rights.keys(vhost, to.to);
   const properties = encodeProperties(toProperties(body['properties'] ?? {}));
   const payload = payloadOf(body);
   const batches: PublishedBatch[] = [];
@@ -33,6 +35,7 @@ async function publish(call: Call, vhost: Vhost): Promise<Json> {
     user: call.principal.name,
     maxMessageBytes: AMQP_LIMITS.maxMessageBytes,
     replyTo: () => undefined,
+    allow: (target) => rights.keys(vhost, target),
     upload: () => undefined,
     publish: (batch) => batches.push(batch),
   });

@@ -1,6 +1,6 @@
+import { toVhost } from '../../../core/vhosts.ts';
 import { Exposition, EXPOSITION_TYPE, type Labels } from '../../metrics/exposition.ts';
 import { Slices } from '../../metrics/slices.ts';
-import { toVhost } from '../translate.ts';
 import { QUEUE_COLUMNS, type QueueFigures } from './queue-series.ts';
 import { countersOf, countsOf, type QueueFacts, queuesOf } from './queues.ts';
 import { type Answer, type Call, type Route, route } from './route.ts';

@@ -1,9 +1,10 @@
 import type { TopicDefinition } from '../../../core/definitions.ts';
 import type { Operations } from '../../../core/session.ts';
 import type { TopicStats } from '../../../core/stats.ts';
+import { toVhost } from '../../../core/vhosts.ts';
 import type { PolicySet } from '../../policies.ts';
 import { queueTarget } from '../policies.ts';
-import { existingQueue, isStream, toVhost } from '../translate.ts';
+import { existingQueue, isQueue } from '../translate.ts';
 import type { Vhost } from '../vhost.ts';
 import { consumersOf } from './connections.ts';
 import { notFound } from './errors.ts';
@@ -20,11 +21,6 @@ export interface QueueFacts {
 }
 
 const MAX_QUEUES = 10_000;
-
-/** A queue of the engine, or what AMQP calls one: a stream is a topic. */
-function isQueue(definition: TopicDefinition): boolean {
-  return definition.kind === 'queue' || isStream(existingQueue(definition));
-}
 
 /** All queues of a virtual host, by name. */
 export async function queuesOf(vhost: Vhost): Promise<QueueFacts[]> {
@@ -83,7 +79,7 @@ export function showQueue(management: Management, facts: QueueFacts, policies: P
   const [own] = stats.subscriptions;
   const oldestAt = own?.oldestAt ?? null;
   const declared = existingQueue(definition);
-  const policy = definition.attributes === undefined ? undefined : policies.of(queueTarget(name, declared));
+  const ruling = definition.attributes === undefined ? undefined : policies.of(queueTarget(name, declared));
   const { messages, ready, unacked, consumers } = countsOf(facts);
   // One that was deleted and made anew counts from 0.
   const key = `${vhost.namespace}\0queue\0${definition.topicId}`;
@@ -97,9 +93,9 @@ export function showQueue(management: Management, facts: QueueFacts, policies: P
     arguments: fromTable(declared.arguments),
     node: management.node,
     state: 'running',
-    policy: policy?.name ?? null,
-    operator_policy: null,
-    effective_policy_definition: policy?.definition ?? {},
+    policy: ruling?.policy?.name ?? null,
+    operator_policy: ruling?.operator?.name ?? null,
+    effective_policy_definition: ruling?.definition ?? {},
     consumers,
     consumer_capacity: consumers > 0 ? 1 : 0,
     consumer_utilisation: consumers > 0 ? 1 : 0,

@@ -1,7 +1,7 @@
 import { ADMINISTRATOR, SYSTEM_NAMESPACE } from '../../../core/access.ts';
 import { isAuthorized, mayUse, type Principal } from '../../../core/auth.ts';
+import { toVhost } from '../../../core/vhosts.ts';
 import { POLICY_DOCUMENT } from '../../policies.ts';
-import { toVhost } from '../translate.ts';
 import { notAuthorized } from './errors.ts';
 
 /** As RabbitMQ's tags have it: each may do what those before it may. */

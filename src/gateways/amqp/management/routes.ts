@@ -10,21 +10,15 @@ import { policyRoutes } from './policies.ts';
 import { queueRoutes } from './queues.ts';
 import { list, type Method, type Route, route } from './route.ts';
 import { userRoutes } from './users.ts';
+import { vhostLimitRoutes } from './vhost-limits.ts';
 import { vhostRoutes } from './vhosts.ts';
 
 /** Lists of what this broker has none of: tools read them whether they use them or not. */
 const EMPTY = [
-  '/api/topic-permissions',
-  '/api/users/:user/topic-permissions',
-  '/api/vhosts/:vhost/topic-permissions',
   '/api/parameters',
   '/api/parameters/:component',
   '/api/parameters/:component/:vhost',
   '/api/global-parameters',
-  '/api/operator-policies',
-  '/api/operator-policies/:vhost',
-  '/api/vhost-limits',
-  '/api/vhost-limits/:vhost',
   '/api/user-limits',
   '/api/user-limits/:user',
   '/api/feature-flags',
@@ -34,11 +28,8 @@ const EMPTY = [
 
 /** What RabbitMQ would keep and obey, and this broker would have to ignore. */
 const REFUSED: readonly [Method, string][] = [
-  ['PUT', '/api/topic-permissions/:vhost/:user'],
   ['PUT', '/api/parameters/:component/:vhost/:name'],
   ['PUT', '/api/global-parameters/:name'],
-  ['PUT', '/api/operator-policies/:vhost/:name'],
-  ['PUT', '/api/vhost-limits/:vhost/:name'],
   ['PUT', '/api/user-limits/:user/:name'],
   ['PUT', '/api/feature-flags/:name/enable'],
   ['PUT', '/api/cluster-name'],
@@ -47,16 +38,12 @@ const REFUSED: readonly [Method, string][] = [
 ];
 
 /** One of a list that is empty. */
-const MISSING = [
-  '/api/topic-permissions/:vhost/:user',
-  '/api/parameters/:component/:vhost/:name',
-  '/api/global-parameters/:name',
-  '/api/operator-policies/:vhost/:name',
-];
+const MISSING = ['/api/parameters/:component/:vhost/:name', '/api/global-parameters/:name'];
 
 export const ROUTES: readonly Route[] = [
   ...overviewRoutes,
   ...vhostRoutes,
+  ...vhostLimitRoutes,
   ...userRoutes,
   ...queueRoutes,
   ...exchangeRoutes,

@@ -1,8 +1,8 @@
-import type { StoredUser, UserChange } from '../../../core/access.ts';
+import type { StoredKeyPermission, StoredUser, UserChange } from '../../../core/access.ts';
 import { storedPassword } from '../../../core/passwords.ts';
-import { toNamespace, toVhost } from '../translate.ts';
+import { toNamespace, toVhost } from '../../../core/vhosts.ts';
 import { bad, notFound } from './errors.ts';
-import { param, text } from './fields.ts';
+import { param, shortText, text } from './fields.ts';
 import type { Json } from './json.ts';
 import { type Call, done, list, object, put, type Route, route } from './route.ts';
 
@@ -66,6 +66,13 @@ async function deleteUsers(call: Call, names: readonly string[]): Promise<void> 
   for (const name of names) await call.management.options.users.delete(name);
 }
 
+/** @throws bad_request for a user or a virtual host that is not there */
+async function assertKnown({ access, management }: Call, user: string, namespace: string): Promise<void> {
+  access.assertAdministrator();
+  const known = (await management.options.users.list()).some(({ name }) => name === user);
+  if (!known || !(await management.namespaces()).has(namespace)) throw bad('vhost_or_user_not_found');
+}
+
 async function putPermission(call: Call): Promise<boolean> {
   call.access.assertAdministrator();
   const { management, params, body } = call;
@@ -73,9 +80,51 @@ async function putPermission(call: Call): Promise<boolean> {
   const namespace = toNamespace(param(params, 'vhost'));
   const user = param(params, 'user');
   const { users } = management.options;
-  const known = (await users.list()).some(({ name }) => name === user);
-  if (!known || !(await management.namespaces()).has(namespace)) throw bad('vhost_or_user_not_found');
+  await assertKnown(call, user, namespace);
   return (await users.setPermission(user, namespace, patterns)).created;
+}
+
+// ---- Topic permissions ----------------------------------------------------------------------------------------------
+
+interface TopicPermission extends Json {
+  user: string;
+  vhost: string;
+  exchange: string;
+}
+
+export function showTopicPermission({ user, namespace, router, write, read }: StoredKeyPermission): TopicPermission {
+  return { user, vhost: toVhost(namespace), exchange: router, write, read };
+}
+
+/** Of a body, as `PUT /api/topic-permissions` and definitions have it. */
+export function readTopicPermission(user: string, vhost: string, body: Json): StoredKeyPermission {
+  const [write, read] = [text(body, 'write'), text(body, 'read')];
+  return { user, namespace: toNamespace(vhost), router: shortText(body, 'exchange'), write, read };
+}
+
+async function topicPermissions(call: Call): Promise<TopicPermission[]> {
+  call.access.assertAdministrator();
+  const { user, vhost } = call.params;
+  return (await call.management.options.users.keyPermissions())
+    .map(showTopicPermission)
+    .filter((each) => (user === undefined || each.user === user) && (vhost === undefined || each.vhost === vhost));
+}
+
+async function putTopicPermission(call: Call): Promise<boolean> {
+  const { management, params, body } = call;
+  const permission = readTopicPermission(param(params, 'user'), param(params, 'vhost'), body);
+  await assertKnown(call, permission.user, permission.namespace);
+  return (await management.options.users.setKeyPermission(permission)).created;
+}
+
+/** Those of one exchange, or all that a user has in a virtual host. */
+async function deleteTopicPermissions(call: Call): Promise<void> {
+  const { params, query, management } = call;
+  const exchange = query.get('exchange');
+  const found = (await topicPermissions(call)).filter((each) => exchange === null || each.exchange === exchange);
+  if (found.length === 0) throw notFound();
+  for (const { user, exchange: router } of found)
+    await management.options.users.clearKeyPermission({ user, namespace: toNamespace(param(params, 'vhost')), router });
 }
 
 export const userRoutes: Route[] = [
@@ -118,6 +167,19 @@ export const userRoutes: Route[] = [
     const { user, vhost } = call.params;
     const { users } = call.management.options;
     if (!(await users.clearPermission(user ?? '', toNamespace(vhost ?? ''))).deleted) throw notFound();
+    return done;
+  }),
+  route('GET', '/api/topic-permissions/:vhost/:user', async (call) => {
+    const found = await topicPermissions(call);
+    if (found.length === 0) throw notFound();
+    return list(found);
+  }),
+  ...['/api/topic-permissions', '/api/users/:user/topic-permissions', '/api/vhosts/:vhost/topic-permissions'].map(
+    (path) => route('GET', path, async (call) => list(await topicPermissions(call))),
+  ),
+  route('PUT', '/api/topic-permissions/:vhost/:user', async (call) => put(await putTopicPermission(call))),
+  route('DELETE', '/api/topic-permissions/:vhost/:user', async (call) => {
+    await deleteTopicPermissions(call);
     return done;
   }),
 ];

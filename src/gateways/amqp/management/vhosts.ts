@@ -1,6 +1,7 @@
-import { Policies } from '../../policies.ts';
-import { toNamespace, toVhost } from '../translate.ts';
+import { toNamespace, toVhost } from '../../../core/vhosts.ts';
+import { OPERATOR_POLICY_DOCUMENT, Policies } from '../../policies.ts';
 import type { Vhost } from '../vhost.ts';
+import { VhostLimits } from '../vhost-limits.ts';
 import { bad } from './errors.ts';
 import { param } from './fields.ts';
 import { type Json } from './json.ts';
@@ -45,7 +46,7 @@ async function putVhost(call: Call): Promise<boolean> {
   return !existed;
 }
 
-/** Everything in it goes: queues and what is in them, exchanges, policies, permissions. */
+/** Everything in it goes: queues and what is in them, exchanges, policies, limits, permissions. */
 async function deleteVhost(call: Call): Promise<void> {
   call.access.assertAdministrator();
   const { management } = call;
@@ -54,8 +55,10 @@ async function deleteVhost(call: Call): Promise<void> {
   if (namespace === 'default') throw bad('the default virtual host stays');
   for (const { id } of management.options.amqp.live().filter((each) => each.namespace === namespace))
     management.options.amqp.disconnect(id, `vhost '${namespace}' is deleted`);
-  const policies = new Policies(session);
-  for (const { name } of await policies.list()) await policies.delete(name);
+  for (const policies of [new Policies(session), new Policies(session, OPERATOR_POLICY_DOCUMENT)])
+    for (const { name } of await policies.list()) await policies.delete(name);
+  const limits = new VhostLimits(session);
+  for (const name of Object.keys(await limits.read())) await limits.delete(name);
   for (;;) {
     const { topics } = await session.request('listTopics', { limit: 1000 });
     if (topics.length === 0) break;
@@ -69,6 +72,8 @@ async function deleteVhost(call: Call): Promise<void> {
   const { users } = management.options;
   for (const permission of await users.permissions())
     if (permission.namespace === namespace) await users.clearPermission(permission.user, namespace);
+  for (const permission of await users.keyPermissions())
+    if (permission.namespace === namespace) await users.clearKeyPermission(permission);
   management.options.amqp.forget(namespace);
 }
 
