@@ -1,6 +1,6 @@
 /**
- * `npm run build`: src/ as CommonJS with types in dist/, and beside each door a thin ES module that re-exports it. A
- * process that loads the package both ways still has one copy of the code, so `instanceof` and shared brokers hold.
+ * `npm run build`: src/ as CommonJS (bundle.ts) with types in dist/, and beside each door a thin ES module that re-exports
+ * it. A process that loads the package both ways still has one copy of the code, so `instanceof` and shared brokers hold.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
+import { bundle } from './bundle.ts';
 import { buildDashboard } from './dashboard.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -34,7 +35,14 @@ function fail(sentence: string): never {
 rmSync(fresh, { recursive: true, force: true });
 const tsc = spawnSync(
   process.execPath,
-  [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', fresh],
+  [
+    join(root, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    'tsconfig.build.json',
+    '--emitDeclarationOnly',
+    '--outDir',
+    fresh,
+  ],
   {
     cwd: root,
     stdio: 'inherit',
@@ -62,6 +70,7 @@ for (const file of globSync('**/*.d.ts', { cwd: fresh })) {
   if (rewritten !== text) writeFileSync(path, rewritten);
 }
 
+await bundle(fresh);
 await buildDashboard(join(fresh, 'dashboard'));
 
 const require = createRequire(import.meta.url);
