@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { RailheadError } from '../core/errors.ts';
 import type { Gateway, GatewayConnection, Peer } from './gateway.ts';
 
-interface Closable {
+export interface Closable {
   close(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@ import { SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
 import { StoredUserView } from '../core/access-view.ts';
 import type { Authenticator, Principal } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
-import type { RailheadError } from '../core/errors.ts';
+import { RailheadError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { findTracing } from '../core/tracing.ts';
 import { Vault } from '../core/vault.ts';
@@ -14,11 +14,12 @@ import { isRule, namespacesOfAmqp } from '../gateways/amqp/spoken.ts';
 import type { Gateway } from '../gateways/gateway.ts';
 import type { Listener } from '../gateways/listener.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
-import { Lazy, lazyGateway } from '../gateways/lazy.ts';
+import { type Closable, Lazy, lazyGateway } from '../gateways/lazy.ts';
 import { LiveStats } from '../gateways/http/live/stats.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback, refuseStrangers } from './config.ts';
 import { HttpDoor } from './http-door.ts';
+import { assertNotReplaced } from './installed.ts';
 import { isTaken, listenOn, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
 import { loggedLogins } from './logins.ts';
@@ -282,7 +283,7 @@ class Server implements RunningServer {
     const { amqp: asked } = this.#config;
     if (asked === false) return;
     const needs = this.#needs(broker);
-    const amqp = new Lazy(async () => (await import('./protocols/amqp.ts')).openAmqp(needs));
+    const amqp = lazily(async () => (await import('./protocols/amqp.ts')).openAmqp(needs));
     broker.watchDocuments(async (namespace, kind) => {
       if (isRule(kind)) await (await amqp.get()).applyPolicies(namespace);
     });
@@ -302,7 +303,7 @@ class Server implements RunningServer {
     const { amqpManagement: asked } = this.#config;
     if (asked === false) return;
     const ports = () => ({ amqp: this.#amqpPort, management: this.#amqpManagementPort });
-    const management = new Lazy(async () =>
+    const management = lazily(async () =>
       (await import('./protocols/amqp-management.ts')).openManagement(needs, await amqp.get(), ports),
     );
     const usual = tls === undefined ? AMQP_MANAGEMENT_PORT : AMQPS_MANAGEMENT_PORT;
@@ -325,7 +326,7 @@ class Server implements RunningServer {
     const { kafka: asked } = this.#config;
     if (asked === false) return;
     const needs = this.#needs(broker);
-    const kafka = new Lazy(async () => (await import('./protocols/kafka.ts')).openKafka(needs));
+    const kafka = lazily(async () => (await import('./protocols/kafka.ts')).openKafka(needs));
     this.#onGone.push(() => kafka.loaded?.disconnectGone());
     this.#kafkaPort = await this.#serve('kafka', lazyGateway(kafka, needs.report), { asked, usual: KAFKA_PORT, tls });
   }
@@ -415,7 +416,7 @@ class Server implements RunningServer {
       facts: factsOf(this.#config, this.#options.origins, this.#listeners),
       dashboard: this.#options.dashboard,
     };
-    const http = new Lazy(async () => (await import('./protocols/http.ts')).openHttp(needs, shown));
+    const http = lazily(async () => (await import('./protocols/http.ts')).openHttp(needs, shown));
     const door = new HttpDoor({
       fetch: async (request, origin) => (await http.get()).fetch(request, origin),
       guard: (headers) => guardBrowser(headers, { allowedHosts, loginRequired: authenticator.required }),
@@ -443,6 +444,10 @@ class Server implements RunningServer {
   }
 
   #report(error: unknown): void {
+    if (RailheadError.is(error, 'NOT_SUPPORTED')) {
+      this.#log.error({ reason: error.message }, 'something could not be loaded');
+      return;
+    }
     this.#log.error(
       { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
       'a bug: please report it',
@@ -465,4 +470,12 @@ class Server implements RunningServer {
       }
     }
   }
+}
+
+/** Loaded when it is first used, unless the package was replaced since the start. */
+function lazily<T extends Closable>(load: () => Promise<T>): Lazy<T> {
+  return new Lazy(async () => {
+    assertNotReplaced();
+    return load();
+  });
 }
