@@ -1,14 +1,25 @@
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { RailheadError } from './errors.ts';
-import { parseScram, scramToText, scramVerifier } from './scram.ts';
+import {
+  parseScram,
+  type ScramAlgorithm,
+  scramPasswordMatches,
+  scramToText,
+  scramVerifier,
+  type ScramVerifier,
+} from './scram.ts';
 
 const SCRYPT = { log2N: 15, r: 8, p: 1, bytes: 32 };
 export const MAX_SECRET_LENGTH = 1024;
 
-/** What a hash says, in one of the forms that are stored: `scrypt:LOG2_N:R:P:SALT:HASH`, or as RabbitMQ exports it. */
+/**
+ * What a hash says, in one of the forms that are stored: `scrypt:LOG2_N:R:P:SALT:HASH`, as RabbitMQ exports it, or a
+ * verifier for SCRAM where nothing else was told (Kafka).
+ */
 export type PasswordHash =
   | { kind: 'scrypt'; log2N: number; r: number; p: number; salt: Buffer; hash: Buffer }
-  | { kind: 'digest'; algorithm: 'sha256' | 'sha512'; salt: Buffer; hash: Buffer };
+  | { kind: 'digest'; algorithm: 'sha256' | 'sha512'; salt: Buffer; hash: Buffer }
+  | { kind: 'scram'; verifier: ScramVerifier };
 
 /** How many bytes of salt RabbitMQ puts before the digest. */
 const RABBIT_SALT_BYTES = 4;
@@ -21,7 +32,7 @@ export interface StoredPassword {
   /** In a form of `parsePasswordHash`. */
   readonly hash: string;
   /** In the form of `parseScram`; null: known by its hash alone (RabbitMQ's), so that nobody logs in by SCRAM with it. */
-  readonly scram: { readonly sha256: string; readonly sha512: string } | null;
+  readonly scram: { readonly [A in ScramAlgorithm]?: string } | null;
 }
 
 export async function storedPassword(password: string): Promise<StoredPassword> {
@@ -33,9 +44,7 @@ export async function storedPassword(password: string): Promise<StoredPassword> 
 /** @throws INVALID */
 export function checkStoredPassword({ hash, scram }: StoredPassword): void {
   parsePasswordHash(hash);
-  if (scram === null) return;
-  parseScram(scram.sha256);
-  parseScram(scram.sha512);
+  for (const verifier of Object.values(scram ?? {})) parseScram(verifier);
 }
 
 /** The form of `passwordHash` in a config file. */
@@ -53,11 +62,14 @@ export async function hashPassword(password: string): Promise<string> {
 /** A hash that no password has, and which takes as long to be compared with. */
 export function nobodysHash(like?: PasswordHash): PasswordHash {
   const scryptHash = { kind: 'scrypt' as const, ...SCRYPT, salt: randomBytes(16), hash: randomBytes(SCRYPT.bytes) };
-  return like === undefined ? scryptHash : { ...like, salt: randomBytes(16), hash: randomBytes(like.hash.byteLength) };
+  return like === undefined || like.kind === 'scram'
+    ? scryptHash
+    : { ...like, salt: randomBytes(16), hash: randomBytes(like.hash.byteLength) };
 }
 
 /** @throws INVALID for a text of another form */
 export function parsePasswordHash(text: string): PasswordHash {
+  if (text.startsWith('scram-')) return { kind: 'scram', verifier: parseScram(text) };
   const [, log2N, r, p, salt, hash] = SCRYPT_FORM.exec(text) ?? [];
   if (salt !== undefined && hash !== undefined) {
     return {
@@ -87,6 +99,7 @@ export function parsePasswordHash(text: string): PasswordHash {
 
 export async function passwordMatches(password: string, expected: PasswordHash): Promise<boolean> {
   if (password.length > MAX_SECRET_LENGTH) return false;
+  if (expected.kind === 'scram') return scramPasswordMatches(password, expected.verifier);
   if (expected.kind === 'scrypt') return timingSafeEqual(await derive(password, expected), expected.hash);
   const { algorithm, salt, hash } = expected;
   return timingSafeEqual(createHash(algorithm).update(salt).update(password, 'utf8').digest(), hash);

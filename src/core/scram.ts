@@ -37,9 +37,29 @@ const derive = promisify(pbkdf2);
 export async function scramVerifier(password: string, algorithm: ScramAlgorithm): Promise<ScramVerifier> {
   const salt = randomBytes(SALT_BYTES);
   const salted = await derive(password, salt, ITERATIONS, KEY_BYTES[algorithm], algorithm);
+  return verifierOfSalted(salted, { algorithm, salt, iterations: ITERATIONS });
+}
+
+/** What a client sends who does not tell its password: PBKDF2 is done. @throws INVALID for another length than that has */
+export function verifierOfSalted(
+  salted: Buffer,
+  { algorithm, salt, iterations }: Pick<ScramVerifier, 'algorithm' | 'salt' | 'iterations'>,
+): ScramVerifier {
+  if (salted.byteLength !== KEY_BYTES[algorithm] || salt.byteLength < 12 || salt.byteLength > 96)
+    throw new RailheadError(
+      'INVALID',
+      `A salted password for ${algorithm} has ${KEY_BYTES[algorithm]} bytes, and its salt 12 to 96.`,
+    );
   const clientKey = hmac(algorithm, salted, 'Client Key');
   const storedKey = createHash(algorithm).update(clientKey).digest();
-  return { algorithm, salt, iterations: ITERATIONS, storedKey, serverKey: hmac(algorithm, salted, 'Server Key') };
+  return { algorithm, salt, iterations, storedKey, serverKey: hmac(algorithm, salted, 'Server Key') };
+}
+
+/** For logins in which the password itself is shown. */
+export async function scramPasswordMatches(password: string, verifier: ScramVerifier): Promise<boolean> {
+  const { algorithm, salt, iterations, storedKey } = verifier;
+  const salted = await derive(password, salt, iterations, KEY_BYTES[algorithm], algorithm);
+  return timingSafeEqual(verifierOfSalted(salted, { algorithm, salt, iterations }).storedKey, storedKey);
 }
 
 /**

@@ -35,6 +35,13 @@ import {
   txnOffsetCommit,
 } from './messages/transactions.ts';
 
+import {
+  alterClientQuotas,
+  alterUserScramCredentials,
+  describeClientQuotas,
+  describeUserScramCredentials,
+} from './messages/users.ts';
+
 /** Every API that is spoken here, by its name in the protocol. What is not here is not announced, and refused. */
 export const APIS = {
   produce,
@@ -66,6 +73,10 @@ export const APIS = {
   describeAcls,
   createAcls,
   deleteAcls,
+  describeUserScramCredentials,
+  alterUserScramCredentials,
+  describeClientQuotas,
+  alterClientQuotas,
   describeConfigs,
   alterConfigs,
   incrementalAlterConfigs,

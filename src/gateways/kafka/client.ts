@@ -12,6 +12,7 @@ import type { Group } from './group.ts';
 import type { Groups } from './groups.ts';
 import type { KafkaLimits } from './limits.ts';
 import type { ProducerIds } from './producer-ids.ts';
+import type { Quotas } from './quotas.ts';
 import type { Topics } from './topics.ts';
 
 /** What all connections share. */
@@ -29,6 +30,7 @@ export interface Shared {
   own(): Promise<Session>;
   /** The users that are stored with the broker. */
   users(): Promise<StoredUsers>;
+  readonly quotas: Quotas;
   /** A number for the fetch session of a connection, that no other has. */
   nextFetchSession(): number;
   report(error: unknown): void;
@@ -47,6 +49,8 @@ export interface Client {
   /** Publishes, so that one that had to look something up is not overtaken by the next. */
   readonly publishing: InOrder;
   readonly fetchSession: FetchSession;
+  /** Nothing more is read of it for so long. */
+  mute(forMs: number): void;
 }
 
 /** Nothing is answered where the client does not wait for it. */

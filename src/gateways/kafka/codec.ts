@@ -41,6 +41,10 @@ export class Reader {
     return readInt64(this.buffer, this.take(8));
   }
 
+  float64(): number {
+    return this.buffer.readDoubleBE(this.take(8));
+  }
+
   varint(): number {
     let value = 0;
     for (let i = 0; i < MAX_VARINT_BYTES; i++) {
@@ -132,6 +136,11 @@ export class Writer {
   int64(value: number): void {
     const at = this.#room(8);
     writeInt64(this.#slab, value, at);
+  }
+
+  float64(value: number): void {
+    const at = this.#room(8);
+    this.#slab.writeDoubleBE(value, at);
   }
 
   varint(value: number): void {

@@ -17,6 +17,7 @@ type TopicResponse = Response['responses'][number];
 type ReadResult = Operations['read']['result'];
 
 const READ_COMMITTED = 1;
+const QUOTA = 'consumer_byte_rate';
 
 /** What is asked of one partition, and what it has got so far. */
 interface Wanted {
@@ -38,9 +39,14 @@ interface Found {
 
 export const fetching: Handlers<'fetch'> = {
   async fetch(client, request, version) {
-    const { clock, limits } = client.shared;
+    const { clock, limits, quotas } = client.shared;
     const scope = client.fetchSession.begin(request);
     if (typeof scope === 'number') return { errorCode: scope, responses: [] };
+    const subject = { user: client.principal.name, clientId: client.clientId };
+    const owed = quotas.charge(QUOTA, subject, 0);
+    client.mute(owed);
+    // As in Kafka: nothing now, and what the session remembers is as it was.
+    if (owed > 0) return { errorCode: ERROR.NONE, sessionId: scope.sessionId, responses: [], throttleTimeMs: owed };
     const deadline = clock.now() + Math.min(Math.max(0, request.maxWaitMs), limits.maxFetchWaitMs);
     const wanted = await allWanted(client, scope.asked, version);
     const minBytes = Math.max(0, request.minBytes);
@@ -58,7 +64,10 @@ export const fetching: Handlers<'fetch'> = {
       if (!reached) break;
       found = await readAll(client, request, wanted);
     }
-    return { errorCode: ERROR.NONE, sessionId: scope.sessionId, responses: byTopic(scope, found) };
+    const taken = found.reduce((sum, { bytes }) => sum + bytes, 0);
+    const throttleTimeMs = quotas.charge(QUOTA, subject, taken);
+    client.mute(throttleTimeMs);
+    return { errorCode: ERROR.NONE, sessionId: scope.sessionId, responses: byTopic(scope, found), throttleTimeMs };
   },
 };
 
@@ -108,10 +117,12 @@ async function allWanted({ shared }: Client, asked: readonly Asked[], version: n
 /** Side by side as long as they cannot become more than was asked for; the others then get what is left, at least one batch. */
 async function readAll(client: Client, request: Request, wanted: readonly Wanted[]): Promise<Found[]> {
   const found: Found[] = [];
-  let left = Math.min(Math.max(1, request.maxBytes), client.shared.limits.maxFetchBytes);
+  const { limits, quotas } = client.shared;
+  const most = quotas.mostAtOnce(QUOTA, { user: client.principal.name, clientId: client.clientId });
+  let left = Math.min(Math.max(1, request.maxBytes), limits.maxFetchBytes, most ?? Infinity);
   for (let from = 0; from < wanted.length;) {
     let to = from;
-    for (let most = 0; to < wanted.length && (to === from || most < left); to++) most += wanted[to]?.maxBytes ?? 0;
+    for (let asked = 0; to < wanted.length && (to === from || asked < left); to++) asked += wanted[to]?.maxBytes ?? 0;
     const some = await Promise.all(
       wanted.slice(from, to).map((one) => readOne(client, one, isolationOf(request), Math.min(one.maxBytes, left))),
     );

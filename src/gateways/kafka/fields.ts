@@ -82,7 +82,7 @@ function plain<T>(shape: Shape<T>): Field<T, false> {
   return field(shape, ALWAYS, false);
 }
 
-function number(name: 'int8' | 'int16' | 'int32' | 'int64', minBytes: number): Field<number, false> {
+function number(name: 'int8' | 'int16' | 'int32' | 'int64' | 'float64', minBytes: number): Field<number, false> {
   return plain({
     fallback: 0,
     minBytes,
@@ -95,6 +95,7 @@ export const int8 = number('int8', 1);
 export const int16 = number('int16', 2);
 export const int32 = number('int32', 4);
 export const int64 = number('int64', 8);
+export const float64 = number('float64', 8);
 
 export const bool = plain<boolean>({
   fallback: false,

@@ -12,6 +12,8 @@ import { logDirs } from './log-dirs.ts';
 import { offsetAdmin } from './offset-admin.ts';
 import { offsets } from './offsets.ts';
 import { producing } from './producing.ts';
+import { quotaAdmin } from './quota-admin.ts';
+import { scramAdmin } from './scram-admin.ts';
 import { transactionAdmin } from './transaction-admin.ts';
 import { transactions } from './transactions.ts';
 import { topicAdmin } from './topic-admin.ts';
@@ -33,4 +35,6 @@ export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake'
   ...offsetAdmin,
   ...logDirs,
   ...aclAdmin,
+  ...scramAdmin,
+  ...quotaAdmin,
 };

@@ -27,7 +27,8 @@ export const producing: Handlers<'produce'> = {
         : undefined;
     const answers =
       failure === undefined ? await published(client, request) : topicData.map((topic) => refuseAll(topic, failure));
-    if (acks !== ACKS.none) return { responses: answers };
+    const throttleTimeMs = throttled(client, topicData);
+    if (acks !== ACKS.none) return { responses: answers, throttleTimeMs };
     // A client that waits for no answer learns of a failure by the end of its connection alone.
     const failed = answers
       .flatMap(({ partitionResponses }) => partitionResponses)
@@ -36,6 +37,17 @@ export const producing: Handlers<'produce'> = {
     return undefined;
   },
 };
+
+/** How long the client has to wait now, as it is told; nothing more is read of it for so long. */
+function throttled(client: Client, topicData: readonly TopicData[]): number {
+  let bytes = 0;
+  for (const { partitionData } of topicData)
+    for (const { records } of partitionData) for (const piece of records ?? []) bytes += piece.byteLength;
+  const { clientId, principal, shared } = client;
+  const throttleMs = shared.quotas.charge('producer_byte_rate', { user: principal.name, clientId }, bytes);
+  client.mute(throttleMs);
+  return throttleMs;
+}
 
 /** Decided in the order in which they came, answered when they are durable. */
 function published(client: Client, request: Request): Promise<Response['responses']> {

@@ -13,6 +13,7 @@ import { Group } from './group.ts';
 import { Groups } from './groups.ts';
 import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
 import { ProducerIds } from './producer-ids.ts';
+import { Quotas } from './quotas.ts';
 import { KafkaConnection } from './session.ts';
 import { Topics } from './topics.ts';
 
@@ -65,6 +66,7 @@ export class KafkaGateway implements Gateway {
       producerIds: new ProducerIds(own),
       own,
       users: async () => new StoredUsers(await system()),
+      quotas: new Quotas(system, clock),
       nextFetchSession: () => (this.#fetchSessions = (this.#fetchSessions % MAX_INT32) + 1),
       report: (error) => report?.(error),
     };

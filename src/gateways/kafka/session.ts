@@ -58,6 +58,9 @@ export class KafkaConnection implements GatewayConnection {
   #heldBytes = 0;
   #heldRequests = 0;
   #paused = false;
+  /** Whoever has taken too much is not heard before this time (KIP-219). */
+  #mutedUntil = 0;
+  #unmute: (() => void) | undefined;
   #over = false;
 
   constructor(socket: Duplex, peer: Peer, context: ConnectionContext) {
@@ -184,7 +187,7 @@ export class KafkaConnection implements GatewayConnection {
     const principal = this.#login.principal ?? anybody;
     if (principal === undefined) throw new BrokenRequest('A request came before the login.');
     this.#opening ??= this.#context.open(principal, clientId === '' ? 'kafka' : clientId);
-    const session = await this.#opening;
+    const [session] = await Promise.all([this.#opening, shared.quotas.known()]);
     this.#client ??= {
       shared,
       session,
@@ -193,6 +196,7 @@ export class KafkaConnection implements GatewayConnection {
       address: this.#peer.address,
       endpoint: this.#endpoint(),
       publishing: this.#publishing,
+      mute: (forMs) => this.#mute(forMs),
       fetchSession: new FetchSession(shared.limits.maxSessionPartitions, () => shared.nextFetchSession()),
     };
     return this.#client;
@@ -232,10 +236,26 @@ export class KafkaConnection implements GatewayConnection {
     this.#balance();
   }
 
+  #mute(forMs: number): void {
+    const { clock } = this.#context.shared;
+    const until = clock.now() + forMs;
+    if (forMs <= 0 || until <= this.#mutedUntil || this.#over) return;
+    this.#mutedUntil = until;
+    this.#unmute?.();
+    this.#unmute = clock.timer(until, () => {
+      this.#mutedUntil = 0;
+      this.#balance();
+    });
+    this.#balance();
+  }
+
   #balance(): void {
     const { maxHeldBytes, maxHeldRequests, highWaterBytes } = this.#context.shared.limits;
     const tooMuch =
-      this.#heldBytes > maxHeldBytes || this.#heldRequests > maxHeldRequests || this.#out.waitingBytes > highWaterBytes;
+      this.#heldBytes > maxHeldBytes ||
+      this.#heldRequests > maxHeldRequests ||
+      this.#out.waitingBytes > highWaterBytes ||
+      this.#mutedUntil > 0;
     if (tooMuch === this.#paused || this.#over) return;
     this.#paused = tooMuch;
     if (tooMuch) this.#socket.pause();
@@ -266,6 +286,7 @@ export class KafkaConnection implements GatewayConnection {
 
   #onClose(): void {
     this.#over = true;
+    this.#unmute?.();
     this.#cutter.stop();
     this.#out.close();
     this.#peer.gone();

@@ -77,6 +77,16 @@ async function begin(admin: RawPeer): Promise<void> {
 const committed = (admin: RawPeer) =>
   admin.ask('offsetCommit', 9, { groupId: 'g', memberId: '', topics: [{ name: 't', partitions: [offset] }] });
 
+const joined = (peer: RawPeer) =>
+  peer.ask('consumerGroupHeartbeat', 1, {
+    groupId: 'new',
+    memberId: 'm',
+    memberEpoch: 0,
+    rebalanceTimeoutMs: 1000,
+    subscribedTopicNames: ['t'],
+    topicPartitions: [],
+  });
+
 export const ROWS: readonly Row[] = [
   {
     api: 'produce',
@@ -208,15 +218,7 @@ export const ROWS: readonly Row[] = [
       ['describe', 'topic', 't'],
     ],
     refused: ['GROUP_AUTHORIZATION_FAILED', 'TOPIC_AUTHORIZATION_FAILED'],
-    ask: (peer) =>
-      peer.ask('consumerGroupHeartbeat', 1, {
-        groupId: 'new',
-        memberId: 'm',
-        memberEpoch: 0,
-        rebalanceTimeoutMs: 1000,
-        subscribedTopicNames: ['t'],
-        topicPartitions: [],
-      }),
+    ask: joined,
   },
   {
     api: 'consumerGroupDescribe',
@@ -225,15 +227,7 @@ export const ROWS: readonly Row[] = [
       ['describe', 'topic', 't'],
     ],
     refused: ['GROUP_AUTHORIZATION_FAILED', 'TOPIC_AUTHORIZATION_FAILED'],
-    before: (admin) =>
-      admin.ask('consumerGroupHeartbeat', 1, {
-        groupId: 'new',
-        memberId: 'm',
-        memberEpoch: 0,
-        rebalanceTimeoutMs: 1000,
-        subscribedTopicNames: ['t'],
-        topicPartitions: [],
-      }),
+    before: joined,
     ask: (peer) => peer.ask('consumerGroupDescribe', 1, { groupIds: ['new'], includeAuthorizedOperations: true }),
   },
   {
@@ -389,6 +383,35 @@ export const ROWS: readonly Row[] = [
     rights: [['alter', 'cluster', CLUSTER]],
     refused: ['CLUSTER_AUTHORIZATION_FAILED'],
     ask: (peer) => peer.ask('deleteAcls', 3, { filters: [anyAcl] }),
+  },
+  {
+    api: 'describeUserScramCredentials',
+    rights: [['describe', 'cluster', CLUSTER]],
+    refused: ['CLUSTER_AUTHORIZATION_FAILED'],
+    ask: (peer) => peer.ask('describeUserScramCredentials', 0, { users: null }),
+  },
+  {
+    api: 'alterUserScramCredentials',
+    rights: [['alter', 'cluster', CLUSTER]],
+    refused: ['CLUSTER_AUTHORIZATION_FAILED'],
+    fine: ['RESOURCE_NOT_FOUND'],
+    ask: (peer) =>
+      peer.ask('alterUserScramCredentials', 0, { deletions: [{ name: 'nobody', mechanism: 1 }], upsertions: [] }),
+  },
+  {
+    api: 'describeClientQuotas',
+    rights: [['describeConfigs', 'cluster', CLUSTER]],
+    refused: ['CLUSTER_AUTHORIZATION_FAILED'],
+    ask: (peer) => peer.ask('describeClientQuotas', 1, { components: [], strict: false }),
+  },
+  {
+    api: 'alterClientQuotas',
+    rights: [['alterConfigs', 'cluster', CLUSTER]],
+    refused: ['CLUSTER_AUTHORIZATION_FAILED'],
+    ask: (peer) => {
+      const entity = [{ entityType: 'user', entityName: 'nobody' }];
+      return peer.ask('alterClientQuotas', 1, { entries: [{ entity, ops: [] }], validateOnly: false });
+    },
   },
   {
     api: 'initProducerId',

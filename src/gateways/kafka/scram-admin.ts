@@ -1,0 +1,112 @@
+import type { StoredUsers } from '../../core/access.ts';
+import type { StoredPassword } from '../../core/passwords.ts';
+import { RailheadError } from '../../core/errors.ts';
+import { parseScram, type ScramAlgorithm, scramToText, verifierOfSalted } from '../../core/scram.ts';
+import { allowed } from './access.ts';
+import type { Handlers } from './client.ts';
+import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import type { RequestOf, ResponseOf } from './fields.ts';
+import type { alterUserScramCredentials, describeUserScramCredentials } from './messages/users.ts';
+
+type Alteration = RequestOf<typeof alterUserScramCredentials>;
+type Upsertion = Alteration['upsertions'][number];
+type Described = ResponseOf<typeof describeUserScramCredentials>['results'][number];
+
+const NUMBER = { sha256: 1, sha512: 2 } as const satisfies Record<ScramAlgorithm, number>;
+const ALGORITHMS: readonly ScramAlgorithm[] = ['sha256', 'sha512'];
+/** As Kafka's. */
+const ITERATIONS = { min: 4096, max: 16_384 };
+const NOT_ALLOWED = { errorCode: ERROR.CLUSTER_AUTHORIZATION_FAILED, errorMessage: 'Not allowed.' };
+
+/**
+ * The credentials of stored users. Kafka's tools do not tell the password, only what SCRAM needs of it: that is then also
+ * what a login with the password itself is compared with, over this protocol and others.
+ */
+export const scramAdmin: Handlers<'describeUserScramCredentials' | 'alterUserScramCredentials'> = {
+  async describeUserScramCredentials(client, { users: asked }) {
+    if (!allowed(client, 'describe', 'cluster', undefined, ['admin'])) return { ...NOT_ALLOWED, results: [] };
+    const stored = await (await client.shared.users()).list();
+    const infos = new Map(
+      stored.map(({ name, password }) => [name, ALGORITHMS.flatMap((each) => infoOf(password, each))]),
+    );
+    const names = asked?.map(({ name }) => name) ?? [...infos.keys()].filter((name) => infos.get(name)?.length !== 0);
+    const results = [...new Set(names)].map((user): Described => {
+      const credentialInfos = infos.get(user) ?? [];
+      const errorCode =
+        names.indexOf(user) !== names.lastIndexOf(user)
+          ? ERROR.DUPLICATE_RESOURCE
+          : credentialInfos.length === 0
+            ? ERROR.RESOURCE_NOT_FOUND
+            : ERROR.NONE;
+      const errorMessage = errorCode === ERROR.NONE ? null : `Not one user with such credentials: ${user}`;
+      return { user, errorCode, errorMessage, credentialInfos: errorCode === ERROR.NONE ? credentialInfos : [] };
+    });
+    return { errorCode: ERROR.NONE, errorMessage: null, results };
+  },
+
+  /** All that is asked for one user, or nothing of it. */
+  async alterUserScramCredentials(client, request) {
+    const names = [...new Set([...request.deletions, ...request.upsertions].map(({ name }) => name))];
+    const mayAlter = allowed(client, 'alter', 'cluster');
+    const users = await client.shared.users();
+    const results: ResponseOf<typeof alterUserScramCredentials>['results'][number][] = [];
+    for (const user of names) {
+      try {
+        if (!mayAlter) throw new KafkaError('CLUSTER_AUTHORIZATION_FAILED', 'Not allowed.');
+        await alter(users, user, request);
+        results.push({ user, errorCode: ERROR.NONE, errorMessage: null });
+      } catch (error) {
+        const { code: errorCode, message: errorMessage } = RailheadError.is(error, 'INVALID')
+          ? new KafkaError('UNACCEPTABLE_CREDENTIAL', error.message)
+          : asKafkaError(error, 'cluster');
+        results.push({ user, errorCode, errorMessage });
+      }
+    }
+    return { results };
+  },
+};
+
+function infoOf(password: StoredPassword | null, algorithm: ScramAlgorithm): Described['credentialInfos'][number][] {
+  const text = password?.scram?.[algorithm];
+  return text === undefined ? [] : [{ mechanism: NUMBER[algorithm], iterations: parseScram(text).iterations }];
+}
+
+/** @throws KafkaError, INVALID */
+async function alter(users: StoredUsers, name: string, { deletions, upsertions }: Alteration): Promise<void> {
+  const deleted = deletions.filter((each) => each.name === name).map(({ mechanism }) => algorithmOf(mechanism));
+  const put = upsertions.filter((each) => each.name === name).map(verifierOf);
+  const touched = [...deleted, ...put.map(([algorithm]) => algorithm)];
+  if (new Set(touched).size < touched.length)
+    throw new KafkaError('DUPLICATE_RESOURCE', 'A request changes one mechanism of a user twice.');
+  const before = (await users.find(name))?.password ?? null;
+  const missing = deleted.find((algorithm) => before?.scram?.[algorithm] === undefined);
+  if (missing !== undefined) throw new KafkaError('RESOURCE_NOT_FOUND', `${name} has no such credential.`);
+  const scram: Partial<Record<ScramAlgorithm, string>> = { ...before?.scram };
+  for (const algorithm of deleted) delete scram[algorithm];
+  for (const [algorithm, text] of put) scram[algorithm] = text;
+  // Whoever takes the last of them away wants nobody to log in with it any more, however it is shown.
+  const newest = put.at(-1)?.[1];
+  const left = Object.values(scram);
+  const kept = before !== null && (!before.hash.startsWith('scram-') || left.includes(before.hash));
+  const hash = newest ?? (kept ? before.hash : left.at(0));
+  await users.put({ name, password: left.length === 0 || hash === undefined ? null : { hash, scram } });
+}
+
+/** @throws KafkaError, INVALID */
+function verifierOf({ name, mechanism, iterations, salt, saltedPassword }: Upsertion): [ScramAlgorithm, string] {
+  const algorithm = algorithmOf(mechanism);
+  if (name === '') throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'The name of a user is not empty.');
+  if (iterations < ITERATIONS.min || iterations > ITERATIONS.max)
+    throw new KafkaError(
+      'UNACCEPTABLE_CREDENTIAL',
+      `${iterations} iterations; allowed are ${ITERATIONS.min} to ${ITERATIONS.max}.`,
+    );
+  return [algorithm, scramToText(verifierOfSalted(saltedPassword, { algorithm, salt, iterations }))];
+}
+
+/** @throws KafkaError */
+function algorithmOf(mechanism: number): ScramAlgorithm {
+  const found = ALGORITHMS.find((algorithm) => NUMBER[algorithm] === mechanism);
+  if (found === undefined) throw new KafkaError('UNSUPPORTED_SASL_MECHANISM', `There is no mechanism ${mechanism}.`);
+  return found;
+}

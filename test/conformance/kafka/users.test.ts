@@ -1,0 +1,120 @@
+/** The credentials of users by Kafka's own API. */
+import assert from 'node:assert/strict';
+import { pbkdf2Sync, randomBytes } from 'node:crypto';
+import { test, type TestContext } from 'node:test';
+import type { SASLOptions } from 'kafkajs';
+import { ERROR } from '../../../src/gateways/kafka/errors.ts';
+import { startServer } from '../../../src/server/index.ts';
+import { RawPeer } from '../../kafka/raw-peer.ts';
+import { kafkaAt } from './broker.ts';
+
+const TOKEN = 'a-token-that-nobody-guesses';
+const MECHANISM = { 'scram-sha-256': 1, 'scram-sha-512': 2 } as const;
+const ALGORITHM = { 1: 'sha256', 2: 'sha512' } as const;
+const BYTES = { 1: 32, 2: 64 } as const;
+
+async function start(t: TestContext): Promise<{ admin: RawPeer; address: string; httpUrl: string }> {
+  const log = { level: 'silent' } as const;
+  const server = await startServer({ memory: true, port: 0, token: TOKEN, drainTimeout: '1s', log });
+  t.after(() => server.close());
+  const address = server.kafkaAddress ?? '';
+  const admin = await RawPeer.dial(Number(address.split(':').at(-1)));
+  await admin.ask('saslHandshake', 1, { mechanism: 'PLAIN' });
+  await admin.ask('saslAuthenticate', 2, { authBytes: Buffer.from(`\0token\0${TOKEN}`) });
+  return { admin, address, httpUrl: server.httpUrl };
+}
+
+/** As Kafka's tools make it of a password. */
+function credential(name: string, mechanism: 1 | 2, password: string, iterations = 4096) {
+  const salt = randomBytes(24);
+  const saltedPassword = pbkdf2Sync(password, salt, iterations, BYTES[mechanism], ALGORITHM[mechanism]);
+  return { name, mechanism, iterations, salt, saltedPassword };
+}
+
+async function logsIn(
+  address: string,
+  mechanism: keyof typeof MECHANISM | 'plain',
+  password: string,
+): Promise<boolean> {
+  const who = { username: 'zoe', password };
+  const sasl: SASLOptions =
+    mechanism === 'plain'
+      ? { mechanism, ...who }
+      : mechanism === 'scram-sha-256'
+        ? { mechanism, ...who }
+        : { mechanism, ...who };
+  const admin = kafkaAt(address, { sasl, retry: { retries: 0 } }).admin();
+  try {
+    await admin.connect();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+test('a user that Kafka has made logs in with SCRAM and PLAIN until its credentials are deleted', async (t) => {
+  const { admin, address } = await start(t);
+  const alter = async (request: { deletions?: object[]; upsertions?: ReturnType<typeof credential>[] }) => {
+    const { deletions = [], upsertions = [] } = request;
+    const answer = await admin.ask('alterUserScramCredentials', 0, { deletions: deletions as never, upsertions });
+    return answer?.results.map(({ errorCode }) => errorCode);
+  };
+  const describe = async (names: string[] | null) => {
+    const answer = await admin.ask('describeUserScramCredentials', 0, {
+      users: names?.map((name) => ({ name })) ?? null,
+    });
+    return answer?.results.map(({ user, errorCode, credentialInfos }) => [
+      user,
+      errorCode,
+      credentialInfos.map(({ mechanism, iterations }) => [mechanism, iterations]),
+    ]);
+  };
+  assert.deepEqual(await describe(null), []);
+  assert.deepEqual(
+    await alter({ upsertions: [credential('zoe', 1, 'first'), credential('zoe', 2, 'first', 8192)] }),
+    [0],
+  );
+  assert.deepEqual(await describe(null), [
+    [
+      'zoe',
+      0,
+      [
+        [1, 4096],
+        [2, 8192],
+      ],
+    ],
+  ]);
+  for (const mechanism of ['scram-sha-256', 'scram-sha-512', 'plain'] as const) {
+    assert.equal(await logsIn(address, mechanism, 'first'), true, mechanism);
+    assert.equal(await logsIn(address, mechanism, 'wrong'), false, mechanism);
+  }
+  assert.deepEqual(await alter({ upsertions: [credential('zoe', 1, 'second')] }), [0]);
+  assert.equal(await logsIn(address, 'scram-sha-256', 'first'), false);
+  assert.equal(await logsIn(address, 'scram-sha-256', 'second'), true);
+  assert.equal(await logsIn(address, 'plain', 'second'), true);
+  assert.equal(await logsIn(address, 'plain', 'first'), false);
+  assert.deepEqual(await alter({ deletions: [{ name: 'zoe', mechanism: 1 }] }), [0]);
+  assert.equal(await logsIn(address, 'scram-sha-256', 'second'), false);
+  assert.equal(await logsIn(address, 'plain', 'second'), false);
+  assert.equal(await logsIn(address, 'scram-sha-512', 'first'), true);
+  assert.deepEqual(await alter({ deletions: [{ name: 'zoe', mechanism: 2 }] }), [0]);
+  for (const mechanism of ['scram-sha-256', 'scram-sha-512', 'plain'] as const)
+    assert.equal(await logsIn(address, mechanism, 'first'), false, mechanism);
+  assert.deepEqual(await describe(['zoe', 'nobody', 'nobody']), [
+    ['zoe', ERROR.RESOURCE_NOT_FOUND, []],
+    ['nobody', ERROR.DUPLICATE_RESOURCE, []],
+  ]);
+  const fine = credential('zoe', 1, 'x');
+  assert.deepEqual(await alter({ deletions: [{ name: 'zoe', mechanism: 1 }] }), [ERROR.RESOURCE_NOT_FOUND]);
+  assert.deepEqual(await alter({ upsertions: [{ ...fine, iterations: 4095 }] }), [ERROR.UNACCEPTABLE_CREDENTIAL]);
+  assert.deepEqual(await alter({ upsertions: [{ ...fine, iterations: 16_385 }] }), [ERROR.UNACCEPTABLE_CREDENTIAL]);
+  assert.deepEqual(await alter({ upsertions: [{ ...fine, name: '' }] }), [ERROR.UNACCEPTABLE_CREDENTIAL]);
+  assert.deepEqual(await alter({ upsertions: [{ ...fine, saltedPassword: Buffer.alloc(9) }] }), [
+    ERROR.UNACCEPTABLE_CREDENTIAL,
+  ]);
+  assert.deepEqual(await alter({ upsertions: [fine, fine] }), [ERROR.DUPLICATE_RESOURCE]);
+  assert.deepEqual(await alter({ deletions: [{ name: 'zoe', mechanism: 9 }] }), [ERROR.UNSUPPORTED_SASL_MECHANISM]);
+  assert.deepEqual(await describe(null), []);
+});
