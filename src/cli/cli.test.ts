@@ -138,6 +138,10 @@ describe('the verbs against a server', () => {
     assert.match((await ok('dead', 'ls', 'work')).out, /rejected: no such address/);
     assert.match((await ok('dead', 'show', 'work', id)).out, /error +no such address/);
     assert.match((await ok('dead', 'redrive', 'work', '--id', id, '--body', '"b"')).out, /Gave back 1 messages/);
+    assert.match((await ok('dead', 'undo', 'work', '--since', '10m')).out, /Put back 1 dead letters/);
+    assert.equal((await cli('dead', 'undo', 'work', '--since', 'soon')).code, 2);
+    const [again] = (await ok('dead', 'ls', 'work', '--json')).json;
+    await ok('dead', 'redrive', 'work', '--id', String(again?.['id']));
     assert.equal((await ok('receive', 'work', '--reject', 'again', '--json')).json[0]?.['body'], 'b');
     assert.equal((await cli('dead', 'drop', 'work')).code, 2);
     assert.match((await ok('dead', 'drop', 'work', '--all')).out, /Removed 1 dead letters/);
@@ -192,6 +196,26 @@ describe('the verbs against a server', () => {
     const [code] = (await once(child, 'close')) as [number | null];
     assert.deepEqual([code, out], [0, '1\n2\n3\n']);
     assert.equal((await ok('ls', 'stream', '--json')).json[0]?.['messages'], 0);
+  });
+
+  test('what the dashboard shows of the server is there too: connections, settings, namespaces, history', async () => {
+    const [connection] = (await ok('connections', '--json')).json;
+    assert.match(String(connection?.['address']), /^(::ffff:)?127\.0\.0\.1:\d+$/);
+    assert.match((await ok('connections')).out, /^PROTOCOL +ADDRESS/);
+    const settings = (await ok('config', '--json')).json;
+    assert.deepEqual(
+      settings.filter(({ path }) => path === 'memory').map(({ value, from }) => [value, from]),
+      [['true', 'set']],
+    );
+    assert.doesNotMatch((await ok('config', '--changed')).out, /drainTimeout/);
+    await ok('declare', 'elsewhere', '--namespace', 'shop');
+    assert.match((await ok('namespaces')).out, /^shop$/m);
+    await ok('declare', 'charted');
+    await ok('history', 'charted');
+    await ok('history');
+    assert.match((await cli('history', 'nothing-here')).err, /There is no/);
+    assert.match((await railhead(['config', '--dir', tmpdir()])).err, /asked over HTTP/);
+    assert.match((await railhead(['config', '--url', 'railhead://127.0.0.1:1'])).err, /Cannot reach the broker/);
   });
 
   test('users are stored with a role, keys, rules and patterns, and deleted', async () => {

@@ -39,6 +39,22 @@ export const VERBS: readonly Verb[] = [
   { name: 'top', summary: 'watch rates and depths live', load: () => import('./commands/top.ts') },
   { name: 'peek', summary: 'look at messages without taking them', load: () => import('./commands/peek.ts') },
   { name: 'consumers', summary: 'list who consumes now', load: () => import('./commands/consumers.ts') },
+  {
+    name: 'connections',
+    summary: 'list who is connected, over every protocol',
+    load: () => import('./commands/connections.ts'),
+  },
+  {
+    name: 'config',
+    summary: 'show the configuration in force, and where each value comes from',
+    load: () => import('./commands/config.ts'),
+  },
+  { name: 'namespaces', summary: 'list the namespaces in use', load: () => import('./commands/namespaces.ts') },
+  {
+    name: 'history',
+    summary: 'show rates and depths of the last hour',
+    load: () => import('./commands/history.ts'),
+  },
   { name: 'purge', summary: 'remove all waiting messages', load: () => import('./commands/purge.ts') },
   { name: 'pause', summary: 'stop delivery', load: () => import('./commands/pause.ts') },
   { name: 'resume', summary: 'deliver again', load: () => import('./commands/resume.ts') },

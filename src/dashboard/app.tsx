@@ -17,6 +17,7 @@ import { SubscriptionPage } from './pages/subscription.tsx';
 import { TopicPage } from './pages/topic.tsx';
 import { TopicsPage } from './pages/topics.tsx';
 import { UsersPage } from './pages/users.tsx';
+import { NamespaceChoice } from './parts/namespace-choice.tsx';
 import { Icon, type IconName } from './parts/icons.tsx';
 import { place } from './parts/navigation.ts';
 import { choose, chosen, type Theme } from './parts/theme.ts';
@@ -54,7 +55,7 @@ export function App() {
       </a>
       <Sidebar />
       <main id="content" ref={content} tabIndex={-1}>
-        <Page path={path} />
+        <Page key={namespace.value} path={path} />
       </main>
       <Toasts />
     </div>
@@ -98,9 +99,7 @@ function Sidebar() {
       </nav>
       <div class="sidebar-foot">
         <Status />
-        <p class="muted small">
-          Namespace <b>{namespace.value}</b>
-        </p>
+        <NamespaceChoice />
         <Me />
         <ThemeChoice />
       </div>

@@ -159,6 +159,43 @@ test('a rejected message is found among the dead letters, and redriven with anot
   assert.equal((await call('DELETE', '/redrives/nope')).status, 404);
 });
 
+test('an undo puts back what was redriven since and nobody has taken, with its story', async (t) => {
+  const call = await api(t);
+  await call('PUT', '/queues/q', {});
+  const bodies = ['before', 'taken', 'put back', 'too'];
+  await call('POST', '/queues/q/messages/batch', { messages: bodies.map((body) => ({ body })) });
+  const { messages: taken } = await call('POST', '/queues/q/receive', { max: 4 });
+  const deliveries = taken.map(({ delivery }) => delivery);
+  await call('POST', '/settle', { deliveries, action: 'reject', reason: 'no such address' });
+  await call.advance(1_000);
+  const waiting = async (path: string): Promise<string[]> =>
+    (await call('GET', path)).messages.map(({ body }) => String(body)).toSorted();
+  const [before] = (await call('GET', '/queues/q/dead')).messages;
+  await call('POST', '/queues/q/dead/redrive', { ids: [before?.id] });
+  await call('POST', '/queues/q/messages', { body: 'never died' });
+  await call.advance(1_000);
+  const { body: redrive } = await call('POST', '/queues/q/dead/redrive');
+  await call.advance(1_000);
+  assert.deepEqual(await waiting('/queues/q/messages'), ['before', 'never died', 'put back', 'taken', 'too']);
+  await call('POST', '/queues/q/receive', { max: 3 });
+  const undone = await call('POST', '/queues/q/dead/undo', { since: redrive['startedAt'] });
+  assert.deepEqual(undone.body, { moved: 2 });
+  const { messages: dead } = await call('GET', '/queues/q/dead');
+  assert.deepEqual(dead.map(({ body, history }) => `${String(body)}: ${history.reason}, ${history.error}`).toSorted(), [
+    'put back: rejected, no such address',
+    'too: rejected, no such address',
+  ]);
+  assert.deepEqual((await call('POST', '/queues/q/dead/undo', { since: redrive['startedAt'] })).body, { moved: 0 });
+
+  await call('PUT', '/queues/aside', {});
+  const { body: aside } = await call('POST', '/queues/q/dead/redrive', { to: 'aside' });
+  await call.advance(1_000);
+  assert.deepEqual(await waiting('/queues/aside/messages'), ['put back', 'too']);
+  await call('POST', '/queues/q/dead/undo', { since: aside['startedAt'], to: 'aside' });
+  assert.deepEqual(await waiting('/queues/aside/messages'), []);
+  assert.equal((await call('GET', '/queues/q/dead')).messages.length, 2);
+});
+
 test('a waiting message is peeked at, rescheduled, cancelled; the rest is purged', async (t) => {
   const call = await api(t);
   await call('PUT', '/queues/q', {});
@@ -419,6 +456,7 @@ test('every route was called above and answered', async (t) => {
   assert.deepEqual((await call('GET', '/topics/read/subscriptions/nothing/history')).status, 404);
   called.add('historyOfSubscription');
   await call('GET', '/history');
+  assert.deepEqual((await call('GET', '/namespaces')).body, { namespaces: ['default'] });
   // Goes on for ever, and has tests of its own beside its code.
   called.add('liveStats');
   // Both paths of a pair run the same code; one of them is enough.

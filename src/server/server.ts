@@ -413,7 +413,7 @@ class Server implements RunningServer {
       health,
       metrics: (principal: Principal) => metrics.scrape(principal),
       live,
-      facts: factsOf(this.#config, this.#options.origins, this.#listeners),
+      facts: factsOf(this.#config, this.#options.origins, this.#listeners, () => broker.namespaces()),
       dashboard: this.#options.dashboard,
     };
     const http = lazily(async () => (await import('./protocols/http.ts')).openHttp(needs, shown));

@@ -17,8 +17,10 @@ export function factsOf(
   config: ServerConfig,
   origins: ReadonlyMap<string, string> | undefined,
   listeners: ReadonlyMap<string, Listener>,
+  namespaces: () => Iterable<string>,
 ): ServerFacts {
   return {
+    namespaces,
     settings: () => shownSettings(config, origins ?? new Map()),
     connections: () =>
       [...listeners].flatMap(([protocol, listener]) => listener.list().map((each) => ({ protocol, ...each }))),

@@ -180,7 +180,13 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await page.getByLabel('Messages a second').fill('0.5');
     await page.getByRole('button', { name: 'Redrive 3 dead letters' }).click();
     await page.getByRole('button', { name: 'Stop' }).click();
-    await page.getByText('were moved and stay where they are now').waitFor();
+    await page.getByText('Undo puts back those that nobody has taken yet').waitFor();
+    type Dead = { messages: unknown[] };
+    const left = (await api<Dead>(httpUrl, 'GET', '/queues/mail/dead')).messages.length;
+    assert.ok(left < 3, 'nothing was moved before it was stopped');
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByText(`${3 - left} dead letter${left === 2 ? '' : 's'} put back.`).waitFor();
+    assert.equal((await api<Dead>(httpUrl, 'GET', '/queues/mail/dead')).messages.length, 3);
     await page.getByRole('button', { name: 'Drop all…' }).click();
     await page.getByRole('button', { name: /^Drop \d dead letters?$/ }).click();
     await page.getByRole('heading', { name: 'None are left' }).waitFor();
@@ -207,6 +213,84 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
       .waitFor();
     await page.getByRole('link', { name: 'Configuration' }).click();
     await page.getByRole('cell', { name: 'limits.memory' }).or(page.getByText('limits.memory')).first().waitFor();
+  });
+
+  test('adds a user, changes it, gives it rules and keys, and removes it', async (t) => {
+    const { httpUrl, server } = await start(t);
+    // That the first user ends access without a login is meant here.
+    const { page } = await open(browser, `${httpUrl}/#/users`);
+    t.after(() => page.close());
+    page.setDefaultTimeout(15_000);
+    await page.getByRole('button', { name: 'Add…' }).click();
+    await page.getByText('From then on everybody has to log in').waitFor();
+    await page.getByLabel('Name', { exact: true }).fill('ann');
+    await page.getByLabel('Password').fill('correct horse');
+    assert.equal(await page.getByLabel('Role').inputValue(), 'admin');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await page.getByRole('heading', { name: 'Log in to Railhead' }).waitFor();
+    await page.getByLabel('User').fill('ann');
+    await page.getByLabel('Password').last().fill('correct horse');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByText('You are ann.').waitFor();
+
+    await page.getByRole('button', { name: 'Add…' }).click();
+    await page.getByLabel('Name', { exact: true }).fill('worker <img src=x>');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    const row = page.getByRole('row', { name: /^worker/ });
+    await row.getByRole('button', { name: 'Change' }).click();
+    await page.getByLabel('Role').selectOption('viewer');
+    await page.getByLabel('Tags').fill('monitoring');
+    await page.getByRole('button', { name: 'Change', exact: true }).click();
+    await row.getByText('viewer').waitFor();
+    await row.getByText('monitoring').waitFor();
+
+    await row.getByRole('button', { name: 'Allow' }).click();
+    await page.getByLabel('publish').check();
+    await page.getByLabel('With what has this name').fill('orders*');
+    await page.getByRole('button', { name: 'Allow', exact: true }).click();
+    await row.getByText('publish orders* in default').waitFor();
+    await row.getByRole('button', { name: 'Take away' }).click();
+    await row.getByText('publish orders* in default').waitFor({ state: 'detached' });
+
+    await row.getByRole('button', { name: 'Keys' }).click();
+    await page.getByText('It has none.').waitFor();
+    await page.getByRole('button', { name: 'Make a key' }).click();
+    const shown = (await page.locator('dialog pre').textContent()) ?? '';
+    const [, id = '', secret = ''] = /id: +(\S+)\nsecret: (\S+)/.exec(shown) ?? [];
+    const asked = { headers: { authorization: `Bearer ${id}.${secret}` } };
+    assert.equal((await fetch(`${server.httpUrl}/api/v1/whoami`, asked)).status, 200);
+    await page.locator('dialog').getByRole('button', { name: 'Remove' }).click();
+    await page.getByText('It has none.').waitFor();
+    assert.equal((await fetch(`${server.httpUrl}/api/v1/whoami`, asked)).status, 401);
+    await page.getByRole('button', { name: 'Close' }).click();
+
+    await row.getByRole('button', { name: 'Remove' }).click();
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
+    await row.waitFor({ state: 'detached' });
+    await page.evaluate(axeCore.source);
+    await page.getByRole('button', { name: 'Change ann' }).click();
+    assert.deepEqual(await axe(page), []);
+  });
+
+  test('shows one namespace or another', async (t) => {
+    const { httpUrl, visit } = await start(t);
+    await api(httpUrl, 'PUT', '/queues/here', {});
+    await fetch(`${httpUrl}/api/v1/queues/there`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', 'railhead-namespace': 'shop' },
+      body: '{}',
+    });
+    const page = await visit(`${httpUrl}/#/queues/here`);
+    await page.getByRole('heading', { name: 'here' }).waitFor();
+    await page.getByLabel('Namespace').selectOption('shop');
+    await page.getByRole('link', { name: 'Queues', exact: true }).click();
+    await page.getByRole('link', { name: 'there', exact: true }).waitFor();
+    assert.equal(await page.getByRole('link', { name: 'here', exact: true }).count(), 0);
+    await page.reload();
+    await page.getByRole('link', { name: 'there', exact: true }).waitFor();
+    await page.getByLabel('Namespace').selectOption('default');
+    await page.getByRole('link', { name: 'Queues', exact: true }).click();
+    await page.getByRole('link', { name: 'here', exact: true }).waitFor();
   });
 
   test('draws routers and queues, and says where a message would go', async (t) => {

@@ -6,13 +6,15 @@ import type { Rail } from '../../sdk/rail.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { existing } from '../definitions/existing.ts';
 import { readDefinitions } from '../definitions/file.ts';
-import { type Plan, planOf } from '../definitions/plan.ts';
+import { type Plan, planOf, type Step } from '../definitions/plan.ts';
+import { deletions } from '../definitions/prune.ts';
 import { count, note, paint, print, printJson, safe } from '../terminal.ts';
 import { UsageError } from '../usage.ts';
 
 interface Options extends BrokerOptions {
   file: string;
   dryRun?: boolean;
+  prune?: boolean;
   yes?: boolean;
 }
 
@@ -21,6 +23,7 @@ export function configure(command: Command): void {
     command
       .requiredOption('-f, --file <FILE>', 'YAML, as railhead export writes it; - for stdin')
       .option('--dry-run', 'show what would change, and nothing more')
+      .option('--prune', 'delete what the file does not name, with its messages')
       .option('-y, --yes', 'do it without asking'),
   ).action(apply);
 }
@@ -28,7 +31,9 @@ export function configure(command: Command): void {
 async function apply(options: Options): Promise<void> {
   const wanted = await readDefinitions(await textOf(options.file), options.file);
   await withRail(options, async (rail) => {
-    const plan = planOf(wanted, await existing(rail));
+    const found = await existing(rail);
+    const plan = planOf(wanted, found);
+    if (options.prune === true) plan.steps.push(...(await deletions(rail, wanted, found)));
     show(plan, options);
     if (plan.impossible.length > 0)
       throw new UsageError(`Nothing was changed: ${plan.impossible.map(safe).join('; ')}.`);
@@ -56,17 +61,26 @@ async function textOf(file: string): Promise<string> {
   }
 }
 
-function show({ steps, unchanged, others }: Plan, { json }: Options): void {
+const SIGNS: Record<Step['how'], (what: string) => string> = {
+  create: (what) => paint('green', `+ ${what}`),
+  change: (what) => paint('yellow', `~ ${what}`),
+  delete: (what) => paint('red', `- ${what}`),
+};
+
+function show({ steps, unchanged, others }: Plan, { json, prune = false }: Options): void {
   if (json) {
     printJson({ steps: steps.map(({ how, what, changes }) => ({ how, what, changes })), unchanged, others });
     return;
   }
   for (const { how, what, changes } of steps) {
-    print(how === 'create' ? paint('green', `+ ${safe(what)}`) : paint('yellow', `~ ${safe(what)}`));
+    print(SIGNS[how](safe(what)));
     for (const change of changes) print(`    ${safe(change)}`);
   }
+  const gone = steps.filter(({ how }) => how === 'delete').length;
   print(
-    `${count(steps.length)} to change, ${count(unchanged)} as they should be, ${count(others.length)} that the file does not name and that stay.`,
+    prune
+      ? `${count(steps.length - gone)} to change, ${count(unchanged)} as they should be, ${count(gone)} to delete for good.`
+      : `${count(steps.length)} to change, ${count(unchanged)} as they should be, ${count(others.length)} that the file does not name and that stay.`,
   );
 }
 

@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { RailheadError } from '../../core/errors.ts';
 import { deadLetterQueue } from '../../core/policy.ts';
 import { RecordBatchWriter } from '../../core/records.ts';
-import { rateLimit, type Rate } from '../../core/units.ts';
+import { undoRedrive } from '../../core/redrive-undo.ts';
+import { type Duration, durationMs, rateLimit, type Rate } from '../../core/units.ts';
 import { parseMessageId, type MessageId, type RedriveProgress, type SubscriptionRef } from '../../core/session.ts';
 import type { PeekedMessage } from '../../core/stats.ts';
 import type { Rail } from '../../sdk/rail.ts';
@@ -27,6 +28,10 @@ export function configure(command: Command): void {
     .option('--rate <RATE>', 'at most this fast, such as 100/s')
     .option('--body <JSON>', 'with this body instead; for one --id')
     .action(redrive);
+  subscriptionOptions(command.command('undo').description('Put back what was redriven and nobody has taken yet.'))
+    .requiredOption('--since <TIME>', 'by redrives since then: 2026-11-01T00:00:00Z, or so long ago: 10m')
+    .option('--to <NAME>', 'where they were sent, if not to where they had died')
+    .action(undo);
   selection(subscriptionOptions(command.command('drop').description('Remove dead letters for good.')))
     .option('--all', 'all of them')
     .action(drop);
@@ -204,6 +209,27 @@ async function edited(
     body,
   );
   return { id: found, record: batch.take().bytes };
+}
+
+async function undo(name: string, options: SubscriptionOptions & { since: string; to?: string }): Promise<void> {
+  const since = timeOf(options.since);
+  await withRail(options, async (rail) => {
+    const { topic: queue } = await deadQueue(rail, name, options);
+    const result = await undoRedrive(rail, { queue, since, ...(options.to !== undefined && { to: options.to }) });
+    if (options.json) printJson(result);
+    else print(`Put back ${count(result.moved)} dead letters.`);
+  });
+}
+
+/** @throws UsageError */
+function timeOf(text: string): number {
+  const time = Date.parse(text);
+  if (!Number.isNaN(time)) return time;
+  try {
+    return Date.now() - durationMs(text as Duration, '--since');
+  } catch {
+    throw new UsageError(`--since is ${JSON.stringify(text)}; write a time such as 2026-11-01T00:00:00Z, or 10m.`);
+  }
 }
 
 async function drop(name: string, options: Selection & { all?: boolean }): Promise<void> {

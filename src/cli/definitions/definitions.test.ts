@@ -7,13 +7,14 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
-import { RecordBatchWriter } from '../../core/records.ts';
+import { FORMAT_NATIVE, RecordBatchWriter } from '../../core/records.ts';
 import type { Session } from '../../core/session.ts';
 import { startServer, type RunningServer } from '../../server/index.ts';
 import { existing } from './existing.ts';
 import { exported } from './export.ts';
 import { readDefinitions, writeDefinitions } from './file.ts';
 import { planOf, type Plan } from './plan.ts';
+import { deletions } from './prune.ts';
 
 const FILE = `
 queues:
@@ -104,6 +105,42 @@ test('a change is shown with what it was, and what is not in the file stays', as
   assert.deepEqual([policy.maxMessages, subscription?.leaseMs, subscription?.maxAttempts], [10, 120_000, 7]);
 });
 
+test('pruned, there is what the file names and nothing else, and each loss is counted first', async (t) => {
+  const { session } = await place(t);
+  await apply(session, FILE);
+  for (const name of ['old', 'orders.dead', 'buried', 'gone-soon'])
+    await session.request('declareTopic', { name, kind: 'queue', ...(name === 'gone-soon' && { transient: true }) });
+  await session.request('declareRouter', { name: 'amq.topic', type: 'topic' });
+  const writer = new RecordBatchWriter();
+  writer.append({}, 'x');
+  const records = writer.take().bytes;
+  for (const topic of ['old', 'events'])
+    await session.publish({ to: { topic }, format: FORMAT_NATIVE, records, count: 1 });
+  await session.request('putSchedule', { name: 'nightly', cron: '0 3 * * *', topic: 'orders', record: records });
+  const file = `
+queues: { orders: { lease: 1m }, plain: { deadLetter: buried } }
+topics: { events: { subscriptions: { audit: } } }
+routers: { graves: { type: fanout }, sort: { type: topic, bindings: [{ to: { topic: orders }, key: 'order.#' }] } }
+`;
+  const prune = async () => deletions(session, await readDefinitions(file, 'file'), await existing(session));
+  const steps = await prune();
+  assert.deepEqual(
+    steps.map(({ how, what, changes }) => [how, what, ...changes].join(' | ')),
+    [
+      'delete | binding graves → plain',
+      'delete | binding sort → graves with "*"',
+      'delete | schedule nightly',
+      'delete | subscription events/mail | that has not settled 1',
+      'delete | queue old | with 1 message',
+    ],
+  );
+  for (const { run } of steps) await run(session);
+  assert.deepEqual(await prune(), []);
+  const left = await existing(session);
+  assert.deepEqual([...left.topics.keys()].sort(), ['buried', 'events', 'gone-soon', 'orders', 'orders.dead', 'plain']);
+  assert.deepEqual([...left.routers.keys()].sort(), ['amq.topic', 'graves', 'sort']);
+});
+
 test('what cannot change is said before anything is done', async (t) => {
   const { session } = await place(t);
   await apply(session, FILE);
@@ -145,4 +182,12 @@ test('the command shows the difference first, and does nothing that nobody agree
   assert.equal((await railhead('apply', '-f', '-', '--yes')).code, 0);
   assert.deepEqual(await names(), ['orders']);
   assert.equal((await railhead('export')).out, 'queues:\n  orders:\n    lease: 1m\n');
+  await session.request('declareTopic', { name: 'old', kind: 'queue' });
+  const pruning = await railhead('apply', '-f', '-', '--prune', '--dry-run');
+  assert.match(pruning.out, /^- queue old$/m);
+  assert.match(pruning.out, /1 to delete for good/);
+  assert.equal((await railhead('apply', '-f', '-', '--prune')).code, 2);
+  assert.deepEqual((await names()).sort(), ['old', 'orders']);
+  assert.equal((await railhead('apply', '-f', '-', '--prune', '--yes')).code, 0);
+  assert.deepEqual(await names(), ['orders']);
 });

@@ -13,9 +13,9 @@ import type { Definitions } from './file.ts';
 
 /** One thing to do, in words, and how. */
 export interface Step {
-  how: 'create' | 'change';
+  how: 'create' | 'change' | 'delete';
   what: string;
-  /** Of a change: each option with what it is and what it will be. */
+  /** Of a change: each option with what it is and what it will be. Of what goes: the messages that go with it. */
   changes: string[];
   run: (session: Pick<Session, 'request'>) => Promise<unknown>;
 }
@@ -32,7 +32,7 @@ export interface Plan {
 /** Of one thing of each kind. */
 type Fields<T> = { [K in keyof T]?: NonNullable<T[K]> extends Record<string, infer V> ? NonNullable<V> : never };
 
-/** What it takes for everything in the file to be there as it says. Nothing is ever deleted. */
+/** What it takes for everything in the file to be there as it says. Nothing is deleted; see `deletions`. */
 export function planOf(wanted: Definitions, found: Existing): Plan {
   const planner = new Planner(found);
   for (const [name, fields] of Object.entries(wanted.queues ?? {})) planner.queue(name, fields ?? {});
@@ -140,10 +140,8 @@ class Planner {
 
   binding(router: string, binding: BindingDefinition): void {
     const there = this.#found.routers.get(router)?.bindings ?? [];
-    const target = 'topic' in binding.to ? binding.to.topic : binding.to.router;
-    const key = binding.key === '' ? '' : ` with ${JSON.stringify(binding.key)}`;
     const isThere = there.some((each) => isSame(each, binding));
-    this.#step(`binding ${router} → ${target}${key}`, isThere ? [] : undefined, (session) =>
+    this.#step(bindingText(router, binding), isThere ? [] : undefined, (session) =>
       session.request('bind', { router, binding }),
     );
   }
@@ -222,7 +220,12 @@ function sorted(record: Readonly<Record<string, string>>): Record<string, string
   return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function isSame(a: BindingDefinition, b: BindingDefinition): boolean {
+export function bindingText(router: string, { to, key }: BindingDefinition): string {
+  const target = 'topic' in to ? to.topic : to.router;
+  return `binding ${router} → ${target}${key === '' ? '' : ` with ${JSON.stringify(key)}`}`;
+}
+
+export function isSame(a: BindingDefinition, b: BindingDefinition): boolean {
   const text = ({ to, key, match, filter }: BindingDefinition): string => JSON.stringify([to, key, match, filter]);
   return text(a) === text(b);
 }

@@ -8,7 +8,7 @@ import { deadLetterQueues } from '../model/rows.ts';
 import { look, now, rows } from '../live.ts';
 import { Dialog } from '../parts/dialog.tsx';
 import { MessageView } from '../parts/messages.tsx';
-import { Redrive } from '../parts/redrive.tsx';
+import { Redrive, type Redriven } from '../parts/redrive.tsx';
 import { Search } from '../parts/search.tsx';
 import { attempt, say } from '../parts/toasts.tsx';
 import { Waiting } from '../parts/waiting.tsx';
@@ -29,7 +29,7 @@ export function DeadQueuePage({ queue }: { queue: string }) {
   const [failure, setFailure] = useState('');
   const [search, setSearch] = useState('');
   const [doing, setDoing] = useState<Doing>();
-  const [redriving, setRedriving] = useState<string>();
+  const [redriving, setRedriving] = useState<Redriven>();
 
   const load = async (): Promise<void> => {
     const all: Message[] = [];
@@ -96,7 +96,8 @@ export function DeadQueuePage({ queue }: { queue: string }) {
       <Failure text={failure} />
       {redriving !== undefined && (
         <Redrive
-          id={redriving}
+          key={redriving.id}
+          of={redriving}
           onEnd={() => {
             attempt(load);
           }}
@@ -130,7 +131,7 @@ export function DeadQueuePage({ queue }: { queue: string }) {
         />
       )}
       {doing?.what === 'edit' && (
-        <EditDialog message={doing.message} source={source} onClose={close} onDone={(id) => setRedriving(id)} />
+        <EditDialog message={doing.message} source={source} onClose={close} onDone={setRedriving} />
       )}
     </>
   );
@@ -227,12 +228,18 @@ function GroupView({ group, onDo, mayRedrive, mayDrop }: GroupProps) {
   );
 }
 
+/** Of a redrive, as it begins. */
+interface Started {
+  id: string;
+  startedAt: string;
+}
+
 interface DoProps {
   doing: Exclude<Doing, { what: 'edit' }>;
   source: string[];
   onClose: () => void;
   /** With the id of a redrive. */
-  onDone: (id?: string) => void;
+  onDone: (redriven?: Redriven) => void;
 }
 
 function DoDialog({ doing, source, onClose, onDone }: DoProps) {
@@ -249,13 +256,13 @@ function DoDialog({ doing, source, onClose, onDone }: DoProps) {
         say(`${many(dropped, 'dead letter')} dropped.`);
         onDone();
       } else {
-        const body = {
+        const body: { to?: string } = {
           ...chosen,
           ...(rate !== '' && { ratePerSecond: Number(rate) }),
           ...(to.trim() !== '' && { to: to.trim() }),
         };
-        const { id } = await call<{ id: string }>('POST', apiPath(...source, 'redrive'), body);
-        onDone(id);
+        const { id, startedAt } = await call<Started>('POST', apiPath(...source, 'redrive'), body);
+        onDone({ id, source, undo: { since: startedAt, ...(body.to !== undefined && { to: body.to }) } });
       }
       onClose();
     } catch (error) {
@@ -305,7 +312,7 @@ interface EditProps {
   message: Message;
   source: string[];
   onClose: () => void;
-  onDone: (id: string) => void;
+  onDone: (redriven: Redriven) => void;
 }
 
 /** Another body goes in the place of the dead letter; its key, headers and the rest stay as they are. */
@@ -325,8 +332,8 @@ function EditDialog({ message, source, onClose, onDone }: EditProps) {
         ...(isJson ? { body: parseExact(text) } : { base64: text.replaceAll(/\s/g, '') }),
       };
       const body = { ids: [id], edits: [edit] };
-      const { id: redrive } = await call<{ id: string }>('POST', apiPath(...source, 'redrive'), body);
-      onDone(redrive);
+      const { id: redrive, startedAt } = await call<Started>('POST', apiPath(...source, 'redrive'), body);
+      onDone({ id: redrive, source, undo: { since: startedAt } });
       onClose();
     } catch (error) {
       setFailure(messageOf(error));

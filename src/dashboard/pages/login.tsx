@@ -60,7 +60,7 @@ export function LoginPage() {
           Log in
         </button>
         <p class="muted small">
-          Users are those of the config file and those that <code>railhead access</code> has stored.
+          Users are those of the config file and those that <code>railhead user</code> has stored.
         </p>
       </form>
     </main>

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { apiPath, call, messageOf } from '../api.ts';
 import { count, many } from '../model/format.ts';
-import { attempt } from './toasts.tsx';
+import { attempt, say } from './toasts.tsx';
 
 interface Progress {
   id: string;
@@ -13,14 +13,22 @@ interface Progress {
 
 const POLL_MS = 500;
 
-export interface RedriveProps {
+/** What it takes to follow a redrive, and to undo it. */
+export interface Redriven {
   id: string;
+  /** The route of its dead letters. */
+  source: string[];
+  undo: { since: string; to?: string };
+}
+
+export interface RedriveProps {
+  of: Redriven;
   onEnd: () => void;
   onClose: () => void;
 }
 
-/** How far a redrive is, with a way to stop it. */
-export function Redrive({ id, onEnd, onClose }: RedriveProps) {
+/** How far a redrive is, with a way to stop it, and to put back what it has moved. */
+export function Redrive({ of: { id, source, undo }, onEnd, onClose }: RedriveProps) {
   const [progress, setProgress] = useState<Progress>();
   const [failure, setFailure] = useState('');
   useEffect(() => {
@@ -46,6 +54,13 @@ export function Redrive({ id, onEnd, onClose }: RedriveProps) {
   const cancel = async (): Promise<void> => {
     setProgress(await call<Progress>('DELETE', apiPath('redrives', id)));
   };
+  const putBack = async (): Promise<void> => {
+    const { moved } = await call<{ moved: number }>('POST', apiPath(...source, 'undo'), undo);
+    const rest = Math.max(0, (progress?.moved ?? moved) - moved);
+    say(`${many(moved, 'dead letter')} put back.${rest === 0 ? '' : ` ${count(rest)} had been taken already.`}`);
+    onEnd();
+    onClose();
+  };
   return (
     <div class="card redrive" role="status">
       <p>{failure === '' ? sentence(progress) : failure}</p>
@@ -57,9 +72,16 @@ export function Redrive({ id, onEnd, onClose }: RedriveProps) {
           </button>
         </>
       ) : (
-        <button type="button" onClick={onClose}>
-          Close
-        </button>
+        <>
+          {progress !== undefined && progress.moved > 0 && (
+            <button type="button" onClick={() => attempt(putBack)}>
+              Undo
+            </button>
+          )}
+          <button type="button" onClick={onClose}>
+            Close
+          </button>
+        </>
       )}
     </div>
   );
@@ -74,7 +96,7 @@ function sentence(progress: Progress | undefined): string {
     case 'done':
       return `${many(moved, 'dead letter')} redriven.`;
     case 'cancelled':
-      return `Stopped: ${count(moved)} were moved and stay where they are now.`;
+      return `Stopped: ${count(moved)} were moved. Undo puts back those that nobody has taken yet.`;
     case 'failed':
       return `It failed after ${count(moved)}: ${error ?? 'for an unknown reason'}.`;
   }

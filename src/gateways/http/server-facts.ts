@@ -2,6 +2,8 @@
 export interface ServerFacts {
   /** The configuration in force, without secrets. */
   settings: () => { path: string; value: string; from: string; summary: string }[];
+  /** Those in which there is anything. */
+  namespaces: () => Iterable<string>;
   connections: () => {
     protocol: string;
     address: string;

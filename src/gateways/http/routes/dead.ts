@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { RailheadError } from '../../../core/errors.ts';
 import { deadLetterQueue } from '../../../core/policy.ts';
 import type { MessageId, Session, SubscriptionRef } from '../../../core/session.ts';
-import { JsonText, messageSchema, peekedSchema, recordOf, showPeeked } from '../messages.ts';
+import { undoRedrive } from '../../../core/redrive-undo.ts';
+import { isoTime, JsonText, messageSchema, peekedSchema, recordOf, showPeeked } from '../messages.ts';
 import { filterSchema } from '../options.ts';
 import { name, queryInt, route, type Route } from '../route.ts';
 import { SUBSCRIPTION_PATHS } from './names.ts';
@@ -84,9 +85,15 @@ export const deadRoutes: Route[] = [
           .optional()
           .describe('The message that goes instead of the dead letter with this id.'),
       }),
-      result: progress,
-      handle: async ({ session, params: ref, body: { ids: chosen, filter, limit, to, ratePerSecond, edits } }) =>
-        session.request('redrive', {
+      result: progress.extend({ startedAt: z.iso.datetime().describe('`since` of an undo.') }),
+      handle: async ({
+        session,
+        params: ref,
+        body: { ids: chosen, filter, limit, to, ratePerSecond, edits },
+        clock,
+      }) => {
+        const startedAt = isoTime(clock.now());
+        const started = await session.request('redrive', {
           ...(await deadLetters(session, ref)),
           ...(chosen && { ids: chosen }),
           ...(filter && { filter }),
@@ -96,6 +103,24 @@ export const deadRoutes: Route[] = [
           ...(edits && {
             edits: edits.map(({ id, ...message }) => ({ id: id as MessageId, record: recordOf(message) })),
           }),
+        });
+        return { ...started, startedAt };
+      },
+    }),
+    route({
+      method: 'post',
+      path: `${path}/dead/undo`,
+      operationId: `undoRedriveOf${kind}`,
+      summary: 'Puts back what was redriven since a moment and nobody has taken yet. `to`: if it went elsewhere.',
+      tag: 'dead letters',
+      params,
+      body: z.strictObject({ since: z.iso.datetime(), to: name.optional() }),
+      result: z.object({ moved: z.int() }),
+      handle: async ({ session, params: ref, body: { since, to } }) =>
+        undoRedrive(session, {
+          queue: (await deadLetters(session, ref)).topic,
+          since: Date.parse(since),
+          ...(to !== undefined && { to }),
         }),
     }),
     route({
@@ -131,7 +156,7 @@ export const deadRoutes: Route[] = [
     method: 'delete',
     path: '/redrives/{id}',
     operationId: 'cancelRedrive',
-    summary: 'Stops a redrive. What was moved stays moved.',
+    summary: 'Stops a redrive. What was moved stays moved; an undo puts it back.',
     tag: 'dead letters',
     params: z.object({ id: name }),
     result: progress,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SYSTEM_NAMESPACE } from '../../../core/access.ts';
-import { authorize, type Principal } from '../../../core/auth.ts';
+import { authorize, mayUse, type Principal } from '../../../core/auth.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import { isoTime } from '../messages.ts';
 import { queryInt, route, type Route } from '../route.ts';
@@ -8,12 +8,31 @@ import type { ServerFacts } from '../server-facts.ts';
 
 function known(facts: ServerFacts | undefined, principal: Principal): ServerFacts {
   authorize(principal, 'admin', { namespace: SYSTEM_NAMESPACE, kind: 'broker', name: '' });
+  return there(facts);
+}
+
+function there(facts: ServerFacts | undefined): ServerFacts {
   if (facts !== undefined) return facts;
   throw new RailheadError('NOT_SUPPORTED', 'This broker is part of a test and has no configuration.');
 }
 
-/** Of the server and not of a namespace. Both take the right `admin` in every namespace. */
+/** Of the server and not of a namespace. All but the first take the right `admin` in every namespace. */
 export const serverRoutes: Route[] = [
+  route({
+    method: 'get',
+    path: '/namespaces',
+    operationId: 'listNamespaces',
+    summary: 'The namespaces in which there is anything and in which you may do anything, and `default`.',
+    tag: 'server',
+    params: z.object({}),
+    result: z.object({ namespaces: z.array(z.string()) }),
+    handle: ({ facts, principal }) => {
+      const all = new Set(['default', ...there(facts).namespaces()]);
+      all.delete(SYSTEM_NAMESPACE);
+      const namespaces = [...all].filter((namespace) => mayUse(principal, namespace)).sort();
+      return Promise.resolve({ namespaces });
+    },
+  }),
   route({
     namespace: SYSTEM_NAMESPACE,
     method: 'get',
