@@ -71,6 +71,8 @@ export interface Principal {
   readonly tags?: readonly string[];
   /** Its user was deleted since it logged in, or the access key that it showed. */
   readonly gone?: boolean;
+  /** Its login ends by itself then, ms: it showed a token that is good until then. Absent: it does not. */
+  readonly expiresAt?: number;
   /** The password that it showed is not the user's any more. Connections that are open stay; a browser logs in again. */
   readonly outdated?: boolean;
 }

@@ -219,6 +219,10 @@ function refuseContradictions(config: ServerConfig, origins: Origins): void {
       throw new RailheadError('CONFIG', `users has the name ${JSON.stringify(name)} twice. Give each user one entry.`);
     names.add(name);
   }
+  for (const [index, { name, issuer }] of config.jwt.entries()) {
+    if (config.jwt.slice(0, index).some((other) => other.name === name || other.issuer === issuer))
+      throw new RailheadError('CONFIG', `jwt has ${JSON.stringify(name)} or its issuer twice. Give each one entry.`);
+  }
 }
 
 /** Others than this machine can connect, and that was not said to be meant so. */
@@ -228,9 +232,9 @@ export function isOpen({ host, insecure }: Pick<ServerConfig, 'host' | 'insecure
 
 /** @throws CONFIG where everybody could do everything, with what makes an end of that */
 export function refuseStrangers(config: ServerConfig, storedUsers: 'some' | 'none'): void {
-  const { token, accessKey, users, host, memory, dir } = config;
-  if (!isOpen(config) || storedUsers === 'some' || users.length > 0 || token !== undefined || accessKey !== undefined)
-    return;
+  const { token, accessKey, users, jwt, host, memory, dir } = config;
+  const canLogIn = [...users, ...jwt].length > 0 || token !== undefined || accessKey !== undefined;
+  if (!isOpen(config) || storedUsers === 'some' || canLogIn) return;
   const add = memory
     ? 'export RAILHEAD_TOKEN=$(openssl rand -hex 24)'
     : `printf %s "$PASSWORD" | railhead user add admin --role admin --dir ${dir}`;

@@ -3,6 +3,7 @@
  *
  * @module
  */
-export { startServer, type RunningServer, type ServerOptions } from './server.ts';
+export type { RunningServer, ServerOptions } from './running-server.ts';
+export { startServer } from './server.ts';
 export type { ServerConfig, ServerConfigInput, UserConfig } from './settings.ts';
 export { RailheadError, type ErrorCode } from '../core/errors.ts';

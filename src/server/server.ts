@@ -4,7 +4,6 @@ import { StoredUserView } from '../core/access-view.ts';
 import type { Authenticator, Principal } from '../core/auth.ts';
 import { SystemClock, type Clock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
-import type { Random } from '../core/random.ts';
 import { findTracing } from '../core/tracing.ts';
 import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
@@ -20,12 +19,14 @@ import { NativeGateway } from '../gateways/native/server.ts';
 import { checkConfig, isLoopback, refuseStrangers } from './config.ts';
 import { HttpDoor } from './http-door.ts';
 import { assertNotReplaced } from './installed.ts';
+import type { JwtLogins } from './jwt/logins.ts';
 import { isTaken, listenOn, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
 import { loggedLogins } from './logins.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Owner } from './owner.ts';
 import type { Needs } from './protocols/needs.ts';
+import type { RunningServer, ServerOptions } from './running-server.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Sessions } from './sessions.ts';
 import { factsOf } from './shown-settings.ts';
@@ -43,51 +44,6 @@ const AMQPS_MANAGEMENT_PORT = 15_671;
 const AWS_PORT = 4566;
 /** As every client of Kafka expects it, with TLS or without. */
 const KAFKA_PORT = 9092;
-
-export interface ServerOptions {
-  /** Default: to stderr, as the `log` settings say. */
-  log?: Logger;
-  /** Of the broker. Default: the system's. Deadlines of connections always run on the system's. */
-  clock?: Clock;
-  random?: Random;
-  /** Instead of what `dir`, `memory` and `journal` say: storage that fails on command, in tests. */
-  storage?: Storage;
-  /**
-   * What happens when a protocol's default port, which nobody asked for, is taken: it is off, with a warning, or the
-   * start fails. Where others than this machine can connect it always fails. Default `may-be-taken`.
-   */
-  defaultPorts?: 'may-be-taken' | 'must-be-free';
-  /** Where each setting comes from, for people. */
-  origins?: ReadonlyMap<string, string>;
-  /** Where the built pages of the dashboard lie. Default: beside the code. */
-  dashboard?: string;
-}
-
-export interface RunningServer {
-  /** For `connect`: `railhead://127.0.0.1:7070`, or `railheads://` with TLS. */
-  readonly url: string;
-  /** For HTTP: `http://127.0.0.1:7070`, or `https://`. */
-  readonly httpUrl: string;
-  /** For RabbitMQ's clients: `amqp://127.0.0.1:5672`, or `amqps://`; null when it is off. */
-  readonly amqpUrl: string | null;
-  /** For RabbitMQ's tools: `http://127.0.0.1:15672`, or `https://`; null when it is off. */
-  readonly amqpManagementUrl: string | null;
-  /** For clients of SQS and SNS, as their endpoint: `http://127.0.0.1:4566`, or `https://`; null when it is off. */
-  readonly awsUrl: string | null;
-  /** The same for those who expect ElasticMQ; null when nobody asked for it. */
-  readonly elasticmqUrl: string | null;
-  /** For Kafka's clients, as they take it: `127.0.0.1:9092`; null when it is off. */
-  readonly kafkaAddress: string | null;
-  /** The one that was taken, with port 0. */
-  readonly port: number;
-  readonly broker: Broker;
-  /** Reads the files of `tls` again, for who connects from now on. @throws CONFIG, and the old ones stay */
-  renewTls(): Promise<void>;
-  /** Drains: ends long polls, lets requests finish, tells clients to go, and closes the journal. Idempotent. */
-  close(): Promise<void>;
-  /** Resolves when it is over: null after `close`, the error when storage failed. */
-  readonly closed: Promise<RailheadError | null>;
-}
 
 /**
  * Starts a broker with its protocols: the native one and HTTP on one port, and a Unix socket in its directory for
@@ -133,6 +89,7 @@ class Server implements RunningServer {
   /** Protocols that were to be spoken and are not. */
   readonly #off: string[] = [];
   #logins: Authenticator | undefined;
+  #jwt: JwtLogins | undefined;
   #started = false;
   #failure: RailheadError | null = null;
   #closing: Promise<void> | undefined;
@@ -194,6 +151,7 @@ class Server implements RunningServer {
       // A directory that is not there has no users in it, and is not made for a broker that then refuses to start.
       if (this.#config.memory || !existsSync(this.#config.dir)) refuseStrangers(this.#config, 'none');
       const storage = this.#options.storage ?? (await openStorage(this.#config));
+      this.#jwt = await this.#openJwt();
       this.#vault = vaultOf(storage.directory, this.#config.accessKeyFile);
       const broker = await this.#own(storage, this.#vault);
       this.#watchRights(broker);
@@ -214,10 +172,27 @@ class Server implements RunningServer {
   #watchRights(broker: Broker): void {
     refuseStrangers(this.#config, broker.documents(SYSTEM_NAMESPACE).of(USER_DOCUMENT).size > 0 ? 'some' : 'none');
     broker.watchDocuments(async (namespace) => {
-      if (namespace !== SYSTEM_NAMESPACE) return;
-      broker.recheckRights();
-      for (const end of this.#onGone) end();
+      if (namespace === SYSTEM_NAMESPACE) this.#recheckRights();
     });
+  }
+
+  #recheckRights(): void {
+    this.#broker?.recheckRights();
+    for (const end of this.#onGone) end();
+  }
+
+  async #openJwt(): Promise<JwtLogins | undefined> {
+    if (this.#config.jwt.length === 0) return undefined;
+    // Most brokers have none, and start without what it needs.
+    const { JwtLogins } = await import('./jwt/logins.ts');
+    const logins = await JwtLogins.open(this.#config.jwt, {
+      clock: this.#clock,
+      onExpired: () => this.#recheckRights(),
+      onRefused: (issuer, why) => this.#log.debug({ issuer, why }, 'a token was refused'),
+      onKeysFailure: (issuer, why) => this.#log.warn({ issuer, why }, 'the keys of an issuer cannot be fetched'),
+    });
+    this.#undo.push(() => logins.close());
+    return logins;
   }
 
   /** Storage may fail while the rest starts. */
@@ -226,6 +201,7 @@ class Server implements RunningServer {
   }
 
   async renewTls(): Promise<void> {
+    await this.#jwt?.renewKeys();
     const tls = await readTls(this.#config.tls);
     if (tls === undefined) return;
     for (const listener of this.#listeners.values()) listener.renewTls(tls);
@@ -375,6 +351,7 @@ class Server implements RunningServer {
       new UserStore(
         this.#config,
         new StoredUserView(this.broker.documents(SYSTEM_NAMESPACE), this.#vault ?? new Vault()),
+        this.#jwt,
       ),
       this.#log,
       new SystemClock(),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { durationMs, sizeBytes } from '../core/units.ts';
+import { issuerSchema } from './jwt/settings.ts';
+import { duration, nonEmpty as text, size } from './setting-units.ts';
 
 /**
  * Every setting of a server, once. The type, the check, the default, the flag, the environment variable, the key in the
@@ -24,27 +25,6 @@ export interface SettingDoc {
 }
 
 export const settingDocs = z.registry<SettingDoc>();
-
-function duration(name: string): z.ZodType<number, string | number> {
-  return unit((text) => durationMs(text as `${number}ms`, name));
-}
-
-function size(name: string): z.ZodType<number, string | number> {
-  return unit((text) => sizeBytes(text as `${number}B`, name));
-}
-
-/** Text with a unit becomes a number. A number has passed here before: a parsed config may be handed in again. */
-function unit(read: (text: string) => number): z.ZodType<number, string | number> {
-  return z.union([z.string(), z.int().nonnegative()]).transform((value, context) => {
-    if (typeof value === 'number') return value;
-    try {
-      return read(value);
-    } catch {
-      context.addIssue({ code: 'custom', message: 'not a number with a unit' });
-      return z.NEVER;
-    }
-  });
-}
 
 const ACTIONS = ['configure', 'publish', 'consume', 'inspect', 'manage', 'admin'] as const;
 
@@ -94,8 +74,6 @@ function isAccessKey(text: string): boolean {
   const { id, secret } = splitAccessKey(text);
   return ACCESS_KEY_ID.test(id) && ACCESS_KEY_SECRET.test(secret);
 }
-
-const text = z.string().min(1);
 
 export const settingsSchema = z.strictObject({
   dir: text.default('./railhead-data').register(settingDocs, {
@@ -233,6 +211,12 @@ export const settingsSchema = z.strictObject({
     summary:
       'Who may log in, with what, and what they may do. `railhead user entry NAME` makes an entry; `railhead user add` stores users with the broker instead.',
     allowed: 'a list of { name, tokenHash, passwordHash or accessKeys, grants }; `railhead user entry NAME` prints one',
+    fileOnly: true,
+  }),
+  jwt: z.array(issuerSchema).default([]).register(settingDocs, {
+    summary:
+      'Who else says who somebody is: issuers of JSON Web Tokens (OIDC), with what their claims allow. See [security](security.md#tokens-of-others).',
+    allowed: 'a list of { name, issuer, audience, jwksUrl or jwksFile, algorithms, subject, clockSkew, allow }',
     fileOnly: true,
   }),
   tls: z

@@ -21,6 +21,7 @@ import {
 } from '../core/passwords.ts';
 import { nobodysScramVerifier, parseScram, type ScramAlgorithm, type ScramVerifier } from '../core/scram.ts';
 import { isOpen } from './config.ts';
+import type { JwtLogins } from './jwt/logins.ts';
 import { type ServerConfig, splitAccessKey, type UserConfig } from './settings.ts';
 
 /** One scrypt takes 32 MiB and some 60 ms of one of Node's four pool threads, which file syncs need as well. */
@@ -52,11 +53,12 @@ export class UserStore implements Authenticator {
   /** Makes up salts for names that nobody has. */
   readonly #nobodysKey = randomBytes(32);
   readonly #stored: StoredUserView | undefined;
+  readonly #jwt: Pick<JwtLogins, 'find'> | undefined;
   readonly #nobody: PasswordHash;
   readonly #logins = new LoginQueue();
   readonly #remembered = new RememberedLogins();
 
-  constructor(config: ServerConfig, stored?: StoredUserView) {
+  constructor(config: ServerConfig, stored?: StoredUserView, jwt?: Pick<JwtLogins, 'find'>) {
     const everything: Grant[] = [{ namespace: '*', resource: '*', actions: 'all' }];
     const { token, accessKey } = config;
     if (token !== undefined) {
@@ -75,9 +77,10 @@ export class UserStore implements Authenticator {
       for (const { id, secret } of configured.accessKeys)
         this.#accessKeys.set(id, { secret, principal: user.principal });
     }
-    this.#always = this.#byName.size > 0 || isOpen(config);
+    this.#always = this.#byName.size > 0 || jwt !== undefined || isOpen(config);
     this.#anybody = new Anybody(this);
     this.#stored = stored;
+    this.#jwt = jwt;
     this.#nobody = nobodysHash([...this.#byName.values()].find((user) => user.password !== undefined)?.password?.hash);
   }
 
@@ -124,10 +127,13 @@ export class UserStore implements Authenticator {
   }
 
   async #find(credentials: Credentials): Promise<Principal | undefined> {
-    if ('token' in credentials) return this.#byToken(credentials.token);
+    if ('token' in credentials) return (await this.#jwt?.find(credentials.token)) ?? this.#byToken(credentials.token);
     if ('accessKey' in credentials) return this.#byAccessKey(credentials);
     if ('scram' in credentials) return this.#byScram(credentials);
     const { user: name, password } = credentials;
+    // For protocols that know passwords alone; whose token it is, it says itself.
+    const bearer = await this.#jwt?.find(password);
+    if (bearer !== undefined) return bearer;
     const user = this.#user(name);
     if (user === undefined && this.#accessKey(name) !== undefined)
       return this.#byAccessKey({ accessKey: name, isSignedWith: (secret) => isSame(secret, password) });

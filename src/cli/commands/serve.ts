@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import { VERSION } from '../../core/version.ts';
 import { readConfig, readConfigFile, type LoadedConfig } from '../../server/config.ts';
 import { createLogger, type Logger } from '../../server/log.ts';
-import { startServer, type RunningServer } from '../../server/server.ts';
+import type { RunningServer } from '../../server/running-server.ts';
+import { startServer } from '../../server/server.ts';
 import { allSettings } from '../../server/settings.ts';
 import { fixYoungGeneration } from '../../server/young-generation.ts';
 import { paint, print, printJson } from '../terminal.ts';
@@ -107,7 +108,10 @@ async function untilStopped(server: RunningServer, log: Logger): Promise<void> {
   };
   const onRenewal = (): void => {
     server.renewTls().catch((error: unknown) => {
-      log.error({ reason: error instanceof Error ? error.message : String(error) }, 'the old certificates stay');
+      log.error(
+        { reason: error instanceof Error ? error.message : String(error) },
+        'the old certificates and keys stay',
+      );
     });
   };
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onRenewal);

@@ -18,6 +18,7 @@ import { LargeContents } from './large-contents.ts';
 import type { AmqpLimits } from './limits.ts';
 import { type ConnectionInfo, socketInfo } from './live.ts';
 import { type AnyMethod, type Arguments, METHODS } from './methods.ts';
+import { RenewablePrincipal, renewSecret } from './renewable.ts';
 import type { Vhost } from './vhost.ts';
 
 /** How long the last words of a connection may take to leave, and the client to answer them. */
@@ -128,7 +129,12 @@ export class AmqpConnection implements GatewayConnection {
   endIfDeleted(): void {
     const state = this.#state;
     if (state.name === 'open' && state.principal.gone === true)
-      this.close(new RailheadError('CLOSED', `user '${state.user}' is deleted`));
+      this.close(
+        new RailheadError(
+          'CLOSED',
+          state.principal instanceof RenewablePrincipal ? 'the token has expired' : `user '${state.user}' is deleted`,
+        ),
+      );
   }
 
   /** The broker takes publishes again, or does not: who publishes is told. */
@@ -280,8 +286,7 @@ export class AmqpConnection implements GatewayConnection {
     else if (state.name === 'opening' && method.name === 'connectionOpen')
       void this.#open(method.args.virtualHost, state);
     else if (state.name === 'open' && method.name === 'connectionUpdateSecret')
-      // Rights are those of the user, asked for each time, and no login runs out: as in RabbitMQ there is nothing to check.
-      this.#out.method(0, 'connectionUpdateSecretOk', {});
+      void this.#updateSecret(method.args, state);
     else throw new AmqpError('COMMAND_INVALID', `${method.name} is not expected in the state ${state.name}`);
   }
 
@@ -293,7 +298,11 @@ export class AmqpConnection implements GatewayConnection {
       const shown = credentials(args);
       const principal = await this.#context.authenticate(shown);
       if (this.#isOver()) return;
-      this.#state = { name: 'tune', principal, user: shown.user, client };
+      this.#state =
+        principal.expiresAt === undefined
+          ? { name: 'tune', principal, user: shown.user, client }
+          : // With a token a client may call itself anything.
+            { name: 'tune', principal: new RenewablePrincipal(principal), user: principal.name, client };
       this.#peer.authenticated(principal.name);
       this.#out.method(0, 'connectionTune', tune(this.#context.limits));
       this.#goOn();
@@ -301,6 +310,18 @@ export class AmqpConnection implements GatewayConnection {
       this.#socket.resume();
       if (RailheadError.is(error, 'UNAUTHENTICATED')) this.#refuse(client, args.mechanism);
       else this.#fail(error, METHODS.connectionStartOk.id);
+    }
+  }
+
+  async #updateSecret(
+    { newSecret }: Arguments<'connectionUpdateSecret'>,
+    { principal, user }: LoggedIn,
+  ): Promise<void> {
+    try {
+      await renewSecret(principal, () => this.#context.authenticate({ user, password: newSecret.toString() }));
+      if (!this.#isOver()) this.#out.method(0, 'connectionUpdateSecretOk', {});
+    } catch (error) {
+      this.#fail(error, METHODS.connectionUpdateSecret.id);
     }
   }
 

@@ -67,11 +67,12 @@ export class BrowserLogins {
     const id = randomBytes(32).toString('base64url');
     const now = this.#clock.now();
     const csrf = randomBytes(24).toString('base64url');
-    const login = { principal, csrf, expiresAt: now + MAX_AGE_MS, digest: digestOf(id), usedAt: now };
+    const expiresAt = Math.min(now + MAX_AGE_MS, principal.expiresAt ?? Number.POSITIVE_INFINITY);
+    const login = { principal, csrf, expiresAt, digest: digestOf(id), usedAt: now };
     const [oldest] = this.#logins.keys();
     if (this.#logins.size >= MAX_LOGINS && oldest !== undefined) this.#logins.delete(oldest);
     this.#logins.set(login.digest, login);
-    return { login, cookie: setCookie(secure, id, MAX_AGE_MS / 1000) };
+    return { login, cookie: setCookie(secure, id, Math.ceil((expiresAt - now) / 1000)) };
   }
 
   /** Whose cookie it is. Undefined without one, and for one that is over. */

@@ -20,7 +20,7 @@ import {
 } from '@aws-sdk/client-sns';
 import { CreateQueueCommand, ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { defineQueue } from '../../../src/index.ts';
-import { isPublic, post } from '../../../src/gateways/aws/sns/outgoing.ts';
+import { isPublic, post } from '../../../src/gateways/outgoing.ts';
 import { startServer } from '../../../src/server/index.ts';
 import { CREDENTIALS, REGION, sqsBench } from './clients.ts';
 

@@ -158,7 +158,7 @@ export class Webhooks {
     const { signal } = this.#closing;
     try {
       // Its lists of networks take a while to build, and most brokers post to nobody.
-      const { post } = await import('./outgoing.ts');
+      const { post } = await import('../../outgoing.ts');
       const status = await post({ url: subscription.endpoint, headers, body, addresses: this.#addresses, signal });
       if (status >= 200 && status < 300) return 'done';
       return status >= 400 && status < 500 && status !== 429 ? 'refused' : 'again';

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { request as httpRequest } from 'node:http';
+import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIPv6, type LookupFunction } from 'node:net';
 
@@ -43,21 +43,60 @@ export function isPublic(address: string): boolean {
     : !PRIVATE_V4.check(address, 'ipv4');
 }
 
-export interface OutgoingRequest {
+/** Where to, and with what care. */
+export interface Outgoing {
   url: string;
-  headers: Readonly<Record<string, string>>;
-  body: string;
   addresses: 'public' | 'any';
   signal: AbortSignal;
 }
 
 /**
- * Posts, and says with which status it was answered. The name is resolved once, every address that it has is checked, and
- * one of those is connected to; redirects are not followed, or somebody outside could have us ask what only we can reach.
+ * Posts, and says with which status it was answered. What the answer says nobody reads.
  *
  * @throws when there is no answer, or an address is not public
  */
-export async function post({ url, headers, body, addresses, signal }: OutgoingRequest): Promise<number> {
+export async function post(
+  request: Outgoing & { headers: Readonly<Record<string, string>>; body: string },
+): Promise<number> {
+  const { headers, body } = request;
+  const response = await ask(request, 'POST', { ...headers, 'Content-Length': Buffer.byteLength(body) }, body);
+  response.destroy();
+  return response.statusCode ?? 0;
+}
+
+/**
+ * Gets a document of at most `maxBytes`.
+ *
+ * @throws when there is no answer, one that is not 200 or that is longer, or an address is not public
+ */
+export async function get(request: Outgoing & { maxBytes: number }): Promise<Buffer> {
+  const response = await ask(request, 'GET', { Accept: 'application/json' });
+  try {
+    if (response.statusCode !== 200) throw new Error(`the answer has the status ${response.statusCode}`);
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    // Without an encoding a response gives buffers; its type does not say so.
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.byteLength;
+      if (bytes > request.maxBytes) throw new Error(`the answer has more than ${request.maxBytes} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    response.destroy();
+  }
+}
+
+/**
+ * The name is resolved once, every address that it has is checked, and one of those is connected to; redirects are not
+ * followed, or somebody outside could have us ask what only we can reach.
+ */
+async function ask(
+  { url, addresses, signal }: Outgoing,
+  method: 'GET' | 'POST',
+  headers: Readonly<Record<string, string | number>>,
+  body?: string,
+): Promise<IncomingMessage> {
   const { protocol, hostname } = new URL(url);
   const found = await lookup(hostname.replace(/^\[(.*)\]$/, '$1'), { all: true });
   const [first] = found;
@@ -69,17 +108,17 @@ export async function post({ url, headers, body, addresses, signal }: OutgoingRe
     else callback(null, first.address, first.family);
   };
   const options = {
-    method: 'POST',
-    headers: { ...headers, 'Content-Length': Buffer.byteLength(body) },
+    method,
+    headers,
     agent: false,
     lookup: checked,
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
   } as const;
   return new Promise((resolve, reject) => {
     const sent = (protocol === 'https:' ? httpsRequest : httpRequest)(url, options, (response) => {
-      resolve(response.statusCode ?? 0);
-      // Nobody reads what it says.
-      response.destroy();
+      // Cut off by the signal after the head came: whoever reads is told by the stream.
+      response.on('error', () => {});
+      resolve(response);
     });
     sent.on('error', reject);
     sent.end(body);
