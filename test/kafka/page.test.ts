@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { APIS } from '../../src/gateways/kafka/apis.ts';
 import { TOPIC_CONFIGS } from '../../src/gateways/kafka/configs.ts';
 import type { Api } from '../../src/gateways/kafka/fields.ts';
+import { SHARE_CONFIGS } from '../../src/gateways/kafka/share/configs.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'docs/protocols/kafka.md'), 'utf8');
@@ -25,7 +26,7 @@ function rows(): string[][] {
 
 test('every test that the Kafka page names exists', () => {
   const files = globSync(
-    ['src/gateways/kafka/*.test.ts', 'test/conformance/kafka/*.test.ts', 'test/kill/kafka.test.ts'],
+    ['src/gateways/kafka/**/*.test.ts', 'test/conformance/kafka/*.test.ts', 'test/kill/kafka.test.ts'],
     { cwd: root },
   );
   const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
@@ -47,7 +48,7 @@ test('the Kafka page has every API with the versions that are spoken, and no oth
 
 test('the Kafka page has every config that means something', () => {
   assert.deepEqual(
-    [...TOPIC_CONFIGS.keys()].filter((name) => !page.includes(`\`${name}\``)),
+    [...TOPIC_CONFIGS.keys(), ...SHARE_CONFIGS.keys()].filter((name) => !page.includes(`\`${name}\``)),
     [],
   );
 });

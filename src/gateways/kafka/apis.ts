@@ -24,6 +24,7 @@ import {
   syncGroup,
 } from './messages/groups.ts';
 import { deleteRecords, fetch, listOffsets, offsetForLeaderEpoch, produce } from './messages/log.ts';
+import { shareAcknowledge, shareFetch, shareGroupDescribe, shareGroupHeartbeat } from './messages/share-groups.ts';
 import {
   addOffsetsToTxn,
   addPartitionsToTxn,
@@ -89,6 +90,10 @@ export const APIS = {
   offsetDelete,
   consumerGroupHeartbeat,
   consumerGroupDescribe,
+  shareGroupHeartbeat,
+  shareGroupDescribe,
+  shareFetch,
+  shareAcknowledge,
 } as const;
 
 export type Apis = typeof APIS;

@@ -13,6 +13,9 @@ import type { Groups } from './groups.ts';
 import type { KafkaLimits } from './limits.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { Quotas } from './quotas.ts';
+import type { ShareGroup } from './share/share-group.ts';
+import type { ShareSessions } from './share/share-session.ts';
+import type { ShareSubscriptions } from './share/subscriptions.ts';
 import type { Topics } from './topics.ts';
 
 /** What all connections share. */
@@ -25,6 +28,9 @@ export interface Shared {
   /** By the older protocol, in which clients share out the partitions, and by the newer one. */
   readonly groups: Groups<Group>;
   readonly consumerGroups: Groups<ConsumerGroup>;
+  /** Of those, whose members share every partition, record by record (KIP-932). */
+  readonly shareGroups: Groups<ShareGroup>;
+  readonly shareSubscriptions: ShareSubscriptions;
   readonly producerIds: ProducerIds;
   /** The session that is the gateway's own, for what a client may know and the engine does not ask it for. */
   own(): Promise<Session>;
@@ -49,6 +55,7 @@ export interface Client {
   /** Publishes, so that one that had to look something up is not overtaken by the next. */
   readonly publishing: InOrder;
   readonly fetchSession: FetchSession;
+  readonly shareSessions: ShareSessions;
   /** Nothing more is read of it for so long. */
   mute(forMs: number): void;
 }

@@ -1,9 +1,19 @@
 import { demand, onceAllowed } from './access.ts';
 import { type Client, type Handlers, NODE_ID } from './client.ts';
-import { type Config, CONFIG_TYPE, DEFAULT_RETENTION, listOf, TOPIC_CONFIGS, topicConfig, toTopic } from './configs.ts';
+import {
+  type Config,
+  CONFIG_SOURCE,
+  CONFIG_TYPE,
+  DEFAULT_RETENTION,
+  listOf,
+  TOPIC_CONFIGS,
+  topicConfig,
+  toTopic,
+} from './configs.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { alterConfigs, describeConfigs, incrementalAlterConfigs } from './messages/configs.ts';
+import { SHARE_CONFIGS, shareConfig, type ShareConfigs } from './share/configs.ts';
 import type { KafkaTopic } from './topics.ts';
 
 type Asked = RequestOf<typeof describeConfigs>['resources'][number];
@@ -13,8 +23,7 @@ type Answer = ResponseOf<typeof alterConfigs>['responses'][number];
 type Change = RequestOf<typeof incrementalAlterConfigs>['resources'][number]['configs'][number];
 
 /** As the protocol numbers them. */
-const RESOURCE = { topic: 2, broker: 4 } as const;
-const SOURCE = { topic: 1, staticBroker: 4, byDefault: 5 } as const;
+const RESOURCE = { topic: 2, broker: 4, group: 32 } as const;
 const OPERATION = { set: 0, delete: 1, append: 2, subtract: 3 } as const;
 
 interface Resource {
@@ -33,7 +42,13 @@ export const configAdmin: Handlers<'describeConfigs' | 'alterConfigs' | 'increme
     const how = validateOnly ? 'check' : 'change';
     return {
       responses: await Promise.all(
-        resources.map((resource) => answer(resource, () => change(client, resource, how, () => resource.configs))),
+        resources.map((resource) =>
+          answer(resource, () =>
+            resource.resourceType === RESOURCE.group
+              ? changeGroup(client, resource.resourceName, how, () => resource.configs)
+              : change(client, resource, how, () => resource.configs),
+          ),
+        ),
       ),
     };
   },
@@ -43,7 +58,13 @@ export const configAdmin: Handlers<'describeConfigs' | 'alterConfigs' | 'increme
     return {
       responses: await Promise.all(
         resources.map((resource) =>
-          answer(resource, () => change(client, resource, how, (topic) => changed(topic, resource.configs))),
+          answer(resource, () =>
+            resource.resourceType === RESOURCE.group
+              ? changeGroup(client, resource.resourceName, how, (now) =>
+                  changed(new Map(Object.entries(now)), resource.configs, shareConfig),
+                )
+              : change(client, resource, how, (topic) => changed(valuesOf(topic), resource.configs, topicConfig)),
+          ),
         ),
       ),
     };
@@ -70,7 +91,9 @@ async function describe(
     const all =
       resourceType === RESOURCE.broker
         ? brokerConfigs(client, resourceName)
-        : topicConfigs(await topicOf(client, { resourceType, resourceName }, 'describeConfigs'), synonyms);
+        : resourceType === RESOURCE.group
+          ? groupConfigs(await configsOfGroup(client, resourceName, 'describeConfigs'), synonyms)
+          : topicConfigs(await topicOf(client, { resourceType, resourceName }, 'describeConfigs'), synonyms);
     configs = all.filter(({ name }) => configurationKeys === null || configurationKeys.includes(name));
   });
   return { errorCode, errorMessage, resourceType, resourceName, configs };
@@ -92,25 +115,40 @@ async function topicOf(
 }
 
 function topicConfigs(topic: KafkaTopic, synonyms: 'with-synonyms' | 'plain'): Entry[] {
-  return [...TOPIC_CONFIGS].map(([name, { type, byDefault, read }]) => {
-    const value = read(topic);
-    const isDefault = value === byDefault;
-    const sources = [
-      ...(isDefault ? [] : [{ name, value, source: SOURCE.topic }]),
-      { name, value: byDefault, source: SOURCE.byDefault },
-    ];
-    return {
-      name,
-      value,
-      readOnly: false,
-      isDefault,
-      configSource: isDefault ? SOURCE.byDefault : SOURCE.topic,
-      isSensitive: false,
-      synonyms: synonyms === 'plain' ? [] : sources,
-      configType: CONFIG_TYPE[type],
-      documentation: null,
-    };
-  });
+  return [...TOPIC_CONFIGS].map(([name, config]) =>
+    settable(name, config, config.read(topic), CONFIG_SOURCE.topic, synonyms),
+  );
+}
+
+function groupConfigs(configs: ShareConfigs, synonyms: 'with-synonyms' | 'plain'): Entry[] {
+  return [...SHARE_CONFIGS].map(([name, config]) =>
+    settable(name, config, configs[name] ?? config.byDefault, CONFIG_SOURCE.group, synonyms),
+  );
+}
+
+function settable(
+  name: string,
+  { type, byDefault }: { type: keyof typeof CONFIG_TYPE; byDefault: string },
+  value: string,
+  source: number,
+  synonyms: 'with-synonyms' | 'plain',
+): Entry {
+  const isDefault = value === byDefault;
+  const sources = [
+    ...(isDefault ? [] : [{ name, value, source }]),
+    { name, value: byDefault, source: CONFIG_SOURCE.byDefault },
+  ];
+  return {
+    name,
+    value,
+    readOnly: false,
+    isDefault,
+    configSource: isDefault ? CONFIG_SOURCE.byDefault : source,
+    isSensitive: false,
+    synonyms: synonyms === 'plain' ? [] : sources,
+    configType: CONFIG_TYPE[type],
+    documentation: null,
+  };
 }
 
 /** What Kafka says of the broker and is true of this one. Nothing of it can change while it runs. */
@@ -132,7 +170,7 @@ function brokerConfigs(client: Client, name: string): Entry[] {
     value,
     readOnly: true,
     isDefault: false,
-    configSource: SOURCE.staticBroker,
+    configSource: CONFIG_SOURCE.staticBroker,
     isSensitive: false,
     configType: CONFIG_TYPE[type],
     documentation: null,
@@ -163,19 +201,53 @@ async function change(
   client.shared.topics.remember(definition);
 }
 
+/** @throws KafkaError for what may not be done with a group */
+async function configsOfGroup(
+  client: Client,
+  groupId: string,
+  operation: 'describeConfigs' | 'alterConfigs',
+): Promise<ShareConfigs> {
+  if (groupId === '') throw new KafkaError('INVALID_REQUEST', 'A group has a name.');
+  demand(client, operation, 'group', groupId, operation === 'describeConfigs' ? ['inspect'] : ['configure']);
+  return client.shared.shareSubscriptions.configsOf(groupId);
+}
+
+async function changeGroup(
+  client: Client,
+  groupId: string,
+  how: 'check' | 'change',
+  configsFor: (now: ShareConfigs) => readonly Config[],
+): Promise<void> {
+  const configs: Record<string, string> = {};
+  for (const { name, value } of configsFor(await configsOfGroup(client, groupId, 'alterConfigs'))) {
+    const config = shareConfig(name);
+    if (value === null) continue;
+    config.check(value);
+    configs[name] = value;
+  }
+  if (how === 'change') await client.shared.shareSubscriptions.configure(groupId, configs);
+}
+
 function withDefaults(configs: readonly Config[]): Config[] {
   const all = new Map<string, string | null>([...TOPIC_CONFIGS].map(([name, { byDefault }]) => [name, byDefault]));
   for (const { name, value } of configs) all.set(name, value ?? all.get(name) ?? null);
   return [...all].map(([name, value]) => ({ name, value }));
 }
 
-/** What the topic has, with some of it changed. */
-function changed(topic: KafkaTopic, changes: readonly Change[]): Config[] {
-  const now = new Map<string, string | null>();
-  for (const [name, { read }] of TOPIC_CONFIGS) now.set(name, read(topic));
+function valuesOf(topic: KafkaTopic): Map<string, string> {
+  return new Map([...TOPIC_CONFIGS].map(([name, { read }]) => [name, read(topic)]));
+}
+
+/** What there is, with some of it changed. */
+function changed(
+  before: ReadonlyMap<string, string>,
+  changes: readonly Change[],
+  configNamed: (name: string) => { readonly type: keyof typeof CONFIG_TYPE },
+): Config[] {
+  const now = new Map<string, string | null>(before);
   const seen = new Set<string>();
   for (const { name, configOperation, value } of changes) {
-    const { type } = topicConfig(name);
+    const { type } = configNamed(name);
     if (seen.has(name)) throw new KafkaError('INVALID_REQUEST', `A request changes ${name} twice.`);
     seen.add(name);
     if (configOperation === OPERATION.delete) now.set(name, null);

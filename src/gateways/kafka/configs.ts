@@ -22,6 +22,9 @@ export interface TopicSettings {
 /** As the protocol numbers the types of configs. */
 export const CONFIG_TYPE = { boolean: 1, string: 2, int: 3, long: 5, list: 7 } as const;
 
+/** As the protocol numbers where a config is set. */
+export const CONFIG_SOURCE = { topic: 1, staticBroker: 4, byDefault: 5, group: 8 } as const;
+
 interface TopicConfig {
   readonly type: keyof typeof CONFIG_TYPE;
   /** Where nothing is said. */

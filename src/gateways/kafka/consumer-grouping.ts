@@ -81,6 +81,8 @@ function check(client: Client, request: Heartbeat, version: number): void {
   if (instanceId === '') refuse('INVALID_REQUEST', 'An instance id is not empty.');
   if ((client.shared.groups.find(groupId)?.members.size ?? 0) > 0)
     refuse('GROUP_ID_NOT_FOUND', `The group ${JSON.stringify(groupId)} has members that use the classic protocol.`);
+  if (client.shared.shareGroups.find(groupId) !== undefined)
+    refuse('GROUP_ID_NOT_FOUND', `The group ${JSON.stringify(groupId)} is a share group.`);
   for (const name of subscribedTopicNames ?? [])
     if (!maySee(client, name))
       refuse('TOPIC_AUTHORIZATION_FAILED', `Not allowed to see the topic ${JSON.stringify(name)}.`);

@@ -232,7 +232,7 @@ function batchOf({ producerId, epoch, outcome }: TransactionMarker): Buffer {
 }
 
 /** Records that were published over another protocol. */
-function translated({ records, count, publishedAt }: DeliveryRun): Buffer {
+export function translated({ records, count, publishedAt }: DeliveryRun): Buffer {
   const native = asBuffer(records);
   const all: ReturnType<typeof fromEnvelope>[] = [];
   for (let i = 0, at = 0; i < count; i++, at = recordEnd(native, at))

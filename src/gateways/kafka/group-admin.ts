@@ -4,6 +4,7 @@ import { asKafkaError, ERROR } from './errors.ts';
 import type { ResponseOf } from './fields.ts';
 import type { Group, GroupState, Member } from './group.ts';
 import type { describeGroups } from './messages/groups.ts';
+import { SHARE_GROUP_STATES } from './share/share-group.ts';
 
 type Described = ResponseOf<typeof describeGroups>['groups'][number];
 
@@ -20,6 +21,7 @@ const DEAD = 'Dead';
 const EMPTY = 'Empty';
 const CLASSIC = 'classic';
 const CONSUMER = 'consumer';
+const SHARE = 'share';
 
 export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroups'> = {
   async describeGroups(client, { groups, includeAuthorizedOperations }) {
@@ -45,6 +47,10 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
     }));
     for (const { id: groupId, state } of client.shared.consumerGroups.all())
       listed.push({ groupId, protocolType: CONSUMER, groupState: CONSUMER_GROUP_STATES[state], groupType: CONSUMER });
+    for (const groupId of await client.shared.shareSubscriptions.groups()) {
+      const state = client.shared.shareGroups.find(groupId)?.state ?? 'empty';
+      listed.push({ groupId, protocolType: SHARE, groupState: SHARE_GROUP_STATES[state], groupType: SHARE });
+    }
     const known = new Set(listed.map(({ groupId }) => groupId));
     for (const groupId of await committedGroups(client))
       if (!known.has(groupId)) listed.push({ groupId, protocolType: CONSUMER, groupState: EMPTY, groupType: CLASSIC });
@@ -69,13 +75,14 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
 
 async function deleteOne(client: Client, groupId: string): Promise<{ groupId: string; errorCode: number }> {
   if (!allowed(client, 'delete', 'group', groupId)) return { groupId, errorCode: ERROR.GROUP_AUTHORIZATION_FAILED };
-  const group = client.shared.groups.find(groupId);
-  const members = (group?.members.size ?? 0) + (client.shared.consumerGroups.find(groupId)?.members.size ?? 0);
-  if (members > 0) return { groupId, errorCode: ERROR.NON_EMPTY_GROUP };
+  const { groups, consumerGroups, shareGroups, shareSubscriptions } = client.shared;
+  const group = groups.find(groupId);
+  const live = [group, consumerGroups.find(groupId), shareGroups.find(groupId)];
+  if (live.some((one) => (one?.members.size ?? 0) > 0)) return { groupId, errorCode: ERROR.NON_EMPTY_GROUP };
   try {
     const session = await onceAllowed(client, 'delete', 'group', groupId);
     const { deleted } = await session.request('deleteCursor', { cursor: groupId });
-    const isKnown = deleted > 0 || group !== undefined;
+    const isKnown = (await shareSubscriptions.delete(groupId)) || deleted > 0 || group !== undefined;
     return { groupId, errorCode: isKnown ? ERROR.NONE : ERROR.GROUP_ID_NOT_FOUND };
   } catch (error) {
     return { groupId, errorCode: asKafkaError(error, 'group').code };

@@ -85,7 +85,7 @@ function joined(client: Client, request: RequestOf<typeof joinGroup>, version: n
     refusalFor(client, groupId) ??
     (sessionTimeoutMs < limits.minSessionTimeoutMs || sessionTimeoutMs > limits.maxSessionTimeoutMs
       ? 'INVALID_SESSION_TIMEOUT'
-      : client.shared.consumerGroups.find(groupId) !== undefined
+      : (client.shared.consumerGroups.find(groupId) ?? client.shared.shareGroups.find(groupId)) !== undefined
         ? 'INCONSISTENT_GROUP_PROTOCOL'
         : memberId !== '' && groups.find(groupId) === undefined
           ? 'UNKNOWN_MEMBER_ID'

@@ -14,6 +14,8 @@ import { offsets } from './offsets.ts';
 import { producing } from './producing.ts';
 import { quotaAdmin } from './quota-admin.ts';
 import { scramAdmin } from './scram-admin.ts';
+import { shareFetching } from './share/fetching.ts';
+import { shareGrouping } from './share/grouping.ts';
 import { transactionAdmin } from './transaction-admin.ts';
 import { transactions } from './transactions.ts';
 import { topicAdmin } from './topic-admin.ts';
@@ -37,4 +39,6 @@ export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake'
   ...aclAdmin,
   ...scramAdmin,
   ...quotaAdmin,
+  ...shareGrouping,
+  ...shareFetching,
 };

@@ -18,6 +18,8 @@ export interface KafkaLimits {
   maxFetchBytes: number;
   /** So many partitions a fetch session may have; a client that follows more names them in each fetch. Default 20,000. */
   maxSessionPartitions: number;
+  /** So many share sessions a connection may have. Default 1,000. */
+  maxShareSessions: number;
   /** A fetch waits at most so long, ms. Default 60,000. */
   maxFetchWaitMs: number;
   /** What a member of a group may ask for as its session timeout, ms. As Kafka, but for less than 6 s. Default 1,000. */
@@ -41,6 +43,7 @@ export const KAFKA_LIMITS: KafkaLimits = {
   maxOutputBytes: 256 * MIB,
   maxFetchBytes: 55 * MIB,
   maxSessionPartitions: 20_000,
+  maxShareSessions: 1_000,
   maxFetchWaitMs: 60_000,
   minSessionTimeoutMs: 1_000,
   maxSessionTimeoutMs: 1_800_000,

@@ -15,6 +15,8 @@ import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { Quotas } from './quotas.ts';
 import { KafkaConnection } from './session.ts';
+import { ShareGroup } from './share/share-group.ts';
+import { ShareSubscriptions } from './share/subscriptions.ts';
 import { Topics } from './topics.ts';
 
 export interface KafkaGatewayOptions {
@@ -63,6 +65,8 @@ export class KafkaGateway implements Gateway {
       topics: new Topics(own, broker.journalId, clock),
       groups: new Groups(clock, (id) => new Group(id, newId)),
       consumerGroups: new Groups(clock, (id) => new ConsumerGroup(id, newId, allLimits.consumerSessionTimeoutMs)),
+      shareGroups: new Groups(clock, (id) => new ShareGroup(id, allLimits.consumerSessionTimeoutMs)),
+      shareSubscriptions: new ShareSubscriptions(own, clock),
       producerIds: new ProducerIds(own),
       own,
       users: async () => new StoredUsers(await system()),
@@ -101,6 +105,7 @@ export class KafkaGateway implements Gateway {
   async close(): Promise<void> {
     this.#shared.groups.close();
     this.#shared.consumerGroups.close();
+    this.#shared.shareGroups.close();
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
     for (const session of await Promise.allSettled([this.#own, this.#system]))
       if (session.status === 'fulfilled') await session.value?.close();

@@ -14,6 +14,8 @@ import { FetchSession } from './fetch-session.ts';
 import type { Api } from './fields.ts';
 import { HANDLERS } from './handlers.ts';
 import { Login } from './login.ts';
+import { leaveShareSessions } from './share/fetching.ts';
+import { ShareSessions } from './share/share-session.ts';
 import { announce } from './versions.ts';
 
 /** How long the last answers of a connection may take to leave. */
@@ -198,6 +200,7 @@ export class KafkaConnection implements GatewayConnection {
       publishing: this.#publishing,
       mute: (forMs) => this.#mute(forMs),
       fetchSession: new FetchSession(shared.limits.maxSessionPartitions, () => shared.nextFetchSession()),
+      shareSessions: new ShareSessions(shared.limits.maxShareSessions),
     };
     return this.#client;
   }
@@ -295,7 +298,9 @@ export class KafkaConnection implements GatewayConnection {
 
   async #giveBack(): Promise<void> {
     try {
-      await (await this.#opening)?.close();
+      const session = await this.#opening;
+      if (this.#client !== undefined) await leaveShareSessions(this.#client);
+      await session?.close();
     } catch (error) {
       if (!RailheadError.is(error)) this.#context.shared.report(error);
     } finally {

@@ -1,8 +1,8 @@
-import type { TopicPolicy } from '../../core/policy.ts';
+import { DEFAULT_TOPIC, type TopicPolicy } from '../../core/policy.ts';
 import type { Declaration } from '../../core/declaration.ts';
 import { demand, mayCreate, maySee, onceAllowed } from './access.ts';
 import { type Client, type Handlers, NODE_ID } from './client.ts';
-import { type Config, DEFAULT_RETENTION, toTopic } from './configs.ts';
+import { type Config, CONFIG_SOURCE, DEFAULT_RETENTION, TOPIC_CONFIGS, toTopic } from './configs.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { NO_UUID, type RequestOf, type ResponseOf } from './fields.ts';
@@ -59,29 +59,26 @@ async function createOne(client: Client, asked: Asked, isAlone: boolean, how: 'c
     };
     if (how === 'check') {
       await assertNew(client, name);
-      toTopic(wanted.configs);
-      return {
-        name,
-        topicId: NO_UUID,
-        errorCode: ERROR.NONE,
-        errorMessage: null,
-        numPartitions: wanted.partitions,
-        replicationFactor: 1,
-      };
+      const { policy, attributes } = settingsOf(wanted);
+      return created({ name, id: NO_UUID, policy: { ...DEFAULT_TOPIC, ...policy }, attributes });
     }
-    const topic = await createTopic(client, wanted, 'must-be-new');
-    return {
-      name,
-      topicId: topic.id,
-      errorCode: ERROR.NONE,
-      errorMessage: null,
-      numPartitions: topic.partitions,
-      replicationFactor: 1,
-    };
+    return created(await createTopic(client, wanted, 'must-be-new'));
   } catch (error) {
     const { code, message } = asKafkaError(error);
     return { name, topicId: NO_UUID, errorCode: code, errorMessage: message };
   }
+}
+
+/** With its configs, without which Kafka's own client takes nothing for created. */
+function created(topic: Pick<KafkaTopic, 'name' | 'id' | 'policy' | 'attributes'>): Created {
+  const { name, id: topicId, policy } = topic;
+  const configs = [...TOPIC_CONFIGS].map(([config, { byDefault, read }]) => {
+    const value = read(topic);
+    const configSource = value === byDefault ? CONFIG_SOURCE.byDefault : CONFIG_SOURCE.topic;
+    return { name: config, value, readOnly: false, configSource, isSensitive: false };
+  });
+  const { partitions: numPartitions } = policy;
+  return { name, topicId, errorCode: ERROR.NONE, errorMessage: null, numPartitions, replicationFactor: 1, configs };
 }
 
 /** Every partition has one copy, here. */
@@ -126,6 +123,15 @@ function demandCreation(client: Client, name: string): void {
     throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `Not allowed to create ${JSON.stringify(name)}.`);
 }
 
+/** @throws KafkaError INVALID_CONFIG */
+function settingsOf({ partitions, configs }: { partitions: number; configs: readonly Config[] }): {
+  policy: Partial<TopicPolicy>;
+  attributes: Record<string, string>;
+} {
+  const { policy, attributes } = toTopic(configs);
+  return { policy: { ...policy, partitions, retain: { ...DEFAULT_RETENTION, ...policy.retain } }, attributes };
+}
+
 /** @throws KafkaError, and what the engine refuses */
 export async function createTopic(
   client: Client,
@@ -134,14 +140,13 @@ export async function createTopic(
 ): Promise<KafkaTopic> {
   demandCreation(client, name);
   await (how === 'must-be-new' ? assertNew(client, name) : checkName(name));
-  const { policy, attributes } = toTopic(configs);
-  const full: Partial<TopicPolicy> = { ...policy, partitions, retain: { ...DEFAULT_RETENTION, ...policy.retain } };
+  const { policy, attributes } = settingsOf({ partitions, configs });
   const declaration: Declaration = Object.keys(attributes).length > 0 ? { attributes } : {};
   const session = await client.shared.own();
   const { created, definition } = await session.request('declareTopic', {
     name,
     kind: 'topic',
-    policy: full,
+    policy,
     ...declaration,
     ifDifferent: 'keep',
   });

@@ -9,6 +9,7 @@ import { ERROR, type ErrorName } from '../../../src/gateways/kafka/errors.ts';
 import { type RunningServer, startServer } from '../../../src/server/index.ts';
 import { RawPeer } from '../../kafka/raw-peer.ts';
 import { CLUSTER, KIND, type Right, OPERATION, type Row, ROWS, made } from './acl-rows.ts';
+import { SHARE_ROWS } from './acl-share-rows.ts';
 import { kafkaAt } from './broker.ts';
 
 const PASSWORD = 'correct horse battery staple';
@@ -106,8 +107,9 @@ async function expect(row: Row, stage: Stage, peer: RawPeer, refused: ErrorName 
 test('every API is refused without the right for it, with an ACL that denies it and without one', async (t) => {
   const stage = await start(t);
   const { admin, port } = stage;
+  const rows = [...ROWS, ...SHARE_ROWS];
   assert.deepEqual(
-    Object.keys(APIS).filter((name) => !FOR_EVERYBODY.includes(name) && !ROWS.some(({ api }) => api === name)),
+    Object.keys(APIS).filter((name) => !FOR_EVERYBODY.includes(name) && !rows.some(({ api }) => api === name)),
     [],
     'each API has a row here',
   );
@@ -120,7 +122,7 @@ test('every API is refused without the right for it, with an ACL that denies it 
     ['all', 'cluster', CLUSTER],
   ];
   await put(admin, 'bob', everything, ALLOW);
-  for (const row of ROWS) {
+  for (const row of rows) {
     for (const [i, right] of row.rights.entries()) {
       const why = `${row.api} without ${right.join(' ')}`;
       const refused = row.refused?.[i] ?? null;
