@@ -18,6 +18,7 @@ import { Topology } from './topology.ts';
 import { ChannelTransaction } from './transaction.ts';
 import { Upload } from './upload.ts';
 import { type Exchange, Vhost } from './vhost.ts';
+import type { WholeBytes } from './whole-bytes.ts';
 
 /** What a channel needs from its connection. */
 export interface ChannelContext {
@@ -34,6 +35,7 @@ export interface ChannelContext {
   readonly owner: object;
   /** The client understands `basic.cancel` from the broker. */
   readonly cancelNotify: boolean;
+  readonly whole: WholeBytes;
   /** Bytes that wait for the engine; negative when they are done. */
   hold(bytes: number): void;
   /** Called with each batch that is published. */
@@ -92,6 +94,7 @@ export class Channel {
     this.#publishing = new Publishing({
       user,
       maxMessageBytes: limits.maxMessageBytes,
+      whole: context.whole,
       replyTo: () => this.#consuming.replyTo,
       allow: (to) => this.#rights.keys(vhost, to),
       // What a transaction holds has no time limit, and a body that nobody names has one.
@@ -288,7 +291,7 @@ export class Channel {
       case 'txSelect':
         if (this.#confirming.selected)
           throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from confirm to tx mode');
-        this.#transaction ??= new ChannelTransaction();
+        this.#transaction ??= new ChannelTransaction(this.#context.whole);
         return out.method(channel, 'txSelectOk', {});
       case 'txCommit':
         return this.#commit(this.#transactional());
@@ -356,7 +359,7 @@ export class Channel {
   }
 
   #publish(batch: PublishedBatch): void {
-    if (this.#transaction !== undefined) this.#transaction.publish(batch);
+    if (this.#transaction !== undefined) this.#gather(this.#transaction, batch);
     else if (batch.route.directReply === undefined) this.#confirming.publish(batch);
     else this.#confirming.answer(batch, batch.route.directReply);
     // What is published after it must be stored after it. What became of it, `Confirming` says.
@@ -368,6 +371,14 @@ export class Channel {
         ),
         METHODS.basicPublish.id,
       );
+  }
+
+  #gather(transaction: ChannelTransaction, batch: PublishedBatch): void {
+    try {
+      transaction.publish(batch);
+    } catch (error) {
+      this.#fail(error, METHODS.basicPublish.id);
+    }
   }
 
   #toExchange(exchange: Exchange | undefined, key: string, bytes: Buffer): void {
@@ -417,7 +428,7 @@ export class Channel {
       return;
     }
     this.flush();
-    this.#publishing.drop();
+    this.#drop();
     this.#state = 'closing';
     this.#consuming.close().catch((each: unknown) => context.report(each));
     context.out.method(this.number, 'channelClose', {
@@ -432,7 +443,14 @@ export class Channel {
     return this.#state === 'closing' || this.#state === 'closed';
   }
 
+  /** What was begun is given up. */
+  #drop(): void {
+    this.#publishing.drop();
+    this.#transaction?.rollback();
+  }
+
   async #close(): Promise<void> {
+    this.#drop();
     await this.#consuming.close();
     this.#state = 'closed';
     this.#context.out.method(this.number, 'channelCloseOk', {});
@@ -443,7 +461,7 @@ export class Channel {
   async dispose(): Promise<void> {
     if (this.#state === 'closed') return;
     this.flush();
-    this.#publishing.drop();
+    this.#drop();
     this.#state = 'closed';
     this.#deferred = [];
     await this.#consuming.close();

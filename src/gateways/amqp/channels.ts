@@ -1,9 +1,10 @@
 import { Channel, type ChannelContext } from './channel.ts';
 import { AmqpError } from './errors.ts';
 import type { ChannelInfo } from './live.ts';
+import { WholeBytes } from './whole-bytes.ts';
 
 /** What the channels of a connection need from it. */
-export interface ChannelsContext extends Omit<ChannelContext, 'hold' | 'dirty' | 'gone'> {
+export interface ChannelsContext extends Omit<ChannelContext, 'whole' | 'hold' | 'dirty' | 'gone'> {
   /** The highest number that was agreed on. */
   readonly channelMax: number;
   /** Something gathers: `flush` before the output leaves. */
@@ -18,11 +19,13 @@ export class Channels {
   readonly #channels = new Map<number, Channel>();
   /** With something that gathers. */
   readonly #dirty = new Set<Channel>();
+  readonly #whole: WholeBytes;
   #heldBytes = 0;
   #paused = false;
 
   constructor(context: ChannelsContext) {
     this.#context = context;
+    this.#whole = new WholeBytes(context.limits.maxWholeBytes);
   }
 
   frame(number: number, type: number, buffer: Buffer, start: number, end: number): void {
@@ -43,6 +46,7 @@ export class Channels {
   #open(number: number): Channel {
     return new Channel(number, {
       ...this.#context,
+      whole: this.#whole,
       hold: (bytes) => this.#hold(bytes),
       dirty: (channel) => {
         this.#dirty.add(channel);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { attach, gatewayOf, type Wire } from '../../../test/amqp/in-process.ts';
+import { content, written } from '../../../test/amqp/wire.ts';
 import { AmqpPeer } from '../../../test/simulation/amqp-peer.ts';
 import { SystemClock } from '../../core/clock.ts';
 import type { PublishRequest, Session } from '../../core/session.ts';
@@ -10,10 +11,12 @@ import { FileJournal } from '../../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../../storage/memory/memory-disk.ts';
 import { amqpFormat } from './content.ts';
 import { AMQP_LIMITS } from './limits.ts';
+import { encodeProperties } from './properties.ts';
 
 const MIB = 1024 * 1024;
 /** Of pieces of 256 KiB that wait for a client, and those under way. */
 const MOST_PIECES = 8;
+const CHANNELS = 6;
 
 interface Heard {
   channel: number;
@@ -25,6 +28,8 @@ interface Bench {
   peer: AmqpPeer;
   wire: Wire;
   heard: Heard[];
+  /** The code with which the broker ended the connection. */
+  ended: number[];
   published: PublishRequest[];
   /** Pieces of bodies that were read. */
   readonly pieces: () => number;
@@ -67,9 +72,11 @@ async function bench(t: TestContext): Promise<Bench> {
   const clock = new SystemClock();
   const gateway = gatewayOf({ connect: (options) => wrap(broker.connect(options)) }, clock, bugs);
   const heard: Heard[] = [];
-  const peer = new AmqpPeer(attach(gateway, clock), 2, (channel, { name }, body) =>
-    heard.push({ channel, name, body }),
-  );
+  const ended: number[] = [];
+  const peer = new AmqpPeer(attach(gateway, clock), CHANNELS, (channel, { name, args }, body) => {
+    heard.push({ channel, name, body });
+    if (name === 'connectionClose') ended.push(args.replyCode);
+  });
   t.after(async () => {
     peer.cut();
     await gateway.close();
@@ -83,6 +90,7 @@ async function bench(t: TestContext): Promise<Bench> {
     peer,
     wire: peer.wire,
     heard,
+    ended,
     published,
     pieces: () => pieces,
     until: async (what) => {
@@ -175,4 +183,44 @@ test('a channel that is closed in the middle of a large message is told so after
   peer.say(1, 'basicGet', { reserved1: 0, queue: 'q', noAck: false });
   await until(() => names(heard, 1).includes('basicGetOk'));
   assert.equal(heard.findLast(({ name }) => name === 'basicGetOk')?.body.toString('utf8', 0, 1), '0');
+});
+
+test('a transaction takes a bounded part of memory, which comes back when it ends; above it the connection ends with 506', async (t) => {
+  const { peer, heard, ended, published, until } = await bench(t);
+  const large = Buffer.alloc(AMQP_LIMITS.maxMessageBytes, 'large');
+  peer.say(2, 'txSelect', {});
+  const gather = (): void => {
+    for (let i = 0; i < 3; i++) peer.publish(2, '', 'q', large);
+  };
+  const count = (name: string): number => names(heard, 2).filter((each) => each === name).length;
+  gather();
+  peer.say(2, 'txRollback', {});
+  gather();
+  peer.say(2, 'txRollback', {});
+  await until(() => count('txRollbackOk') === 2);
+  assert.deepEqual(ended, []);
+  gather();
+  peer.publish(2, '', 'q', large);
+  await until(() => ended.length > 0);
+  assert.deepEqual([ended, published.length], [[506], 0]);
+});
+
+test('messages that have to be whole take a bounded part of memory while they come, over all channels together', async (t) => {
+  const begin = (bench: Bench, mandatory: boolean): void => {
+    for (let channel = 2; channel <= CHANNELS; channel++) {
+      const args = { reserved1: 0, exchange: '', routingKey: 'q', mandatory, immediate: false };
+      const frames = content(channel, encodeProperties({}), Buffer.alloc(AMQP_LIMITS.maxMessageBytes));
+      const method = written((out) => out.method(channel, 'basicPublish', args));
+      // All but their ends.
+      bench.peer.wire.push(Buffer.concat([method, ...frames.slice(0, -1)]));
+    }
+  };
+  const pieces = await bench(t);
+  begin(pieces, false);
+  await quiet();
+  assert.deepEqual(pieces.ended, [], 'what may go in pieces does not count');
+  const whole = await bench(t);
+  begin(whole, true);
+  await whole.until(() => whole.ended.length > 0);
+  assert.deepEqual(whole.ended, [506]);
 });

@@ -6,7 +6,7 @@ import { RECORD, RECORD_PREFIX_BYTES } from './content.ts';
 import { DIRECT_REPLY } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import type { Field } from './fields.ts';
-import { LARGE_MESSAGE_BYTES } from './limits.ts';
+import { COUNTED_MESSAGE_BYTES, LARGE_MESSAGE_BYTES } from './limits.ts';
 import {
   BLIND_COPIES_HEADER,
   COPIES_HEADER,
@@ -22,6 +22,7 @@ import {
   shortText,
 } from './properties.ts';
 import type { Upload } from './upload.ts';
+import type { WholeBytes } from './whole-bytes.ts';
 
 /** Where publishes with one exchange and routing key go. */
 export interface Route {
@@ -50,6 +51,7 @@ export interface PublishingOptions {
   replyTo(): string | undefined;
   /** @throws ACCESS_REFUSED for a routing key among copies that the client may not publish with */
   allow(to: PublishRequest['to']): void;
+  readonly whole: WholeBytes;
   /** Takes the body of a large message on its own way; undefined where a message has to be whole. */
   upload(to: PublishRequest['to'], bytes: number): Upload | undefined;
   /** Hands a batch to the engine. */
@@ -93,6 +95,8 @@ export class Publishing {
   #at = 0;
   #bodyLeft = 0;
   #upload: Upload | undefined;
+  /** Of the content that is being received, when it is counted. */
+  #counted: number | undefined;
 
   constructor(options: PublishingOptions) {
     this.#options = options;
@@ -149,6 +153,7 @@ export class Publishing {
       const bytes = encodeProperties(rewritten.properties);
       this.#beginRecord(flags, rewritten.route, bytes, 0, bytes.byteLength);
     }
+    if (this.#upload === undefined && size > COUNTED_MESSAGE_BYTES) this.#counted = 0;
     this.#bodyLeft = size;
     this.#expects = 'body';
     if (size === 0) this.#endRecord();
@@ -159,6 +164,10 @@ export class Publishing {
     if (bytes > this.#bodyLeft)
       throw new AmqpError('UNEXPECTED_FRAME', `a body is ${bytes - this.#bodyLeft} bytes longer than its header said`);
     if (this.#upload === undefined) {
+      if (this.#counted !== undefined) {
+        this.#options.whole.take(bytes);
+        this.#counted += bytes;
+      }
       this.#reserve(bytes);
       buffer.copy(this.#slab, this.#at, start, end);
       this.#at += bytes;
@@ -180,6 +189,12 @@ export class Publishing {
   drop(): void {
     this.#upload?.abort();
     this.#upload = undefined;
+    this.#giveBackCounted();
+  }
+
+  #giveBackCounted(): void {
+    if (this.#counted !== undefined) this.#options.whole.giveBack(this.#counted);
+    this.#counted = undefined;
   }
 
   /** Hands over what is whole. */
@@ -260,6 +275,7 @@ export class Publishing {
     const upload = this.#upload;
     this.#slab.writeUInt32LE(this.#at - this.#end - 4 + (upload?.bytes ?? 0), this.#end);
     this.#expects = 'method';
+    this.#giveBackCounted();
     if (upload !== undefined) {
       this.#upload = undefined;
       this.#publishAlone(upload);

@@ -6,6 +6,10 @@ import { AmqpError } from './errors.ts';
 import type { PublishedBatch } from './publishing.ts';
 import type { Action } from './settling.ts';
 import type { Vhost } from './vhost.ts';
+import type { WholeBytes } from './whole-bytes.ts';
+
+/** What a settlement that waits takes of memory, about. */
+const SETTLED_BYTES = 64;
 
 interface Settled {
   readonly tag: number;
@@ -15,20 +19,38 @@ interface Settled {
 
 /** What a channel in transaction mode has published and settled since the last commit: nobody knows of it yet. */
 export class ChannelTransaction {
+  readonly #whole: WholeBytes;
   #publishes: PublishedBatch[] = [];
   #settlings: Settled[] = [];
+  /** Of both, as they are counted. */
+  #bytes = 0;
 
+  constructor(whole: WholeBytes) {
+    this.#whole = whole;
+  }
+
+  /** @throws RESOURCE_ERROR, as the next one */
   publish(batch: PublishedBatch): void {
+    this.#take(batch.records.byteLength);
     this.#publishes.push(batch);
   }
 
   settle(tag: number, upTo: 'one' | 'all', action: Action): void {
+    this.#take(SETTLED_BYTES);
     this.#settlings.push({ tag, upTo, action });
   }
 
+  #take(bytes: number): void {
+    this.#whole.take(bytes);
+    this.#bytes += bytes;
+  }
+
+  /** Also when its channel is over. */
   rollback(): void {
     this.#publishes = [];
     this.#settlings = [];
+    this.#whole.giveBack(this.#bytes);
+    this.#bytes = 0;
   }
 
   /**
@@ -37,10 +59,17 @@ export class ChannelTransaction {
    * @throws PRECONDITION_FAILED when some of it cannot be done
    */
   async commit(session: Session, vhost: Vhost, consuming: Consuming): Promise<PublishedBatch[]> {
+    try {
+      return await this.#commit(session, vhost, consuming);
+    } finally {
+      this.rollback();
+    }
+  }
+
+  async #commit(session: Session, vhost: Vhost, consuming: Consuming): Promise<PublishedBatch[]> {
     const { alone, unroutable } = await this.#routable(vhost);
     for (const { tag, upTo, action } of this.#settlings) consuming.settle(tag, upTo, action);
     const settlements = consuming.takeSettlements();
-    this.rollback();
     const publishes = alone.map(({ route, records }): PublishRequest => ({
       to: route.to,
       format: FORMAT_AMQP,

@@ -7,6 +7,7 @@ import { type PublishedBatch, Publishing, type Route as PublishRoute } from '../
 import { amqpRecords } from '../records.ts';
 import { deadLetterTarget, named } from '../translate.ts';
 import { Vhost } from '../vhost.ts';
+import { WholeBytes } from '../whole-bytes.ts';
 import { bad } from './errors.ts';
 import { exchangeName } from './exchanges.ts';
 import { param, shortText, text, whole } from './fields.ts';
@@ -34,6 +35,7 @@ async function publish(call: Call, vhost: Vhost): Promise<Json> {
   const publishing = new Publishing({
     user: call.principal.name,
     maxMessageBytes: AMQP_LIMITS.maxMessageBytes,
+    whole: new WholeBytes(2 * AMQP_LIMITS.maxMessageBytes),
     replyTo: () => undefined,
     allow: (target) => rights.keys(vhost, target),
     upload: () => undefined,
