@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { testBroker } from 'railhead/testing';
 import { compareMany, describeMismatch } from '../amqp/differential/compare.ts';
+import { setPolicies } from '../amqp/differential/policies.ts';
 import { RABBITMQ_MISSING, startRabbitMq } from '../amqp/rabbitmq.ts';
 
 const { values } = parseArgs({
@@ -23,6 +24,7 @@ async function run(): Promise<void> {
     const from = Number(values.from);
     const seeds = Array.from({ length: Number(values.scripts) }, (_, i) => from + i);
     const { url } = await broker.endpoint('amqp');
+    await setPolicies(rabbitmq, broker.rail);
     const found = await compareMany(
       seeds,
       Number(values.steps),

@@ -48,12 +48,13 @@ export class QueueArguments {
     return value;
   }
 
-  oneOf(name: string, allowed: readonly string[]): string | undefined {
+  /** @param why what is said of another value, where RabbitMQ has a word of its own for it */
+  oneOf(name: string, allowed: readonly string[], why?: string): string | undefined {
     const field = this.#table.get(name);
     if (field === undefined) return undefined;
     const value = textOf(field);
     if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
-    if (!allowed.includes(value)) throw this.invalid(name, `invalid_value '${value}'`);
+    if (!allowed.includes(value)) throw this.invalid(name, why ?? `invalid_value '${value}'`);
     return value;
   }
 

@@ -258,7 +258,7 @@ const OVERFLOW: ReadonlyMap<string, { plain: Overflow; buries: Overflow }> = new
 function limits(args: QueueArguments, policy: Partial<TopicPolicy>, deadLetters: 'plain' | 'buries'): void {
   const messages = args.whole('x-max-length', 0);
   const bytes = args.whole('x-max-length-bytes', 0);
-  const overflow = OVERFLOW.get(args.oneOf('x-overflow', [...OVERFLOW.keys()]) ?? 'drop-head');
+  const overflow = OVERFLOW.get(args.oneOf('x-overflow', [...OVERFLOW.keys()], 'invalid_overflow') ?? 'drop-head');
   if (messages !== undefined) policy.maxMessages = messages;
   if (bytes !== undefined) policy.maxBytes = bytes;
   if (overflow !== undefined && (messages ?? bytes) !== undefined) policy.overflow = overflow[deadLetters];

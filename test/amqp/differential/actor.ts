@@ -1,4 +1,5 @@
 import {
+  type Channel,
   type ChannelModel,
   connect,
   type ConfirmChannel,
@@ -157,7 +158,9 @@ class Actor {
         this.#settleOne(channel, this.#held, step.how, step.which);
         return {};
       case 'consume':
-        return this.#consume(channel, step);
+        return this.#consume(channel, step, step.options);
+      case 'follow':
+        return this.#consume(channel, step, { arguments: { 'x-stream-offset': step.from } });
       case 'settleConsumed': {
         const subscriber = this.#subscribers.get(step.tag);
         if (subscriber !== undefined) this.#settleOne(channel, subscriber.unsettled, step.how, step.which);
@@ -213,15 +216,15 @@ class Actor {
 
   async #publish(channel: ConfirmChannel, step: Extract<Step, { do: 'publish' }>): Promise<Observation> {
     this.#returned = [];
-    // The default exchange leads to a queue by its name, which has the prefix.
-    const key = step.exchange === '' ? this.#name(step.key) : step.key;
+    const key = this.#key(step.exchange, step.key);
+    const sent = this.#sent(step.exchange, step.options);
     const confirms = await Promise.all(
       step.bodies.map(
         (body) =>
           new Promise<string>((resolve) => {
             const done = (error: Error | null | undefined): void =>
               resolve(!error ? 'ack' : error.message.includes('nack') ? 'nack' : 'closed');
-            channel.publish(this.#name(step.exchange), key, Buffer.from(body), publishOptions(step.options), done);
+            channel.publish(this.#name(step.exchange), key, Buffer.from(body), sent, done);
           }),
       ),
     );
@@ -229,16 +232,28 @@ class Actor {
   }
 
   /** On a channel of its own: one in confirm mode cannot become transactional. */
-  async #transaction(step: Extract<Step, { do: 'transaction' }>): Promise<Observation> {
+  async #transaction({ publish, get, ends }: Extract<Step, { do: 'transaction' }>): Promise<Observation> {
     const connection = await this.#connected();
     const channel = await connection.createChannel();
     channel.on('error', (error: BrokerError) => (this.#error = error));
-    // amqplib has no methods for transactions, so that the script's own count as one by a confirm-less publish.
-    for (const { exchange, key, body } of step.publish)
-      if (step.end === 'commit') channel.publish(exchange, this.#name(key), Buffer.from(body));
-    await channel.checkExchange('amq.direct');
+    const returned: Message[] = [];
+    channel.on('return', (message: Message) => returned.push(message));
+    await call(channel, TX.select);
+    for (const { exchange, key, body, options } of publish)
+      channel.publish(this.#name(exchange), this.#key(exchange, key), Buffer.from(body), this.#sent(exchange, options));
+    const got: Observation[] = [];
+    for (const { queue, how } of get) {
+      const message = await channel.get(this.#name(queue));
+      if (message !== false && how !== 'hold') settle(channel, message, how, 'one');
+      got.push(message === false ? { got: null } : this.#shown(message));
+    }
+    const afterEach: Observation[][] = [];
+    for (const end of ends) {
+      await call(channel, TX[end]);
+      afterEach.push(returned.splice(0).map((message) => this.#shown(message)));
+    }
     await channel.close();
-    return {};
+    return { got, returned: afterEach };
   }
 
   async #connected(): Promise<ChannelModel> {
@@ -272,11 +287,15 @@ class Actor {
     return messages;
   }
 
-  async #consume(channel: ConfirmChannel, step: Extract<Step, { do: 'consume' }>): Promise<Observation> {
+  async #consume(
+    channel: ConfirmChannel,
+    step: Extract<Step, { do: 'consume' | 'follow' }>,
+    how: Options.Consume,
+  ): Promise<Observation> {
     const subscriber: Subscriber = { queue: step.queue, unsettled: [], seen: [] };
     await channel.prefetch(step.prefetch);
     this.#subscribers.set(step.tag, subscriber);
-    const options: Options.Consume = { consumerTag: step.tag, ...step.options };
+    const options: Options.Consume = { consumerTag: step.tag, ...how };
     try {
       const { consumerTag } = await channel.consume(
         this.#name(step.queue),
@@ -286,7 +305,7 @@ class Actor {
             return;
           }
           subscriber.seen.push(this.#shown(message));
-          if (step.options.noAck !== true) subscriber.unsettled.push(message);
+          if (how.noAck !== true) subscriber.unsettled.push(message);
         },
         options,
       );
@@ -350,6 +369,20 @@ class Actor {
     return name === '' || name.startsWith('amq.') ? name : `${this.#options.prefix}${name}`;
   }
 
+  /** The default exchange leads to a queue by its name, which has the prefix. */
+  #key(exchange: string, key: string): string {
+    return exchange === '' ? this.#name(key) : key;
+  }
+
+  #sent(exchange: string, { properties, copies = {}, headers, ...options }: PublishOptions): Options.Publish {
+    const routes = Object.entries(copies).map(([name, keys]): [string, string[]] => [
+      name,
+      keys.map((key) => this.#key(exchange, key)),
+    ]);
+    const all = { ...headers, ...Object.fromEntries(routes) };
+    return { ...options, ...(Object.keys(all).length > 0 && { headers: all }), ...properties };
+  }
+
   #arguments(args: Record<string, unknown> = {}): Record<string, unknown> {
     return Object.fromEntries(
       Object.entries(args).map(([name, value]) => [
@@ -392,20 +425,24 @@ class Actor {
   }
 }
 
-function settle(
-  channel: ConfirmChannel,
-  message: Message,
-  how: 'ack' | 'requeue' | 'discard',
-  upTo: 'one' | 'upTo',
-): void {
+function settle(channel: Channel, message: Message, how: 'ack' | 'requeue' | 'discard', upTo: 'one' | 'upTo'): void {
   // Only its tag is looked at.
   const delivered = { fields: { deliveryTag: message.fields.deliveryTag } } as GetMessage;
   if (how === 'ack') channel.ack(delivered, upTo === 'upTo');
   else channel.nack(delivered, upTo === 'upTo', how === 'requeue');
 }
 
-function publishOptions({ properties, ...options }: PublishOptions): Options.Publish {
-  return { ...options, ...properties };
+/** Class 90 of the protocol, which amqplib can write and has no functions for: what is sent, and what answers it. */
+const TX = {
+  select: [0x5a000a, 0x5a000b],
+  commit: [0x5a0014, 0x5a0015],
+  rollback: [0x5a001e, 0x5a001f],
+} as const;
+
+async function call(channel: Channel, [method, answer]: readonly [number, number]): Promise<void> {
+  // Every channel of amqplib has it; its types do not say so.
+  const { rpc } = channel as Channel & { rpc: (this: Channel, ...args: [number, object, number]) => Promise<unknown> };
+  await rpc.call(channel, method, {}, answer);
 }
 
 /** Objects with their keys in order: a table has none. Undefined properties are those that were not sent. */

@@ -61,6 +61,24 @@ export const DIFFERENCES: readonly Difference[] = [
     why: 'one engine has both',
   },
   {
+    what: 'a message that a full queue refuses, in a transaction',
+    rabbitmq: 'is lost, and the rest is committed',
+    here: 'makes the commit fail with 406',
+    why: 'a transaction takes effect as a whole or not at all',
+  },
+  {
+    what: 'the prefetch of a consumer of a stream',
+    rabbitmq: 'counts chunks: what came together is delivered together, above it too',
+    here: 'counts messages',
+    why: 'a client that asks for one gets one',
+  },
+  {
+    what: 'a wrong `x-stream-offset`',
+    rabbitmq: '3.10 ends the connection with 541',
+    here: '406',
+    why: 'as for other wrong arguments',
+  },
+  {
     what: 'exchange and routing key of a dead letter, after the queue it died in was deleted or has another dead-letter exchange',
     rabbitmq: 'those that it came by',
     here: 'those that it would come by now',

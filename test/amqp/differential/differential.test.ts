@@ -4,6 +4,7 @@ import { SeededRandom } from '../../../src/core/random.ts';
 import { testBroker } from '../../../src/testing/index.ts';
 import { RABBITMQ_MISSING, startRabbitMq } from '../rabbitmq.ts';
 import { compareMany, describeMismatch, firstMismatch } from './compare.ts';
+import { setPolicies } from './policies.ts';
 import { script } from './script.ts';
 
 const SCRIPTS = 48;
@@ -16,6 +17,7 @@ test('seeded scripts see on RabbitMQ what they see here', { skip: RABBITMQ_MISSI
   const broker = await testBroker();
   t.after(() => broker.close());
   const { url } = await broker.endpoint('amqp');
+  await setPolicies(rabbitmq, broker.rail);
   const from = (Date.now() % 100_000) * 1000;
   t.diagnostic(`seeds from ${from}`);
   // Some that are always the same, and some that nobody has seen yet.

@@ -17,9 +17,18 @@ export type Step =
   | { do: 'checkExchange'; exchange: string }
   | { do: 'deleteQueue'; queue: string; options: { ifUnused?: boolean; ifEmpty?: boolean } }
   | { do: 'deleteExchange'; exchange: string; options: { ifUnused?: boolean } }
-  | { do: 'transaction'; publish: { exchange: string; key: string; body: string }[]; end: 'commit' | 'rollback' }
+  | ({ do: 'transaction' } & TransactionSteps)
+  | { do: 'follow'; queue: string; tag: string; from: string | number; prefetch: number }
   | { do: 'secondConnection'; queue: string }
   | { do: 'wait'; ms: number };
+
+/** On a channel of its own: what it publishes, what it gets and settles, and how it ends. */
+export interface TransactionSteps {
+  publish: { exchange: string; key: string; body: string; options: PublishOptions }[];
+  get: { queue: string; how: 'ack' | 'requeue' | 'discard' | 'hold' }[];
+  /** One that is closed has neither been committed nor rolled back. */
+  ends: ('commit' | 'rollback')[];
+}
 
 export interface QueueOptions {
   durable?: boolean;
@@ -41,6 +50,8 @@ export interface PublishOptions {
   expiration?: string;
   priority?: number;
   headers?: Record<string, unknown>;
+  /** Further routing keys, as the headers of these names. */
+  copies?: { CC?: string[]; BCC?: string[] };
   properties?: Record<string, unknown>;
 }
 
@@ -58,12 +69,23 @@ const LIFE_MS = 40;
 const UNUSED_MS = 120;
 
 const QUEUES = ['q0', 'q1', 'q2'] as const;
+/** For these there are policies; see `policies.ts`. */
+const RULED_QUEUES = ['p0', 'p1', 'p2'] as const;
 const EXCHANGES = ['direct', 'topic', 'fanout', 'headers'] as const;
 const KEYS = ['a', 'b', 'a.b', 'a.b.c', 'b.c', ''] as const;
 const PATTERNS = ['a', '#', '*', 'a.*', 'a.#', '*.b.*', '#.c', 'a.b'] as const;
 
 /** What the queues of a script are: one idea each, so that what follows from it is known. */
-type Flavour = 'plain' | 'dead-letters' | 'limited' | 'refusing' | 'short-lived' | 'priorities' | 'quorum';
+type Flavour =
+  | 'plain'
+  | 'dead-letters'
+  | 'limited'
+  | 'refusing'
+  | 'short-lived'
+  | 'priorities'
+  | 'quorum'
+  | 'policies'
+  | 'streams';
 const FLAVOURS: readonly Flavour[] = [
   'plain',
   'plain',
@@ -74,7 +96,11 @@ const FLAVOURS: readonly Flavour[] = [
   'short-lived',
   'priorities',
   'quorum',
+  'policies',
+  'streams',
 ];
+/** Of these every queue counts what it holds; see the list. */
+const COUNTING: readonly Flavour[] = ['limited', 'refusing', 'policies'];
 
 /**
  * A script from a seed. It leaves out what `differences.ts` lists, and what no two runs of one broker do alike: which of
@@ -87,6 +113,7 @@ export function script(random: SeededRandom, steps: number): Step[] {
 class Author {
   readonly #random: SeededRandom;
   readonly #flavour: Flavour;
+  readonly #queues: readonly string[];
   readonly #steps: Step[] = [];
   readonly #consuming = new Set<string>();
   readonly #declared = new Map<string, QueueOptions>();
@@ -96,10 +123,12 @@ class Author {
   constructor(random: SeededRandom) {
     this.#random = random;
     this.#flavour = random.pick(FLAVOURS);
+    this.#queues = this.#flavour === 'policies' ? RULED_QUEUES : QUEUES;
   }
 
   write(count: number): Step[] {
-    for (const queue of QUEUES) {
+    if (this.#flavour === 'streams') return this.#streams(count);
+    for (const queue of this.#queues) {
       const options = this.#queue(queue);
       this.#declared.set(queue, options);
       this.#steps.push({ do: 'declare', queue, options });
@@ -110,13 +139,61 @@ class Author {
     }
     if (this.#random.chance(0.7)) {
       this.#steps.push({ do: 'exchange', exchange: 'spare', type: 'fanout', options: {} });
-      this.#steps.push({ do: 'bind', queue: 'q2', exchange: 'spare', key: '', args: {} });
+      this.#steps.push({ do: 'bind', queue: this.#any(), exchange: 'spare', key: '', args: {} });
     }
     if (this.#flavour !== 'plain' && this.#flavour !== 'priorities') this.#deadLetters();
     for (let i = 0; i < 3; i++) this.#bind();
     for (let i = 0; i < count; i++) this.#step();
-    for (const queue of [...QUEUES, 'dead']) this.#steps.push({ do: 'drain', queue });
+    for (const queue of [...this.#queues, 'dead']) this.#steps.push({ do: 'drain', queue });
     return this.#steps;
+  }
+
+  #any(): string {
+    return this.#random.pick(this.#queues);
+  }
+
+  /** Logs that nothing is taken from, and readers of them; what RabbitMQ refuses of them is refused. */
+  #streams(count: number): Step[] {
+    const random = this.#random;
+    const options: QueueOptions = { durable: true, arguments: { 'x-queue-type': 'stream' } };
+    this.#steps.push({ do: 'declare', queue: 'log', options });
+    this.#steps.push({ do: 'exchange', exchange: 'topic', type: 'topic', options: {} });
+    this.#steps.push({ do: 'bind', queue: 'log', exchange: 'topic', key: random.pick(PATTERNS), args: {} });
+    let reading: string | undefined;
+    for (let i = 0; i < count; i++) {
+      const roll = random.below(20);
+      if (roll < 8) this.#publishTo(random.chance(0.6) ? ['', 'log'] : ['topic', random.pick(KEYS)]);
+      else if (roll < 12 && reading === undefined) {
+        reading = `r${++this.#tags}`;
+        const from = random.pick(['first', 'next', 0, 1, 3]);
+        // More than there is: RabbitMQ counts chunks; see the list.
+        this.#steps.push({ do: 'follow', queue: 'log', tag: reading, from, prefetch: 1000 });
+      } else if (roll < 15 && reading !== undefined)
+        this.#steps.push({ do: 'settleConsumed', tag: reading, how: 'ack', which: random.pick(['first', 'all']) });
+      else if (roll < 17 && reading !== undefined) {
+        this.#steps.push({ do: 'cancel', tag: reading });
+        reading = undefined;
+      } else if (roll < 18) {
+        reading = undefined;
+        this.#steps.push(
+          random.pick<Step>([
+            { do: 'get', queue: 'log', after: 'ack' },
+            { do: 'purge', queue: 'log' },
+            { do: 'consume', queue: 'log', tag: `r${++this.#tags}`, prefetch: 1, options: { noAck: true } },
+            { do: 'declare', queue: 'other', options: { ...options, autoDelete: true } },
+            { do: 'declare', queue: 'log', options: { durable: true } },
+          ]),
+        );
+      }
+    }
+    this.#steps.push({ do: 'follow', queue: 'log', tag: 'all', from: 'first', prefetch: 1000 });
+    return this.#steps;
+  }
+
+  #publishTo([exchange, key]: [string, string]): void {
+    const bodies = Array.from({ length: this.#random.pick([1, 2, 5]) }, () => `m${++this.#messages}`);
+    const options: PublishOptions = this.#random.chance(0.3) ? { properties: PROPERTIES } : {};
+    this.#steps.push({ do: 'publish', exchange, key, bodies, options });
   }
 
   /** The queue that dead letters end in. */
@@ -152,13 +229,24 @@ class Author {
         return { durable, arguments: { 'x-max-priority': random.pick([1, 3, 9]) } };
       case 'quorum':
         return { durable, arguments: { ...buried, 'x-queue-type': 'quorum', 'x-delivery-limit': 2 } };
+      case 'policies':
+        return {
+          durable,
+          arguments: {
+            ...buried,
+            ...(random.chance(0.5) && { 'x-max-length': 1 + random.below(4) }),
+            ...(random.chance(0.3) && { 'x-overflow': random.pick(['drop-head', 'reject-publish']) }),
+          },
+        };
+      case 'streams':
+        throw new Error('streams are declared by themselves');
     }
   }
 
   #step(): void {
     const random = this.#random;
     const roll = random.below(100);
-    const queue = random.pick(QUEUES);
+    const queue = this.#any();
     if (roll < 34) this.#publish();
     else if (roll < 46) this.#get(queue);
     else if (roll < 52)
@@ -182,19 +270,27 @@ class Author {
     const random = this.#random;
     const direct = random.chance(0.35);
     const exchange = direct ? '' : random.pick(EXCHANGES);
-    const key = direct ? random.pick([...QUEUES, ...QUEUES, 'nowhere']) : random.pick(KEYS);
+    const key = direct ? random.pick([...this.#queues, ...this.#queues, 'nowhere']) : random.pick(KEYS);
     const options: PublishOptions = {};
     if (random.chance(0.3)) options.mandatory = true;
     if (random.chance(0.5)) options.persistent = true;
     if (this.#flavour === 'priorities') options.priority = random.below(12);
     if (exchange === 'headers' || random.chance(0.2)) options.headers = this.#headers();
     if (random.chance(0.15)) options.properties = PROPERTIES;
+    if (random.chance(0.2)) options.copies = this.#copies(direct);
     // All of them: one that may expire behind one that stays is on the list.
     if (this.#flavour === 'short-lived') options.expiration = String(LIFE_MS);
     const bodies = Array.from({ length: random.pick([1, 1, 2, 5]) }, () => `m${++this.#messages}`);
     this.#steps.push({ do: 'publish', exchange, key, bodies, options });
     // What may expire is given the time for it: else the rest of the script depends on how fast it runs.
     if (this.#flavour === 'short-lived') this.#steps.push({ do: 'wait', ms: EXPIRED_MS });
+  }
+
+  #copies(direct: boolean): { CC?: string[]; BCC?: string[] } {
+    const random = this.#random;
+    const keys = (): string[] =>
+      Array.from({ length: 1 + random.below(2) }, () => (direct ? this.#any() : random.pick(KEYS)));
+    return { ...(random.chance(0.7) && { CC: keys() }), ...(random.chance(0.5) && { BCC: keys() }) };
   }
 
   #headers(): Record<string, unknown> {
@@ -207,7 +303,7 @@ class Author {
 
   #get(queue: string): void {
     // A queue that counts what is held differs; see the list.
-    const mayHold = this.#flavour !== 'limited' && this.#flavour !== 'refusing';
+    const mayHold = !COUNTING.includes(this.#flavour);
     const then = mayHold ? (['ack', 'requeue', 'discard', 'hold', 'hold', 'noAck'] as const) : (['noAck'] as const);
     const how = this.#random.pick(then);
     const mayReturn = how === 'requeue' || (how === 'hold' && this.#flavour === 'quorum');
@@ -222,7 +318,7 @@ class Author {
   #consume(queue: string): void {
     const random = this.#random;
     // What is out counts, and what is published together is counted before any of it is out; see the list.
-    if (this.#flavour === 'limited' || this.#flavour === 'refusing') return;
+    if (COUNTING.includes(this.#flavour)) return;
     const [running] = this.#consuming;
     if (running !== undefined) {
       if (random.chance(0.3)) {
@@ -251,7 +347,7 @@ class Author {
 
   #bind(): void {
     const random = this.#random;
-    const queue = random.pick(QUEUES);
+    const queue = this.#any();
     const exchange = random.pick(EXCHANGES);
     const how = random.chance(0.8) ? 'bind' : 'unbind';
     if (random.chance(0.1)) {
@@ -313,13 +409,35 @@ class Author {
 
   #transaction(): void {
     const random = this.#random;
-    if (this.#flavour === 'short-lived') return;
-    const publish = Array.from({ length: 1 + random.below(3) }, () => ({
-      exchange: '',
-      key: random.pick(QUEUES),
-      body: `m${++this.#messages}`,
+    // What a full queue refuses makes the whole of a transaction fail; see the list.
+    if (this.#flavour === 'short-lived' || COUNTING.includes(this.#flavour)) return;
+    const publish = Array.from({ length: random.below(4) }, () => {
+      const direct = random.chance(0.6);
+      const options: PublishOptions = {};
+      if (random.chance(0.3)) options.mandatory = true;
+      if (random.chance(0.2)) options.copies = this.#copies(direct);
+      return {
+        exchange: direct ? '' : random.pick(EXCHANGES),
+        key: direct ? random.pick([...this.#queues, 'nowhere']) : random.pick(KEYS),
+        body: `m${++this.#messages}`,
+        options,
+      };
+    });
+    const get = Array.from({ length: random.below(3) }, () => ({
+      queue: this.#any(),
+      // To a quorum queue nothing is given back; see the list.
+      how: random.pick(this.#flavour === 'quorum' ? (['ack', 'discard'] as const) : SETTLINGS),
     }));
-    this.#steps.push({ do: 'transaction', publish, end: random.pick(['commit', 'rollback']) });
+    const ends = random.pick<('commit' | 'rollback')[]>([
+      ['commit'],
+      ['commit'],
+      ['rollback'],
+      ['rollback', 'commit'],
+      [],
+    ]);
+    // What is not settled goes back to its place.
+    if (this.#flavour === 'quorum' && ends.at(0) !== 'commit') get.splice(0);
+    this.#steps.push({ do: 'transaction', publish, get, ends });
   }
 
   #rare(queue: string): void {
@@ -381,6 +499,8 @@ class Author {
     }
   }
 }
+
+const SETTLINGS = ['ack', 'requeue', 'discard', 'hold'] as const;
 
 const PROPERTIES: Record<string, unknown> = {
   contentType: 'application/json',
