@@ -19,7 +19,7 @@ export class QueueArguments {
     const field = this.#table.get(name);
     if (field === undefined) return undefined;
     const value = integerOf(field);
-    if (value === undefined) throw this.invalid(name, `{unacceptable_type,${TYPE_NAMES[field.type]}}`);
+    if (value === undefined) throw this.invalid(name, `"expected integer, got ${TYPE_NAMES[field.type]}"`);
     return value;
   }
 
