@@ -257,6 +257,11 @@ describe('the verbs against a server', () => {
     await ok('policy', 'set', 'short', '^jobs', '{"max-length":5}', '--apply-to', 'queues', '--priority', '3');
     assert.match((await ok('policy', 'ls')).out, /short +\^jobs +queues +3 +\{"max-length":5\}/);
     assert.match((await cli('policy', 'set', 'bad', '^jobs', '{"ha-mode":"all"}')).err, /is not supported/);
+    await ok('alert', 'set', 'deep', '--when', 'depth', '--above', '1000', '--for', '5m', '--topic', 'alerts');
+    assert.match((await ok('alert', 'ls')).out, /deep +depth +1000 +5m +\* +alerts/);
+    assert.match((await cli('alert', 'set', 'x', '--when', 'depth')).err, /needs a limit/);
+    await ok('alert', 'rm', 'deep');
+    assert.match((await cli('alert', 'rm', 'deep')).err, /There is no stored rule "deep"/);
     await ok('policy', 'clear', 'short');
     assert.match((await cli('policy', 'clear', 'short')).err, /There is no policy "short"/);
   });

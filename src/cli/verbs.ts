@@ -104,6 +104,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/policy.ts'),
   },
   {
+    name: 'alert',
+    summary: 'set, list or delete rules by which the broker says that something is wrong',
+    load: () => import('./commands/alert.ts'),
+  },
+  {
     name: 'route',
     summary: 'say where a message would go through a router',
     load: () => import('./commands/route.ts'),

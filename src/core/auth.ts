@@ -105,7 +105,8 @@ export const LOCAL_PRINCIPAL: Principal = {
   grants: [{ namespace: '*', resource: '*', actions: 'all' }],
 };
 
-function covers(pattern: string, name: string): boolean {
+/** A name, or the beginning of names and `*`. */
+export function covers(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 }
 

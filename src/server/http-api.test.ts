@@ -403,6 +403,23 @@ test('a policy is set, listed and cleared', async (t) => {
   assert.deepEqual((await call('DELETE', '/policies/short')).body, { deleted: true });
 });
 
+test('an alert is set, is on when its time has come, and is deleted', async (t) => {
+  const call = await api(t);
+  await call('PUT', '/queues/orders', {});
+  await call('POST', '/queues/orders/messages', { body: 1 });
+  assert.equal((await call('PUT', '/alerts/deep', { when: 'depth' })).status, 400);
+  assert.deepEqual((await call('PUT', '/alerts/deep', { when: 'depth', above: 0, for: '0s' })).body, { created: true });
+  await call.advance(10_000);
+  for (;;) {
+    const { body } = await call('GET', '/alerts');
+    const [alert] = body['active'] as { rule: string; state: string; value: number }[];
+    if (alert === undefined) continue;
+    assert.deepEqual([alert.rule, alert.state, alert.value], ['deep', 'firing', 1]);
+    break;
+  }
+  assert.deepEqual((await call('DELETE', '/alerts/deep')).body, { deleted: true });
+});
+
 test('a full queue answers 429, which may be tried again', async (t) => {
   const call = await api(t);
   await call('PUT', '/queues/q', { maxMessages: 2 });

@@ -16,6 +16,7 @@ import { guardBrowser } from '../gateways/browser-guard.ts';
 import { type Closable, Lazy, lazyGateway } from '../gateways/lazy.ts';
 import { LiveStats } from '../gateways/http/live/stats.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
+import { AlertWatch } from './alerts/watch.ts';
 import { checkConfig, isLoopback, refuseStrangers } from './config.ts';
 import { HttpDoor } from './http-door.ts';
 import { assertNotReplaced } from './installed.ts';
@@ -358,6 +359,21 @@ class Server implements RunningServer {
     ));
   }
 
+  #watchAlerts(broker: Broker): AlertWatch {
+    const { alerts: rules, allowPrivateWebhooks, memory, dir } = this.#config;
+    const watch = new AlertWatch({
+      broker,
+      directory: memory ? null : dir,
+      rules,
+      clock: this.#clock,
+      log: this.#log,
+      webhooks: allowPrivateWebhooks ? 'any' : 'public',
+      ...(this.#options.random !== undefined && { random: this.#options.random }),
+    });
+    this.#undo.push(() => watch.close());
+    return watch;
+  }
+
   async #servePort(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
     const { limits, allowedHosts, drainTimeout } = this.#config;
     const clock = new SystemClock();
@@ -379,6 +395,7 @@ class Server implements RunningServer {
       limit: limits.metricsSeries,
     });
     this.#undo.push(() => metrics.close());
+    const alerts = this.#watchAlerts(broker);
     const health = (): ReturnType<Broker['health']> & { off?: string[] } => ({
       ...broker.health(),
       ...(this.#off.length > 0 && { off: this.#off }),
@@ -390,7 +407,10 @@ class Server implements RunningServer {
       health,
       metrics: (principal: Principal) => metrics.scrape(principal),
       live,
-      facts: factsOf(this.#config, this.#options.origins, this.#listeners, () => broker.namespaces()),
+      facts: {
+        ...factsOf(this.#config, this.#options.origins, this.#listeners, () => broker.namespaces()),
+        alerts: () => ({ rules: alerts.rules(), active: alerts.active() }),
+      },
       dashboard: this.#options.dashboard,
     };
     const http = lazily(async () => (await import('./protocols/http.ts')).openHttp(needs, shown));

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { alertRuleSchema } from '../gateways/alerts.ts';
 import { issuerSchema } from './jwt/settings.ts';
 import { duration, nonEmpty as text, size } from './setting-units.ts';
 
@@ -186,7 +187,7 @@ export const settingsSchema = z.strictObject({
   }),
   allowPrivateWebhooks: z.boolean().default(false).register(settingDocs, {
     summary:
-      'Let SNS post to addresses that are not of the open internet: this machine, and networks of your own. For local work.',
+      'Let SNS and alerts post to addresses that are not of the open internet: this machine, and networks of your own. For local work.',
     allowed: 'true or false',
   }),
   token: text.min(16).optional().register(settingDocs, {
@@ -217,6 +218,12 @@ export const settingsSchema = z.strictObject({
     summary:
       'Who else says who somebody is: issuers of JSON Web Tokens (OIDC), with what their claims allow. See [security](security.md#tokens-of-others).',
     allowed: 'a list of { name, issuer, audience, jwksUrl or jwksFile, algorithms, subject, clockSkew, allow }',
+    fileOnly: true,
+  }),
+  alerts: z.array(alertRuleSchema).default([]).register(settingDocs, {
+    summary:
+      'When the broker tells somebody by itself that something is wrong, and whom. `railhead alert` and the HTTP API store rules with the broker instead; of two with one name the stored one counts. See [alerts.md](alerts.md).',
+    allowed: 'a list of { name, when, above, queues, for, webhook or topic }',
     fileOnly: true,
   }),
   tls: z

@@ -1,5 +1,8 @@
+import type { ActiveAlert, ShownRule } from '../alerts.ts';
+
 /** What only the server around the gateways knows, for those who may do everything with it. */
 export interface ServerFacts {
+  alerts: () => { rules: ShownRule[]; active: ActiveAlert[] };
   /** The configuration in force, without secrets. */
   settings: () => { path: string; value: string; from: string; summary: string }[];
   /** Those in which there is anything. */

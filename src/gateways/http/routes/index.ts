@@ -12,6 +12,7 @@ import { scaleRoutes } from './scale.ts';
 import { scheduleRoutes } from './schedules.ts';
 import { policyRoutes } from './policies.ts';
 import { userRoutes } from './users.ts';
+import { alertRoutes } from './alerts.ts';
 import { serverRoutes } from './server.ts';
 import { snapshotRoutes } from './snapshots.ts';
 
@@ -31,5 +32,6 @@ export const ROUTES: readonly Route[] = [
   ...routerRoutes,
   ...userRoutes,
   ...policyRoutes,
+  ...alertRoutes,
   ...serverRoutes,
 ];

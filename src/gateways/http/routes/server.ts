@@ -6,7 +6,8 @@ import { isoTime } from '../messages.ts';
 import { queryInt, route, type Route } from '../route.ts';
 import type { ServerFacts } from '../server-facts.ts';
 
-function known(facts: ServerFacts | undefined, principal: Principal): ServerFacts {
+/** @throws FORBIDDEN for whoever may not do everything */
+export function known(facts: ServerFacts | undefined, principal: Principal): ServerFacts {
   authorize(principal, 'admin', { namespace: SYSTEM_NAMESPACE, kind: 'broker', name: '' });
   return there(facts);
 }
