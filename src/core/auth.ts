@@ -81,6 +81,8 @@ export interface Principal {
 export type Credentials =
   | { readonly token: string }
   | { readonly user: string; readonly password: string }
+  /** The name in a certificate that was verified. */
+  | { readonly certificate: string }
   /** A request that was signed with a secret that only the two ends know. */
   | { readonly accessKey: string; isSignedWith(this: void, secret: string): boolean }
   /** The end of a login by SCRAM: whether the client's proof fits what is known of the user's password. */

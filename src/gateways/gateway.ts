@@ -39,6 +39,7 @@ export class Peer {
   /** When it came, ms. */
   readonly since: number;
   #user: string | undefined;
+  #certificate: string | undefined;
   readonly #onAuthenticated: (() => void) | undefined;
   readonly #cancel: () => void;
 
@@ -60,6 +61,16 @@ export class Peer {
   /** Who has logged in, where a login is of the connection. */
   get user(): string | undefined {
     return this.#user;
+  }
+
+  /** Who it is by the certificate that it showed, which is of a trusted authority. */
+  get certificate(): string | undefined {
+    return this.#certificate;
+  }
+
+  /** The listener says, before a gateway gets the connection. */
+  certified(name: string): void {
+    this.#certificate = name;
   }
 
   /** The gateway says: logged in (or no login is needed, and the first request is understood). */

@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type Server as TlsServer, type TlsOpti
 import type { Clock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import { ByAddress, isLoopback } from './by-address.ts';
+import { type CertificateName, certifiedName } from './certificate-name.ts';
 import { Peer, type Gateway, type GatewayConnection } from './gateway.ts';
 
 export interface ListenerLimits {
@@ -36,6 +37,8 @@ export interface ListenerOptions {
   limits?: Partial<ListenerLimits>;
   /** Given: all TCP connections are TLS, and nothing else is understood. Unix sockets never are. */
   tls?: TlsOptions;
+  /** Given: who a client is may be said by its certificate, in this part of it. The authorities are in `tls`. */
+  certificateName?: CertificateName;
   /** Neither it nor its connections keep the process alive. Default false. */
   background?: boolean;
 }
@@ -235,6 +238,14 @@ export class Listener {
     }
     this.#encrypting.delete(endpoints(socket));
     socket.on('error', () => socket.destroy());
+    const { certificateName } = this.#options;
+    try {
+      const name = certificateName === undefined ? null : certifiedName(socket, certificateName);
+      if (name !== null) accepted.peer.certified(name);
+    } catch {
+      socket.destroy();
+      return;
+    }
     accepted.connection = this.#options.gateway.handle(socket, accepted.peer);
   }
 }

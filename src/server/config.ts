@@ -203,6 +203,12 @@ function refuseContradictions(config: ServerConfig, origins: Origins): void {
       `${have} is set (from ${origins.get(have) ?? ''}) and ${lack} is not. Set both for TLS, or neither.`,
     );
   }
+  const { cert, clientCa, clientCertificates } = config.tls;
+  if ((clientCa !== undefined && cert === undefined) || (clientCertificates === 'required' && clientCa === undefined))
+    throw new RailheadError(
+      'CONFIG',
+      'Client certificates need tls.cert, tls.key and tls.clientCa. Set all of these, or neither of the others.',
+    );
   const names = new Set<string>(config.token === undefined ? [] : ['token']);
   const keys = new Set<string>();
   if (config.accessKey !== undefined) {

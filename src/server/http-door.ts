@@ -11,7 +11,7 @@ export interface HttpDoorOptions {
   /** @throws FORBIDDEN for what no browser may do. */
   guard: (headers: { host: string | undefined; origin: string | undefined }) => void;
   /** Takes the connection, or answers false when it knows nothing of such an upgrade. */
-  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
+  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer, certificate: string | undefined) => boolean;
   onBug: (error: unknown) => void;
   limits?: Partial<HttpLimits>;
 }
@@ -70,7 +70,11 @@ export class HttpDoor implements Gateway {
   #originOf(socket: Duplex): Origin {
     const peer = this.#sockets.peer(socket);
     // Without its port: `127.0.0.1:50123`.
-    return { address: peer?.address.replace(/:\d+$/, '') ?? 'unknown', secure: peer?.secure ?? false };
+    return {
+      address: peer?.address.replace(/:\d+$/, '') ?? 'unknown',
+      secure: peer?.secure ?? false,
+      ...(peer?.certificate !== undefined && { certificate: peer.certificate }),
+    };
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -78,7 +82,7 @@ export class HttpDoor implements Gateway {
       this.#options.guard({ host: request.headers.host, origin: request.headers.origin });
       if (this.#sockets.closing)
         throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
-      if (!this.#options.upgrade(request, socket, head)) {
+      if (!this.#options.upgrade(request, socket, head, this.#sockets.peer(socket)?.certificate)) {
         throw new RailheadError(
           'NOT_SUPPORTED',
           'This path upgrades to nothing, or not to this protocol. Connect with railhead://HOST:PORT.',

@@ -58,12 +58,22 @@ function systemCode(error: unknown): string {
 }
 
 /** @throws CONFIG when a file cannot be read. */
-export async function readTls({ cert, key }: ServerConfig['tls']): Promise<TlsOptions | undefined> {
+export async function readTls({
+  cert,
+  key,
+  clientCa,
+  clientCertificates,
+}: ServerConfig['tls']): Promise<TlsOptions | undefined> {
   if (cert === undefined || key === undefined) return undefined;
   const tls = {
     cert: await readPem(cert, 'tls.cert'),
     key: await readPem(key, 'tls.key'),
     minVersion: 'TLSv1.2',
+    ...(clientCa !== undefined && {
+      ca: await readPem(clientCa, 'tls.clientCa'),
+      requestCert: true,
+      rejectUnauthorized: clientCertificates === 'required',
+    }),
   } as const;
   try {
     createSecureContext(tls);
@@ -71,7 +81,7 @@ export async function readTls({ cert, key }: ServerConfig['tls']): Promise<TlsOp
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new RailheadError(
       'CONFIG',
-      `${JSON.stringify(cert)} and ${JSON.stringify(key)} are no certificate and its key (${why}). Give two PEM files.`,
+      `${JSON.stringify(cert)} and ${JSON.stringify(key)} are no certificate and its key, or ${JSON.stringify(clientCa)} has no certificates (${why}). Give PEM files.`,
       { cause },
     );
   }

@@ -29,9 +29,12 @@ export function loggedLogins(authenticator: Required<Authenticator>, log: Logger
   };
 }
 
-function methodOf(credentials: Credentials | undefined): 'none' | 'token' | 'password' | 'scram' | 'signature' {
+function methodOf(
+  credentials: Credentials | undefined,
+): 'none' | 'token' | 'password' | 'certificate' | 'scram' | 'signature' {
   if (credentials === undefined) return 'none';
   if ('token' in credentials) return 'token';
+  if ('certificate' in credentials) return 'certificate';
   if ('scram' in credentials) return 'scram';
   return 'user' in credentials ? 'password' : 'signature';
 }

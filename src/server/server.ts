@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import type { TlsOptions } from 'node:tls';
 import { SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
 import { StoredUserView } from '../core/access-view.ts';
 import type { Authenticator, Principal } from '../core/auth.ts';
@@ -11,7 +12,7 @@ import type { Broker } from '../engine/broker.ts';
 import type { AmqpGateway } from '../gateways/amqp/server.ts';
 import { isRule, namespacesOfAmqp } from '../gateways/amqp/spoken.ts';
 import type { Gateway } from '../gateways/gateway.ts';
-import type { Listener } from '../gateways/listener.ts';
+import type { Listener, ListenerOptions } from '../gateways/listener.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import { type Closable, Lazy, lazyGateway } from '../gateways/lazy.ts';
 import { LiveStats } from '../gateways/http/live/stats.ts';
@@ -308,6 +309,12 @@ class Server implements RunningServer {
     this.#kafkaPort = await this.#serve('kafka', lazyGateway(kafka, needs.report), { asked, usual: KAFKA_PORT, tls });
   }
 
+  #secured(tls: TlsOptions | undefined): Pick<ListenerOptions, 'tls' | 'certificateName'> {
+    const { clientCa, clientName } = this.#config.tls;
+    if (tls === undefined) return {};
+    return clientCa === undefined ? { tls } : { tls, certificateName: clientName };
+  }
+
   /** A protocol on a port of its own. Null when it is off, since another process has the port that it would have had. */
   async #serve(
     protocol: 'amqp' | 'amqp-management' | 'aws' | 'elasticmq' | 'kafka',
@@ -323,7 +330,7 @@ class Server implements RunningServer {
           gateway,
           clock: new SystemClock(),
           limits: { maxConnections: limits.connections, maxPerAddress: limits.connectionsPerAddress },
-          ...(tls !== undefined && { tls }),
+          ...this.#secured(tls),
         },
         () => {},
       );
@@ -417,7 +424,7 @@ class Server implements RunningServer {
     const door = new HttpDoor({
       fetch: async (request, origin) => (await http.get()).fetch(request, origin),
       guard: (headers) => guardBrowser(headers, { allowedHosts, loginRequired: authenticator.required }),
-      upgrade: (request, socket, head) => native.upgrade(request, socket, head),
+      upgrade: (...upgrade) => native.upgrade(...upgrade),
       onBug,
     });
     this.#undo.push(() => door.close());
@@ -427,7 +434,7 @@ class Server implements RunningServer {
         gateway: door,
         clock,
         limits: { maxConnections: limits.connections, maxPerAddress: limits.connectionsPerAddress },
-        ...(tls !== undefined && { tls }),
+        ...this.#secured(tls),
       },
       (host) => this.#log.info({ host }, 'this address does not exist here and is left out'),
     );

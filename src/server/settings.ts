@@ -239,6 +239,23 @@ export const settingsSchema = z.strictObject({
         allowed: 'the path of a PEM file',
         placeholder: 'FILE',
       }),
+      clientCa: text.optional().register(settingDocs, {
+        summary:
+          'PEM file with the authorities whose certificates log clients in, over every port. See [security](security.md#client-certificates).',
+        allowed: 'the path of a PEM file',
+        placeholder: 'FILE',
+      }),
+      clientCertificates: z.enum(['optional', 'required']).default('optional').register(settingDocs, {
+        summary: 'Whether who has no certificate of `tls.clientCa` may log in otherwise, or cannot connect at all.',
+        allowed: 'optional or required',
+        placeholder: 'WHETHER',
+      }),
+      clientName: z.enum(['CN', 'DNS', 'URI', 'email']).default('CN').register(settingDocs, {
+        summary:
+          "Where a client's certificate has the name of its user: the common name of the subject, or the one alternative name of a kind.",
+        allowed: 'CN, DNS, URI or email',
+        placeholder: 'WHERE',
+      }),
     })
     .prefault({}),
   log: z

@@ -47,6 +47,8 @@ export class UserStore implements Authenticator {
   /** One object for each stored user and what it showed: sessions over HTTP are kept by it. */
   readonly #principals = new Map<string, StoredPrincipal>();
   readonly #byName = new Map<string, User>();
+  /** Of these, who has no entry in the configuration. */
+  readonly #builtIn: ReadonlySet<string>;
   readonly #accessKeys = new Map<string, { secret: string; principal: Principal }>();
   /** Compared with what an unknown access key has signed. */
   readonly #nobodysSecret = randomBytes(30).toString('base64url');
@@ -71,6 +73,7 @@ export class UserStore implements Authenticator {
       this.#byName.set('access-key', { principal, tokenDigest: undefined, password: undefined });
       this.#accessKeys.set(id, { secret, principal });
     }
+    this.#builtIn = new Set(this.#byName.keys());
     for (const configured of config.users) {
       const user = userOf(configured);
       this.#byName.set(configured.name, user);
@@ -96,9 +99,11 @@ export class UserStore implements Authenticator {
       'UNAUTHENTICATED',
       credentials === undefined
         ? 'This broker wants a login. Send a token (Authorization: Bearer TOKEN, or railhead://TOKEN@HOST in a URL).'
-        : 'accessKey' in credentials
-          ? 'The signature was refused: no user has this access key, or its secret made another signature.'
-          : 'The login was refused: no user has this token, or this name and password.',
+        : 'certificate' in credentials
+          ? 'The certificate was refused: no user has its name.'
+          : 'accessKey' in credentials
+            ? 'The signature was refused: no user has this access key, or its secret made another signature.'
+            : 'The login was refused: no user has this token, or this name and password.',
     );
   }
 
@@ -128,6 +133,7 @@ export class UserStore implements Authenticator {
 
   async #find(credentials: Credentials): Promise<Principal | undefined> {
     if ('token' in credentials) return (await this.#jwt?.find(credentials.token)) ?? this.#byToken(credentials.token);
+    if ('certificate' in credentials) return this.#byCertificate(credentials.certificate);
     if ('accessKey' in credentials) return this.#byAccessKey(credentials);
     if ('scram' in credentials) return this.#byScram(credentials);
     const { user: name, password } = credentials;
@@ -143,6 +149,15 @@ export class UserStore implements Authenticator {
     if (!matches || user?.password === undefined) return undefined;
     this.#remembered.add(name, user.password.text, password);
     return user.principal;
+  }
+
+  /** The name of a user, not one of those that the smallest logins have. */
+  #byCertificate(name: string): Principal | undefined {
+    if (this.#builtIn.has(name)) return undefined;
+    const configured = this.#byName.get(name);
+    if (configured !== undefined) return configured.principal;
+    const stored = this.#stored?.find(name);
+    return stored === undefined ? undefined : this.#principal(stored, { certificate: name });
   }
 
   /** An unknown key costs the same work as a known one. */
@@ -194,8 +209,8 @@ export class UserStore implements Authenticator {
   }
 }
 
-/** The password with this hash, or the access key with this id. */
-type Shown = { hash: string | undefined } | { key: string };
+/** The password with this hash, the access key with this id, or a certificate. */
+type Shown = { hash: string | undefined } | { key: string } | { certificate: string };
 
 /** Who comes without a login, for as long as none is required: the first user that is stored takes its rights away. */
 class Anybody implements Principal {

@@ -20,8 +20,11 @@ const CAPABILITIES = [
 ];
 
 const MECHANISMS = ['PLAIN', 'AMQPLAIN'];
+/** By the certificate of the connection; offered to who has one. */
+const EXTERNAL = 'EXTERNAL';
 
-export function start(version: string): Arguments<'connectionStart'> {
+/** @param certificate whom the client has proved to be already */
+export function start(version: string, certificate: string | undefined): Arguments<'connectionStart'> {
   return {
     versionMajor: 0,
     versionMinor: 9,
@@ -33,7 +36,7 @@ export function start(version: string): Arguments<'connectionStart'> {
       ['product', textField('RabbitMQ')],
       ['version', textField(COMPATIBLE_WITH)],
     ]),
-    mechanisms: Buffer.from(MECHANISMS.join(' ')),
+    mechanisms: Buffer.from([...MECHANISMS, ...(certificate === undefined ? [] : [EXTERNAL])].join(' ')),
     locales: Buffer.from('en_US'),
   };
 }
@@ -60,7 +63,11 @@ export function clientProperties(table: Table): ClientProperties {
 }
 
 /** @throws COMMAND_INVALID for an unknown mechanism, SYNTAX_ERROR */
-export function credentials({ mechanism, response }: Arguments<'connectionStartOk'>): Credentials & { user: string } {
+export function credentials(
+  { mechanism, response }: Arguments<'connectionStartOk'>,
+  certificate: string | undefined,
+): Credentials & { user: string } {
+  if (mechanism === EXTERNAL && certificate !== undefined) return { certificate, user: certificate };
   if (mechanism === 'PLAIN') {
     const [, user, password, more] = response.toString().split('\0');
     if (user === undefined || password === undefined || more !== undefined)

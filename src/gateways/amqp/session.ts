@@ -216,7 +216,7 @@ export class AmqpConnection implements GatewayConnection {
     if (header.equals(PROTOCOL_HEADER)) {
       this.#shape.starting = false;
       this.#state = { name: 'start' };
-      this.#out.method(0, 'connectionStart', start(this.#context.version));
+      this.#out.method(0, 'connectionStart', start(this.#context.version, this.#peer.certificate));
       return;
     }
     // What the specification wants for every other beginning: the version that is spoken here.
@@ -295,7 +295,7 @@ export class AmqpConnection implements GatewayConnection {
     this.#socket.pause();
     const client = clientProperties(args.clientProperties);
     try {
-      const shown = credentials(args);
+      const shown = credentials(args, this.#peer.certificate);
       const principal = await this.#context.authenticate(shown);
       if (this.#isOver()) return;
       this.#state =

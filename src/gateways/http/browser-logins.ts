@@ -18,6 +18,8 @@ export interface Origin {
   readonly address: string;
   /** Over TLS. */
   readonly secure: boolean;
+  /** Who it is by the certificate of the connection. */
+  readonly certificate?: string;
 }
 
 /** What a request brings beside itself, for Hono. */

@@ -181,7 +181,7 @@ export class HttpGateway {
     }
   }
 
-  /** Before a byte of the body is read: by the header, or else by the cookie of a browser. */
+  /** Before a byte of the body is read: by the header, else by the cookie of a browser, else by the certificate. */
   async #login(c: Context<HttpEnv>): Promise<Principal> {
     const header = c.req.header('authorization');
     const login = header === undefined ? this.#logins.find(c.req.header('cookie'), c.env.origin) : undefined;
@@ -190,7 +190,9 @@ export class HttpGateway {
       return login.principal;
     }
     const token = header === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(header)?.[1];
-    return this.#options.authenticator.authenticate(token === undefined ? undefined : { token });
+    const { certificate } = c.env.origin;
+    const certified = header === undefined && certificate !== undefined ? { certificate } : undefined;
+    return this.#options.authenticator.authenticate(token === undefined ? certified : { token });
   }
 
   /** A form or text/plain could come from any web page without asking; JSON makes a browser ask first. */

@@ -53,6 +53,9 @@ export class KafkaConnection implements GatewayConnection {
   readonly #cutter: FrameCutter;
   readonly #login: Login;
   readonly #publishing = new InOrder();
+  /** Whoever showed a certificate needs no SASL; undefined for one that is nobody's. */
+  #certified: Promise<Principal | undefined> | undefined;
+  #isCertified = false;
   #opening: Promise<Session> | undefined;
   #client: Client | undefined;
   /** The answers before the next one. */
@@ -82,6 +85,7 @@ export class KafkaConnection implements GatewayConnection {
     };
     this.#cutter = new FrameCutter(shape, (buffer, from, end) => this.#onFrame(buffer, from + FRAME_HEADER_BYTES, end));
     if (!context.authenticator.required) peer.authenticated();
+    else if (peer.certificate !== undefined) this.#certified = this.#byCertificate(peer.certificate);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('end', () => socket.end());
     socket.on('error', () => socket.destroy());
@@ -111,7 +115,7 @@ export class KafkaConnection implements GatewayConnection {
   /** @throws BrokenRequest */
   #size(buffer: Buffer, at: number): number {
     const { maxRequestBytes, maxLoginBytes } = this.#context.shared.limits;
-    const isIn = !this.#context.authenticator.required || this.#login.principal !== undefined;
+    const isIn = !this.#context.authenticator.required || this.#login.principal !== undefined || this.#isCertified;
     const most = isIn ? maxRequestBytes : maxLoginBytes;
     const size = buffer.readInt32BE(at);
     if (size < 8 || size > most) throw new BrokenRequest(`A request of ${size} bytes; allowed are 8 to ${most}.`);
@@ -183,10 +187,22 @@ export class KafkaConnection implements GatewayConnection {
     }
   }
 
+  async #byCertificate(certificate: string): Promise<Principal | undefined> {
+    try {
+      const principal = await this.#context.authenticator.authenticate({ certificate });
+      this.#isCertified = true;
+      this.#peer.authenticated(principal.name);
+      return principal;
+    } catch (error) {
+      if (!RailheadError.is(error)) this.#context.shared.report(error);
+      return undefined;
+    }
+  }
+
   async #enter(clientId: string): Promise<Client> {
     const { authenticator, shared } = this.#context;
     const anybody = authenticator.required ? undefined : await authenticator.authenticate(undefined);
-    const principal = this.#login.principal ?? anybody;
+    const principal = this.#login.principal ?? anybody ?? (await this.#certified);
     if (principal === undefined) throw new BrokenRequest('A request came before the login.');
     this.#opening ??= this.#context.open(principal, clientId === '' ? 'kafka' : clientId);
     const [session] = await Promise.all([this.#opening, shared.quotas.known()]);

@@ -61,7 +61,7 @@ export class NativeGateway implements Gateway {
       clock: this.#options.clock,
       limits: this.#limits,
       sendBuffers: this.#sendBuffers,
-      login: (hello) => this.#login(hello, connection),
+      login: (hello) => this.#login(hello, connection, peer.certificate),
       gone: () => this.#gone(connection),
       report: (error) => this.#options.report?.(error),
     });
@@ -74,7 +74,7 @@ export class NativeGateway implements Gateway {
    *
    * `GET /railhead` with `Upgrade: railhead/1` is answered with 101; frames follow.
    */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): boolean {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, certificate?: string): boolean {
     const path = request.url?.split('?', 1)[0];
     if (path !== UPGRADE_PATH || request.headers.upgrade?.toLowerCase() !== UPGRADE_PROTOCOL) return false;
     const raw = socket instanceof Socket ? socket : undefined;
@@ -89,6 +89,7 @@ export class NativeGateway implements Gateway {
       loopback:
         address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.')),
       secure: 'encrypted' in socket,
+      certificate,
     });
     return true;
   }
@@ -124,20 +125,27 @@ export class NativeGateway implements Gateway {
     for (const { connection, principal } of this.#open.values()) if (principal.gone === true) connection.close(reason);
   }
 
-  #handleOwn(socket: Duplex, who: { address: string; local: boolean; loopback: boolean; secure: boolean }): void {
+  #handleOwn(
+    socket: Duplex,
+    {
+      certificate,
+      ...who
+    }: Pick<Peer, 'address' | 'local' | 'loopback' | 'secure'> & { certificate?: string | undefined },
+  ): void {
     const peer = new Peer({
       ...who,
       clock: this.#options.clock,
       handshakeMs: this.#limits.handshakeMs,
       onTimeout: (reason) => connection.close(reason),
     });
+    if (certificate !== undefined) peer.certified(certificate);
     const connection = this.handle(socket, peer);
   }
 
-  async #login(hello: Hello, connection: NativeConnection): Promise<Login> {
+  async #login(hello: Hello, connection: NativeConnection, certificate: string | undefined): Promise<Login> {
     const { authenticator, broker } = this.#options;
     const protocol = negotiate(hello.protocol, PROTOCOL);
-    const principal = await authenticator.authenticate(credentials(hello));
+    const principal = await authenticator.authenticate(credentials(hello, certificate));
     const former = hello.resume === undefined ? undefined : this.#open.get(hello.resume);
     if (former !== undefined && former.principal.name === principal.name) await former.connection.supersede();
     const session = await this.#options.connect(principal, hello.namespace, hello.client.name);
@@ -167,8 +175,8 @@ export class NativeGateway implements Gateway {
   }
 }
 
-function credentials(hello: Hello): Credentials | undefined {
+function credentials(hello: Hello, certificate: string | undefined): Credentials | undefined {
   if (hello.token !== undefined) return { token: hello.token };
   if (hello.user !== undefined) return { user: hello.user, password: hello.password ?? '' };
-  return undefined;
+  return certificate === undefined ? undefined : { certificate };
 }

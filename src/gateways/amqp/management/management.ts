@@ -113,19 +113,19 @@ export class Management {
   // ---- HTTP -------------------------------------------------------------------------------------------------------
 
   /** Never rejects: every failure is an answer. */
-  readonly fetch = async (request: Request): Promise<Response> => {
+  readonly fetch = async (request: Request, origin: { certificate?: string } = {}): Promise<Response> => {
     try {
-      return await this.#answer(request);
+      return await this.#answer(request, origin.certificate);
     } catch (error) {
       return this.#failure(error);
     }
   };
 
-  async #answer(request: Request): Promise<Response> {
+  async #answer(request: Request, certificate: string | undefined): Promise<Response> {
     const { headers, method } = request;
     this.options.guard({ host: headers.get('host') ?? undefined, origin: headers.get('origin') ?? undefined });
     const url = new URL(request.url);
-    const principal = await this.#login(headers.get('authorization'));
+    const principal = await this.#login(headers.get('authorization'), certificate);
     const access = new Access(principal);
     access.assertManager();
     const found = this.#table.find(method === 'HEAD' ? 'GET' : method, url.pathname);
@@ -147,8 +147,9 @@ export class Management {
   }
 
   /** Before a byte of the body is read. */
-  async #login(header: string | null): Promise<Principal> {
-    const credentials = header === null ? undefined : credentialsOf(header);
+  async #login(header: string | null, certificate: string | undefined): Promise<Principal> {
+    const certified = certificate === undefined ? undefined : { certificate };
+    const credentials = header === null ? certified : credentialsOf(header);
     try {
       return await this.options.authenticator.authenticate(credentials);
     } catch (error) {
