@@ -61,9 +61,11 @@ function say(text: string): void {
 
 /** Debian, with Node and npm, as `node:24-slim` is. */
 function makeBase(): void {
-  if (existsSync(join(base, 'usr/local/bin/node'))) return;
-  say(`debootstrap ${SUITE} from ${MIRROR}`);
-  run('debootstrap', ['--variant=minbase', SUITE, base, MIRROR]);
+  if (existsSync(join(base, 'usr/local/bin/npm'))) return;
+  if (!existsSync(join(base, 'etc/debian_version'))) {
+    say(`debootstrap ${SUITE} from ${MIRROR}`);
+    run('debootstrap', ['--variant=minbase', SUITE, base, MIRROR]);
+  }
   cpSync(join(checkout, 'node_modules/node/bin/node'), join(base, 'usr/local/bin/node'));
   const npm = realpathSync(run('sh', ['-c', 'command -v npm']).trim());
   cpSync(resolve(npm, '../..'), join(base, 'usr/local/lib/node_modules/npm'), { recursive: true });
@@ -72,7 +74,8 @@ function makeBase(): void {
 
 /** The network of this machine is that of a build: its names, and whom it trusts. */
 function lendNetwork(root: string): Record<string, string> {
-  for (const file of ['/etc/resolv.conf', '/etc/hosts']) if (existsSync(file)) cpSync(file, join(root, file), { dereference: true });
+  for (const file of ['/etc/resolv.conf', '/etc/hosts'])
+    if (existsSync(file)) cpSync(file, join(root, file), { dereference: true });
   const lent = Object.entries(process.env).filter(([name]) => /^(https?|no)_proxy$/i.test(name));
   const extra = process.env['NODE_EXTRA_CA_CERTS'];
   if (extra !== undefined && existsSync(extra)) {
@@ -90,11 +93,12 @@ function filled(text: string, { env, args }: Stage): string {
 class Build {
   readonly #stages = new Map<string, Stage>();
   readonly #work: string;
-  readonly #version: string;
+  readonly #tarball: string;
 
-  constructor(work: string, version: string) {
+  /** @param tarball of the package, in the place of the one of the registry */
+  constructor(work: string, tarball: string) {
     this.#work = work;
-    this.#version = version;
+    this.#tarball = tarball;
   }
 
   /** @returns the last stage */
@@ -136,7 +140,7 @@ class Build {
     switch (name) {
       case 'ARG': {
         const [key = '', value = ''] = rest.split('=');
-        stage.args[key] = key === 'VERSION' ? this.#version : value;
+        stage.args[key] = key === 'VERSION' ? 'file:/tmp/railhead.tgz' : value;
         return;
       }
       case 'WORKDIR':
@@ -183,10 +187,11 @@ class Build {
 
   #run({ root, env, args, directory }: Stage, shell: string): void {
     const network = lendNetwork(root);
+    cpSync(this.#tarball, join(root, 'tmp/railhead.tgz'));
     const all = { ...env, ...args, ...network, HOME: '/root' };
     const inside = `cd ${directory} && ${shell}`;
     run('chroot', [root, '/bin/sh', '-ec', inside], all);
-    rmSync(join(root, 'tmp/ca.pem'), { force: true });
+    for (const lent of ['ca.pem', 'railhead.tgz']) rmSync(join(root, 'tmp', lent), { force: true });
   }
 }
 
@@ -255,7 +260,10 @@ async function tryOut(stage: Stage, data: string): Promise<void> {
   const client = { RAILHEAD_URL: `railhead://127.0.0.1:${port}`, RAILHEAD_TOKEN: token };
   const inside = new Container(stage, data, client);
 
-  const refused = await new Container(stage, data, { RAILHEAD_PORT: String(port) }).run([...stage.entrypoint, ...stage.command]);
+  const refused = await new Container(stage, data, { RAILHEAD_PORT: String(port) }).run([
+    ...stage.entrypoint,
+    ...stage.command,
+  ]);
   check('without a login it does not start', refused.code !== 0 && /token|login|user/i.test(refused.out), refused.out);
   const who = await inside.run(['id', '-u']);
   check('it runs as nobody in particular', who.out.trim() === stage.user.split(':')[0], who.out);
@@ -292,15 +300,15 @@ async function tryOut(stage: Stage, data: string): Promise<void> {
   }
 }
 
-if (process.getuid?.() !== 0) throw new Error('This makes roots and mounts: run it as root, or in a machine of its own.');
+if (process.getuid?.() !== 0)
+  throw new Error('This makes roots and mounts: run it as root, or in a machine of its own.');
 const work = mkdtempSync(join(tmpdir(), 'railhead-image-'));
 try {
   makeBase();
-  run('npm', ['pack', '--ignore-scripts', '--pack-destination', work, checkout]);
-  const [, version = ''] = /"version": "([^"]+)"/.exec(readFileSync(join(checkout, 'package.json'), 'utf8')) ?? [];
-  const tarball = `railhead-${version}.tgz`;
-  cpSync(join(work, tarball), join(base, 'tmp', tarball));
-  const build = new Build(work, `file:/tmp/${tarball}`);
+  say('npm pack');
+  run(process.execPath, [join(checkout, 'scripts/build.ts')]);
+  const packed = run('npm', ['pack', '--ignore-scripts', '--pack-destination', work, checkout]).trim();
+  const build = new Build(work, join(work, packed.split('\n').at(-1) ?? ''));
   const image = build.do(instructions(join(checkout, 'deploy/docker/Dockerfile')));
   const data = join(work, 'volume');
   // As an engine does with a new volume: it gets what lies there in the image, and whose it is.

@@ -37,7 +37,7 @@ export interface Watched {
 export async function open(
   browser: Browser,
   url: string,
-  options: { width?: number; height?: number; dark?: boolean } = {},
+  options: { width?: number; height?: number; dark?: boolean; asked?: string[] } = {},
 ): Promise<Watched> {
   const page = await browser.newPage({
     viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
@@ -58,6 +58,7 @@ export async function open(
   page.on('request', (request) => {
     const asked = new URL(request.url());
     if (asked.host !== host) complaints.push(`another host: ${asked.href}`);
+    options.asked?.push(`${request.method()} ${asked.pathname}`);
   });
   await page.exposeFunction('complain', (text: string) => void complaints.push(text));
   await page.addInitScript(

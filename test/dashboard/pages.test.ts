@@ -1,5 +1,6 @@
 /** The dashboard in a headless Chromium, on the real broker: every page and action, with hostile names and bodies planted. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,6 +12,8 @@ import { pino } from 'pino';
 import type { Browser, Page } from 'playwright-core';
 import { buildDashboard } from '../../scripts/dashboard.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
+import { VERBS } from '../../src/cli/verbs.ts';
+import { ROUTES } from '../../src/gateways/http/routes/index.ts';
 import { launch, noBrowser, open, type Watched } from './browser.ts';
 
 const HOSTILE = [
@@ -31,6 +34,8 @@ interface AxeResults {
 describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
   let directory = '';
   let browser: Browser;
+  /** By the pages of all tests: `POST /api/v1/…`. */
+  const asked: string[] = [];
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'railhead-dashboard-'));
@@ -66,7 +71,7 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
       server,
       httpUrl: server.httpUrl,
       visit: async (url, options) => {
-        const watched = await open(browser, url, options);
+        const watched = await open(browser, url, { ...options, asked });
         opened.push(watched);
         watched.page.setDefaultTimeout(15_000);
         return watched.page;
@@ -218,7 +223,7 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
   test('adds a user, changes it, gives it rules and keys, and removes it', async (t) => {
     const { httpUrl, server } = await start(t);
     // That the first user ends access without a login is meant here.
-    const { page } = await open(browser, `${httpUrl}/#/users`);
+    const { page } = await open(browser, `${httpUrl}/#/users`, { asked });
     t.after(() => page.close());
     page.setDefaultTimeout(15_000);
     await page.getByRole('button', { name: 'Add…' }).click();
@@ -257,11 +262,11 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await page.getByRole('button', { name: 'Make a key' }).click();
     const shown = (await page.locator('dialog pre').textContent()) ?? '';
     const [, id = '', secret = ''] = /id: +(\S+)\nsecret: (\S+)/.exec(shown) ?? [];
-    const asked = { headers: { authorization: `Bearer ${id}.${secret}` } };
-    assert.equal((await fetch(`${server.httpUrl}/api/v1/whoami`, asked)).status, 200);
+    const signed = { headers: { authorization: `Bearer ${id}.${secret}` } };
+    assert.equal((await fetch(`${server.httpUrl}/api/v1/whoami`, signed)).status, 200);
     await page.locator('dialog').getByRole('button', { name: 'Remove' }).click();
     await page.getByText('It has none.').waitFor();
-    assert.equal((await fetch(`${server.httpUrl}/api/v1/whoami`, asked)).status, 401);
+    assert.equal((await fetch(`${server.httpUrl}/api/v1/whoami`, signed)).status, 401);
     await page.getByRole('button', { name: 'Close' }).click();
 
     await row.getByRole('button', { name: 'Remove' }).click();
@@ -513,6 +518,34 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     assert.ok((await page.locator('.table-space .table-row').count()) < 60, 'all rows are in the page');
     await page.getByRole('searchbox').fill('queue-9999');
     await page.getByRole('link', { name: 'queue-9999', exact: true }).waitFor();
+  });
+
+  test('everything that the pages have done is in the document, with its verb on the command line', () => {
+    const rows = readFileSync(join(import.meta.dirname, '../../docs/dashboard.md'), 'utf8')
+      .split('\n')
+      .filter((line) => /^\| [a-z].*\| `(POST|PUT|DELETE) /.test(line));
+    const told = rows.flatMap((line) =>
+      [...line.matchAll(/`((?:POST|PUT|DELETE) \S+)`/g)].map(([, name = '']) => name),
+    );
+    const verbs = rows.flatMap((line) => [...line.matchAll(/`railhead (\w+)/g)].map(([, name = '']) => name));
+    const base = (id: string | undefined): string | undefined => id?.replace(/(Queue|Topic|Subscription)$/, '');
+    const routes = ROUTES.map(({ spec: { method, path, operationId } }) => {
+      const pattern = `^${method.toUpperCase()} (/api/v1)?${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`;
+      return { operationId, pattern: new RegExp(pattern) };
+    });
+    const operation = (request: string): string | undefined =>
+      base(routes.find(({ pattern }) => pattern.test(request))?.operationId);
+    const known = new Set(told.map(operation));
+    assert.equal(known.has(undefined), false, 'a route of the document is none');
+    const unknown = verbs.filter((verb) => !VERBS.some(({ name }) => name === verb));
+    assert.deepEqual(unknown, []);
+    assert.ok(rows.every((row) => row.includes('`railhead ')));
+    const done = asked.filter((request) => /^(POST|PUT|DELETE)/.test(request) && !/\/log(in|out)$/.test(request));
+    assert.ok(done.length > 10, 'the tests above have done nothing');
+    assert.deepEqual(
+      done.filter((request) => !known.has(operation(request))),
+      [],
+    );
   });
 
   async function axe(page: Page, rules?: string[]): Promise<AxeResults['violations']> {
