@@ -202,6 +202,10 @@ describe('the verbs against a server', () => {
     const [connection] = (await ok('connections', '--json')).json;
     assert.match(String(connection?.['address']), /^(::ffff:)?127\.0\.0\.1:\d+$/);
     assert.match((await ok('connections')).out, /^PROTOCOL +ADDRESS/);
+    const doctor = await cli('doctor');
+    assert.equal(doctor.code, 1);
+    assert.match(doctor.out, /warning in-memory: .*\n +Leave `memory` out/);
+    assert.match((await cli('doctor', '--json')).out, /"check":"in-memory"/);
     const settings = (await ok('config', '--json')).json;
     assert.deepEqual(
       settings.filter(({ path }) => path === 'memory').map(({ value, from }) => [value, from]),

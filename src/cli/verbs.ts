@@ -104,6 +104,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/policy.ts'),
   },
   {
+    name: 'doctor',
+    summary: 'check a broker that runs and its configuration, and say what to fix',
+    load: () => import('./commands/doctor.ts'),
+  },
+  {
     name: 'alert',
     summary: 'set, list or delete rules by which the broker says that something is wrong',
     load: () => import('./commands/alert.ts'),

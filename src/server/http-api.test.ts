@@ -403,6 +403,12 @@ test('a policy is set, listed and cleared', async (t) => {
   assert.deepEqual((await call('DELETE', '/policies/short')).body, { deleted: true });
 });
 
+test('the doctor says what to fix about the server', async (t) => {
+  const call = await api(t);
+  const findings = (await call('GET', '/doctor')).body['findings'] as { check: string; fix: string }[];
+  assert.ok(findings.some(({ check }) => check === 'in-memory'));
+});
+
 test('an alert is set, is on when its time has come, and is deleted', async (t) => {
   const call = await api(t);
   await call('PUT', '/queues/orders', {});

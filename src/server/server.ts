@@ -417,6 +417,18 @@ class Server implements RunningServer {
       facts: {
         ...factsOf(this.#config, this.#options.origins, this.#listeners, () => broker.namespaces()),
         alerts: () => ({ rules: alerts.rules(), active: alerts.active() }),
+        doctor: async () => {
+          const { examine } = await import('./doctor/examine.ts');
+          return examine({
+            config: this.#config,
+            broker,
+            listeners: this.#listeners,
+            off: this.#off,
+            loginRequired: authenticator.required,
+            alertRules: alerts.rules().length,
+            scraped: metrics.scraped,
+          });
+        },
       },
       dashboard: this.#options.dashboard,
     };

@@ -18,7 +18,7 @@ export function factsOf(
   origins: ReadonlyMap<string, string> | undefined,
   listeners: ReadonlyMap<string, Listener>,
   namespaces: () => Iterable<string>,
-): Omit<ServerFacts, 'alerts'> {
+): Omit<ServerFacts, 'alerts' | 'doctor'> {
   return {
     namespaces,
     settings: () => shownSettings(config, origins ?? new Map()),

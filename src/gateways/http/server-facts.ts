@@ -2,6 +2,8 @@ import type { ActiveAlert, ShownRule } from '../alerts.ts';
 
 /** What only the server around the gateways knows, for those who may do everything with it. */
 export interface ServerFacts {
+  /** What should be changed, by the list of docs/security.md. */
+  doctor: () => Promise<DoctorFinding[]>;
   alerts: () => { rules: ShownRule[]; active: ActiveAlert[] };
   /** The configuration in force, without secrets. */
   settings: () => { path: string; value: string; from: string; summary: string }[];
@@ -16,4 +18,13 @@ export interface ServerFacts {
     receivedBytes: number;
     sentBytes: number;
   }[];
+}
+
+/** Something about a broker or its configuration that should be otherwise. */
+export interface DoctorFinding {
+  check: string;
+  /** A hint is a matter of taste: it fails nothing. */
+  level: 'error' | 'warning' | 'hint';
+  says: string;
+  fix: string;
 }

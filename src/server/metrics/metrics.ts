@@ -106,6 +106,8 @@ export class Metrics {
   readonly #process = new ProcessMeter();
   readonly #topics: TopicSeries;
   #underWay: Promise<Exposition> | undefined;
+  /** Somebody has looked since the start. */
+  scraped = false;
 
   constructor(options: MetricsOptions) {
     this.#options = options;
@@ -122,6 +124,7 @@ export class Metrics {
    */
   async scrape(principal: Principal): Promise<Exposition> {
     authorize(principal, 'inspect', { namespace: SYSTEM_NAMESPACE, kind: 'broker', name: '' });
+    this.scraped = true;
     this.#underWay ??= this.#write().finally(() => (this.#underWay = undefined));
     return this.#underWay;
   }

@@ -57,6 +57,26 @@ export const serverRoutes: Route[] = [
   route({
     namespace: SYSTEM_NAMESPACE,
     method: 'get',
+    path: '/doctor',
+    operationId: 'doctor',
+    summary: 'What should be changed about the broker and its configuration, the worst first.',
+    tag: 'server',
+    params: z.object({}),
+    result: z.object({
+      findings: z.array(
+        z.object({
+          check: z.string(),
+          level: z.enum(['error', 'warning', 'hint']),
+          says: z.string(),
+          fix: z.string(),
+        }),
+      ),
+    }),
+    handle: async ({ facts, principal }) => ({ findings: await known(facts, principal).doctor() }),
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'get',
     path: '/connections',
     operationId: 'listConnections',
     summary: 'Who is connected, over every protocol. At most `limit`, the oldest first.',
