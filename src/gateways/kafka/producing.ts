@@ -5,6 +5,7 @@ import { FORMAT_KAFKA } from './content.ts';
 import { asKafkaError, ConnectionRefusal, ERROR, KafkaError } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { produce } from './messages/log.ts';
+import { upConverted } from './message-set.ts';
 import { ATTRIBUTE, errorNameOf, readHeader, withLogAppendTime } from './record-batch.ts';
 import type { KafkaTopic } from './topics.ts';
 
@@ -14,10 +15,14 @@ type PartitionData = TopicData['partitionData'][number];
 type Response = ResponseOf<typeof produce>;
 type PartitionResponse = Response['responses'][number]['partitionResponses'][number];
 
+/** Since this version it is record batches that come, before it message sets. */
+const RECORD_BATCHES = 3;
+type Layout = 'batches' | 'messages';
+
 const ACKS = { none: 0, leader: 1, all: -1 } as const;
 
 export const producing: Handlers<'produce'> = {
-  async produce(client, request) {
+  async produce(client, request, version) {
     const { acks, topicData, transactionalId } = request;
     const isKnown = acks === ACKS.none || acks === ACKS.leader || acks === ACKS.all;
     const failure = !isKnown
@@ -26,7 +31,9 @@ export const producing: Handlers<'produce'> = {
         ? new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', `Not allowed to write as ${transactionalId}.`)
         : undefined;
     const answers =
-      failure === undefined ? await published(client, request) : topicData.map((topic) => refuseAll(topic, failure));
+      failure === undefined
+        ? await published(client, request, version < RECORD_BATCHES ? 'messages' : 'batches')
+        : topicData.map((topic) => refuseAll(topic, failure));
     const throttleTimeMs = throttled(client, topicData);
     if (acks !== ACKS.none) return { responses: answers, throttleTimeMs };
     // A client that waits for no answer learns of a failure by the end of its connection alone.
@@ -50,23 +57,25 @@ function throttled(client: Client, topicData: readonly TopicData[]): number {
 }
 
 /** Decided in the order in which they came, answered when they are durable. */
-function published(client: Client, request: Request): Promise<Response['responses']> {
+function published(client: Client, request: Request, layout: Layout): Promise<Response['responses']> {
   const { topics } = client.shared;
   const known = request.topicData.map(({ name }) => topics.known(name));
-  if (client.publishing.idle && known.every((topic) => topic !== undefined)) return publishAll(client, request, known);
+  if (client.publishing.idle && known.every((topic) => topic !== undefined))
+    return publishAll(client, request, known, layout);
   const found = Promise.all(request.topicData.map(({ name }) => topics.find(name)));
-  return client.publishing.run(found, (all) => publishAll(client, request, all));
+  return client.publishing.run(found, (all) => publishAll(client, request, all, layout));
 }
 
 async function publishAll(
   client: Client,
   request: Request,
   topics: readonly (KafkaTopic | undefined)[],
+  layout: Layout,
 ): Promise<Response['responses']> {
   const answers = request.topicData.map(async (data, i) => ({
     name: data.name,
     partitionResponses: await Promise.all(
-      data.partitionData.map((partition) => publishOne(client, request, data.name, topics[i], partition)),
+      data.partitionData.map((partition) => publishOne(client, request, data.name, topics[i], partition, layout)),
     ),
   }));
   return Promise.all(answers);
@@ -78,6 +87,7 @@ async function publishOne(
   name: string,
   topic: KafkaTopic | undefined,
   data: PartitionData,
+  layout: Layout,
 ): Promise<PartitionResponse> {
   try {
     demand(client, 'write', 'topic', name);
@@ -87,7 +97,7 @@ async function publishOne(
         `There is no partition ${data.index} of ${JSON.stringify(name)}.`,
       );
     const now = client.shared.clock.now();
-    const publish = toPublish(request, topic, data, now);
+    const publish = toPublish(request, topic, data, now, layout);
     const receipt = await client.session.publish(publish);
     return accepted(data.index, receipt, topic.logAppendTime ? now : -1);
   } catch (error) {
@@ -103,9 +113,11 @@ function toPublish(
   topic: KafkaTopic,
   { index: partition, records }: PartitionData,
   now: number,
+  layout: Layout,
 ): PublishRequest {
-  const [batch] = records ?? [];
-  if (batch === undefined) throw new KafkaError('INVALID_RECORD', 'A partition without records.');
+  const [bytes] = records ?? [];
+  if (bytes === undefined) throw new KafkaError('INVALID_RECORD', 'A partition without records.');
+  const batch = layout === 'messages' ? upConverted(bytes) : bytes;
   const header = readHeader(batch);
   const isTransactional = (header.attributes & ATTRIBUTE.transactional) !== 0;
   if (isTransactional && transactionalId === null)

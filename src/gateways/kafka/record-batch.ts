@@ -59,8 +59,15 @@ export interface BatchHeader {
   baseSequence: number;
 }
 
+const BAD_BATCH = [
+  'CORRUPT_MESSAGE',
+  'INVALID_RECORD',
+  'UNSUPPORTED_FOR_MESSAGE_FORMAT',
+  'UNSUPPORTED_COMPRESSION_TYPE',
+] as const satisfies readonly ErrorName[];
+
 /** What refuses a batch, with the protocol's own word for it. */
-export function badBatch(error: ErrorName, message: string): RailheadError {
+export function badBatch(error: (typeof BAD_BATCH)[number], message: string): RailheadError {
   return new RailheadError('INVALID', message, { details: { kafka: error }, outcome: 'not-stored' });
 }
 
@@ -68,9 +75,7 @@ export function badBatch(error: ErrorName, message: string): RailheadError {
 export function errorNameOf(error: unknown): ErrorName | undefined {
   if (!RailheadError.is(error)) return undefined;
   const name = error.details?.kafka;
-  return name === 'CORRUPT_MESSAGE' || name === 'INVALID_RECORD' || name === 'UNSUPPORTED_FOR_MESSAGE_FORMAT'
-    ? name
-    : undefined;
+  return BAD_BATCH.find((known) => known === name);
 }
 
 /**

@@ -42,6 +42,26 @@ for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
   });
 }
 
+test('kcat that was told of an older broker publishes message sets, which are read as batches', { skip }, async (t) => {
+  const { bootstrap, kafka } = await place(t);
+  const admin = kafka.admin();
+  await admin.connect();
+  t.after(() => admin.disconnect());
+  await admin.createTopics({ topics: [{ topic: 'old' }] });
+  const lines = Array.from({ length: 50 }, (_, i) => `key${i}:${'value '.repeat(20)}${i}`);
+  const expected: string[] = [];
+  for (const version of ['0.9.0', '0.10.0'])
+    for (const codec of ['none', 'gzip', 'snappy', 'lz4']) {
+      // Below 0.10 LZ4 is not spoken by this client.
+      if (version === '0.9.0' && codec === 'lz4') continue;
+      const older = ['-X', 'api.version.request=false', '-X', `broker.version.fallback=${version}`];
+      await kcat(['-b', bootstrap, '-P', '-t', 'old', '-K:', '-z', codec, ...older], `${lines.join('\n')}\n`);
+      expected.push(...lines);
+    }
+  const all = await kcat(['-b', bootstrap, '-C', '-t', 'old', '-K:', '-e', '-q', '-o', 'beginning']);
+  assert.deepEqual(all.trim().split('\n'), expected);
+});
+
 test('kcat publishes idempotently, and lists the broker and its topics', { skip }, async (t) => {
   const { bootstrap } = await place(t);
   await kcat(['-b', bootstrap, '-P', '-t', 'once', '-X', 'enable.idempotence=true'], 'a\nb\n');

@@ -15,9 +15,9 @@ import {
 
 /** Records: publishing, reading and places in the log. */
 
-export const produce = api(0, [3, 11], 9, {
+export const produce = api(0, [0, 11], 9, {
   request: struct({
-    transactionalId: nullableString.or(null),
+    transactionalId: nullableString.from(3).or(null),
     acks: int16,
     timeoutMs: int32,
     topicData: array(struct({ name: string, partitionData: array(struct({ index: int32, records: records })) })),
@@ -31,7 +31,7 @@ export const produce = api(0, [3, 11], 9, {
             index: int32,
             errorCode: int16,
             baseOffset: int64,
-            logAppendTimeMs: int64.or(-1),
+            logAppendTimeMs: int64.from(2).or(-1),
             logStartOffset: int64.from(5).or(-1),
             recordErrors: array(struct({ batchIndex: int32, batchIndexErrorMessage: nullableString.or(null) }))
               .from(8)
@@ -42,7 +42,7 @@ export const produce = api(0, [3, 11], 9, {
         ),
       }),
     ),
-    throttleTimeMs: int32.or(0),
+    throttleTimeMs: int32.from(1).or(0),
     nodeEndpoints: array(struct({ nodeId: int32, host: string, port: int32, rack: nullableString.or(null) })).tagged(
       0,
       10,
