@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
 import { History } from './history.ts';
-import type { LiveTotals } from './table.ts';
+import type { LiveTotals } from './totals.ts';
 
 const LIMITS = { points: 4, namespaces: 3, subscriptions: 2 };
 

@@ -1,5 +1,5 @@
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
-import type { LiveTotals } from './table.ts';
+import { type LiveTotals, perSecond, tenths, TotalsCount } from './totals.ts';
 
 /** How a subscription was at one moment. Rates are messages in a second since the point before. */
 export interface HistoryPoint {
@@ -42,20 +42,6 @@ interface Line {
   first: number;
   last: number;
   ring: Float32Array;
-}
-
-/** What one look finds in a namespace. */
-interface Found {
-  totals: LiveTotals;
-  deadLetterQueues: Set<string>;
-  active: Active[];
-}
-
-/** A topic in which something is or happens. */
-interface Active {
-  stats: TopicStats;
-  in: number;
-  out: number;
 }
 
 /**
@@ -101,19 +87,21 @@ export class History<Sample extends LiveTotals> {
     const look = this.#look + 1;
     const seconds = look === 0 ? 0 : (at - this.#timeOf(this.#look)) / 1000;
     // There from the start: of a broker without queues, memory and disk are what there is to see.
-    const found = new Map([['default', nothing()]]);
+    const found = new Map([['default', new TotalsCount()]]);
     return {
       add: (namespace, stats) => {
         let of = found.get(namespace);
         if (of === undefined) {
           if (found.size >= this.#limits.namespaces) return;
-          found.set(namespace, (of = nothing()));
+          found.set(namespace, (of = new TotalsCount()));
         }
-        addTo(of, stats);
-        if (isIdle(stats)) return;
+        if (isIdle(stats)) {
+          of.add(stats);
+          return;
+        }
         const topic = `${namespace}\n${stats.name}`;
         const rates = this.#count(topic, stats, look, seconds);
-        of.active.push({ stats, in: rates.in, out: rates.out.reduce((sum, one) => sum + one, 0) });
+        of.add(stats, { in: rates.in, out: rates.out.reduce((sum, one) => sum + one, 0) });
         for (const [index, one] of stats.subscriptions.entries())
           this.#follow(`${topic}\n${one.subscription}`, look, at, { one, in: rates.in, out: rates.out[index] ?? 0 });
       },
@@ -178,10 +166,10 @@ export class History<Sample extends LiveTotals> {
     }
   }
 
-  #keep(found: ReadonlyMap<string, Found>, complete: (totals: LiveTotals) => Sample): void {
+  #keep(found: ReadonlyMap<string, TotalsCount>, complete: (totals: LiveTotals) => Sample): void {
     for (const [namespace, of] of found) {
       const samples = this.#samples.get(namespace) ?? [];
-      samples.push(complete(totalsOf(of)));
+      samples.push(complete(of.end()));
       if (samples.length > this.#limits.points) samples.shift();
       this.#samples.set(namespace, samples);
     }
@@ -200,70 +188,7 @@ function pointOf(at: number, line: Line | undefined, place: number, look: number
   return { at, in: tenths(published), out: tenths(acked), ready, delayed, leased, oldestMs };
 }
 
-/** Counts that begin anew, as of a queue that was deleted and made again, are no negative rate. */
-function perSecond(now: number, before: number, seconds: number): number {
-  return now <= before || seconds <= 0 ? 0 : tenths((now - before) / seconds);
-}
-
-function tenths(value: number): number {
-  return Math.round(value * 10) / 10;
-}
-
 /** Nothing lies in it and nothing ever happened to it. */
 function isIdle({ published, subscriptions }: TopicStats): boolean {
   return published === 0 && subscriptions.every(({ depth, acked }) => depth === 0 && acked === 0);
-}
-
-function nothing(): Found {
-  return {
-    totals: {
-      queues: 0,
-      topics: 0,
-      subscriptions: 0,
-      consumers: 0,
-      in: 0,
-      out: 0,
-      ready: 0,
-      delayed: 0,
-      leased: 0,
-      deadLetters: 0,
-      oldestAt: null,
-    },
-    deadLetterQueues: new Set(),
-    active: [],
-  };
-}
-
-function addTo({ totals, deadLetterQueues }: Found, { name, kind, subscriptions }: TopicStats): void {
-  if (kind === 'queue') totals.queues++;
-  else {
-    totals.topics++;
-    totals.subscriptions += subscriptions.length;
-  }
-  for (const { consumers, deadLetterQueue } of subscriptions) {
-    totals.consumers += consumers;
-    if (deadLetterQueue !== name) deadLetterQueues.add(deadLetterQueue);
-  }
-}
-
-/** What lies in a queue of dead letters does not wait for its consumer. */
-function totalsOf({ totals, deadLetterQueues, active }: Found): LiveTotals {
-  for (const { stats, in: published, out } of active) {
-    const dead = deadLetterQueues.has(stats.name);
-    if (!dead) {
-      totals.in = tenths(totals.in + published);
-      totals.out = tenths(totals.out + out);
-    }
-    for (const { ready, delayed, leased, oldestAt } of stats.subscriptions) {
-      if (dead) {
-        totals.deadLetters += ready + delayed + leased;
-        continue;
-      }
-      totals.ready += ready;
-      totals.delayed += delayed;
-      totals.leased += leased;
-      if (oldestAt !== null) totals.oldestAt = Math.min(totals.oldestAt ?? Infinity, oldestAt);
-    }
-  }
-  return totals;
 }

@@ -1,7 +1,8 @@
 import type { BrokerInfo } from '../../../core/broker-info.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import { LIVE_LIMITS } from './limits.ts';
-import { type LiveTotals, LiveTable } from './table.ts';
+import { LiveTable } from './table.ts';
+import type { LiveTotals } from './totals.ts';
 
 /** One look at a namespace, as its charts remember it. */
 export interface LiveSample extends LiveTotals {

@@ -8,7 +8,7 @@ import { eventText, EventStream } from './events.ts';
 import { History, HISTORY_LIMITS, type HistoryPoint } from './history.ts';
 import { LIVE_LIMITS } from './limits.ts';
 import { type LiveSample, Source } from './source.ts';
-import type { LiveTotals } from './table.ts';
+import type { LiveTotals } from './totals.ts';
 
 /** Between two looks, while somebody looks too. */
 const INTERVAL_MS = 1_000;

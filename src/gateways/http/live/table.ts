@@ -1,5 +1,6 @@
 import { deadLetterQueue } from '../../../core/policy.ts';
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
+import { type LiveTotals, perSecond, TotalsCount } from './totals.ts';
 
 /**
  * A topic or queue as the stream shows it. What is 0, false or null is left out, and so is a name that follows from the
@@ -43,28 +44,8 @@ export interface LiveSubscription {
   expired?: number;
 }
 
-/** Of a namespace. Queues of dead letters count apart: what lies there does not wait for its consumer. */
-export interface LiveTotals {
-  queues: number;
-  topics: number;
-  subscriptions: number;
-  consumers: number;
-  /** Messages in a second. */
-  in: number;
-  out: number;
-  ready: number;
-  delayed: number;
-  leased: number;
-  deadLetters: number;
-  /** When the oldest message that waits was published, ms. */
-  oldestAt: number | null;
-}
-
 interface Entry {
   stats: TopicStats;
-  /** Of the row: in a second, and of each subscription. */
-  in: number;
-  out: number;
   text: string;
   changedAt: number;
   seenAt: number;
@@ -106,13 +87,14 @@ export class LiveTable {
   begin(at: number): { add: (stats: TopicStats) => void; end: () => LiveTotals } {
     const look = this.#look + 1;
     this.#seconds = this.#at === 0 ? 0 : (at - this.#at) / 1000;
+    const totals = new TotalsCount();
     return {
-      add: (stats) => this.#take(stats, look),
+      add: (stats) => this.#take(stats, look, totals),
       end: () => {
         this.#forgetUnseen(look);
         this.#look = look;
         this.#at = at;
-        return this.#totals();
+        return totals.end();
       },
     };
   }
@@ -127,17 +109,17 @@ export class LiveTable {
     return { rows, gone };
   }
 
-  #take(stats: TopicStats, look: number): void {
+  #take(stats: TopicStats, look: number, totals: TotalsCount): void {
     const before = this.#entries.get(stats.name);
     const row = isBare(stats) ? undefined : rowOf(stats, before?.stats, this.#seconds);
     const text = JSON.stringify(row ?? stats.name);
-    const rates = { in: row?.in ?? 0, out: (row?.subscriptions ?? []).reduce((sum, { out = 0 }) => sum + out, 0) };
+    totals.add(stats, row && { in: row.in ?? 0, out: row.subscriptions.reduce((sum, { out = 0 }) => sum + out, 0) });
     if (before === undefined) {
-      this.#entries.set(stats.name, { stats, ...rates, text, changedAt: look, seenAt: look });
+      this.#entries.set(stats.name, { stats, text, changedAt: look, seenAt: look });
       return;
     }
     if (before.text !== text) before.changedAt = look;
-    Object.assign(before, { stats, ...rates, text, seenAt: look });
+    Object.assign(before, { stats, text, seenAt: look });
   }
 
   #forgetUnseen(look: number): void {
@@ -147,48 +129,6 @@ export class LiveTable {
       this.#gone.push({ name, at: look });
     }
     while (this.#gone.length > MAX_GONE) this.#forgotten = this.#gone.shift()?.at ?? this.#forgotten;
-  }
-
-  #totals(): LiveTotals {
-    const deadLetterQueues = new Set<string>();
-    for (const { stats } of this.#entries.values())
-      for (const { deadLetterQueue: dead } of stats.subscriptions) if (dead !== stats.name) deadLetterQueues.add(dead);
-    const totals: LiveTotals = {
-      queues: 0,
-      topics: 0,
-      subscriptions: 0,
-      consumers: 0,
-      in: 0,
-      out: 0,
-      ready: 0,
-      delayed: 0,
-      leased: 0,
-      deadLetters: 0,
-      oldestAt: null,
-    };
-    for (const entry of this.#entries.values()) addTo(totals, entry, deadLetterQueues.has(entry.stats.name));
-    return totals;
-  }
-}
-
-function addTo(totals: LiveTotals, { stats, in: published, out }: Entry, dead: boolean): void {
-  if (stats.kind === 'queue') totals.queues++;
-  else totals.topics++;
-  if (!dead) {
-    totals.in += published;
-    totals.out += out;
-  }
-  for (const { ready, delayed, leased, consumers, oldestAt } of stats.subscriptions) {
-    totals.consumers += consumers;
-    if (stats.kind === 'topic') totals.subscriptions++;
-    if (dead) {
-      totals.deadLetters += ready + delayed + leased;
-      continue;
-    }
-    totals.ready += ready;
-    totals.delayed += delayed;
-    totals.leased += leased;
-    if (oldestAt !== null) totals.oldestAt = Math.min(totals.oldestAt ?? Infinity, oldestAt);
   }
 }
 
@@ -225,7 +165,7 @@ function rowOf(stats: TopicStats, before: TopicStats | undefined, seconds: numbe
     ...(messages > 0 && { messages }),
     ...(bytes > 0 && { bytes }),
     ...(partitions > 1 && { partitions }),
-    ...perSecond('in', published, before?.published, seconds),
+    ...rate('in', published, before?.published, seconds),
     ...(published > 0 && { published }),
     ...(refused > 0 && { refused }),
     ...(maxMessages !== null && { maxMessages }),
@@ -258,7 +198,7 @@ function subscriptionOf(
     ...(consumers > 0 && { consumers }),
     ...(stats.paused && { paused: true as const }),
     ...(stats.oldestAt !== null && { oldestAt: stats.oldestAt }),
-    ...perSecond('out', acked, before?.acked, seconds),
+    ...rate('out', acked, before?.acked, seconds),
     ...(delivered > 0 && { delivered }),
     ...(redelivered > 0 && { redelivered }),
     ...(acked > 0 && { acked }),
@@ -267,8 +207,8 @@ function subscriptionOf(
   };
 }
 
-/** Nothing at the first look, and after a restart of the broker, whose counts begin anew. */
-function perSecond<K extends string>(key: K, now: number, before: number | undefined, seconds: number) {
-  if (before === undefined || now <= before || seconds <= 0) return {};
-  return { [key]: Math.round(((now - before) / seconds) * 10) / 10 } as Record<K, number>;
+/** Left out when it is nothing. */
+function rate<K extends string>(key: K, now: number, before: number | undefined, seconds: number) {
+  const value = before === undefined ? 0 : perSecond(now, before, seconds);
+  return value === 0 ? {} : ({ [key]: value } as Record<K, number>);
 }
