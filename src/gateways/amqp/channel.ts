@@ -122,6 +122,7 @@ export class Channel {
       limits,
       waiting,
       large,
+      cancelNotify: context.cancelNotify,
       settles: () => this.#markDirty(),
       fail: (error) => this.#fail(error, 0),
       abort: (error) => context.abort(error, 0),

@@ -38,6 +38,8 @@ export interface ConsumingContext {
   fail(error: unknown): void;
   /** Ends the whole connection. */
   abort(error: AmqpError): void;
+  /** The client understands `basic.cancel` from the broker. */
+  readonly cancelNotify: boolean;
   /** Told of consumers that ended by themselves. */
   cancelled(tag: string): void;
 }
@@ -231,7 +233,14 @@ export class Consuming implements ConsumerOwner {
     return new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}' for ${what}`);
   }
 
-  timedOut({ timeoutMs }: AmqpConsumer): void {
+  timedOut(consumer: AmqpConsumer): void {
+    const { timeoutMs, queue } = consumer;
+    // As since 4.3: this consumer gets nothing any more, and the others of its channel go on.
+    if (isQuorum(queue.declared) && this.#context.cancelNotify) {
+      this.cancel(consumer.tag).catch((error: unknown) => this.#context.fail(error));
+      this.#context.cancelled(consumer.tag);
+      return;
+    }
     this.#context.fail(
       new AmqpError(
         'PRECONDITION_FAILED',

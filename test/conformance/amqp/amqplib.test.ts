@@ -786,6 +786,41 @@ test('a consumer that settles nothing for 30 minutes loses its channel with 406'
   assert.equal((await got(again, 'q')).fields.redelivered, true);
 });
 
+test('a consumer of a quorum queue that settles nothing in time is cancelled, and the others of its channel go on', async (t) => {
+  const { channel, connection, broker } = await client(t, { clock: 'manual' });
+  const args = { 'x-queue-type': 'quorum', 'x-consumer-timeout': 60_000 };
+  await channel.assertQueue('q', { arguments: args });
+  await channel.assertQueue('other');
+  const slow = await connection.createChannel();
+  await slow.prefetch(1);
+  const closed: unknown[] = [];
+  slow.on('error', (error) => closed.push(error));
+  const [arrived, cancelled] = [Promise.withResolvers<ConsumeMessage>(), Promise.withResolvers<void>()];
+  await slow.consume('q', (message) => (message === null ? cancelled.resolve() : arrived.resolve(message)));
+  for (const text of ['a', 'b']) channel.sendToQueue('q', Buffer.from(text));
+  await channel.waitForConfirms();
+  const late = await arrived.promise;
+  await broker.clock.advance('61s');
+  await cancelled.promise;
+  assert.deepEqual(
+    [await got(channel, 'q'), await got(channel, 'q')].map(({ content, fields }) => [
+      content.toString(),
+      fields.redelivered,
+    ]),
+    [
+      ['a', true],
+      ['b', false],
+    ],
+  );
+  // Too late, and no error.
+  slow.ack(late);
+  const next = Promise.withResolvers<string>();
+  await slow.consume('other', (message) => next.resolve(String(message?.content)), { noAck: true });
+  channel.sendToQueue('other', Buffer.from('goes on'));
+  assert.equal(await next.promise, 'goes on');
+  assert.deepEqual(closed, []);
+});
+
 test('x-consumer-timeout of a consumer counts, else that of its queue', async (t) => {
   const { connection, channel, broker } = await client(t, { clock: 'manual' });
   const wrong = await connection.createChannel();
