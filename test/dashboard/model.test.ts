@@ -72,6 +72,20 @@ test('a body is shown as what it is, and what is a guess says so', () => {
   );
 });
 
+test('a body with the id of a schema is shown with that id, and read as far as the schema is not needed', () => {
+  const shown = (hex: string): [string, string] => {
+    const { as, text } = decodeBody({ base64: base64(hex) });
+    return [as, text];
+  };
+  const json = Buffer.from('{"a":1}').toString('hex');
+  assert.deepEqual(shown(`000000002a${json}`), ['JSON, schema 42 of a registry', '{\n  "a": 1\n}']);
+  assert.deepEqual(shown('000000002a00089601'), ['maybe Protobuf, schema 42 of a registry', '1: 150']);
+  const [as, text] = shown('00000001000661626302');
+  assert.equal(as, 'maybe Avro, schema 256 of a registry');
+  assert.match(text, /^00000000 {2}06 61 62 63 02/);
+  assert.equal(shown('0000000001')[0], 'bytes');
+});
+
 test('an Avro file is decoded by the schema that it carries', () => {
   const schema = JSON.stringify({
     type: 'record',

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import axeCore from 'axe-core';
+import kafkajs from 'kafkajs';
 import { pino } from 'pino';
 import type { Browser, Page } from 'playwright-core';
 import { buildDashboard } from '../../scripts/dashboard.ts';
@@ -53,7 +54,7 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     visit: (url: string, options?: Parameters<typeof open>[2]) => Promise<Page>;
   }
 
-  const start = async (t: TestContext, more: { token?: string } = {}): Promise<Rig> => {
+  const start = async (t: TestContext, more: { token?: string; kafka?: number } = {}): Promise<Rig> => {
     const server = await startServer(
       { memory: true, port: 0, host: ['127.0.0.1'], amqp: false, aws: false, kafka: false, ...more },
       { log: pino({ level: 'silent' }), dashboard: join(directory, 'pages') },
@@ -358,6 +359,22 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
       await page.getByText(shown).waitFor();
     }
     await page.getByText('2: 150').last().waitFor();
+  });
+
+  test('records of a compressed batch of Kafka are shown one by one', async (t) => {
+    const { server, httpUrl, visit } = await start(t, { kafka: 0 });
+    const kafka = new kafkajs.Kafka({ brokers: [server.kafkaAddress ?? ''], logLevel: kafkajs.logLevel.NOTHING });
+    await api(httpUrl, 'PUT', '/topics/events', {});
+    await api(httpUrl, 'PUT', '/topics/events/subscriptions/audit', {});
+    const producer = kafka.producer();
+    await producer.connect();
+    const messages = [1, 2].map((order) => ({ key: `k${order}`, value: JSON.stringify({ order }) }));
+    await producer.send({ topic: 'events', compression: kafkajs.CompressionTypes.GZIP, messages });
+    await producer.disconnect();
+    const page = await visit(`${httpUrl}/#/topics/events/audit`);
+    await page.locator('.message summary').nth(1).click();
+    await page.getByText('"order": 2').last().waitFor();
+    assert.equal(await page.locator('.message').count(), 2);
   });
 
   test('hostile names, keys, headers and bodies are text', async (t) => {

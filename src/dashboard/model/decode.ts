@@ -31,10 +31,36 @@ function decodeBytes(bytes: Uint8Array, contentType: string): Omit<Decoded, 'byt
   const isProtobuf = /protobuf/i.test(contentType);
   const text = isProtobuf ? undefined : utf8(bytes);
   if (text !== undefined) return { as: /json/i.test(contentType) ? 'text that is not JSON' : 'text', text, hex };
+  const registered = ofRegistry(bytes);
+  if (registered !== undefined) return { ...registered, hex };
   const fields = protobuf(bytes);
   if (fields !== undefined)
     return { as: isProtobuf ? 'Protobuf, without its names' : 'maybe Protobuf, without its names', text: fields, hex };
   return { as: 'bytes', text: hex };
+}
+
+/** Before the first byte of what Confluent's serializers write: a zero, and the id of the schema in four bytes. */
+const REGISTRY_HEAD = 5;
+
+/** The registry has the schema and the broker has not: of Avro and Protobuf with names this shows the id and the bytes. */
+function ofRegistry(bytes: Uint8Array): { as: string; text: string } | undefined {
+  if (bytes.byteLength <= REGISTRY_HEAD || bytes[0] !== 0) return undefined;
+  const id = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
+  const rest = bytes.subarray(REGISTRY_HEAD);
+  const json = jsonText(rest);
+  if (json !== undefined) return { as: `JSON, schema ${id} of a registry`, text: json };
+  // Protobuf has the path to its message type there; one zero stands for the first type.
+  const fields = rest[0] === 0 ? protobuf(rest.subarray(1)) : undefined;
+  if (fields !== undefined) return { as: `maybe Protobuf, schema ${id} of a registry`, text: fields };
+  return { as: `maybe Avro, schema ${id} of a registry`, text: hexDump(rest.subarray(0, SHOWN_BYTES)) };
+}
+
+function jsonText(bytes: Uint8Array): string | undefined {
+  try {
+    return JSON.stringify(JSON.parse(utf8(bytes) ?? ''), null, 2);
+  } catch {
+    return undefined;
+  }
 }
 
 function utf8(bytes: Uint8Array): string | undefined {
