@@ -28,6 +28,7 @@ import { loggedLogins } from './logins.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Owner } from './owner.ts';
 import type { Needs } from './protocols/needs.ts';
+import { QueueLimit } from './queue-limit.ts';
 import type { RunningServer, ServerOptions } from './running-server.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Sessions } from './sessions.ts';
@@ -247,10 +248,12 @@ class Server implements RunningServer {
 
   #needs(broker: Broker): Needs {
     const report = (error: unknown): void => this.#report(error);
+    const queues = new QueueLimit(broker.state, this.#config.limits.queues);
     return {
       config: this.#config,
       broker,
-      connect: (owner, protocol) => this.#sessions?.open(broker, owner, protocol) ?? broker.connect(owner),
+      connect: (owner, protocol) =>
+        queues.of(this.#sessions?.open(broker, owner, protocol) ?? broker.connect(owner), owner.namespace),
       authenticator: this.#authenticator(),
       clock: this.#clock,
       report,

@@ -306,6 +306,12 @@ export const settingsSchema = z.strictObject({
         allowed: 'a whole number from 1 to 1000000',
         placeholder: 'COUNT',
       }),
+      queues: z.int().min(1).max(10_000_000).default(100_000).register(settingDocs, {
+        summary:
+          'Queues and topics that clients may make in one namespace, all together. Those that the broker makes itself, such as for dead letters, are counted and not refused.',
+        allowed: 'a whole number from 1 to 10000000',
+        placeholder: 'COUNT',
+      }),
       memory: size('limits.memory')
         .pipe(z.int().min(192 << 20))
         .default(256 << 20)

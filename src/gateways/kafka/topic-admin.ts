@@ -143,13 +143,11 @@ export async function createTopic(
   const { policy, attributes } = settingsOf({ partitions, configs });
   const declaration: Declaration = Object.keys(attributes).length > 0 ? { attributes } : {};
   const session = await client.shared.own();
-  const { created, definition } = await session.request('declareTopic', {
-    name,
-    kind: 'topic',
-    policy,
-    ...declaration,
-    ifDifferent: 'keep',
-  });
+  const { created, definition } = await session
+    .request('declareTopic', { name, kind: 'topic', policy, ...declaration, ifDifferent: 'keep' })
+    .catch((error: unknown) => {
+      throw RailheadError.is(error, 'TOO_LARGE') ? new KafkaError('POLICY_VIOLATION', error.message) : error;
+    });
   const topic = client.shared.topics.remember(definition);
   if (!created && how === 'must-be-new')
     throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic ${JSON.stringify(name)} exists.`);
