@@ -267,7 +267,8 @@ export class Topology {
     const { type } = await vhost.exchange(router);
     const binding = toBinding(type, to, method.routingKey, method.arguments);
     await vhost.session.request(how, { router, binding });
-    if (how === 'unbind') await vhost.dropUnbound([router]);
+    if (how === 'bind') vhost.noteBound(router);
+    else await vhost.dropUnbound([router]);
   }
 }
 

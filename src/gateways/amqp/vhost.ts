@@ -47,6 +47,8 @@ export class Vhost {
   /** Where the dead letters of each queue go, for the story that they tell. */
   readonly deadLetterTargets = new Map<string, DeadLetterTarget>();
   readonly #exchanges = new Map<string, Exchange>();
+  /** Auto-delete exchanges that have, or had, a binding: one that never had any stays. */
+  readonly #bound = new Set<string>();
   /** Grows whenever an exchange was declared or deleted: what was looked up before may be wrong. */
   generation = 0;
   /** Grows whenever policies are applied: what was declared meanwhile may have had older ones. */
@@ -71,7 +73,10 @@ export class Vhost {
       await session.request('declareRouter', { name, type, attributes });
     }
     const { routers } = await session.request('listRouters', {});
-    for (const router of routers) vhost.#remember(router);
+    for (const router of routers) {
+      vhost.#remember(router);
+      if (router.bindings.length > 0) vhost.noteBound(router.name);
+    }
     await vhost.applyPolicies();
     return vhost;
   }
@@ -192,6 +197,7 @@ export class Vhost {
   }
 
   forget(name: string): void {
+    this.#bound.delete(name);
     if (this.#exchanges.delete(name)) this.generation++;
   }
 
@@ -204,10 +210,15 @@ export class Vhost {
     return found;
   }
 
+  /** From now on it goes with its last binding, if it was to. */
+  noteBound(name: string): void {
+    if (this.#exchanges.get(name)?.declared.autoDelete === true) this.#bound.add(name);
+  }
+
   /** Deletes the exchanges that were to go with their last binding and have none. */
-  async dropUnbound(names: Iterable<string> = this.#exchanges.keys()): Promise<void> {
+  async dropUnbound(names: Iterable<string> = [...this.#bound]): Promise<void> {
     for (const name of names) {
-      if (this.#exchanges.get(name)?.declared.autoDelete !== true) continue;
+      if (!this.#bound.has(name)) continue;
       try {
         await this.session.request('deleteRouter', { name, ifUnused: true });
         this.forget(name);

@@ -309,6 +309,18 @@ test('an auto-delete queue goes with its last consumer, an auto-delete exchange 
   assert.equal((await closedWith(another, () => another.checkExchange('x'))).code, 404);
 });
 
+test('an auto-delete exchange that nothing was ever bound to stays when other things go', async (t) => {
+  const { channel } = await client(t);
+  await channel.assertExchange('x', 'fanout', { autoDelete: true });
+  await channel.assertExchange('other', 'fanout');
+  await channel.assertQueue('q');
+  await channel.bindQueue('q', 'other', '');
+  await channel.unbindQueue('q', 'x', '');
+  await channel.deleteQueue('q');
+  await channel.deleteExchange('other');
+  await channel.checkExchange('x');
+});
+
 test('another declare of a queue or exchange is refused with 406, naming what differs', async (t) => {
   const { channel, connection } = await client(t);
   await channel.assertQueue('q', { durable: true, messageTtl: 1000 });
