@@ -12,6 +12,7 @@ import { asMarkdown, asText, type Measured } from './harness/report.ts';
 import type { Context, Row } from './harness/row.ts';
 import { amqp } from './rows/amqp.ts';
 import { aws } from './rows/aws.ts';
+import { connections } from './rows/connections.ts';
 import { consume } from './rows/consume.ts';
 import { dashboard } from './rows/dashboard.ts';
 import { embedded } from './rows/embedded.ts';
@@ -35,6 +36,7 @@ const ROWS: readonly Row[] = [
   testBroker,
   jobs,
   dashboard,
+  connections,
   ...amqp,
   ...aws,
   ...kafka,
