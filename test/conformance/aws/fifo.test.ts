@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  ChangeMessageVisibilityCommand,
   CreateQueueCommand,
   DeleteMessageCommand,
   GetQueueAttributesCommand,
   ListDeadLetterSourceQueuesCommand,
   ListMessageMoveTasksCommand,
   type Message,
+  PurgeQueueCommand,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   SendMessageCommand,
@@ -83,6 +85,58 @@ test('a group comes in order, several at once, and waits until all of them are d
       ['b', '2'],
     ],
   );
+});
+
+test('a receive that is repeated with its attempt id gets the same again, for as long as nothing of it has changed', async () => {
+  await using bench = await sqsBench({ clock: 'manual' });
+  const { sqs, broker } = bench;
+  const url = await createQueue(sqs, 'orders.fifo', { VisibilityTimeout: '600' });
+  for (const body of ['a1', 'a2', 'b1', 'b2'])
+    await send(sqs, url, { MessageBody: body, MessageGroupId: body.slice(0, 1), MessageDeduplicationId: body });
+  const attempt = async (id: string, more: { VisibilityTimeout?: number } = {}): Promise<Message[]> => {
+    const input = { QueueUrl: url, MaxNumberOfMessages: 2, ReceiveRequestAttemptId: id, ...more };
+    return (await sqs.send(new ReceiveMessageCommand(input))).Messages ?? [];
+  };
+  const first = await attempt('one');
+  assert.deepEqual(bodies(first), ['a1', 'a2']);
+  await broker.clock.advance('200s');
+  assert.deepEqual(await attempt('one'), first, 'the same messages with the same handles');
+  const other = await attempt('two');
+  assert.deepEqual(bodies(other), ['b1', 'b2'], 'another id gets what is free');
+  // The visibility timeout began anew with the repetition: it would have been over by now.
+  assert.deepEqual(await attempt('two', { VisibilityTimeout: 30 }), other);
+  await broker.clock.advance('31s');
+  assert.deepEqual(bodies(await attempt('two')), ['b1', 'b2'], 'received anew when their time is over');
+  const [again] = await attempt('two');
+  assert.notEqual(again?.ReceiptHandle, other[0]?.ReceiptHandle);
+  await broker.clock.advance('69s');
+  assert.deepEqual(await attempt('one'), [], 'five minutes after the receive the id is as good as a new one');
+  await broker.clock.advance('500s');
+  assert.deepEqual(bodies(await receive(sqs, url, 2)), ['a1', 'a2'], 'ten minutes after the repetition they are free');
+});
+
+test('what was received with an attempt id and deleted, given back, or held longer is not repeated', async () => {
+  await using bench = await sqsBench({ clock: 'manual' });
+  const { sqs } = bench;
+  const changes: Record<string, (url: string, ReceiptHandle: string) => Promise<unknown>> = {
+    deleted: (QueueUrl, ReceiptHandle) => sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle })),
+    held: (QueueUrl, ReceiptHandle) =>
+      sqs.send(new ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout: 100 })),
+    purged: (QueueUrl) => sqs.send(new PurgeQueueCommand({ QueueUrl })),
+  };
+  for (const [name, change] of Object.entries(changes)) {
+    const QueueUrl = await createQueue(sqs, `${name}.fifo`);
+    for (const body of ['a1', 'a2'])
+      await send(sqs, QueueUrl, { MessageBody: body, MessageGroupId: 'g', MessageDeduplicationId: body });
+    const input = { QueueUrl, MaxNumberOfMessages: 10, ReceiveRequestAttemptId: 'same' };
+    const { Messages: [first] = [] } = await sqs.send(new ReceiveMessageCommand(input));
+    await change(QueueUrl, first?.ReceiptHandle ?? '');
+    const { Messages = [] } = await sqs.send(new ReceiveMessageCommand(input));
+    assert.deepEqual(Messages, [], name);
+  }
+  const QueueUrl = await createQueue(sqs, 'bad.fifo');
+  const bad = new ReceiveMessageCommand({ QueueUrl, ReceiveRequestAttemptId: 'with a space' });
+  await assert.rejects(sqs.send(bad), named('InvalidParameterValue'));
 });
 
 test('a handle of a FIFO queue is refused when its time is over', async () => {

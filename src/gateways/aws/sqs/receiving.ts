@@ -2,6 +2,8 @@ import type { Clock } from '../../../core/clock.ts';
 import { asBuffer } from '../../../core/records.ts';
 import type { DeliveryRun, DeliverySink, Session } from '../../../core/session.ts';
 import type { RecordFormat } from '../../../engine/formats.ts';
+import { checkToken } from '../message.ts';
+import type { Attempts } from './attempts.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { AwsError, invalidValue } from '../errors.ts';
 import type { Caller } from '../service.ts';
@@ -36,12 +38,24 @@ interface Wanted {
   attributes: readonly string[];
 }
 
+/** As Amazon's model has it. */
+interface ShownMessage {
+  MessageId: string;
+  ReceiptHandle: string;
+  MD5OfBody: string;
+  Body: string;
+  Attributes?: object;
+  MD5OfMessageAttributes?: string;
+  MessageAttributes?: object;
+}
+
 /** ReceiveMessage. */
 export class Receiving {
   readonly #queues: Queues;
   readonly #ids: Ids;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
+  readonly #attempts: Attempts;
   readonly #limits: SqsLimits;
   readonly #formats: ReadonlyMap<number, RecordFormat>;
   /** Of the polls that wait: what ends them. */
@@ -52,6 +66,7 @@ export class Receiving {
     ids: Ids;
     clock: Clock;
     deadlines: Deadlines;
+    attempts: Attempts;
     limits: SqsLimits;
     formats: readonly RecordFormat[];
   }) {
@@ -59,6 +74,7 @@ export class Receiving {
     this.#ids = parts.ids;
     this.#clock = parts.clock;
     this.#deadlines = parts.deadlines;
+    this.#attempts = parts.attempts;
     this.#limits = parts.limits;
     this.#formats = new Map(parts.formats.map((format) => [format.tag, format]));
   }
@@ -75,10 +91,17 @@ export class Receiving {
     checkRange(input.WaitTimeSeconds, 'WaitTimeSeconds', 0, waitSeconds);
     checkRange(input.VisibilityTimeout, 'VisibilityTimeout', 0, visibilitySeconds);
     const wanted = wantedOf(input);
+    const { ReceiveRequestAttemptId: attemptId } = input;
+    if (attemptId !== undefined) checkToken(attemptId, 'ReceiveRequestAttemptId');
     return this.#queues.with(caller, input.QueueUrl, async (queue, session) => {
       const { settings } = queue;
       const visibilityMs =
         input.VisibilityTimeout === undefined ? settings.visibilityMs : input.VisibilityTimeout * 1000;
+      const isRepeatable = queue.kind === 'fifo' && visibilityMs > 0;
+      if (attemptId !== undefined && isRepeatable) {
+        const same = await this.#again(queue, attemptId, visibilityMs, session);
+        if (same !== undefined) return { Messages: same };
+      }
       const waitMs = (input.WaitTimeSeconds ?? settings.waitSeconds) * 1000;
       const poll = new Poll();
       const consumer = await session.consume(
@@ -126,12 +149,25 @@ export class Receiving {
         const ref = { topic: queue.name, subscription: queue.name };
         await session.settle([{ ...ref, ranges, action: 'release', delayMs: 0, countAttempt: true }]);
       }
+      if (attemptId !== undefined && isRepeatable) this.#attempts.keep(queue.topicId, attemptId, runs, Messages);
       return { Messages };
     });
   }
 
-  #messages(run: DeliveryRun, queue: Queue, wanted: Wanted, caller: Caller): object[] {
-    const messages: object[] = [];
+  /** What was received with this id before, for as long as that is nobody else's; undefined when it may be. */
+  async #again(queue: Queue, id: string, leaseMs: number, session: Session): Promise<readonly object[] | undefined> {
+    const attempt = this.#attempts.of(queue.topicId, id);
+    if (attempt === undefined) return undefined;
+    const { ranges, messages } = attempt;
+    const ref = { topic: queue.name, subscription: queue.name };
+    const { lost } = await session.settle([{ ...ref, ranges, action: 'extend', leaseMs }]);
+    if (lost.length === 0) return messages;
+    this.#attempts.forget(attempt);
+    return undefined;
+  }
+
+  #messages(run: DeliveryRun, queue: Queue, wanted: Wanted, caller: Caller): ShownMessage[] {
+    const messages: ShownMessage[] = [];
     for (const [i, record] of this.#records(run).entries()) {
       const { topicId, partition, token, attempt, history } = run;
       const offset = run.offset + i;

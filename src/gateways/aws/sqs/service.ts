@@ -7,6 +7,7 @@ import type { Input } from '../json.ts';
 import { parseModel } from '../model.ts';
 import { SQS_MODEL } from '../model/sqs.ts';
 import type { AwsService, Caller } from '../service.ts';
+import { Attempts } from './attempts.ts';
 import { Guard } from './guard.ts';
 import { Ids } from './ids.ts';
 import type { SqsAction, SqsInputs } from './inputs.ts';
@@ -31,6 +32,7 @@ export class SqsService implements AwsService {
   readonly target = 'AmazonSQS';
   readonly errorPrefix = 'com.amazonaws.sqs#';
   readonly #queues: Queues;
+  readonly #attempts: Attempts;
   readonly #receiving: Receiving;
   readonly #tasks: MoveTasks;
   readonly #guard: Guard;
@@ -52,9 +54,12 @@ export class SqsService implements AwsService {
     const sourcesOf = (caller: Caller, dead: Queue): Promise<Queue[]> => managing.sourcesOf(caller, dead);
     const moving = new Moving({ queues, clock, tasks, limits, sourcesOf });
     const sending = new Sending(queues, ids, limits);
-    const settling = new Settling(queues, ids, clock, limits);
-    const receiving = new Receiving({ queues, ids, clock, limits, deadlines: new Deadlines(clock), formats });
+    const attempts = new Attempts(clock);
+    const settling = new Settling({ queues, ids, clock, limits, attempts });
+    const deadlines = new Deadlines(clock);
+    const receiving = new Receiving({ queues, ids, clock, limits, deadlines, attempts, formats });
     this.#queues = queues;
+    this.#attempts = attempts;
     this.#receiving = receiving;
     this.#tasks = tasks;
     this.#guard = new Guard(queues, clock);
@@ -101,6 +106,7 @@ export class SqsService implements AwsService {
 
   forget(): void {
     this.#queues.forgetAll();
+    this.#attempts.forgetAll();
     this.#tasks.forgetAll();
   }
 

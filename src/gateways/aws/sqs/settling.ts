@@ -2,6 +2,7 @@ import type { Clock } from '../../../core/clock.ts';
 import type { Session, Settlement } from '../../../core/session.ts';
 import { AwsError, failure, invalidValue } from '../errors.ts';
 import type { Caller } from '../service.ts';
+import type { Attempts } from './attempts.ts';
 import type { Delivery, Ids } from './ids.ts';
 import type { SqsInputs } from './inputs.ts';
 import type { SqsLimits } from './limits.ts';
@@ -21,17 +22,19 @@ export class Settling {
   readonly #ids: Ids;
   readonly #clock: Clock;
   readonly #limits: SqsLimits;
+  readonly #attempts: Attempts;
 
-  constructor(queues: Queues, ids: Ids, clock: Clock, limits: SqsLimits) {
-    this.#queues = queues;
-    this.#ids = ids;
-    this.#clock = clock;
-    this.#limits = limits;
+  constructor(parts: { queues: Queues; ids: Ids; clock: Clock; limits: SqsLimits; attempts: Attempts }) {
+    this.#queues = parts.queues;
+    this.#ids = parts.ids;
+    this.#clock = parts.clock;
+    this.#limits = parts.limits;
+    this.#attempts = parts.attempts;
   }
 
   deleteMessage({ QueueUrl, ReceiptHandle }: SqsInputs['DeleteMessage'], caller: Caller): Promise<object> {
     return this.#queues.with(caller, QueueUrl, async (queue, session) => {
-      const delivery = this.#ids.delivery(ReceiptHandle, queue.topicId);
+      const delivery = this.#delivery(ReceiptHandle, queue);
       const lost = await settle(session, queue, [{ id: '', delivery }], acking(queue, delivery.attempt));
       if (lost.size > 0 && queue.kind === 'fifo') throw expired(ReceiptHandle);
       return {};
@@ -62,7 +65,7 @@ export class Settling {
     const { QueueUrl, ReceiptHandle, VisibilityTimeout } = input;
     this.#checkVisibility(VisibilityTimeout);
     return this.#queues.with(caller, QueueUrl, async (queue, session) => {
-      const delivery = this.#ids.delivery(ReceiptHandle, queue.topicId);
+      const delivery = this.#delivery(ReceiptHandle, queue);
       this.#checkTotal(delivery, VisibilityTimeout);
       await this.#change(session, queue, { id: '', delivery }, VisibilityTimeout);
       return {};
@@ -96,12 +99,19 @@ export class Settling {
     const Failed: object[] = [];
     for (const { Id, ReceiptHandle } of given) {
       try {
-        good.push({ id: Id, delivery: this.#ids.delivery(ReceiptHandle, queue.topicId) });
+        good.push({ id: Id, delivery: this.#delivery(ReceiptHandle, queue) });
       } catch (error) {
         Failed.push(failure(Id, error));
       }
     }
     return { good, Failed };
+  }
+
+  /** What is about to change, and is from now on not as it was received. @throws ReceiptHandleIsInvalid */
+  #delivery(handle: string, { topicId }: Queue): Delivery {
+    const delivery = this.#ids.delivery(handle, topicId);
+    this.#attempts.changed(delivery);
+    return delivery;
   }
 
   #checkVisibility(seconds: number): void {
