@@ -20,6 +20,7 @@ export interface Client {
 }
 
 const INSTALL_MS = 300_000;
+const AWS_SDK = '@aws-sdk/client-sqs@3';
 
 export const CLIENTS: readonly Client[] = [
   {
@@ -60,6 +61,16 @@ export const CLIENTS: readonly Client[] = [
       await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'boto3==1.*']);
       await bring(cwd, 'boto_numbers.py');
       return numbers(() => [{ command: join(cwd, 'venv/bin/python'), args: ['boto_numbers.py'], cwd }], startAws);
+    },
+  },
+  {
+    name: 'nestjs-sqs',
+    prove: async (cwd) => {
+      await writeFile(join(cwd, 'package.json'), '{"private":true}');
+      const nest = ['@nestjs/common@11', '@nestjs/core@11', 'reflect-metadata', 'rxjs@7'];
+      await install(cwd, 'npm', ['install', '--no-audit', '--no-fund', ...nest, '@ssut/nestjs-sqs@3', AWS_SDK]);
+      await bring(cwd, 'nest-sqs.mjs');
+      return numbers(() => [{ command: process.execPath, args: ['nest-sqs.mjs'], cwd }], startAws);
     },
   },
   {
