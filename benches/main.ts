@@ -16,6 +16,7 @@ import { connections } from './rows/connections.ts';
 import { consume } from './rows/consume.ts';
 import { dashboard } from './rows/dashboard.ts';
 import { embedded } from './rows/embedded.ts';
+import { hooks } from './rows/hooks.ts';
 import { jobs } from './rows/jobs.ts';
 import { kafka } from './rows/kafka.ts';
 import { latency } from './rows/latency.ts';
@@ -34,6 +35,7 @@ const ROWS: readonly Row[] = [
   delayedAndKeys,
   declared,
   testBroker,
+  hooks,
   jobs,
   dashboard,
   connections,

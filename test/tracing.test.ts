@@ -350,3 +350,28 @@ test('a server makes them too', async () => {
     await server.close();
   }
 });
+
+test('in a batch the broker sees the one message whose trace is recorded, whatever lies around it', async () => {
+  await broker.rail.request('declareTopic', { name: 'orders', kind: 'queue', policy: {}, ifDifferent: 'error' });
+  const { url } = await broker.endpoint('http');
+  const carried = (id: string, flags: string) => ({ traceparent: `00-${id.repeat(32)}-b7ad6b7169203331-${flags}` });
+  const messages = [
+    { body: 'traceparent' },
+    { body: 1, headers: carried('1', '00') },
+    { body: 2, headers: { plan: 'pro' } },
+    { body: 3, headers: { ...carried('2', '01'), plan: 'pro' } },
+    { body: 4, headers: { about: 'traceparent', ...carried('3', '02') } },
+    { body: 5 },
+  ];
+  const answer = await fetch(`${url}/api/v1/queues/orders/messages/batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages }),
+  });
+  assert.equal(answer.status, 200);
+  const sends = exporter.getFinishedSpans().filter(({ name }) => name === 'send orders');
+  assert.deepEqual(
+    sends.map((span) => span.spanContext().traceId),
+    ['2'.repeat(32)],
+  );
+});

@@ -2,9 +2,11 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import { SystemClock } from '../../src/core/clock.ts';
+import { findTracing } from '../../src/core/tracing.ts';
 import { VERSION } from '../../src/core/version.ts';
 import { Broker } from '../../src/engine/broker.ts';
 import { NativeGateway } from '../../src/gateways/native/server.ts';
+import { Sessions } from '../../src/server/sessions.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
 import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 import { NodeDisk } from '../../src/storage/node-disk.ts';
@@ -36,9 +38,10 @@ export async function openBroker({ dir, syncMs = 0 }: BrokerOptions): Promise<Op
 /** The native protocol on a free port of the loopback. */
 export async function listen(broker: Broker): Promise<string> {
   const clock = new SystemClock();
+  const sessions = await Sessions.of(await findTracing());
   const gateway = new NativeGateway({
     authenticator: { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) },
-    connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
+    connect: (principal, namespace, name) => sessions.open(broker, { principal, namespace, name }, 'railhead'),
     broker: { version: VERSION, journalId: broker.info().journalId },
     clock,
     report: (error) => process.stderr.write(`${String(error)}\n`),

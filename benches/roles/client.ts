@@ -5,6 +5,8 @@ import { bodyOf, inParallel, now } from '../harness/messages.ts';
 
 export interface ClientOptions {
   url: string;
+  /** With OpenTelemetry set up, and that share of the traces recorded. */
+  traced?: number;
 }
 
 export interface PublishOptions {
@@ -16,7 +18,8 @@ export interface PublishOptions {
   inFlight: number;
 }
 
-export async function start({ url }: ClientOptions) {
+export async function start({ url, traced }: ClientOptions) {
+  if (traced !== undefined) (await import('../harness/tracing.ts')).setUpTracing(traced);
   const rail = await connect(url);
   return {
     /** Resolves when all are confirmed. */

@@ -151,11 +151,21 @@ export class BrokerTraces {
   }
 }
 
-/** Only records with headers are read. */
+const MARK = Buffer.from(TRACEPARENT, 'latin1');
+const TRACEPARENT_BYTES = 55;
+
+/**
+ * Only records with a trace that may be recorded are read: most traces are not, and to unpack their headers would cost
+ * more than all else that is done for the message.
+ */
 function inNative(records: Buffer, count: number): readonly Traced[] {
   let traced: Traced[] | undefined;
+  let mark = -1;
   for (let i = 0, at = 0; i < count && at + 5 <= records.byteLength; i++, at = recordEnd(records, at)) {
     if (((records[at + 4] ?? 0) & RECORD.HEADERS) === 0) continue;
+    if (mark < at) mark = records.indexOf(MARK, at);
+    if (mark < 0) break;
+    if (mark >= recordEnd(records, at) || isUnrecorded(records, mark + MARK.byteLength)) continue;
     try {
       const found = tracedOf(readRecord(records, at), i);
       if (found.length > 0) (traced ??= []).push(...found);
@@ -164,6 +174,13 @@ function inNative(records: Buffer, count: number): readonly Traced[] {
     }
   }
   return traced ?? NONE;
+}
+
+/** Whether what follows is a traceparent, as MessagePack has a text of its length, whose last digit says: not recorded. */
+function isUnrecorded(records: Buffer, at: number): boolean {
+  if (records[at] !== 0xd9 || records[at + 1] !== TRACEPARENT_BYTES) return false;
+  const digit = Number.parseInt(String.fromCharCode(records[at + 1 + TRACEPARENT_BYTES] ?? 0), 16);
+  return digit % 2 === 0;
 }
 
 function tracedOf({ headers }: Envelope, index: number): Traced[] {

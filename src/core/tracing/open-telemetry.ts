@@ -107,7 +107,8 @@ class Span implements TraceSpan {
 
   get context(): TraceContext | undefined {
     const context = this.#span.spanContext();
-    if (!this.#api.isSpanContextValid(context)) return undefined;
+    // What the API makes where nobody registered a recorder; whoever did makes valid ones.
+    if (context.traceId === this.#api.INVALID_TRACEID) return undefined;
     const { traceId, spanId, traceFlags, traceState } = context;
     const state = traceState?.serialize();
     return { traceId, spanId, flags: traceFlags, ...(state !== undefined && state !== '' && { state }) };

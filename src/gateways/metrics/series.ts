@@ -30,6 +30,7 @@ export interface Kind<T> {
 export class SeriesGroup<T> {
   readonly #kind: Kind<T>;
   readonly #counters: readonly Column<T>[];
+  readonly #gauges: readonly { column: Column<T>; index: number }[];
   readonly #other: string;
   /** Of `other`, by counter. */
   readonly #gathered: number[];
@@ -40,6 +41,7 @@ export class SeriesGroup<T> {
   constructor(kind: Kind<T>) {
     this.#kind = kind;
     this.#counters = kind.columns.filter(({ type }) => type === 'counter');
+    this.#gauges = kind.columns.flatMap((column, index) => (column.type === 'gauge' ? [{ column, index }] : []));
     this.#other = labelText(kind.other);
     this.#gathered = this.#counters.map(() => 0);
   }
@@ -54,16 +56,16 @@ export class SeriesGroup<T> {
     const isOwn = this.#choose(things);
     const seen = new Map<string | number, readonly number[]>();
     const together = columns.map(() => 0);
-    for (const [i, thing] of things.entries()) {
+    for (let i = 0; i < things.length; i++) {
       if (slices.due()) await slices.rest();
-      const id = key(thing);
+      // Inside the bounds: the array is only read here.
+      const thing = things[i] as T;
+      const counted = this.#counted(thing);
+      // Among those that have counted nothing, now and at the last look, nobody needs its name.
+      const id = counted !== undefined || this.#last.size > 0 ? key(thing) : '';
       if (isOwn(i)) this.#writeLines(out, labelText(labels(thing)), ({ of }) => of(thing));
-      else this.#gather(thing, this.#last.get(id), together);
-      if (this.#counters.some(({ of }) => of(thing) !== 0))
-        seen.set(
-          id,
-          this.#counters.map(({ of }) => of(thing)),
-        );
+      else this.#gather(thing, this.#last.get(id), counted, together);
+      if (counted !== undefined) seen.set(id, counted);
     }
     this.#last = seen;
     if (things.length <= limit && this.#gathered.every((count) => count === 0)) return;
@@ -87,17 +89,40 @@ export class SeriesGroup<T> {
     };
   }
 
-  #gather(thing: T, last: readonly number[] | undefined, together: number[]): void {
-    for (const [i, { of }] of this.#counters.entries())
-      this.#gathered[i] = (this.#gathered[i] ?? 0) + of(thing) - (last?.[i] ?? 0);
-    for (const [i, { type, of, together: how }] of this.#kind.columns.entries()) {
-      if (type === 'counter') continue;
-      const before = together[i] ?? 0;
-      together[i] = how === 'max' ? Math.max(before, of(thing)) : before + of(thing);
+  /** Undefined for one that has counted nothing: most of ten thousand queues. */
+  #counted(thing: T): readonly number[] | undefined {
+    const counters = this.#counters;
+    for (let i = 0; i < counters.length; i++)
+      if (counters[i]?.of(thing) !== 0) return counters.map(({ of }) => of(thing));
+    return undefined;
+  }
+
+  // Loops by index: the first scrapes run before anything is compiled, where an iterator costs more than the figures.
+  #gather(
+    thing: T,
+    last: readonly number[] | undefined,
+    counted: readonly number[] | undefined,
+    together: number[],
+  ): void {
+    if (last !== undefined || counted !== undefined)
+      for (let i = 0; i < this.#gathered.length; i++)
+        this.#gathered[i] = (this.#gathered[i] ?? 0) + (counted?.[i] ?? 0) - (last?.[i] ?? 0);
+    const gauges = this.#gauges;
+    for (let i = 0; i < gauges.length; i++) {
+      const gauge = gauges[i];
+      if (gauge === undefined) continue;
+      const value = gauge.column.of(thing);
+      if (value === 0) continue;
+      const before = together[gauge.index] ?? 0;
+      together[gauge.index] = gauge.column.together === 'max' ? Math.max(before, value) : before + value;
     }
   }
 
   #writeLines(out: Exposition, labels: string, value: (column: Column<T>, index: number) => number): void {
-    for (const [i, column] of this.#kind.columns.entries()) out.addAs(column, value(column, i), labels);
+    const { columns } = this.#kind;
+    for (let i = 0; i < columns.length; i++) {
+      const column = columns[i];
+      if (column !== undefined) out.addAs(column, value(column, i), labels);
+    }
   }
 }
