@@ -13,7 +13,7 @@ const COMMITS_BETWEEN_KILLS = 4;
 const AGAIN_MS = 60_000;
 const DRAIN_MS = 60_000;
 
-interface Server {
+export interface KafkaServer {
   child: Child;
   address: string;
 }
@@ -148,7 +148,7 @@ function clientOf(address: string): Kafka {
   });
 }
 
-async function start(dir: string, port: number): Promise<Server> {
+export async function start(dir: string, port: number): Promise<KafkaServer> {
   let told: (message: Record<string, unknown>) => void = () => {};
   const first = new Promise<Record<string, unknown>>((resolve) => (told = resolve));
   const child = new Child('server-child.ts', [dir, '0', 'kafka', String(port)], (message) => told(message));

@@ -8,6 +8,7 @@ import { start } from '../../kill/amqp-loop.ts';
 import { withDirectory } from '../../kill/child.ts';
 import { start as startAws } from '../../kill/aws-loop.ts';
 import { testBroker } from '../../../src/testing/index.ts';
+import { javaShareConsumer, javaTools, startKafka } from './kafka-tools.ts';
 import { throughKills } from './through-kills.ts';
 
 /** What a client needs is not to be had here. */
@@ -94,6 +95,27 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   {
+    name: 'franz-go',
+    prove: async (cwd) => {
+      await bring(cwd, 'kafka_numbers.go');
+      await install(cwd, 'go', ['mod', 'init', 'conformance']);
+      await install(cwd, 'go', ['get', 'github.com/twmb/franz-go/pkg/kgo@v1']);
+      await command(cwd, 'go', ['build', '-o', 'numbers', 'kafka_numbers.go']);
+      return numbers((url) => [{ command: join(cwd, 'numbers'), args: [url], cwd }], startKafka);
+    },
+  },
+  {
+    name: 'kafka-tools',
+    prove: async () => (await javaTools()) ?? withoutJava(),
+  },
+  {
+    name: 'kafka-share-consumer',
+    prove: async (cwd) => {
+      await bring(cwd, 'ShareNumbers.java');
+      return (await javaShareConsumer(cwd)) ?? withoutJava();
+    },
+  },
+  {
     name: 'confluent-kafka',
     prove: async (cwd) => {
       await install(cwd, 'python3', ['-m', 'venv', 'venv']);
@@ -141,6 +163,10 @@ function amqpTools(cwd: string): Promise<string> {
       await server.child.kill();
     }
   });
+}
+
+function withoutJava(): never {
+  throw new Skipped('Maven or Java are not there');
 }
 
 async function bring(cwd: string, ...files: string[]): Promise<void> {
