@@ -119,6 +119,20 @@ test('the configs of the broker can be read, and those of another cannot', async
   assert.equal((await configsOf(peer, null, TOPIC, 'nowhere')).errorCode, ERROR.UNKNOWN_TOPIC_OR_PARTITION);
 });
 
+test('a transaction of another producer id than the one of its name is not known', async (t) => {
+  const peer = await start(t);
+  const { producerId, ...others } = await openTransaction(peer);
+  const ended = await peer.ask('endTxn', 3, { ...others, producerId: producerId + 99, committed: true });
+  assert.equal(ended?.errorCode, ERROR.INVALID_PRODUCER_ID_MAPPING);
+  const old = await peer.ask('endTxn', 3, {
+    ...others,
+    producerId,
+    producerEpoch: others.producerEpoch - 1,
+    committed: true,
+  });
+  assert.equal(old?.errorCode, ERROR.PRODUCER_FENCED);
+});
+
 /** A producer with a transaction open in partition 1. */
 async function openTransaction(peer: RawPeer) {
   const asked = { transactionalId: 'tx', transactionTimeoutMs: 60_000 };

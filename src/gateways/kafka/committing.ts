@@ -62,8 +62,8 @@ export function checkMember(
 ): ErrorName {
   const modern = shared.consumerGroups.find(groupId);
   if (modern !== undefined) return modern.check(who.memberId, generation);
-  if (shared.groups.find(groupId) === undefined)
-    return generation < 0 && who.memberId === '' ? 'NONE' : 'UNKNOWN_MEMBER_ID';
+  // Whoever says no generation commits by itself, under whatever name.
+  if (shared.groups.find(groupId) === undefined) return generation < 0 ? 'NONE' : 'UNKNOWN_MEMBER_ID';
   return shared.groups.with(groupId, (group, now) => group.checkCommit(who, generation, now));
 }
 

@@ -320,6 +320,19 @@ test('a failed publish without acks ends the connection', async (t) => {
   assert.equal(await peer.ask('produce', 7, { acks: 0, timeoutMs: 10, topicData }), null);
 });
 
+test('what a request has after its last field is nothing, as in Kafka', async (t) => {
+  const { peer, port } = await start(t);
+  await create(peer, 't');
+  const topics = [{ name: 't', topicId: '' }];
+  const frame = encodeRequest('metadata', 9, 1, { ...APIS.metadata.request.fallback, topics });
+  const longer = Buffer.concat([frame, Buffer.alloc(3)]);
+  longer.writeInt32BE(longer.byteLength - 4, 0);
+  const librdkafka = await RawPeer.dial(port);
+  librdkafka.socket.write(longer);
+  assert.notEqual(await librdkafka.answerTo(1), null);
+  librdkafka.socket.destroy();
+});
+
 test('bytes that are no requests end their connection and nothing else', async (t) => {
   const { peer, port } = await start(t);
   await create(peer, 't');

@@ -78,7 +78,8 @@ export const transactions: Handlers<
       await client.session.request('endTransaction', { ...refOf(transactionalId, producerId, producerEpoch), outcome });
       return { errorCode: ERROR.NONE };
     } catch (error) {
-      return { errorCode: failure(client, error, version >= KNOWS_FENCED.others).code };
+      const ref = refOf(transactionalId, producerId, producerEpoch);
+      return { errorCode: (await refusalOf(client, ref, error, version)).code };
     }
   },
 
@@ -127,8 +128,17 @@ async function begun(client: Client, ref: ProducerRef, version: number): Promise
     await client.session.request('beginTransaction', ref);
     return ERROR.NONE;
   } catch (error) {
-    return failure(client, error, version >= KNOWS_FENCED.others).code;
+    return (await refusalOf(client, ref, error, version)).code;
   }
+}
+
+/** One that is fenced may also have the number of another producer, for which there is a word of its own. */
+async function refusalOf(client: Client, ref: ProducerRef, error: unknown, version: number): Promise<KafkaError> {
+  const known = failure(client, error, version >= KNOWS_FENCED.others);
+  if (!RailheadError.is(error, 'FENCED')) return known;
+  const session = await client.shared.own();
+  const { producerId } = await session.request('describeProducer', { producer: ref.producer });
+  return producerId === ref.producerId ? known : new KafkaError('INVALID_PRODUCER_ID_MAPPING', known.message);
 }
 
 function failure({ shared }: Client, error: unknown, knowsFenced: boolean): KafkaError {
