@@ -247,7 +247,13 @@ test('each condition is what it says', async (t) => {
     health: () => ({ ...real.health(), reason: 'the disk is full' }),
     info: () => ({
       ...real.info(),
-      counters: { journalUsedBytes: 95, journalCapacityBytes: 100, memoryRecentBytes: 99, memoryBudgetBytes: 100 },
+      counters: {
+        journalUsedBytes: 95,
+        journalCapacityBytes: 100,
+        memoryRecentBytes: 90,
+        memorySendBufferBytes: 9,
+        memoryBudgetBytes: 100,
+      },
     }),
   };
   for (const when of ['unhealthy', 'journal', 'memory'] as const) {

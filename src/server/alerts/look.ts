@@ -78,7 +78,7 @@ async function ofBroker({ when }: AlertRule, broker: Looked, directory: string |
     case 'journal':
       return percent(counters['journalUsedBytes'] ?? 0, counters['journalCapacityBytes'] ?? 0);
     case 'memory': {
-      const held = ['Unsynced', 'Recent', 'Cold', 'Outgoing', 'Parked'];
+      const held = ['Unsynced', 'Recent', 'Cold', 'Outgoing', 'Parked', 'SendBuffer'];
       const bytes = held.reduce((sum, name) => sum + (counters[`memory${name}Bytes`] ?? 0), 0);
       return percent(bytes, counters['memoryBudgetBytes'] ?? 0);
     }
