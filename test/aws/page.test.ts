@@ -33,9 +33,15 @@ for (const { name, model, attributes } of PAGES) {
   const page = readFileSync(join(root, `docs/protocols/${name}.md`), 'utf8');
 
   test(`every test that docs/protocols/${name}.md names exists`, () => {
-    const files = globSync(['src/gateways/aws/**/*.test.ts', 'test/conformance/aws/*.test.ts', 'test/aws/*.test.ts'], {
-      cwd: root,
-    });
+    const files = globSync(
+      [
+        'src/gateways/aws/**/*.test.ts',
+        'test/conformance/aws/*.test.ts',
+        'test/aws/*.test.ts',
+        'test/authorize/*.test.ts',
+      ],
+      { cwd: root },
+    );
     const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
     const quotes = ["'", '"', '`'];
     const named = rows(page).filter(({ shownBy }) => shownBy !== '');

@@ -6,6 +6,8 @@ import type { ServiceModel } from './model.ts';
 /** Who asks, and from where. */
 export interface Caller {
   readonly principal: Principal;
+  /** Who that is, where a policy has made `principal` of it: what it may do elsewhere. */
+  readonly asker?: Principal;
   readonly account: string;
   readonly region: string;
   /** By which it reached us, for the URLs that it is given: `http://localhost:4566`. */

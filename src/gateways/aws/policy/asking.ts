@@ -56,7 +56,7 @@ export function admitted(
       403,
     );
   if (verdict !== 'allowed') return caller;
-  return { ...caller, principal: granted(principal, on, rights) };
+  return { ...caller, principal: granted(principal, on, rights), asker: principal };
 }
 
 function factsOf({ principal, request }: Caller, now: number): Facts {

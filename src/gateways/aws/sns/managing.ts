@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { Action } from '../../../core/auth.ts';
+import { type Action, authorize } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { AwsError } from '../errors.ts';
-import { parseArn } from '../names.ts';
+import { type Arn, namespaceOf, parseArn } from '../names.ts';
 import { BadPolicy } from '../policy/parts.ts';
 import { parsePolicy } from '../policy/policy.ts';
 import type { Caller } from '../service.ts';
@@ -245,6 +245,8 @@ export class SnsManaging {
     else checkQueue(Protocol, Endpoint, topic);
     check(SUBSCRIPTION_SETTINGS, given, topic.fifo);
     checkPosts(Protocol, given);
+    const queue = isWeb || isInbox ? undefined : parseArn(Endpoint, 'sqs');
+    assertReaches(caller, topic.account, [queue, deadLetterTarget(given.get('RedrivePolicy'))]);
     const same = (await this.#topics.subscriptionsOf(topic)).find(({ endpoint }) => endpoint === Endpoint);
     if (same !== undefined) {
       for (const [name, value] of given)
@@ -313,6 +315,7 @@ export class SnsManaging {
     const given = new Map([[AttributeName, AttributeValue]]);
     check(SUBSCRIPTION_SETTINGS, given, true);
     checkPosts(subscription.protocol, given);
+    assertReaches(caller, subscription.account, [deadLetterTarget(given.get('RedrivePolicy'))]);
     const attributes = new Map([...subscription.attributes, [AttributeName, AttributeValue]]);
     if (AttributeValue === '') attributes.delete(AttributeName);
     const changed = subscriptionOf({ ...subscription, attributes });
@@ -345,6 +348,15 @@ export class SnsManaging {
   ): Promise<object> {
     const topic = await this.#topics.topic(caller, TopicArn, 'inspect');
     return listed(await this.#topics.subscriptionsOf(topic), NextToken, caller);
+  }
+}
+
+/** Nobody is asked at a delivery, so who brings a topic into a queue of another account may send there. @throws FORBIDDEN */
+function assertReaches(caller: Caller, account: string, queues: readonly (Arn | undefined)[]): void {
+  for (const queue of queues) {
+    if (queue === undefined || queue.account === account) continue;
+    const resource = { namespace: namespaceOf(queue.account), kind: 'topic', name: queue.name } as const;
+    authorize(caller.asker ?? caller.principal, 'publish', resource);
   }
 }
 

@@ -148,9 +148,10 @@ export class Managing {
           `Only one PurgeQueue operation on ${name} is allowed every ${purgeMs / 1000} seconds.`,
         );
       for (const [id, at] of this.#purged) if (now - at >= purgeMs) this.#purged.delete(id);
-      this.#purged.set(topicId, now);
       // Also what is in flight: a purge would leave that.
       await session.request('seek', { topic: name, subscription: name, to: 'end' });
+      // Not before: one that is refused keeps nobody from purging.
+      this.#purged.set(topicId, now);
       return {};
     });
   }
