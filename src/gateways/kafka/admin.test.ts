@@ -360,6 +360,29 @@ test('offsets that an open transaction commits are not stable before it ends', a
   assert.deepEqual(await committed(peer, 'g', true), [nothing, [ERROR.NONE, 5]]);
 });
 
+test('an offset below 0 is committed as any other, by itself and in a transaction', async (t) => {
+  const peer = await start(t);
+  const commit = (partitionIndex: number, committedOffset: number, committedMetadata: string) => ({
+    groupId: 'g',
+    topics: [{ name: 't', partitions: [{ partitionIndex, committedOffset, committedMetadata }] }],
+  });
+  const alone = { generationIdOrMemberEpoch: -1, memberId: '' };
+  const answer = await peer.ask('offsetCommit', 7, { ...alone, ...commit(0, -2, 'to the start') });
+  assert.equal(answer?.topics[0]?.partitions[0]?.errorCode, ERROR.NONE);
+  const producer = await openTransaction(peer);
+  const added = await peer.ask('txnOffsetCommit', 3, { ...producer, ...commit(1, -1, '') });
+  assert.equal(added?.topics[0]?.partitions[0]?.errorCode, ERROR.NONE);
+  await peer.ask('endTxn', 3, { ...producer, committed: true });
+  const found = await peer.ask('offsetFetch', 7, { groupId: 'g', topics: null, requireStable: true, groups: [] });
+  assert.deepEqual(
+    found?.topics[0]?.partitions.map(({ committedOffset, metadata }) => [committedOffset, metadata]),
+    [
+      [-2, 'to the start'],
+      [-1, ''],
+    ],
+  );
+});
+
 test('the sizes of partitions are told as those of one log directory', async (t) => {
   const peer = await start(t);
   const topicData = [{ name: 't', partitionData: [{ index: 1, records: [large()] }] }];

@@ -5,6 +5,7 @@ import type { InOrder } from '../../core/in-order.ts';
 import type { Session } from '../../core/session.ts';
 import type { SendBuffers } from '../../core/send-buffers.ts';
 import type { ApiName, Apis } from './apis.ts';
+import type { LogStarts } from './bounds.ts';
 import type { FetchSession } from './fetch-session.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { ConsumerGroup } from './consumer-group.ts';
@@ -25,6 +26,7 @@ export interface Shared {
   readonly sendBuffers: SendBuffers;
   readonly clusterId: string;
   readonly topics: Topics;
+  readonly logStarts: LogStarts;
   /** By the older protocol, in which clients share out the partitions, and by the newer one. */
   readonly groups: Groups<Group>;
   readonly consumerGroups: Groups<ConsumerGroup>;

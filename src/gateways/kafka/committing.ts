@@ -1,6 +1,7 @@
 import type { CursorCommit } from '../../core/session.ts';
 import { allowed, maySee } from './access.ts';
 import type { Client, Handlers } from './client.ts';
+import { ofCursor, toCursor } from './committed-offset.ts';
 import { asKafkaError, ERROR, type ErrorName } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import { refusalFor } from './grouping.ts';
@@ -74,17 +75,15 @@ export async function planCommit(client: Client, cursor: string, topics: Topics)
   for (const { name, partitions } of topics) {
     const mayRead = allowed(client, 'read', 'topic', name);
     const topic = await client.shared.topics.find(name);
-    for (const { partitionIndex: partition, committedOffset: offset, committedMetadata } of partitions) {
-      const metadata = committedMetadata ?? '';
+    for (const { partitionIndex: partition, committedOffset, committedMetadata } of partitions) {
+      const { offset, metadata } = toCursor({ offset: committedOffset, metadata: committedMetadata ?? '' });
       const error: ErrorName = !mayRead
         ? 'TOPIC_AUTHORIZATION_FAILED'
         : topic === undefined || partition < 0 || partition >= topic.partitions
           ? 'UNKNOWN_TOPIC_OR_PARTITION'
           : Buffer.byteLength(metadata) > MAX_METADATA_BYTES
             ? 'OFFSET_METADATA_TOO_LARGE'
-            : offset < 0
-              ? 'OFFSET_OUT_OF_RANGE'
-              : 'NONE';
+            : 'NONE';
       errors.set(`${partition} ${name}`, error);
       if (error === 'NONE') cursors.push({ cursor, topic: name, partition, offset, metadata });
     }
@@ -165,6 +164,6 @@ function answerOf(
   committed: { offset: number; metadata: string } | undefined,
   error: ErrorName,
 ): FetchedTopic['partitions'][number] {
-  const { offset, metadata } = error === 'NONE' && committed !== undefined ? committed : NOTHING;
+  const { offset, metadata } = error === 'NONE' && committed !== undefined ? ofCursor(committed) : NOTHING;
   return { partitionIndex, committedOffset: offset, metadata, errorCode: ERROR[error] };
 }

@@ -1,9 +1,10 @@
 import { asBuffer } from '../../core/records.ts';
 import type { DeliveryRun } from '../../core/session.ts';
 import { onceAllowed } from './access.ts';
-import { type Client, type Handlers } from './client.ts';
+import { boundsOf, type Source } from './bounds.ts';
+import type { Handlers } from './client.ts';
 import { FORMAT_KAFKA } from './content.ts';
-import { asKafkaError, ERROR, KafkaError } from './errors.ts';
+import { asKafkaError, ERROR } from './errors.ts';
 import type { ResponseOf } from './fields.ts';
 import type { deleteRecords, listOffsets, offsetForLeaderEpoch } from './messages/log.ts';
 import { LEADER_EPOCH, readRecords } from './record-batch.ts';
@@ -11,9 +12,6 @@ import { LEADER_EPOCH, readRecords } from './record-batch.ts';
 type Listed = ResponseOf<typeof listOffsets>['topics'][number]['partitions'][number];
 type Trimmed = ResponseOf<typeof deleteRecords>['topics'][number]['partitions'][number];
 type EpochEnd = ResponseOf<typeof offsetForLeaderEpoch>['topics'][number]['partitions'][number];
-
-/** Where it is read: in a session that may. */
-type Source = Pick<Client, 'session' | 'shared'>;
 
 /** In place of a time. */
 const AT = { latest: -1, earliest: -2, maxTimestamp: -3, earliestLocal: -4, latestTiered: -5 } as const;
@@ -79,6 +77,8 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
                 const { end } = await boundsOf({ session, shared: client.shared }, name, partitionIndex);
                 const place = { topic: name, partition: partitionIndex, before: offset === AT_END ? end : offset };
                 const { start } = await session.request('trimTopic', place);
+                // Producers are told of the new start at once.
+                client.shared.topics.forget(name);
                 return { partitionIndex, errorCode: ERROR.NONE, lowWatermark: start };
               } catch (error) {
                 return { partitionIndex, errorCode: asKafkaError(error).code, lowWatermark: -1 };
@@ -90,20 +90,6 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
     };
   },
 };
-
-async function boundsOf(
-  { session, shared }: Source,
-  name: string,
-  partition: number,
-): Promise<{ start: number; end: number; stableEnd: number }> {
-  const topic = await shared.topics.find(name);
-  if (topic === undefined || partition < 0 || partition >= topic.partitions)
-    throw new KafkaError(
-      'UNKNOWN_TOPIC_OR_PARTITION',
-      `There is no partition ${partition} of ${JSON.stringify(name)}.`,
-    );
-  return session.request('read', { topic: name, partition, from: 'end', maxMessages: 1 });
-}
 
 async function offsetAt(
   client: Source,

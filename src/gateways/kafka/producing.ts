@@ -98,8 +98,9 @@ async function publishOne(
       );
     const now = client.shared.clock.now();
     const publish = toPublish(request, topic, data, now, layout);
-    const receipt = await client.session.publish(publish);
-    return accepted(data.index, receipt, topic.logAppendTime ? now : -1);
+    const receipt = client.session.publish(publish);
+    const start = client.shared.logStarts.of(topic, data.index);
+    return accepted(data.index, await receipt, topic.logAppendTime ? now : -1, await start);
   } catch (error) {
     if (topic !== undefined && asKafkaError(error).error === 'UNKNOWN_TOPIC_OR_PARTITION')
       client.shared.topics.forget(name);
@@ -141,12 +142,13 @@ function accepted(
   index: number,
   { runs, refused: failures }: PublishReceipt,
   logAppendTimeMs: number,
+  logStartOffset: number,
 ): PartitionResponse {
   const [failure] = failures ?? [];
   const [run] = runs;
   if (failure !== undefined || run === undefined)
     throw new KafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER', failure?.message ?? 'A batch was stored in part before.');
-  return { index, errorCode: ERROR.NONE, baseOffset: run.offset, logAppendTimeMs, logStartOffset: -1 };
+  return { index, errorCode: ERROR.NONE, baseOffset: run.offset, logAppendTimeMs, logStartOffset };
 }
 
 function refused({ shared }: Client, index: number, error: unknown): PartitionResponse {

@@ -196,10 +196,25 @@ test('a fetch at the end waits for records, and not longer than it asked for', a
   assert.equal((await fetched(peer, fetchOf('t', 1, { maxWaitMs: 20 }))).bytes.byteLength, 0);
 });
 
+test('a producer is told where the log begins, also after records were deleted', async (t) => {
+  const { peer } = await start(t);
+  await create(peer, 't');
+  const startAfter = async (...values: string[]) => {
+    const partitionData = [{ index: 0, records: [writeBatch(records(...values))] }];
+    const request = { acks: -1, timeoutMs: 1000, topicData: [{ name: 't', partitionData }] };
+    return (await peer.ask('produce', 9, request))?.responses[0]?.partitionResponses[0]?.logStartOffset;
+  };
+  assert.equal(await startAfter('a', 'b', 'c'), 0);
+  const partitions = [{ partitionIndex: 0, offset: 2 }];
+  await peer.ask('deleteRecords', 2, { topics: [{ name: 't', partitions }], timeoutMs: 1000 });
+  assert.equal(await startAfter('d'), 2);
+});
+
 test('offsets before the first and after the last are out of range', async (t) => {
   const { peer } = await start(t);
   await create(peer, 't');
   await produce(peer, 't', writeBatch(records('a')));
+  assert.equal((await fetched(peer, fetchOf('t', -1))).errorCode, ERROR.OFFSET_OUT_OF_RANGE);
   assert.equal((await fetched(peer, fetchOf('t', 2))).errorCode, ERROR.OFFSET_OUT_OF_RANGE);
   assert.equal((await fetched(peer, fetchOf('nowhere', 0))).errorCode, ERROR.UNKNOWN_TOPIC_OR_PARTITION);
 });

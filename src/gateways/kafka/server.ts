@@ -7,6 +7,7 @@ import type { Session } from '../../core/session.ts';
 import { SendBuffers } from '../../core/send-buffers.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { NAMESPACE } from './access.ts';
+import { LogStarts } from './bounds.ts';
 import type { Shared } from './client.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { Group } from './group.ts';
@@ -63,6 +64,7 @@ export class KafkaGateway implements Gateway {
       // As Kafka's: 16 bytes in base64.
       clusterId: createHash('sha256').update(broker.journalId).digest().subarray(0, 16).toString('base64url'),
       topics: new Topics(own, broker.journalId, clock),
+      logStarts: new LogStarts(own),
       groups: new Groups(clock, (id) => new Group(id, newId)),
       consumerGroups: new Groups(clock, (id) => new ConsumerGroup(id, newId, allLimits.consumerSessionTimeoutMs)),
       shareGroups: new Groups(clock, (id) => new ShareGroup(id, allLimits.consumerSessionTimeoutMs)),

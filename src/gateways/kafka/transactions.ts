@@ -2,6 +2,7 @@ import type { ProducerRef } from '../../core/open-transactions.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { allowed, demand, mayPublishAnywhere } from './access.ts';
 import type { Client, Handlers } from './client.ts';
+import { toCursor } from './committed-offset.ts';
 import { answers as refusedCommits, checkMember } from './committing.ts';
 import { asKafkaError, ERROR, type ErrorName, KafkaError } from './errors.ts';
 import type { RequestOf } from './fields.ts';
@@ -96,8 +97,8 @@ export const transactions: Handlers<
         partitions.map(async ({ partitionIndex, committedOffset, committedMetadata }) => {
           try {
             demand(client, 'read', 'topic', name);
-            const at = { cursor: groupId, topic: name, partition: partitionIndex, offset: committedOffset };
-            const cursors = [{ ...at, metadata: committedMetadata ?? '' }];
+            const committed = toCursor({ offset: committedOffset, metadata: committedMetadata ?? '' });
+            const cursors = [{ cursor: groupId, topic: name, partition: partitionIndex, ...committed }];
             await client.session.request('addToTransaction', { ...ref, cursors });
             return { partitionIndex, errorCode: ERROR.NONE };
           } catch (error) {

@@ -154,6 +154,55 @@ test('kafkajs deletes the records before an offset', async (t) => {
   assert.deepEqual(await bounds(), [['5', '5']]);
 });
 
+test('kafkajs sends a group back to the start or the end of a topic, and asks for where it is', async (t) => {
+  const { kafka } = await place(t);
+  const admin = kafka.admin();
+  const producer = kafka.producer();
+  await Promise.all([admin.connect(), producer.connect()]);
+  t.after(() => Promise.all([admin.disconnect(), producer.disconnect()]));
+  await producer.send({ topic: 'events', messages: ['1', '2', '3'].map((value) => ({ value })) });
+  // As its resetOffsets does, but for the 5 s for which that waits.
+  const sendTo = async (offset: string): Promise<string | undefined> => {
+    const consumer = kafka.consumer({ groupId: 'readers', maxWaitTimeInMs: 10 });
+    t.after(() => consumer.disconnect());
+    await consumer.connect();
+    await consumer.subscribe({ topic: 'events', fromBeginning: true });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    consumer.on('consumer.fetch', () => resolve());
+    consumer.on('consumer.crash', ({ payload }) => reject(payload.error));
+    await consumer.run({ eachMessage: () => Promise.resolve() });
+    consumer.pause([{ topic: 'events' }]);
+    consumer.seek({ topic: 'events', partition: 0, offset });
+    await promise;
+    await consumer.disconnect();
+    const [found] = await admin.fetchOffsets({ groupId: 'readers', topics: ['events'] });
+    return found?.partitions[0]?.offset;
+  };
+  assert.deepEqual([await sendTo('2'), await sendTo('-1'), await sendTo('-2')], ['2', '-1', '-2']);
+  assert.deepEqual(await consume(t, kafka, 'readers', 'events', 3), ['1', '2', '3']);
+});
+
+test('kafkajs goes back to the start when it was sent to an offset that is not there', async (t) => {
+  const { kafka } = await place(t);
+  const producer = kafka.producer();
+  await producer.connect();
+  t.after(() => producer.disconnect());
+  await producer.send({ topic: 'events', messages: [{ value: '1' }] });
+  const consumer = kafka.consumer({ groupId: 'lost', maxWaitTimeInMs: 100 });
+  t.after(() => consumer.disconnect());
+  await consumer.connect();
+  await consumer.subscribe({ topic: 'events', fromBeginning: true });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  await consumer.run({
+    eachMessage: ({ message }) => {
+      resolve(message.offset);
+      return Promise.resolve();
+    },
+  });
+  consumer.seek({ topic: 'events', partition: 0, offset: '100' });
+  assert.equal(await promise, '0');
+});
+
 test('kafkajs deletes a topic', async (t) => {
   const { kafka } = await place(t);
   const admin = kafka.admin();
