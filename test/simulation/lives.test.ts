@@ -10,7 +10,7 @@ describe('life after life of one broker', () => {
     let cold = 0;
     let faults = 0;
     let flipsSeen = 0;
-    for (let seed = 1; seed <= 36; seed++) {
+    for (let seed = 1; seed <= 60; seed++) {
       const report = await manyLives({ seed, lives: 6, steps: 200 });
       assert.deepEqual(report.problems, [], `seed ${seed}`);
       delivered += report.delivered + report.drained;
