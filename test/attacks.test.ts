@@ -9,7 +9,6 @@ import { type AddressInfo, createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type RunningServer, startServer, type ServerConfigInput } from '../src/server/index.ts';
 import { connect } from '../src/sdk/connect.ts';
@@ -111,18 +110,19 @@ test('no name of a client becomes the name of a file, and no path leads out of t
 
 test('a subscription brings the broker to ask nothing of its own machine, nor where a redirect leads', async (t) => {
   const asked: unknown[] = [];
+  const allowed = Promise.withResolvers<void>();
+  const redirected = Promise.withResolvers<void>();
   const inside = createServer((request, response) => {
     asked.push(request.url);
     response.end();
+    if (request.url === '/allowed') allowed.resolve();
   });
   inside.listen(0, '127.0.0.1');
   await once(inside, 'listening');
   // Bound to a host and a port.
   const { port } = inside.address() as AddressInfo;
-  let redirected = 0;
   const redirecting = createServer((_request, response) => {
-    redirected++;
-    response.writeHead(307, { location: `http://127.0.0.1:${port}/` }).end();
+    response.writeHead(307, { location: `http://127.0.0.1:${port}/redirect` }).end(() => redirected.resolve());
   });
   redirecting.listen(0, '127.0.0.1');
   await once(redirecting, 'listening');
@@ -140,14 +140,14 @@ test('a subscription brings the broker to ask nothing of its own machine, nor wh
   };
   const guarded = await start(t);
   for (const host of ['127.0.0.1', 'localhost', '2130706433', '[::ffff:127.0.0.1]'])
-    await subscribe(guarded, `http://${host}:${port}/`);
+    await subscribe(guarded, `http://${host}:${port}/guarded`);
   const open = await start(t, { memory: true, allowPrivateWebhooks: true });
   await subscribe(open, `http://127.0.0.1:${(redirecting.address() as AddressInfo).port}/`);
-  while (redirected === 0) await sleep(10);
-  assert.deepEqual(asked, []);
+  await redirected.promise;
   // The endpoint is one that answers: where it is allowed, it is asked.
-  await subscribe(open, `http://127.0.0.1:${port}/`);
-  while (asked.length === 0) await sleep(10);
+  await subscribe(open, `http://127.0.0.1:${port}/allowed`);
+  await allowed.promise;
+  assert.deepEqual(asked, ['/allowed']);
 });
 
 interface Locked {
