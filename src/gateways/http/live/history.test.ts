@@ -1,48 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
+import { queue } from '../../../../test/queue-stats.ts';
+import type { TopicStats } from '../../../core/stats.ts';
 import { History } from './history.ts';
 import type { LiveTotals } from './totals.ts';
 
 const LIMITS = { points: 4, namespaces: 3, subscriptions: 2 };
-
-function queue(name: string, of: Partial<SubscriptionStats> & { published?: number } = {}): TopicStats {
-  const { published = 0, ...one } = of;
-  const { ready = 0, delayed = 0, leased = 0 } = one;
-  return {
-    name,
-    kind: 'queue',
-    messages: ready + delayed + leased,
-    bytes: 0,
-    partitions: [{ start: 0, end: 0, stableEnd: 0, bytes: 0 }],
-    published,
-    duplicates: 0,
-    refused: 0,
-    maxMessages: null,
-    maxBytes: null,
-    subscriptions: [
-      {
-        topic: name,
-        subscription: name,
-        ready,
-        delayed,
-        leased,
-        depth: ready + delayed + leased,
-        consumers: 0,
-        paused: false,
-        deadLetterQueue: `${name}.dead`,
-        oldestAt: null,
-        delivered: 0,
-        redelivered: 0,
-        acked: 0,
-        released: 0,
-        deadLettered: 0,
-        expired: 0,
-        ...one,
-      },
-    ],
-  };
-}
 
 type Kept = LiveTotals & { at: number };
 

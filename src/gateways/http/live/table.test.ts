@@ -1,44 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { queue } from '../../../../test/queue-stats.ts';
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
 import { type LiveRow, LiveTable } from './table.ts';
-
-function queue(name: string, of: Partial<SubscriptionStats> = {}, published = 0): TopicStats {
-  const { ready = 0, delayed = 0, leased = 0 } = of;
-  return {
-    name,
-    kind: 'queue',
-    messages: ready + delayed + leased,
-    bytes: 0,
-    partitions: [{ start: 0, end: 0, stableEnd: 0, bytes: 0 }],
-    published,
-    duplicates: 0,
-    refused: 0,
-    maxMessages: null,
-    maxBytes: null,
-    subscriptions: [
-      {
-        topic: name,
-        subscription: name,
-        ready,
-        delayed,
-        leased,
-        depth: ready + delayed + leased,
-        consumers: 0,
-        paused: false,
-        deadLetterQueue: `${name}.dead`,
-        oldestAt: null,
-        delivered: 0,
-        redelivered: 0,
-        acked: 0,
-        released: 0,
-        deadLettered: 0,
-        expired: 0,
-        ...of,
-      },
-    ],
-  };
-}
 
 function look(table: LiveTable, at: number, ...topics: TopicStats[]) {
   const { add, end } = table.begin(at);
@@ -95,21 +59,21 @@ test('whoever has seen a look is told what changed since, however many looks tha
 
 test('a rate is what was counted between two looks, and goes back to nothing', () => {
   const table = new LiveTable();
-  look(table, 1_000, queue('a', { acked: 5 }, 10));
+  look(table, 1_000, queue('a', { acked: 5, published: 10 }));
   assert.equal(rowsSince(table, 0)[0]?.in, undefined);
-  look(table, 3_000, queue('a', { acked: 8 }, 30));
+  look(table, 3_000, queue('a', { acked: 8, published: 30 }));
   assert.equal(rowsSince(table, 0)[0]?.in, 10);
   assert.equal(rowsSince(table, 0)[0]?.subscriptions[0]?.out, 1.5);
   const seen = table.look;
-  look(table, 4_000, queue('a', { acked: 8 }, 30));
+  look(table, 4_000, queue('a', { acked: 8, published: 30 }));
   assert.equal(rowsSince(table, seen).length, 1);
   assert.equal(rowsSince(table, seen)[0]?.in, undefined);
 });
 
 test('counts that begin anew, as after a restart, are no negative rate', () => {
   const table = new LiveTable();
-  look(table, 1_000, queue('a', {}, 100));
-  look(table, 2_000, queue('a', {}, 3));
+  look(table, 1_000, queue('a', { published: 100 }));
+  look(table, 2_000, queue('a', { published: 3 }));
   assert.equal(rowsSince(table, 0)[0]?.in, undefined);
 });
 
