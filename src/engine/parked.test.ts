@@ -233,6 +233,21 @@ test('what a transaction acks counts for limits of bytes and for queues that rej
   ]);
 });
 
+test('a transaction that settles a message twice is refused, so that none makes room that is not there', async () => {
+  const bench = await Bench.open({ full });
+  await bench.publish('full', 'first');
+  const [range] = await bench.take('full');
+  assert.ok(range !== undefined);
+  const ack = { topic: 'full', subscription: 'full', action: 'ack', ranges: [range] } satisfies Settlement;
+  const release = { ...ack, action: 'release', countAttempt: false } satisfies Settlement;
+  bench.commit(['full', 'full'], 'in one', [{ ...ack, ranges: [range, range] }], { waitMs: 0 });
+  bench.commit(['full'], 'released first', [release, ack], { waitMs: 0 });
+  assert.deepEqual(await bench.texts('full'), ['first']);
+  bench.commit(['full'], 'extended first', [{ ...ack, action: 'extend', leaseMs: 1000 }, ack], { waitMs: 0 });
+  assert.deepEqual(await bench.texts('full'), ['extended first']);
+  assert.deepEqual(bench.outcomes, ['in one INVALID', 'released first INVALID', 'extended first']);
+});
+
 test('publishes to a queue wait behind a transaction that waits for it', async () => {
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');

@@ -172,6 +172,7 @@ export class ShardSession implements Session {
     const { settler, publisher, shard, cursors } = this.#parts;
     // First everything that can refuse, then everything at once: the entries lie in one batch.
     settler.assertHeld(this.#namespace, transaction.settlements);
+    settler.assertOnce(this.#namespace, transaction.settlements);
     const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
     const freed = settler.freedBy(this.#namespace, transaction.settlements);
     const publishes = publisher.prepare(this.#namespace, staged, head, freed);

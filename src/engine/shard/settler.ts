@@ -101,7 +101,28 @@ export class Settler {
     }
   }
 
-  /** How many messages of each queue go by the acks. */
+  /**
+   * Throws INVALID where a message would be settled twice. Of what is retried that is normal; in one transaction its
+   * second ack would make room that is not there.
+   */
+  assertOnce(namespace: string, settlements: readonly Settlement[]): void {
+    const settled = new Map<Subscription, LeaseRange[]>();
+    for (const settlement of settlements) {
+      if (settlement.action === 'extend') continue;
+      const subscription = this.find(namespace, settlement);
+      settled.set(subscription, [...(settled.get(subscription) ?? []), ...settlement.ranges]);
+    }
+    for (const [{ name }, ranges] of settled) {
+      const offset = firstTwice(ranges);
+      if (offset === undefined) continue;
+      throw new RailheadError(
+        'INVALID',
+        `A transaction settles offset ${offset} of ${JSON.stringify(name)} twice; it may ack, release, return or reject each message once. Nothing of it was done.`,
+      );
+    }
+  }
+
+  /** How many messages of each queue go by the acks, each of which is held and named once. */
   freedBy(namespace: string, settlements: readonly Settlement[]): Freed {
     const freed = new Map<Topic, number>();
     for (const settlement of settlements) {
@@ -234,6 +255,14 @@ function isFree(backlog: Backlog, offset: number, attempt: number): boolean {
 /** Ranges that only go up are one entry. One that goes back could name a message again, which is then no longer held. */
 function mayFollow(last: LeaseRange, next: LeaseRange, count: number): boolean {
   return next.partition === last.partition && next.offset >= last.offset + last.count && count < MAX_RANGES;
+}
+
+function firstTwice(ranges: readonly LeaseRange[]): number | undefined {
+  const sorted = ranges.toSorted((a, b) => a.partition - b.partition || a.offset - b.offset);
+  return sorted.find(({ partition, offset }, i) => {
+    const last = sorted[i - 1];
+    return last?.partition === partition && last.offset + last.count > offset;
+  })?.offset;
 }
 
 function check(settlement: Settlement): void {
