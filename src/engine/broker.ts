@@ -200,9 +200,9 @@ export class Broker {
       dispatcher.dispatch();
       evictor.makeRoom();
     };
-    shard.afterAppend = () => {
+    shard.afterAppend = (touched) => {
       dispatcher.send();
-      reader.notify();
+      reader.notify(touched);
       parts.shortages.look();
       undertaker.work();
       reclaimer.work();

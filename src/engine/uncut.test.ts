@@ -148,6 +148,29 @@ test('a reader of many places waits until one of them has something, or its time
   });
 });
 
+test('a reader of many places is woken by the nearest of two in one partition, and when a topic of it is deleted', async () => {
+  const { session, broker } = await open(new MemoryDisk());
+  for (const name of ['a', 'b']) await session.request('declareTopic', { name, kind: 'topic' });
+  const place = (topic: string, offset: number): { topic: string; partition: number; offset: number } => ({
+    topic,
+    partition: 0,
+    offset,
+  });
+  const far = session.request('awaitRecords', { places: [place('a', 1)], waitMs: 1000 });
+  const near = session.request('awaitRecords', { places: [place('a', 5), place('a', 0), place('a', 9)], waitMs: 1000 });
+  await session.publish({ to: { topic: 'a' }, ...batch('x') });
+  assert.deepEqual(await near, { reached: true });
+  let woken = false;
+  void far.then(() => (woken = true));
+  await broker.settled();
+  assert.equal(woken, false);
+  await session.publish({ to: { topic: 'a' }, ...batch('x') });
+  assert.deepEqual(await far, { reached: true });
+  const deleted = session.request('awaitRecords', { places: [place('a', 9), place('b', 0)], waitMs: 1000 });
+  await session.request('deleteTopic', { name: 'b' });
+  assert.deepEqual(await deleted, { reached: false });
+});
+
 test('cursors are listed with their topics, and one is fetched of all its topics, after a restart too', async () => {
   const disk = new MemoryDisk();
   const { session } = await open(disk);

@@ -15,7 +15,6 @@ import type { Shard } from './shard.ts';
 const READ_BYTES = 1 << 20;
 
 interface Waiting {
-  readonly places: readonly Place[];
   readonly isolation: Isolation;
   wake(): void;
 }
@@ -34,8 +33,8 @@ export class Reader {
   readonly #bodies: Bodies;
   readonly #definitions: Definitions;
   readonly #settler: Settler;
-  /** Readers that wait at the end of a topic. */
-  readonly #waiting = new Set<Waiting>();
+  /** Who waits at the end of each partition, and where. */
+  readonly #waiting = new Map<Partition, Map<Waiting, Place>>();
 
   constructor(shard: Shard, bodies: Bodies, definitions: Definitions, settler: Settler) {
     this.#shard = shard;
@@ -115,10 +114,12 @@ export class Reader {
     return this.#shard.durable(piece, topic.policy.durability);
   }
 
-  /** Called in each turn: wakes those for whom something came. */
-  notify(): void {
-    for (const waiting of this.#waiting)
-      if (isReached(waiting) || waiting.places.some(({ topic }) => this.#isGone(topic))) waiting.wake();
+  /** Called in each turn, with what was appended to or deleted in it: wakes those for whom something came. */
+  notify(touched: ReadonlySet<Partition>): void {
+    for (const partition of touched) {
+      for (const [waiting, place] of this.#waiting.get(partition) ?? [])
+        if (isReached(place, waiting.isolation) || this.#isGone(place.topic)) waiting.wake();
+    }
   }
 
   /** Deleted; there may be another one of its name. */
@@ -127,7 +128,7 @@ export class Reader {
   }
 
   wakeAll(): void {
-    for (const waiting of this.#waiting) waiting.wake();
+    for (const here of this.#waiting.values()) for (const waiting of here.keys()) waiting.wake();
   }
 
   async awaitRecords(
@@ -141,7 +142,7 @@ export class Reader {
         throw new RailheadError('NOT_FOUND', `${JSON.stringify(name)} has no partition ${partition}.`);
       return { topic, partition: found, at: offset };
     });
-    const reached = (): boolean => isReached({ places: found, isolation });
+    const reached = (): boolean => found.some((place) => isReached(place, isolation));
     if (!reached()) await this.#wait(found, isolation, waitMs);
     this.#shard.assertOpen();
     return { reached: reached() };
@@ -152,17 +153,26 @@ export class Reader {
       const cancel = this.#shard.clock.timer(this.#shard.clock.now() + Math.min(waitMs, 3_600_000), () =>
         waiting.wake(),
       );
-      const waiting = {
-        places,
+      const waiting: Waiting = {
         isolation,
         wake: () => {
           cancel();
-          this.#waiting.delete(waiting);
+          for (const { partition } of places) this.#leave(partition, waiting);
           resolve();
         },
       };
-      this.#waiting.add(waiting);
+      for (const place of places) {
+        const here = this.#waiting.get(place.partition) ?? new Map<Waiting, Place>();
+        const other = here.get(waiting);
+        if (other === undefined || place.at < other.at) here.set(waiting, place);
+        this.#waiting.set(place.partition, here);
+      }
     });
+  }
+
+  #leave(partition: Partition, waiting: Waiting): void {
+    const here = this.#waiting.get(partition);
+    if (here?.delete(waiting) === true && here.size === 0) this.#waiting.delete(partition);
   }
 
   async peek(namespace: string, args: Operations['peek']['args']): Promise<{ messages: PeekedMessage[] }> {
@@ -231,8 +241,8 @@ function gone(topic: string): RailheadError {
   return new RailheadError('NOT_FOUND', `${JSON.stringify(topic)} was deleted while it was read.`);
 }
 
-function isReached({ places, isolation }: Pick<Waiting, 'places' | 'isolation'>): boolean {
-  return places.some(({ partition, at }) => endFor(partition, isolation) > at);
+function isReached({ partition, at }: Place, isolation: Isolation): boolean {
+  return endFor(partition, isolation) > at;
 }
 
 function endFor(partition: Partition, isolation: Isolation): number {

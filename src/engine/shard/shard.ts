@@ -58,8 +58,8 @@ export class Shard {
   readonly blobs: BlobStore;
   /** Run in each turn before the batch is appended: hands out messages. */
   beforeAppend: () => void = () => {};
-  /** Run in each turn after the batch was appended: positions are known. */
-  afterAppend: () => void = () => {};
+  /** Run in each turn after the batch was appended: positions are known. Gets what the batch appended to or deleted. */
+  afterAppend: (touched: ReadonlySet<Partition>) => void = () => {};
   /** Counters for people, since the start. */
   readonly counters = {
     turns: 0,
@@ -79,7 +79,8 @@ export class Shard {
   #appendedSequence = 0;
   #appendedPosition = 0;
   #writer: EntryWriter;
-  readonly #pending = new Set<Partition>();
+  /** Partitions that the batch which gathers appends to, and those of topics that it deletes. */
+  #touched = new Set<Partition>();
   #turnDue = false;
   #inTurn = false;
   #syncing = false;
@@ -179,13 +180,15 @@ export class Shard {
 
   /** Writes a decision into the batch that gathers, applies it, and returns its sequence. */
   record(entry: Entry): number {
+    if (entry.type === 'topicGone')
+      for (const partition of this.state.topics.get(entry.topicId)?.partitions ?? []) this.#touched.add(partition);
     const begin = this.#writer.append(entry);
     const sequence = ++this.#sequence;
     this.state.apply(entry, sequence, -1 - begin, this.#writer.byteLength - begin);
     if (entry.type === 'publish') {
       for (const target of entry.targets) {
         const partition = this.state.topics.get(target.topicId)?.partitions[target.partition];
-        if (partition !== undefined) this.#pending.add(partition);
+        if (partition !== undefined) this.#touched.add(partition);
       }
     }
     this.wake();
@@ -358,7 +361,9 @@ export class Shard {
   #append(): void {
     if (this.#failure !== null) return;
     try {
+      const touched = this.#touched;
       if (this.#writer.count > 0) {
+        this.#touched = new Set();
         const first = this.#appendedSequence + 1;
         const { body, count } = this.#writer.take();
         const begun = realTime.monotonic();
@@ -366,8 +371,7 @@ export class Shard {
         this.timings.append.observe((realTime.monotonic() - begun) / 1000);
         this.recent.add(position, body);
         this.ledger.add('unsynced', body.byteLength);
-        for (const partition of this.#pending) partition.settlePositions(position);
-        this.#pending.clear();
+        for (const partition of touched) partition.settlePositions(position);
         if (this.#syncBy === Infinity) this.#syncBy = this.clock.now() + SYNC_WITHIN_MS;
         this.#appendedSequence += count;
         this.#appendedPosition = position + body.byteLength;
@@ -376,7 +380,7 @@ export class Shard {
         this.counters.bytes += body.byteLength;
         this.gate.written(this.#appendedSequence);
       }
-      this.afterAppend();
+      this.afterAppend(touched);
     } catch (error) {
       this.fail(error);
     }
