@@ -10,6 +10,7 @@ import { describeMachine, machineLines } from './harness/machine.ts';
 import { killAll } from './harness/process.ts';
 import { asMarkdown, asText, type Measured } from './harness/report.ts';
 import type { Context, Row } from './harness/row.ts';
+import { killBuilt } from './peers/built.ts';
 import { amqp } from './rows/amqp.ts';
 import { aws } from './rows/aws.ts';
 import { connections } from './rows/connections.ts';
@@ -86,6 +87,7 @@ for (const row of ROWS) {
   } catch (error) {
     failed = true;
     killAll();
+    killBuilt();
     outcome = { figures: [], skipped: [`It failed: ${error instanceof Error ? error.message : String(error)}`] };
   }
   all.push({ row, outcome });

@@ -5,9 +5,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const FREE_PORTS = ['--port', '0', '--amqp', '0', '--amqp-management', '0', '--kafka', '0'];
+/** Every protocol is spoken, each on a port of its own. */
+const FREE_PORTS = ['--port', '0', '--amqp', '0', '--amqp-management', '0', '--kafka', '0', '--aws', '0'];
 
 let isBuilt = false;
+const running = new Set<ChildProcess>();
 
 /** The folder of the build, which is that of the source as it is now. */
 export function built(): string {
@@ -16,31 +18,55 @@ export function built(): string {
   return `${ROOT}dist`;
 }
 
-/** Every protocol is spoken, each on a port of its own. Said again, an option has its last value. */
-export function spawnBuilt(dir: string, awsPort: number, more: readonly string[] = []): ChildProcess {
-  const command = [`${built()}/cli/main.js`, '--dir', dir, ...FREE_PORTS, '--aws', String(awsPort), ...more, '--json'];
-  return spawn(process.execPath, [...command, '--log-level', 'error'], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** @param flags of `railhead`; said again, an option has its last value */
+export function spawnBuilt(dir: string, flags: readonly string[] = []): ChildProcess {
+  const prefix = process.env['BENCH_PROFILE'];
+  const profile =
+    prefix === undefined ? [] : ['--cpu-prof', `--cpu-prof-name=${prefix}-server-${Date.now()}.cpuprofile`];
+  const command = [`${built()}/cli/main.js`, '--dir', dir, ...FREE_PORTS, ...flags, '--json', '--log-level', 'error'];
+  const server = spawn(process.execPath, [...profile, ...command], { stdio: ['ignore', 'pipe', 'inherit'] });
+  running.add(server);
+  server.once('exit', () => running.delete(server));
+  return server;
 }
 
-export interface BuiltServer {
-  awsUrl: string;
+/** Where it takes connections, as `--json` tells. */
+interface Addresses {
+  url: string;
+  http: string;
+  amqp: string;
+  aws: string;
+  /** `127.0.0.1:PORT` */
+  kafka: string;
+}
+
+export interface BuiltServer extends Addresses {
   pid: number;
+  /** SIGTERM, which drains. */
   stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
 }
 
-export async function startBuilt(dir: string): Promise<BuiltServer> {
-  const server = spawnBuilt(dir, 0);
+export async function startBuilt(dir: string, flags: readonly string[] = []): Promise<BuiltServer> {
+  const server = spawnBuilt(dir, flags);
   if (server.stdout === null) throw new Error('The server has no output.');
   for await (const line of createInterface({ input: server.stdout })) {
-    // The one line that --json prints.
-    const { aws } = JSON.parse(line) as { aws: string };
-    return { awsUrl: aws, pid: server.pid ?? 0, stop: () => stopBuilt(server) };
+    // The one line that it prints.
+    const addresses = JSON.parse(line) as Addresses;
+    const end = (signal: NodeJS.Signals) => () => endBuilt(server, signal);
+    return { ...addresses, pid: server.pid ?? 0, stop: end('SIGTERM'), kill: end('SIGKILL') };
   }
   throw new Error(`railhead ended with ${server.exitCode} before it was ready.`);
 }
 
-export async function stopBuilt(server: ChildProcess): Promise<void> {
+export async function endBuilt(server: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return;
-  server.kill('SIGTERM');
+  server.kill(signal);
   await once(server, 'exit');
+}
+
+/** After a bench that failed. */
+export function killBuilt(): void {
+  for (const server of running) server.kill('SIGKILL');
 }

@@ -6,8 +6,8 @@ import { type Figure, percentile, spread } from '../harness/figures.ts';
 import { residentBytes } from '../harness/machine.ts';
 import { Child } from '../harness/process.ts';
 import { type Context, inTempDir, onEach, type Outcome, rate, type Row } from '../harness/row.ts';
+import { type BuiltServer, startBuilt } from '../peers/built.ts';
 import type { AmqpClientRole, QueueType } from '../roles/amqp-client.ts';
-import type { AmqpServerRole } from '../roles/amqp-server.ts';
 
 const IN_FLIGHT = 5000;
 const PREFETCH = 500;
@@ -34,18 +34,14 @@ const CLASSIC: Side = { name: 'RabbitMQ, classic queue', type: 'classic', start:
 const QUORUM: Side = { name: 'RabbitMQ, quorum queue', type: 'quorum', start: startPeer };
 
 async function startRailhead(dir: string): Promise<Running> {
-  const launch = (): Promise<Child<AmqpServerRole>> => Child.start<AmqpServerRole>('amqp-server', { dir });
-  let child = await launch();
-  let url = await child.call('url');
+  const launch = (): Promise<BuiltServer> => startBuilt(dir, ['--limits-connections', '15000']);
+  let server = await launch();
   return {
-    url: () => url,
-    pid: () => child.pid,
-    kill: () => child.kill(),
-    startAgain: async () => {
-      child = await launch();
-      url = await child.call('url');
-    },
-    stop: () => child.stop(),
+    url: () => server.amqp,
+    pid: () => server.pid,
+    kill: () => server.kill(),
+    startAgain: async () => void (server = await launch()),
+    stop: () => server.stop(),
   };
 }
 

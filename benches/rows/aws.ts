@@ -5,12 +5,11 @@ import { now } from '../harness/messages.ts';
 import { Child } from '../harness/process.ts';
 import { type Context, inTempDir, type Outcome, rate, type Row } from '../harness/row.ts';
 import { AwsWire } from '../peers/aws-wire.ts';
-import { built, spawnBuilt, startBuilt, stopBuilt } from '../peers/built.ts';
+import { built, endBuilt, spawnBuilt, startBuilt } from '../peers/built.ts';
 import { freePort } from '../../test/peer-process.ts';
 import { startElasticMq } from '../peers/sqs-servers.ts';
 import type { AwsClientRole } from '../roles/aws-client.ts';
 import type { AwsLoadRole } from '../roles/aws-load.ts';
-import type { AwsServerRole } from '../roles/aws-server.ts';
 import type { AwsTestBrokerRole } from '../roles/aws-test-broker.ts';
 import type { FauxqsServerRole } from '../roles/fauxqs-server.ts';
 
@@ -27,8 +26,8 @@ interface Side {
 }
 
 async function startRailhead(dir: string): Promise<Side> {
-  const child = await Child.start<AwsServerRole>('aws-server', { dir });
-  return { name: 'Railhead', url: await child.call('url'), pid: child.pid, stop: () => child.stop() };
+  const { aws: url, pid, stop } = await startBuilt(dir);
+  return { name: 'Railhead', url, pid, stop };
 }
 
 async function startFauxqs(skipped: string[]): Promise<Side | undefined> {
@@ -198,7 +197,7 @@ async function polls({ scale, log }: Context): Promise<Outcome> {
   const polling = queues / 10;
   return inTempDir(async (dir) => {
     const server = await startBuilt(dir);
-    const client = await Child.start<AwsLoadRole>('aws-load', { url: server.awsUrl });
+    const client = await Child.start<AwsLoadRole>('aws-load', { url: server.aws });
     try {
       const urls = await client.call('createQueues', queues);
       await client.call('poll', urls.slice(0, polling));
@@ -268,7 +267,7 @@ async function starts({ runs }: Context): Promise<Outcome> {
 
 async function createQueue(dir: string): Promise<string> {
   const server = await startBuilt(dir);
-  const wire = await AwsWire.open(server.awsUrl);
+  const wire = await AwsWire.open(server.aws);
   const { QueueUrl } = await wire.call<{ QueueUrl: string }>('CreateQueue', { QueueName: 'q' });
   wire.close();
   await server.stop();
@@ -278,7 +277,7 @@ async function createQueue(dir: string): Promise<string> {
 async function firstSent(dir: string, queueUrl: string): Promise<number> {
   const port = await freePort();
   const begin = now();
-  const server = spawnBuilt(dir, port);
+  const server = spawnBuilt(dir, ['--aws', String(port)]);
   try {
     for (;;) {
       const wire = await AwsWire.open(`http://127.0.0.1:${port}`).catch(() => undefined);
@@ -292,7 +291,7 @@ async function firstSent(dir: string, queueUrl: string): Promise<number> {
       await sleep(2);
     }
   } finally {
-    await stopBuilt(server);
+    await endBuilt(server);
   }
 }
 

@@ -1,14 +1,16 @@
 import { percentile } from '../harness/figures.ts';
+import { residentBytes } from '../harness/machine.ts';
 import { Child } from '../harness/process.ts';
 import { inTempDir, type Row } from '../harness/row.ts';
+import { startBuilt } from '../peers/built.ts';
 import type { ClientRole } from '../roles/client.ts';
-import type { ConnectionsServerRole } from '../roles/connections-server.ts';
 import type { CrowdRole } from '../roles/crowd.ts';
 
 const CLIENTS = 10_000;
 const STRANGERS = 5_000;
 const PER_SECOND = 1_000;
 const WARM_UPS = 10;
+const MIB = 2 ** 20;
 
 export const connections: Row = {
   name: 'connections',
@@ -19,9 +21,9 @@ export const connections: Row = {
     const memory = await inTempDir(async (dir) => {
       const { server, crowd } = await startBoth(dir, clients);
       try {
-        const before = await server.call('residentMiB');
+        const before = residentBytes(server.pid) / MIB;
         const open = await crowd.call('open', clients);
-        return { before, open, after: await server.call('residentMiB') };
+        return { before, open, after: residentBytes(server.pid) / MIB };
       } finally {
         await crowd.kill();
         await server.kill();
@@ -32,8 +34,7 @@ export const connections: Row = {
     const beside: number[] = [];
     const sentAway = await inTempDir(async (dir) => {
       const { server, crowd } = await startBoth(dir, clients);
-      const url = await server.call('url');
-      const [producer, worker] = [await client(url), await client(url)];
+      const [producer, worker] = [await client(server.url), await client(server.url)];
       const measure = async (queue: string): Promise<number> => {
         const seconds = Math.max(2, 5 * scale);
         await producer.call('declare', { queues: [queue] });
@@ -70,8 +71,8 @@ export const connections: Row = {
 };
 
 async function startBoth(dir: string, clients: number) {
-  const server = await Child.start<ConnectionsServerRole>('connections-server', { dir, connections: clients + 1_000 });
-  const crowd = await Child.start<CrowdRole>('crowd', { port: await server.call('port') });
+  const server = await startBuilt(dir, ['--limits-connections', String(clients + 1_000)]);
+  const crowd = await Child.start<CrowdRole>('crowd', { port: Number(new URL(server.http).port) });
   return { server, crowd };
 }
 

@@ -1,12 +1,11 @@
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser } from 'playwright-core';
-import { buildDashboard } from '../../scripts/dashboard.ts';
+import { connect, defineQueue } from '../../src/index.ts';
 import { launch, noBrowser } from '../../test/dashboard/browser.ts';
 import type { Figure } from '../harness/figures.ts';
-import { Child } from '../harness/process.ts';
+import { processorMs } from '../harness/machine.ts';
 import { inTempDir, type Row } from '../harness/row.ts';
-import type { DashboardServerRole } from '../roles/dashboard-server.ts';
+import { type BuiltServer, startBuilt } from '../peers/built.ts';
 
 const QUEUES = 10_000;
 
@@ -33,9 +32,8 @@ export const dashboard: Row = {
     if (noBrowser !== false) return { figures: [], skipped: [noBrowser] };
     const queues = Math.max(1, Math.round(QUEUES * scale));
     const loads = await inTempDir(async (dir) => {
-      const pages = join(dir, 'pages');
-      await buildDashboard(pages);
-      const server = await Child.start<DashboardServerRole>('dashboard-server', { pages, queues });
+      const server = await startBuilt(dir);
+      await fill(server.url, queues);
       const browser = await launch();
       try {
         const all: Load[] = [];
@@ -61,7 +59,7 @@ export const dashboard: Row = {
   },
 };
 
-async function measure(server: Child<DashboardServerRole>, browser: Browser): Promise<Load> {
+async function measure(server: BuiltServer, browser: Browser): Promise<Load> {
   const context = await browser.newContext();
   try {
     const page = await context.newPage();
@@ -70,13 +68,13 @@ async function measure(server: Child<DashboardServerRole>, browser: Browser): Pr
     let bytes = 0;
     wire.on('Network.dataReceived', ({ encodedDataLength }) => (bytes += encodedDataLength));
     await wire.send('Network.enable');
-    const before = await server.call('cpuMs');
-    await page.goto(`${await server.call('url')}/#/queues`);
+    const before = processorMs(server.pid);
+    await page.goto(`${server.http}/#/queues`);
     // Seldom enough to be no part of what is measured; the page looks at its own clock.
     while ((await page.evaluate<number | undefined>('window.listMs')) === undefined) await sleep(50);
     const kilobytes = bytes / 1_000;
     await sleep(1_000);
-    const serverCpuMs = (await server.call('cpuMs')) - before;
+    const serverCpuMs = processorMs(server.pid) - before;
     const paintMs = await page.evaluate<number>(
       "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN",
     );
@@ -84,4 +82,18 @@ async function measure(server: Child<DashboardServerRole>, browser: Browser): Pr
   } finally {
     await context.close();
   }
+}
+
+/** Every tenth has a message. */
+async function fill(url: string, queues: number): Promise<void> {
+  const rail = await connect(url);
+  for (let from = 0; from < queues; from += 1_000)
+    await Promise.all(
+      Array.from({ length: Math.min(1_000, queues - from) }, async (_, i) => {
+        const queue = rail.queue(defineQueue<number>(`queue-${String(from + i).padStart(6, '0')}`, {}));
+        if (i % 10 === 0) await queue.send(i);
+        else await queue.stats();
+      }),
+    );
+  await rail.close();
 }

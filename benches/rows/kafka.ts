@@ -1,16 +1,16 @@
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ApacheKafka, kafkaClassPath, startApacheKafka } from '../../test/kafka/apache-kafka.ts';
+import { connectRemote } from '../../src/sdk/remote/remote-session.ts';
 import { freePort } from '../../test/peer-process.ts';
 import { RawPeer } from '../../test/kafka/raw-peer.ts';
 import { writeBatch } from '../../src/gateways/kafka/record-batch.ts';
-import { built, spawnBuilt, stopBuilt } from '../peers/built.ts';
+import { built, endBuilt, spawnBuilt, startBuilt } from '../peers/built.ts';
 import { type Figure, percentile, spread } from '../harness/figures.ts';
 import { residentBytes } from '../harness/machine.ts';
 import { Child } from '../harness/process.ts';
 import { type Context, inTempDir, onEach, type Outcome, rate, type Row } from '../harness/row.ts';
 import type { KafkaClientRole } from '../roles/kafka-client.ts';
-import type { KafkaServerRole } from '../roles/kafka-server.ts';
 
 const RECORD_BYTES = 1024;
 /** Records in a batch of 64 KiB, with what the batch and each of them add. */
@@ -61,21 +61,29 @@ const KAFKA_FSYNC: Side = {
 const KAFKA: Side = { name: 'Kafka, no fsync', level: 'system', configs: {}, start: startKafka };
 
 async function startRailhead(dir: string, level: Level): Promise<Running> {
-  const launch = (): Promise<Child<KafkaServerRole>> => Child.start<KafkaServerRole>('kafka-server', { dir });
-  let child = await launch();
+  let server = await startBuilt(dir);
   return {
-    address: await child.call('address'),
-    pid: () => child.pid,
+    address: server.kafka,
+    pid: () => server.pid,
     prepare: async (topic) => {
-      if (level === 'system') await child.call('withoutSync', topic);
+      if (level === 'system') await withoutSync(server.url, topic);
     },
-    kill: () => child.kill(),
+    kill: () => server.kill(),
     startAgain: async () => {
-      child = await launch();
-      return child.call('address');
+      server = await startBuilt(dir);
+      return server.kafka;
     },
-    stop: () => child.stop(),
+    stop: () => server.stop(),
   };
+}
+
+/** Its answers wait for the system to have what was written, and not for the disk: as Kafka's do by default. */
+async function withoutSync(url: string, name: string): Promise<void> {
+  const session = await connectRemote({ url });
+  const { kind, policy } = await session.request('describeTopic', { name });
+  const declared = { name, kind, policy: { ...policy, durability: 'write' } as const, ifDifferent: 'update' } as const;
+  await session.request('declareTopic', declared);
+  await session.close();
 }
 
 async function startKafka(): Promise<Running> {
@@ -351,7 +359,7 @@ async function firstStored(dir: string): Promise<number> {
   const port = await freePort();
   const batch = writeBatch([{ timestamp: 0, key: null, value: Buffer.from('first'), headers: [] }]);
   const begin = performance.now();
-  const server = spawnBuilt(dir, 0, ['--kafka', String(port)]);
+  const server = spawnBuilt(dir, ['--kafka', String(port)]);
   try {
     for (;;) {
       const peer = await RawPeer.dial(port).catch(() => undefined);
@@ -370,6 +378,6 @@ async function firstStored(dir: string): Promise<number> {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   } finally {
-    await stopBuilt(server);
+    await endBuilt(server);
   }
 }
