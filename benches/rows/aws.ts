@@ -26,8 +26,8 @@ interface Side {
 }
 
 async function startRailhead(dir: string): Promise<Side> {
-  const { aws: url, pid, stop } = await startBuilt(dir);
-  return { name: 'Railhead', url, pid, stop };
+  const server = await startBuilt(dir);
+  return { name: 'Railhead', url: server.aws, pid: server.pid, stop: () => server.stop() };
 }
 
 async function startFauxqs(skipped: string[]): Promise<Side | undefined> {
