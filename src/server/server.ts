@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import type { TlsOptions } from 'node:tls';
 import { SYSTEM_NAMESPACE, USER_DOCUMENT } from '../core/access.ts';
 import { StoredUserView } from '../core/access-view.ts';
 import type { Authenticator, Principal } from '../core/auth.ts';
@@ -9,25 +8,20 @@ import { findTracing } from '../core/tracing.ts';
 import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
-import type { AmqpGateway } from '../gateways/amqp/server.ts';
-import { isRule, namespacesOfAmqp } from '../gateways/amqp/spoken.ts';
-import type { Gateway } from '../gateways/gateway.ts';
-import type { Listener, ListenerOptions } from '../gateways/listener.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
-import { type Closable, Lazy, lazyGateway } from '../gateways/lazy.ts';
 import { LiveStats } from '../gateways/http/live/stats.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { AlertWatch } from './alerts/watch.ts';
-import { checkConfig, isLoopback, refuseStrangers } from './config.ts';
+import { checkConfig, refuseStrangers } from './config.ts';
 import { HttpDoor } from './http-door.ts';
-import { assertNotReplaced } from './installed.ts';
 import type { JwtLogins } from './jwt/logins.ts';
-import { isTaken, listenOn, readTls } from './listen.ts';
 import { createLogger, type Logger } from './log.ts';
 import { loggedLogins } from './logins.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Owner } from './owner.ts';
+import { Ports } from './ports.ts';
 import type { Needs } from './protocols/needs.ts';
+import { lazily, openProtocols } from './protocols/open.ts';
 import { QueueLimit } from './queue-limit.ts';
 import type { RunningServer, ServerOptions } from './running-server.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
@@ -36,17 +30,6 @@ import { factsOf } from './shown-settings.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { UserStore } from './users.ts';
 import { vaultOf } from './vault.ts';
-
-/** As every client of RabbitMQ expects it. */
-const AMQP_PORT = 5672;
-const AMQPS_PORT = 5671;
-/** As RabbitMQ's tools expect it. */
-const AMQP_MANAGEMENT_PORT = 15_672;
-const AMQPS_MANAGEMENT_PORT = 15_671;
-/** As those who run Amazon's services on their own machine expect them, with TLS or without. */
-const AWS_PORT = 4566;
-/** As every client of Kafka expects it, with TLS or without. */
-const KAFKA_PORT = 9092;
 
 /**
  * Starts a broker with its protocols: the native one and HTTP on one port, and a Unix socket in its directory for
@@ -73,24 +56,15 @@ class Server implements RunningServer {
   readonly #log: Logger;
   readonly #options: ServerOptions;
   readonly #clock: Clock;
+  readonly #ports: Ports;
   /** What was started, to be undone in the opposite order. */
   readonly #undo: (() => void | Promise<void>)[] = [];
   readonly #resolveClosed: (failure: RailheadError | null) => void;
   #broker: Broker | undefined;
   #sessions: Sessions | undefined;
   #vault: Vault | undefined;
-  #port = 0;
-  #amqpPort: number | null = null;
-  #amqpManagementPort: number | null = null;
-  #awsPort: number | null = null;
-  #elasticmqPort: number | null = null;
-  #kafkaPort: number | null = null;
-  /** Who listens, by protocol. */
-  readonly #listeners = new Map<string, Listener>();
   /** Ends the connections whose logins count no more, one for each protocol that has connections. */
   readonly #onGone: (() => void)[] = [];
-  /** Protocols that were to be spoken and are not. */
-  readonly #off: string[] = [];
   #logins: Authenticator | undefined;
   #jwt: JwtLogins | undefined;
   #started = false;
@@ -102,6 +76,12 @@ class Server implements RunningServer {
     this.#log = log;
     this.#options = options;
     this.#clock = options.clock ?? new SystemClock();
+    this.#ports = new Ports({
+      config,
+      log,
+      mayYield: options.defaultPorts !== 'must-be-free',
+      undo: (step) => this.#undo.push(step),
+    });
     const { promise, resolve } = Promise.withResolvers<RailheadError | null>();
     this.closed = promise;
     this.#resolveClosed = resolve;
@@ -113,43 +93,41 @@ class Server implements RunningServer {
   }
 
   get port(): number {
-    return this.#port;
+    return this.#ports.portOf('railhead') ?? 0;
   }
 
   get url(): string {
-    return `railhead${this.#secure ? 's' : ''}://${this.#authority(this.#port)}`;
+    return this.#ports.urlOf('railhead', 'railhead') ?? '';
   }
 
   get httpUrl(): string {
-    return `http${this.#secure ? 's' : ''}://${this.#authority(this.#port)}`;
+    return this.#ports.urlOf('railhead', 'http') ?? '';
   }
 
   get amqpUrl(): string | null {
-    return this.#amqpPort === null ? null : `amqp${this.#secure ? 's' : ''}://${this.#authority(this.#amqpPort)}`;
+    return this.#ports.urlOf('amqp', 'amqp');
   }
 
   get amqpManagementUrl(): string | null {
-    const port = this.#amqpManagementPort;
-    return port === null ? null : `http${this.#secure ? 's' : ''}://${this.#authority(port)}`;
+    return this.#ports.urlOf('amqp-management', 'http');
   }
 
   get awsUrl(): string | null {
-    return this.#awsPort === null ? null : `http${this.#secure ? 's' : ''}://${this.#authority(this.#awsPort)}`;
+    return this.#ports.urlOf('aws', 'http');
   }
 
   get elasticmqUrl(): string | null {
-    const port = this.#elasticmqPort;
-    return port === null ? null : `http${this.#secure ? 's' : ''}://${this.#authority(port)}`;
+    return this.#ports.urlOf('elasticmq', 'http');
   }
 
   get kafkaAddress(): string | null {
-    return this.#kafkaPort === null ? null : this.#authority(this.#kafkaPort);
+    return this.#ports.addressOf('kafka');
   }
 
   /** Everything or nothing: what was started before a failure is stopped again. */
   async start(): Promise<void> {
     try {
-      const tls = await readTls(this.#config.tls);
+      await this.#ports.readTls();
       this.#sessions = await Sessions.of(await findTracing());
       // A directory that is not there has no users in it, and is not made for a broker that then refuses to start.
       if (this.#config.memory || !existsSync(this.#config.dir)) refuseStrangers(this.#config, 'none');
@@ -158,10 +136,9 @@ class Server implements RunningServer {
       this.#vault = vaultOf(storage.directory, this.#config.accessKeyFile);
       const broker = await this.#own(storage, this.#vault);
       this.#watchRights(broker);
-      await this.#servePort(broker, tls);
-      await this.#serveAmqp(broker, tls);
-      await this.#serveAws(broker, tls);
-      await this.#serveKafka(broker, tls);
+      const needs = this.#needs(broker);
+      await this.#openMain(needs);
+      await openProtocols({ needs, ports: this.#ports, onGone: (end) => this.#onGone.push(end) });
       this.#throwFailure();
       this.#started = true;
       this.#log.info({ url: this.url, dir: storage.directory ?? 'memory', version: VERSION }, 'ready');
@@ -205,10 +182,8 @@ class Server implements RunningServer {
 
   async renewTls(): Promise<void> {
     await this.#jwt?.renewKeys();
-    const tls = await readTls(this.#config.tls);
-    if (tls === undefined) return;
-    for (const listener of this.#listeners.values()) listener.renewTls(tls);
-    this.#log.info('certificates were read again');
+    await this.#ports.readTls();
+    if (this.#ports.secure) this.#log.info('certificates were read again');
   }
 
   close(): Promise<void> {
@@ -217,16 +192,6 @@ class Server implements RunningServer {
       this.#resolveClosed(this.#failure);
     });
     return this.#closing;
-  }
-
-  get #secure(): boolean {
-    return this.#config.tls.cert !== undefined;
-  }
-
-  #authority(port: number): string {
-    const [first = 'localhost'] = this.#config.host;
-    const host = first === '0.0.0.0' || first === '::' ? 'localhost' : first;
-    return `${host.includes(':') ? `[${host}]` : host}:${port}`;
   }
 
   /** The broker, and the Unix socket by which processes that share the directory reach it. */
@@ -260,103 +225,6 @@ class Server implements RunningServer {
     };
   }
 
-  async #serveAmqp(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { amqp: asked } = this.#config;
-    if (asked === false) return;
-    const needs = this.#needs(broker);
-    const amqp = lazily(async () => (await import('./protocols/amqp.ts')).openAmqp(needs));
-    broker.watchDocuments(async (namespace, kind) => {
-      if (isRule(kind)) await (await amqp.get()).applyPolicies(namespace);
-    });
-    this.#onGone.push(() => amqp.loaded?.rightsChanged());
-    const spoken = await namespacesOfAmqp((options) => broker.connect(options), broker.namespaces());
-    if (spoken.length > 0) await (await amqp.get()).resume(spoken);
-    const usual = tls === undefined ? AMQP_PORT : AMQPS_PORT;
-    this.#amqpPort = await this.#serve('amqp', lazyGateway(amqp, needs.report), { asked, usual, tls });
-    await this.#serveAmqpManagement(needs, amqp, tls);
-  }
-
-  async #serveAmqpManagement(
-    needs: Needs,
-    amqp: Lazy<AmqpGateway>,
-    tls: Awaited<ReturnType<typeof readTls>>,
-  ): Promise<void> {
-    const { amqpManagement: asked } = this.#config;
-    if (asked === false) return;
-    const ports = () => ({ amqp: this.#amqpPort, management: this.#amqpManagementPort });
-    const management = lazily(async () =>
-      (await import('./protocols/amqp-management.ts')).openManagement(needs, await amqp.get(), ports),
-    );
-    const usual = tls === undefined ? AMQP_MANAGEMENT_PORT : AMQPS_MANAGEMENT_PORT;
-    const gateway = lazyGateway(management, needs.report);
-    this.#amqpManagementPort = await this.#serve('amqp-management', gateway, { asked, usual, tls });
-  }
-
-  async #serveAws(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { aws, elasticmq } = this.#config;
-    if (aws === false && elasticmq === undefined) return;
-    const { openAws } = await import('./protocols/aws.ts');
-    const gateway = openAws(this.#needs(broker));
-    await gateway.resume(broker.namespaces());
-    if (aws !== false) this.#awsPort = await this.#serve('aws', gateway, { asked: aws, usual: AWS_PORT, tls });
-    if (elasticmq !== undefined)
-      this.#elasticmqPort = await this.#serve('elasticmq', gateway, { asked: elasticmq, usual: 0, tls });
-  }
-
-  async #serveKafka(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
-    const { kafka: asked } = this.#config;
-    if (asked === false) return;
-    const needs = this.#needs(broker);
-    const kafka = lazily(async () => (await import('./protocols/kafka.ts')).openKafka(needs));
-    this.#onGone.push(() => kafka.loaded?.disconnectGone());
-    this.#kafkaPort = await this.#serve('kafka', lazyGateway(kafka, needs.report), { asked, usual: KAFKA_PORT, tls });
-  }
-
-  #secured(tls: TlsOptions | undefined): Pick<ListenerOptions, 'tls' | 'certificateName'> {
-    const { clientCa, clientName } = this.#config.tls;
-    if (tls === undefined) return {};
-    return clientCa === undefined ? { tls } : { tls, certificateName: clientName };
-  }
-
-  /** A protocol on a port of its own. Null when it is off, since another process has the port that it would have had. */
-  async #serve(
-    protocol: 'amqp' | 'amqp-management' | 'aws' | 'elasticmq' | 'kafka',
-    gateway: Gateway & { close(): Promise<void> },
-    { asked, usual, tls }: { asked: number | undefined; usual: number; tls: Awaited<ReturnType<typeof readTls>> },
-  ): Promise<number | null> {
-    const { host, port, limits, drainTimeout } = this.#config;
-    const wanted = asked ?? (port === 0 ? 0 : usual);
-    try {
-      const listening = await listenOn(
-        { host, port: wanted },
-        {
-          gateway,
-          clock: new SystemClock(),
-          limits: { maxConnections: limits.connections, maxPerAddress: limits.connectionsPerAddress },
-          ...this.#secured(tls),
-        },
-        () => {},
-      );
-      this.#listeners.set(protocol, listening.listener);
-      this.#undo.push(async () => {
-        // Either may wait for the other: connections for what they have asked, requests for the connection to go.
-        await Promise.all([listening.listener.close(drainTimeout), gateway.close()]);
-      });
-      return listening.port;
-    } catch (error) {
-      const yields =
-        asked === undefined && this.#options.defaultPorts !== 'must-be-free' && host.every((each) => isLoopback(each));
-      if (!yields || !isTaken(error)) throw error;
-      this.#off.push(protocol);
-      const name = protocol === 'kafka' ? 'Kafka' : protocol.toUpperCase();
-      this.#log.warn(
-        { port: wanted },
-        `the port of ${name} is taken, so that ${name} is off; name another with --${protocol}`,
-      );
-      return null;
-    }
-  }
-
   #authenticator(): Authenticator {
     return (this.#logins ??= loggedLogins(
       new UserStore(
@@ -384,12 +252,10 @@ class Server implements RunningServer {
     return watch;
   }
 
-  async #servePort(broker: Broker, tls: Awaited<ReturnType<typeof readTls>>): Promise<void> {
+  async #openMain(needs: Needs): Promise<void> {
     const { limits, allowedHosts, drainTimeout } = this.#config;
+    const { authenticator, broker, report: onBug } = needs;
     const clock = new SystemClock();
-    const authenticator = this.#authenticator();
-    const needs = this.#needs(broker);
-    const onBug = needs.report;
     const native = new NativeGateway({
       authenticator,
       connect: (principal, namespace, name) => needs.connect({ principal, namespace, name }, 'railhead'),
@@ -401,14 +267,15 @@ class Server implements RunningServer {
     this.#onGone.push(() => native.disconnectGone());
     const metrics = new Metrics({
       broker,
-      protocols: () => Array.from(this.#listeners, ([protocol, listener]) => [protocol, listener.figures()] as const),
+      protocols: () =>
+        Array.from(this.#ports.listeners, ([protocol, listener]) => [protocol, listener.figures()] as const),
       limit: limits.metricsSeries,
     });
     this.#undo.push(() => metrics.close());
     const alerts = this.#watchAlerts(broker);
     const health = (): ReturnType<Broker['health']> & { off?: string[] } => ({
       ...broker.health(),
-      ...(this.#off.length > 0 && { off: this.#off }),
+      ...(this.#ports.off.length > 0 && { off: this.#ports.off }),
     });
     // From the start, before anybody asks: its charts are of the time before somebody looked.
     const live = new LiveStats({ counts: broker, clock, health });
@@ -418,15 +285,15 @@ class Server implements RunningServer {
       metrics: (principal: Principal) => metrics.scrape(principal),
       live,
       facts: {
-        ...factsOf(this.#config, this.#options.origins, this.#listeners, () => broker.namespaces()),
+        ...factsOf(this.#config, this.#options.origins, this.#ports.listeners, () => broker.namespaces()),
         alerts: () => ({ rules: alerts.rules(), active: alerts.active() }),
         doctor: async () => {
           const { examine } = await import('./doctor/examine.ts');
           return examine({
             config: this.#config,
             broker,
-            listeners: this.#listeners,
-            off: this.#off,
+            listeners: this.#ports.listeners,
+            off: this.#ports.off,
             loginRequired: authenticator.required,
             alertRules: alerts.rules().length,
             scraped: metrics.scraped,
@@ -443,19 +310,7 @@ class Server implements RunningServer {
       onBug,
     });
     this.#undo.push(() => door.close());
-    const { listener, port } = await listenOn(
-      this.#config,
-      {
-        gateway: door,
-        clock,
-        limits: { maxConnections: limits.connections, maxPerAddress: limits.connectionsPerAddress },
-        ...this.#secured(tls),
-      },
-      (host) => this.#log.info({ host }, 'this address does not exist here and is left out'),
-    );
-    this.#port = port;
-    this.#listeners.set('railhead', listener);
-    this.#undo.push(async () => {
+    await this.#ports.openMain(door, async (listener) => {
       door.close();
       // The listener cuts what is left after the time to drain; then the other two have nothing left to wait for.
       await Promise.all([listener.close(drainTimeout), http.close(), native.close(drainTimeout)]);
@@ -489,12 +344,4 @@ class Server implements RunningServer {
       }
     }
   }
-}
-
-/** Loaded when it is first used, unless the package was replaced since the start. */
-function lazily<T extends Closable>(load: () => Promise<T>): Lazy<T> {
-  return new Lazy(async () => {
-    assertNotReplaced();
-    return load();
-  });
 }
