@@ -26,7 +26,12 @@ function rows(): string[][] {
 
 test('every test that the Kafka page names exists', () => {
   const files = globSync(
-    ['src/gateways/kafka/**/*.test.ts', 'test/conformance/kafka/*.test.ts', 'test/kill/kafka.test.ts'],
+    [
+      'src/gateways/kafka/**/*.test.ts',
+      'test/conformance/kafka/*.test.ts',
+      'test/kafka/**/*.test.ts',
+      'test/kill/kafka.test.ts',
+    ],
     { cwd: root },
   );
   const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');

@@ -7,6 +7,12 @@ const MAX_VARINT_BYTES = 5;
 
 export const FRAME_HEADER_BYTES = 4;
 
+/**
+ * A request has at most so many elements in all its lists. The bytes of a request do not bound them: an empty string takes
+ * one byte, and a hundred million of them would keep the thread for seconds and take gigabytes.
+ */
+export const MAX_ELEMENTS = 200_000;
+
 /** Reads one request, in the layout of its version. Big endian. Trusts nothing. */
 export class Reader {
   readonly buffer: Buffer;
@@ -15,6 +21,7 @@ export class Reader {
   readonly flexible: boolean;
   at: number;
   readonly end: number;
+  #elements = 0;
 
   constructor(buffer: Buffer, at: number, end: number, version: number, flexible: boolean) {
     this.buffer = buffer;
@@ -63,9 +70,20 @@ export class Reader {
 
   /** How many elements follow, each of at least `eachBytes`: refused when they cannot be there. -1 for null. */
   count(eachBytes: number): number {
-    const count = this.flexible ? this.varint() - 1 : this.int32();
+    return this.#expect(this.flexible ? this.varint() - 1 : this.int32(), eachBytes);
+  }
+
+  /** How many tagged fields follow: of each at least its tag and its length. */
+  taggedCount(): number {
+    return this.#expect(this.varint(), 2);
+  }
+
+  #expect(count: number, eachBytes: number): number {
     if (count * eachBytes > this.end - this.at)
       throw new BrokenRequest(`${count} elements are announced, more than the bytes can hold.`);
+    this.#elements += Math.max(0, count);
+    if (this.#elements > MAX_ELEMENTS)
+      throw new BrokenRequest(`${this.#elements} elements in one request; allowed are ${MAX_ELEMENTS}.`);
     return count;
   }
 

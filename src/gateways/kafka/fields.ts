@@ -251,10 +251,7 @@ class StructShape<F extends Fields> implements Shape<Struct<F>> {
 
   /** Those that nobody knows are stepped over, not kept. */
   #readTagged(reader: Reader, value: Record<string, unknown>): void {
-    const count = reader.varint();
-    if (2 * count > reader.end - reader.at)
-      throw new BrokenRequest(`${count} tagged fields are announced, more than the bytes can hold.`);
-    for (let i = 0; i < count; i++) {
+    for (let left = reader.taggedCount(); left > 0; left--) {
       const tag = reader.varint();
       const start = reader.take(reader.varint());
       const end = reader.at;

@@ -329,10 +329,7 @@ function readClientId(reader: Reader): string {
   const length = reader.int16();
   const clientId = length < 0 ? '' : reader.text(length);
   if (!reader.flexible) return clientId;
-  const tagged = reader.varint();
-  if (2 * tagged > reader.end - reader.at)
-    throw new BrokenRequest('More tagged fields are announced than can be there.');
-  for (let i = 0; i < tagged; i++) {
+  for (let left = reader.taggedCount(); left > 0; left--) {
     reader.varint();
     reader.take(reader.varint());
   }
