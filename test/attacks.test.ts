@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { type AddressInfo, createConnection } from 'node:net';
+import { type AddressInfo, createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { type RunningServer, startServer, type ServerConfigInput } from '../src/server/index.ts';
 import { connect } from '../src/sdk/connect.ts';
 import { defineQueue } from '../src/sdk/define.ts';
+import { LISTENER_LIMITS } from '../src/gateways/listener.ts';
 import { call } from './aws/call.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -41,6 +42,51 @@ function namesIn(answer: string): string[] {
 }
 
 const portOf = (url: string | null): number => Number(url?.split(':').at(-1));
+
+test(
+  'connections that never log in keep nobody out who comes from elsewhere, over any protocol',
+  { timeout: 120_000 },
+  async (t) => {
+    const token = 'a-token-that-nobody-guesses';
+    const server = await start(t, { memory: true, token });
+    const http = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const protocols: Record<string, [address: string | null, first: string]> = {
+      railhead: [server.url, http],
+      amqp: [server.amqpUrl, 'AMQP\0\0\x09\x01'],
+      'amqp-management': [server.amqpManagementUrl, http],
+      aws: [server.awsUrl, http],
+      // What every client begins with: ApiVersions, version 0, from nobody in particular.
+      kafka: [server.kafkaAddress, '\0\0\0\x0a\0\x12\0\0\0\0\0\x01\xff\xff'],
+    };
+    const flood: Socket[] = [];
+    t.after(() => flood.forEach((socket) => socket.destroy()));
+    const comeIn = async (port: number, from: string): Promise<Socket> => {
+      const socket = createConnection({ port, host: '127.0.0.1', localAddress: from });
+      flood.push(socket);
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      return socket;
+    };
+    const isAnswered = (socket: Socket, first: string): Promise<boolean> => {
+      socket.write(first, 'latin1');
+      return Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)]);
+    };
+    const { maxUnauthenticated } = LISTENER_LIMITS;
+    for (const [protocol, [address, first]] of Object.entries(protocols)) {
+      const port = portOf(address);
+      const before = await comeIn(port, '127.0.0.1');
+      for (let i = 0; i < maxUnauthenticated; i += 64)
+        await Promise.all(Array.from({ length: 64 }, () => comeIn(port, '127.0.0.2')));
+      assert.equal(await isAnswered(await comeIn(port, '127.0.0.1'), first), true, `${protocol}: who comes after them`);
+      assert.equal(await isAnswered(before, first), true, `${protocol}: who was there before them`);
+    }
+    const metrics = await (
+      await fetch(`${server.httpUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } })
+    ).text();
+    for (const protocol of Object.keys(protocols))
+      assert.match(metrics, new RegExp(`railhead_connections_refused_total\\{protocol="${protocol}"\\} [1-9]`));
+  },
+);
 
 test('nothing that a message or a name says becomes a header of an answer', async (t) => {
   const server = await start(t);

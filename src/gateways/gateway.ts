@@ -24,7 +24,7 @@ export interface PeerOptions {
   secure: boolean;
   clock: Clock;
   handshakeMs: number;
-  onAuthenticated?: () => void;
+  onAuthenticated?: (user: string | undefined) => void;
   /** Not logged in in time. The one who made the peer ends the connection with this reason. */
   onTimeout: (reason: RailheadError) => void;
 }
@@ -40,7 +40,7 @@ export class Peer {
   readonly since: number;
   #user: string | undefined;
   #certificate: string | undefined;
-  readonly #onAuthenticated: (() => void) | undefined;
+  readonly #onAuthenticated: ((user: string | undefined) => void) | undefined;
   readonly #cancel: () => void;
 
   constructor(options: PeerOptions) {
@@ -77,7 +77,7 @@ export class Peer {
   authenticated(user?: string): void {
     if (user !== undefined) this.#user = user;
     this.#cancel();
-    this.#onAuthenticated?.();
+    this.#onAuthenticated?.(user);
   }
 
   /** The connection is over. */

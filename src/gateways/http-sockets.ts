@@ -30,6 +30,8 @@ export class HttpSockets {
   /** Requests without an answer, by connection. */
   readonly #busy = new Map<Duplex, number>();
   readonly #peers = new WeakMap<Duplex, Peer>();
+  /** Connections that speak something else by now. */
+  readonly #others = new WeakMap<Duplex, GatewayConnection>();
   #closing = false;
 
   constructor(limits: Partial<HttpLimits> = {}) {
@@ -61,7 +63,13 @@ export class HttpSockets {
     this.#busy.set(socket, 0);
     socket.once('close', () => this.#busy.delete(socket));
     this.server.emit('connection', socket);
-    return { close: () => this.#drain(socket) };
+    return {
+      close: (reason) => {
+        const other = this.#others.get(socket);
+        if (other === undefined) this.#drain(socket);
+        else other.close(reason);
+      },
+    };
   }
 
   /** A request came: its connection is busy until it has its answer, or can have none any more. Then calls back. */
@@ -80,8 +88,9 @@ export class HttpSockets {
   }
 
   /** A connection that speaks something else from here on. */
-  forget(socket: Duplex): void {
+  handOver(socket: Duplex, to: GatewayConnection): void {
     this.#busy.delete(socket);
+    this.#others.set(socket, to);
   }
 
   /** Stops its timer. Connections are the listener's to close. */

@@ -46,8 +46,8 @@ async function listening(t: TestContext, options: Partial<ListenerOptions> = {})
     for (const socket of sockets) socket.destroy();
     await listener.close();
   });
-  const join = (): Socket => {
-    const socket = connect(port, '127.0.0.1');
+  const join = (from = '127.0.0.1'): Socket => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: from });
     socket.on('error', () => {});
     sockets.push(socket);
     return socket;
@@ -57,7 +57,15 @@ async function listening(t: TestContext, options: Partial<ListenerOptions> = {})
 
 function said(socket: Socket, text: string): Promise<string> {
   if (text !== '') socket.write(text);
-  return new Promise((resolve) => socket.once('data', (chunk: Buffer) => resolve(chunk.toString())));
+  return new Promise((resolve, reject) => {
+    socket.once('data', (chunk: Buffer) => resolve(chunk.toString()));
+    socket.once('close', () => reject(new Error('the connection was closed')));
+  });
+}
+
+async function arrived(socket: Socket): Promise<Socket> {
+  await said(socket, 'hello');
+  return socket;
 }
 
 const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
@@ -127,14 +135,35 @@ test('connections over the limit are closed, and a place that becomes free is gi
   assert.equal(await said(join(), 'login'), 'login');
 });
 
-test('strangers are limited more than those who have logged in', async (t) => {
-  const { join } = await listening(t, { limits: { maxUnauthenticated: 1 } });
-  const first = join();
-  await said(first, 'hello');
-  await closed(join());
-  await said(first, 'login');
-  assert.equal(await said(join(), 'hello'), 'hello');
+test('strangers of one address take places from each other, and from nobody else', { timeout: 30_000 }, async (t) => {
+  const { listener, join } = await listening(t, { limits: { maxUnauthenticated: 2 } });
+  const flood: Socket[] = [];
+  for (let i = 0; i < 2; i++) flood.push(await arrived(join('127.0.0.2')));
+  const [first, second] = flood.map((socket) => closed(socket));
+  const honest = await arrived(join());
+  await first;
+  await arrived(join('127.0.0.2'));
+  await second;
+  assert.equal(await said(honest, 'login'), 'login');
+  assert.deepEqual(listener.figures(), { open: 2, handshake: 1, accepted: 4, refused: 2 });
 });
+
+test(
+  'who has logged in keeps a place however many strangers come, and strangers keep nobody out',
+  { timeout: 30_000 },
+  async (t) => {
+    const { join } = await listening(t, { limits: { maxUnauthenticated: 2, maxConnections: 2 } });
+    const good = join();
+    await said(good, 'login');
+    for (let i = 0; i < 5; i++) {
+      const stranger = await arrived(join('127.0.0.2'));
+      const gone = closed(stranger);
+      await arrived(join('127.0.0.3'));
+      await gone;
+    }
+    assert.equal(await said(good, 'still here'), 'still here');
+  },
+);
 
 test('with TLS nothing else is understood, and the time to log in includes the handshake', async (t) => {
   const file = (name: string): Promise<Buffer> =>

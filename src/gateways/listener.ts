@@ -6,13 +6,17 @@ import { RailheadError } from '../core/errors.ts';
 import { ByAddress, isLoopback } from './by-address.ts';
 import { type CertificateName, certifiedName } from './certificate-name.ts';
 import { Peer, type Gateway, type GatewayConnection } from './gateway.ts';
+import { Strangers } from './strangers.ts';
 
 export interface ListenerLimits {
   /** Open connections, logged in or not; more are closed as they come. Default 10,000. */
   maxConnections: number;
   /** The same for one address; this machine has no such limit. Default 2,500. */
   maxPerAddress: number;
-  /** Of these, not logged in yet. Default 512. */
+  /**
+   * Of these, not logged in yet. One more ends the oldest of the address that has most of them, or of the /64 of IPv6.
+   * Default 512.
+   */
   maxUnauthenticated: number;
   /** From the accepted connection (TLS included) to the login. Default 10,000. */
   handshakeMs: number;
@@ -51,7 +55,7 @@ export interface ListenerFigures {
   /** Connections now, and of these the ones that have not logged in. */
   open: number;
   handshake: number;
-  /** Since the start. */
+  /** Since the start; `refused` also those that were ended before their login, to make room for another. */
   accepted: number;
   refused: number;
 }
@@ -87,7 +91,7 @@ export class Listener {
   /** Let in and in the middle of the TLS handshake, by their endpoints: the TLS server does not say which one is done. */
   readonly #encrypting = new Map<string, Accepted>();
   readonly #byAddress: ByAddress;
-  #unauthenticated = 0;
+  readonly #strangers: Strangers;
   #admitted = 0;
   #refused = 0;
   #closed = false;
@@ -97,6 +101,7 @@ export class Listener {
     this.#options = options;
     this.#limits = { ...LISTENER_LIMITS, ...options.limits };
     this.#byAddress = new ByAddress(this.#limits.maxPerAddress);
+    this.#strangers = new Strangers(this.#limits.maxUnauthenticated);
     if (options.tls !== undefined) {
       // Never listens: it is handed the connections that were let in, so that limits hold before any cryptography.
       this.#tls = createTlsServer({ handshakeTimeout: this.#limits.handshakeMs, ...options.tls });
@@ -112,7 +117,7 @@ export class Listener {
   figures(): ListenerFigures {
     return {
       open: this.#accepted.size,
-      handshake: this.#unauthenticated,
+      handshake: this.#strangers.size,
       accepted: this.#admitted,
       refused: this.#refused,
     };
@@ -181,24 +186,18 @@ export class Listener {
     raw.on('error', () => raw.destroy());
     if (this.#options.background === true) raw.unref();
     const from = raw.remoteAddress ?? '';
-    if (
-      this.#closed ||
-      this.#accepted.size >= this.#limits.maxConnections ||
-      (!local && this.#byAddress.isCrowded(from)) ||
-      this.#unauthenticated >= this.#limits.maxUnauthenticated
-    ) {
+    if (this.#closed || (!local && this.#byAddress.isCrowded(from)) || !this.#hasRoom()) {
       raw.destroy();
       this.#refused++;
       return;
     }
     this.#admitted++;
     this.#byAddress.add(from);
-    this.#unauthenticated++;
-    let waiting = true;
-    const authenticated = (): void => {
-      if (waiting) this.#unauthenticated--;
-      waiting = false;
-    };
+    const authenticated = this.#strangers.add(from, () => {
+      this.#refused++;
+      raw.destroy();
+    });
+    if (this.#strangers.isOver) this.#strangers.endOne();
     const peer = new Peer({
       address: local ? 'unix' : `${raw.remoteAddress ?? 'unknown'}:${raw.remotePort ?? 0}`,
       local,
@@ -228,6 +227,11 @@ export class Listener {
       raw.once('close', () => this.#encrypting.delete(name));
       this.#tls.emit('connection', raw);
     }
+  }
+
+  /** Those who have not logged in keep nobody out. */
+  #hasRoom(): boolean {
+    return this.#accepted.size < this.#limits.maxConnections || this.#strangers.endOne();
   }
 
   #encrypted(socket: TLSSocket): void {

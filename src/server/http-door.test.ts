@@ -42,9 +42,9 @@ async function rig(t: TestContext, limits: Partial<HttpLimits> = {}, authenticat
     fetch: gateway.fetch,
     guard: (headers) => gateway.guard(headers),
     upgrade: (message, socket) => {
-      if (message.headers.upgrade !== 'test') return false;
+      if (message.headers.upgrade !== 'test') return undefined;
       socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: test\r\nConnection: Upgrade\r\n\r\nhello');
-      return true;
+      return { close: () => socket.end() };
     },
     onBug,
     limits,

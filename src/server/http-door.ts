@@ -10,8 +10,13 @@ export interface HttpDoorOptions {
   fetch: (request: Request, origin: Origin) => Promise<Response>;
   /** @throws FORBIDDEN for what no browser may do. */
   guard: (headers: { host: string | undefined; origin: string | undefined }) => void;
-  /** Takes the connection, or answers false when it knows nothing of such an upgrade. */
-  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer, certificate: string | undefined) => boolean;
+  /** Takes the connection and tells its peer of the login, or gives nothing when it knows nothing of such an upgrade. */
+  upgrade: (
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    peer: Peer | undefined,
+  ) => GatewayConnection | undefined;
   onBug: (error: unknown) => void;
   limits?: Partial<HttpLimits>;
 }
@@ -82,14 +87,14 @@ export class HttpDoor implements Gateway {
       this.#options.guard({ host: request.headers.host, origin: request.headers.origin });
       if (this.#sockets.closing)
         throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
-      if (!this.#options.upgrade(request, socket, head, this.#sockets.peer(socket)?.certificate)) {
+      const connection = this.#options.upgrade(request, socket, head, this.#sockets.peer(socket));
+      if (connection === undefined) {
         throw new RailheadError(
           'NOT_SUPPORTED',
           'This path upgrades to nothing, or not to this protocol. Connect with railhead://HOST:PORT.',
         );
       }
-      this.#sockets.peer(socket)?.authenticated();
-      this.#sockets.forget(socket);
+      this.#sockets.handOver(socket, connection);
     } catch (error) {
       refuse(socket, error);
     }

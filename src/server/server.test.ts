@@ -180,6 +180,24 @@ test('with a token nobody comes in without it, over either protocol, and no log 
   assert.doesNotMatch(lines.join(''), new RegExp(TOKEN));
 });
 
+test('a client of the native protocol is a stranger until it has logged in, and is then shown by its name', async (t) => {
+  const server = await start(t, { memory: true, token: TOKEN });
+  const authorization = `Bearer ${TOKEN}`;
+  const stranger = createConnection({ port: server.port, host: '127.0.0.1' });
+  t.after(() => stranger.destroy());
+  stranger.write('GET /railhead HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: railhead/1\r\n\r\n');
+  const [answer] = (await once(stranger, 'data')) as [Buffer];
+  assert.match(answer.toString(), /^HTTP\/1\.1 101/);
+  const rail = await connect(server.url, { token: TOKEN });
+  t.after(() => rail.close());
+  const { body } = await call(server, 'GET', '/api/v1/connections', undefined, { authorization });
+  const named = (body['connections'] as { user: string | null }[]).map(({ user }) => user);
+  // The third is the one that asks: over HTTP each request logs in for itself.
+  assert.deepEqual(named, [null, 'token', null]);
+  const scraped = await (await fetch(`${server.httpUrl}/metrics`, { headers: { authorization } })).text();
+  assert.match(scraped, /^railhead_connections\{protocol="railhead",state="handshake"\} 1$/m);
+});
+
 test('with TLS both protocols are encrypted and plain connections get nowhere', async (t) => {
   const server = await start(t, {
     memory: true,

@@ -86,7 +86,7 @@ export class TestServer {
     const door = new HttpDoor({
       fetch: async (request) => (await http.get()).fetch(request),
       guard: (headers) => guardBrowser(headers, { allowedHosts: [], loginRequired: false }),
-      upgrade: (request, socket, head) => native.upgrade(request, socket, head),
+      upgrade: (...upgrade) => native.upgrade(...upgrade),
       onBug: report,
     });
     const sockets = new Set<Duplex>();

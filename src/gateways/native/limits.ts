@@ -8,7 +8,7 @@ export interface NativeLimits {
   maxFrameBytes: number;
   /** Default 10,000; a connection silent for three of these is closed. */
   heartbeatMs: number;
-  /** Only for connections upgraded from HTTP; the listener has its own. Default 10,000. */
+  /** Only for connections upgraded from HTTP, from then on; the listener has its own. Default 10,000. */
   handshakeMs: number;
   /** Above this many unsent bytes consumers get no more credit. Default 4 MiB. */
   highWaterBytes: number;

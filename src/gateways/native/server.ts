@@ -70,28 +70,28 @@ export class NativeGateway implements Gateway {
   }
 
   /**
-   * For the 'upgrade' event of an HTTP server. False when the request is for somebody else: nothing was done then.
+   * For the 'upgrade' event of an HTTP server. Nothing when the request is for somebody else: nothing was done then.
+   * `peer` is whom the HTTP server knows this connection as, and is told of the login.
    *
    * `GET /railhead` with `Upgrade: railhead/1` is answered with 101; frames follow.
    */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, certificate?: string): boolean {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, peer?: Peer): GatewayConnection | undefined {
     const path = request.url?.split('?', 1)[0];
-    if (path !== UPGRADE_PATH || request.headers.upgrade?.toLowerCase() !== UPGRADE_PROTOCOL) return false;
+    if (path !== UPGRADE_PATH || request.headers.upgrade?.toLowerCase() !== UPGRADE_PROTOCOL) return undefined;
     const raw = socket instanceof Socket ? socket : undefined;
     raw?.setNoDelay(true);
     raw?.setTimeout(0);
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_PROTOCOL}\r\n\r\n`);
     if (head.byteLength > 0) socket.unshift(head);
     const address = raw?.remoteAddress;
-    this.#handleOwn(socket, {
+    return this.#handleOwn(socket, {
       address: `${address ?? 'unknown'}:${raw?.remotePort ?? 0}`,
       local: false,
       loopback:
         address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.')),
       secure: 'encrypted' in socket,
-      certificate,
+      outer: peer,
     });
-    return true;
   }
 
   /** A connection within the process: what a client's `dial` may return. */
@@ -127,19 +127,18 @@ export class NativeGateway implements Gateway {
 
   #handleOwn(
     socket: Duplex,
-    {
-      certificate,
-      ...who
-    }: Pick<Peer, 'address' | 'local' | 'loopback' | 'secure'> & { certificate?: string | undefined },
-  ): void {
+    { outer, ...who }: Pick<Peer, 'address' | 'local' | 'loopback' | 'secure'> & { outer?: Peer | undefined },
+  ): GatewayConnection {
     const peer = new Peer({
       ...who,
       clock: this.#options.clock,
       handshakeMs: this.#limits.handshakeMs,
+      onAuthenticated: (user) => outer?.authenticated(user),
       onTimeout: (reason) => connection.close(reason),
     });
-    if (certificate !== undefined) peer.certified(certificate);
+    if (outer?.certificate !== undefined) peer.certified(outer.certificate);
     const connection = this.handle(socket, peer);
+    return connection;
   }
 
   async #login(hello: Hello, connection: NativeConnection, certificate: string | undefined): Promise<Login> {

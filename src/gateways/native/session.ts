@@ -366,14 +366,14 @@ export class NativeConnection implements GatewayConnection {
     this.#state = { name: 'login' };
     this.#socket.pause();
     try {
-      const { session, welcome } = await this.#context.login(hello, this.#peer);
+      const { principal, session, welcome } = await this.#context.login(hello, this.#peer);
       if (this.#isEnded()) {
         await session.close();
         return;
       }
       this.#state = { name: 'open', session };
       this.#frames.maxFrameBytes = this.#context.limits.maxFrameBytes;
-      this.#peer.authenticated();
+      this.#peer.authenticated(principal.name);
       writeFrameData(this.#out, FRAME.WELCOME, welcome);
       this.#heartbeat = new Heartbeat({
         clock: this.#context.clock,

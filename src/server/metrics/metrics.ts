@@ -89,7 +89,7 @@ const ACCEPTED: Family = {
 const REFUSED: Family = {
   name: 'railhead_connections_refused_total',
   type: 'counter',
-  help: 'Connections closed at once, for there were too many.',
+  help: 'Connections closed at once, or before their login to make room, for there were too many.',
 };
 
 export interface MetricsOptions {

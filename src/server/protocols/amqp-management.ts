@@ -34,7 +34,7 @@ export function openManagement(
     clock: new SystemClock(),
     onBug: report,
   });
-  const door = new HttpDoor({ fetch: management.fetch, guard, upgrade: () => false, onBug: report });
+  const door = new HttpDoor({ fetch: management.fetch, guard, upgrade: () => undefined, onBug: report });
   return {
     handle: (socket: Duplex, peer: Peer) => door.handle(socket, peer),
     close: () => Promise.resolve(door.close()),

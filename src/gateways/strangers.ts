@@ -1,0 +1,78 @@
+/** A connection that has not logged in. */
+interface Stranger {
+  readonly network: string;
+  readonly end: () => void;
+}
+
+/**
+ * Connections that have not logged in, by where they come from. There is a bound for all of them, and above it the one
+ * that has waited longest goes, of whoever has most: so one address that opens connections and says nothing takes places
+ * from itself, and never from the others.
+ */
+export class Strangers {
+  readonly #max: number;
+  /** Each network's in the order in which they came; a network without one is not here. */
+  readonly #byNetwork = new Map<string, Set<Stranger>>();
+  #size = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** @param end told when its place is needed for another. @returns what is called once it has logged in or is gone */
+  add(address: string, end: () => void): () => void {
+    const stranger = { network: networkOf(address), end };
+    const others = this.#byNetwork.get(stranger.network);
+    if (others === undefined) this.#byNetwork.set(stranger.network, new Set([stranger]));
+    else others.add(stranger);
+    this.#size++;
+    return () => this.#remove(stranger);
+  }
+
+  get isOver(): boolean {
+    return this.#size > this.#max;
+  }
+
+  /** Ends the oldest one of the network that has most of them. False when there is none. */
+  endOne(): boolean {
+    let most: Set<Stranger> | undefined;
+    // Among equals the one that has been here longest: a map keeps its order.
+    for (const each of this.#byNetwork.values()) if (each.size > (most?.size ?? 0)) most = each;
+    const [oldest] = most ?? [];
+    if (oldest === undefined) return false;
+    this.#remove(oldest);
+    oldest.end();
+    return true;
+  }
+
+  #remove(stranger: Stranger): void {
+    const others = this.#byNetwork.get(stranger.network);
+    if (others?.delete(stranger) !== true) return;
+    this.#size--;
+    if (others.size === 0) this.#byNetwork.delete(stranger.network);
+  }
+}
+
+/** Groups of an IPv6 address that name the network: within it one machine may take any address that it likes. */
+const NETWORK_GROUPS = 4;
+const GROUPS = 8;
+
+/** Who could hold very many addresses counts as one: an IPv4 address, the /64 of an IPv6 address. */
+export function networkOf(address: string): string {
+  const [bare = ''] = address.split('%', 1);
+  if (!bare.includes(':')) return bare;
+  // An IPv4 address that came to a socket for both.
+  if (bare.includes('.')) return bare.slice(bare.lastIndexOf(':') + 1);
+  const [head = '', tail] = bare.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  if (tail !== undefined) {
+    const rest = tail === '' ? [] : tail.split(':');
+    while (groups.length + rest.length < GROUPS) groups.push('0');
+    groups.push(...rest);
+  }
+  return groups.slice(0, NETWORK_GROUPS).join(':');
+}
