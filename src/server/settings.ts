@@ -175,6 +175,15 @@ export const settingsSchema = z.strictObject({
       placeholder: 'PARTITIONS',
       off: true,
     }),
+  kafkaOffsetsRetention: duration('kafkaOffsetsRetention')
+    .pipe(z.int().min(60_000))
+    .default(7 * 86_400_000)
+    .register(settingDocs, {
+      summary:
+        "How long the broker keeps what a group of Kafka's consumers has committed, once it has no members and nobody commits for it.",
+      allowed: "a duration from '1m', such as '7d'",
+      placeholder: 'DURATION',
+    }),
   insecure: z.boolean().default(false).register(settingDocs, {
     summary: 'Listen on any address without a login. Everybody who reaches the port may then do everything.',
     allowed: 'true or false',

@@ -403,3 +403,38 @@ test('the sizes of partitions are told as those of one log directory', async (t)
   assert.deepEqual(await sizes([{ topic: 't', partitions: [1, 5] }]), [['t', both.slice(1)]]);
   assert.deepEqual(await sizes([{ topic: 'nowhere', partitions: [0] }]), []);
 });
+
+test('partitions are where they are to be: a move to the broker is done, another cannot be, and none is to cancel', async (t) => {
+  const peer = await start(t);
+  const answer = await peer.ask('alterPartitionReassignments', 1, {
+    topics: [
+      {
+        name: 't',
+        partitions: [
+          { partitionIndex: 0, replicas: [1] },
+          { partitionIndex: 1, replicas: [1, 2] },
+          { partitionIndex: 1, replicas: [] },
+          { partitionIndex: 1, replicas: null },
+          { partitionIndex: 2, replicas: [1] },
+        ],
+      },
+      { name: 'nowhere', partitions: [{ partitionIndex: 0, replicas: [1] }] },
+    ],
+  });
+  assert.equal(answer?.errorCode, ERROR.NONE);
+  assert.deepEqual(
+    answer.responses.map(({ partitions }) => partitions.map(({ errorCode }) => errorCode)),
+    [
+      [
+        ERROR.NONE,
+        ERROR.INVALID_REPLICA_ASSIGNMENT,
+        ERROR.INVALID_REPLICA_ASSIGNMENT,
+        ERROR.NO_REASSIGNMENT_IN_PROGRESS,
+        ERROR.UNKNOWN_TOPIC_OR_PARTITION,
+      ],
+      [ERROR.UNKNOWN_TOPIC_OR_PARTITION],
+    ],
+  );
+  const listed = await peer.ask('listPartitionReassignments', 0, { topics: null });
+  assert.deepEqual([listed?.errorCode, listed?.topics], [ERROR.NONE, []]);
+});

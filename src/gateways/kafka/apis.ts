@@ -24,6 +24,7 @@ import {
   syncGroup,
 } from './messages/groups.ts';
 import { deleteRecords, fetch, listOffsets, offsetForLeaderEpoch, produce } from './messages/log.ts';
+import { alterPartitionReassignments, listPartitionReassignments } from './messages/reassignments.ts';
 import { shareAcknowledge, shareFetch, shareGroupDescribe, shareGroupHeartbeat } from './messages/share-groups.ts';
 import {
   addOffsetsToTxn,
@@ -87,6 +88,8 @@ export const APIS = {
   deleteRecords,
   createPartitions,
   describeLogDirs,
+  alterPartitionReassignments,
+  listPartitionReassignments,
   offsetDelete,
   consumerGroupHeartbeat,
   consumerGroupDescribe,

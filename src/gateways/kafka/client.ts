@@ -12,6 +12,7 @@ import type { ConsumerGroup } from './consumer-group.ts';
 import type { Group } from './group.ts';
 import type { Groups } from './groups.ts';
 import type { KafkaLimits } from './limits.ts';
+import type { OffsetRetention } from './offset-retention.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { Quotas } from './quotas.ts';
 import type { ShareGroup } from './share/share-group.ts';
@@ -33,6 +34,7 @@ export interface Shared {
   /** Of those, whose members share every partition, record by record (KIP-932). */
   readonly shareGroups: Groups<ShareGroup>;
   readonly shareSubscriptions: ShareSubscriptions;
+  readonly offsetRetention: OffsetRetention;
   readonly producerIds: ProducerIds;
   /** The session that is the gateway's own, for what a client may know and the engine does not ask it for. */
   own(): Promise<Session>;

@@ -28,6 +28,7 @@ export const committing: Handlers<'offsetCommit' | 'offsetFetch'> = {
     if (refusal !== 'NONE') return { topics: answers(topics, () => refusal) };
     const { cursors, errorOf } = await planCommit(client, cursor, topics);
     try {
+      client.shared.offsetRetention.used(cursor);
       if (cursors.length > 0) await client.session.commit({ publishes: [], settlements: [], cursors });
       return { topics: answers(topics, errorOf) };
     } catch (error) {

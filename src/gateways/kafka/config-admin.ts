@@ -156,13 +156,14 @@ function brokerConfigs(client: Client, name: string): Entry[] {
   demand(client, 'describeConfigs', 'cluster');
   if (name !== '' && name !== String(NODE_ID))
     throw new KafkaError('INVALID_REQUEST', `There is no broker ${JSON.stringify(name)}, only ${NODE_ID}.`);
-  const { autoCreatePartitions, maxRequestBytes } = client.shared.limits;
+  const { autoCreatePartitions, maxRequestBytes, offsetsRetentionMs } = client.shared.limits;
   const known: [string, string, keyof typeof CONFIG_TYPE][] = [
     ['broker.id', String(NODE_ID), 'int'],
     ['auto.create.topics.enable', String(autoCreatePartitions > 0), 'boolean'],
     ['num.partitions', String(Math.max(1, autoCreatePartitions)), 'int'],
     ['default.replication.factor', '1', 'int'],
     ['socket.request.max.bytes', String(maxRequestBytes), 'int'],
+    ['offsets.retention.minutes', String(Math.ceil(offsetsRetentionMs / 60_000)), 'int'],
     ['log.retention.ms', String(DEFAULT_RETENTION.ageMs), 'long'],
   ];
   return known.map(([name, value, type]) => ({

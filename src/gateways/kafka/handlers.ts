@@ -13,6 +13,7 @@ import { offsetAdmin } from './offset-admin.ts';
 import { offsets } from './offsets.ts';
 import { producing } from './producing.ts';
 import { quotaAdmin } from './quota-admin.ts';
+import { reassignmentAdmin } from './reassignment-admin.ts';
 import { scramAdmin } from './scram-admin.ts';
 import { shareFetching } from './share/fetching.ts';
 import { shareGrouping } from './share/grouping.ts';
@@ -36,6 +37,7 @@ export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake'
   ...transactionAdmin,
   ...offsetAdmin,
   ...logDirs,
+  ...reassignmentAdmin,
   ...aclAdmin,
   ...scramAdmin,
   ...quotaAdmin,

@@ -30,6 +30,8 @@ export interface KafkaLimits {
   consumerSessionTimeoutMs: number;
   /** How often such a member is to come, ms. As Kafka, 5,000. */
   consumerHeartbeatMs: number;
+  /** What a group without members has committed is kept for so long, ms. As Kafka, 7 days. */
+  offsetsRetentionMs: number;
   /** Partitions of a topic that is made because somebody asked for it; 0: none is made so. Default 1. */
   autoCreatePartitions: number;
 }
@@ -49,5 +51,6 @@ export const KAFKA_LIMITS: KafkaLimits = {
   maxSessionTimeoutMs: 1_800_000,
   consumerSessionTimeoutMs: 45_000,
   consumerHeartbeatMs: 5_000,
+  offsetsRetentionMs: 7 * 86_400_000,
   autoCreatePartitions: 1,
 };

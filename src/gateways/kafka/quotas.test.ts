@@ -1,49 +1,19 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { RawPeer } from '../../../test/kafka/raw-peer.ts';
-import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
-import { ManualClock, SystemClock } from '../../core/clock.ts';
-import { Peer } from '../gateway.ts';
-import { startServer } from '../../server/index.ts';
+import { type MovedClock, withMovedClock } from '../../../test/kafka/moved-clock.ts';
+import type { RawPeer } from '../../../test/kafka/raw-peer.ts';
 import { ERROR } from './errors.ts';
 import { writeBatch } from './record-batch.ts';
-import { KafkaGateway } from './server.ts';
 
 const RATE = 1000;
 /** What Kafka's windows let through at once. */
 const WINDOW = 10 * RATE;
 
-/** A gateway whose clock is moved, over the broker of a server. Clients call themselves `raw`, and their user is `local`. */
-async function start(t: TestContext): Promise<{ clock: ManualClock; dial: () => Promise<RawPeer> }> {
-  const server = await startServer({ memory: true, port: 0, kafka: false, log: { level: 'silent' } });
-  t.after(() => server.close());
-  const clock = new ManualClock();
-  const gateway = new KafkaGateway({
-    authenticator: { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) },
-    connect: (principal, namespace, name) => server.broker.connect({ principal, namespace, name }),
-    broker: { journalId: server.broker.info().journalId },
-    clock,
-  });
-  const listener = createServer((socket) => {
-    const where = { address: '127.0.0.1:1', local: true, loopback: true, secure: false };
-    const onTimeout = (): void => {};
-    gateway.handle(socket, new Peer({ ...where, clock: new SystemClock(), handshakeMs: 10_000, onTimeout }));
-  });
-  await once(listener.listen(0, '127.0.0.1'), 'listening');
-  t.after(() => listener.close());
-  const { port } = listener.address() as AddressInfo;
-  const peers: RawPeer[] = [];
-  t.after(() => peers.forEach(({ socket }) => socket.destroy()));
-  const dial = async (): Promise<RawPeer> => {
-    const peer = await RawPeer.dial(port);
-    peers.push(peer);
-    return peer;
-  };
+async function start(t: TestContext): Promise<MovedClock> {
+  const broker = await withMovedClock(t);
   const topic = { name: 't', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
-  await (await dial()).ask('createTopics', 5, { topics: [topic] });
-  return { clock, dial };
+  await (await broker.dial()).ask('createTopics', 5, { topics: [topic] });
+  return broker;
 }
 
 type Entity = { user?: string | null; 'client-id'?: string | null };

@@ -13,6 +13,7 @@ import { ConsumerGroup } from './consumer-group.ts';
 import { Group } from './group.ts';
 import { Groups } from './groups.ts';
 import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
+import { OffsetRetention } from './offset-retention.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { Quotas } from './quotas.ts';
 import { KafkaConnection } from './session.ts';
@@ -57,6 +58,9 @@ export class KafkaGateway implements Gateway {
     const newId = (clientId: string): string => `${clientId}-${randomUUID()}`;
     const own = (): Promise<Session> => (this.#own ??= this.#connect(LOCAL_PRINCIPAL, 'kafka'));
     const system = (): Promise<Session> => (this.#system ??= this.#connect(LOCAL_PRINCIPAL, 'kafka', SYSTEM_NAMESPACE));
+    const groups = new Groups(clock, (id) => new Group(id, newId));
+    const consumerGroups = new Groups(clock, (id) => new ConsumerGroup(id, newId, allLimits.consumerSessionTimeoutMs));
+    const reportBug = (error: unknown): void => report?.(error);
     this.#shared = {
       clock,
       limits: allLimits,
@@ -65,16 +69,23 @@ export class KafkaGateway implements Gateway {
       clusterId: createHash('sha256').update(broker.journalId).digest().subarray(0, 16).toString('base64url'),
       topics: new Topics(own, broker.journalId, clock),
       logStarts: new LogStarts(own),
-      groups: new Groups(clock, (id) => new Group(id, newId)),
-      consumerGroups: new Groups(clock, (id) => new ConsumerGroup(id, newId, allLimits.consumerSessionTimeoutMs)),
+      groups,
+      consumerGroups,
       shareGroups: new Groups(clock, (id) => new ShareGroup(id, allLimits.consumerSessionTimeoutMs)),
       shareSubscriptions: new ShareSubscriptions(own, clock),
+      offsetRetention: new OffsetRetention({
+        own,
+        clock,
+        retentionMs: allLimits.offsetsRetentionMs,
+        live: () => [...groups.all(), ...consumerGroups.all()].map(({ id }) => id),
+        report: reportBug,
+      }),
       producerIds: new ProducerIds(own),
       own,
       users: async () => new StoredUsers(await system()),
       quotas: new Quotas(system, clock),
       nextFetchSession: () => (this.#fetchSessions = (this.#fetchSessions % MAX_INT32) + 1),
-      report: (error) => report?.(error),
+      report: reportBug,
     };
   }
 
@@ -108,6 +119,7 @@ export class KafkaGateway implements Gateway {
     this.#shared.groups.close();
     this.#shared.consumerGroups.close();
     this.#shared.shareGroups.close();
+    await this.#shared.offsetRetention.close();
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
     for (const session of await Promise.allSettled([this.#own, this.#system]))
       if (session.status === 'fulfilled') await session.value?.close();

@@ -91,6 +91,7 @@ export const transactions: Handlers<
       ? 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED'
       : (refusalFor(client, groupId) ?? memberError(client, request));
     if (refusal !== 'NONE') return { topics: refusedCommits(topics, () => refusal) };
+    client.shared.offsetRetention.used(groupId);
     const answers = topics.map(async ({ name, partitions }) => ({
       name,
       partitions: await Promise.all(

@@ -4,13 +4,16 @@ import { placeOf } from '../listen.ts';
 import type { Needs } from './needs.ts';
 
 export function openKafka({ config, broker, connect, authenticator, report }: Needs): KafkaGateway {
-  const { kafkaAdvertised, kafkaAutoCreate } = config;
+  const { kafkaAdvertised, kafkaAutoCreate, kafkaOffsetsRetention } = config;
   return new KafkaGateway({
     authenticator,
     connect: (principal, namespace, name) => connect({ principal, namespace, name }, 'kafka'),
     broker: { journalId: broker.info().journalId },
     clock: new SystemClock(),
-    limits: { autoCreatePartitions: kafkaAutoCreate === false ? 0 : kafkaAutoCreate },
+    limits: {
+      autoCreatePartitions: kafkaAutoCreate === false ? 0 : kafkaAutoCreate,
+      offsetsRetentionMs: kafkaOffsetsRetention,
+    },
     sendBuffers: broker.sendBuffers,
     ...(kafkaAdvertised !== undefined && { advertised: placeOf(kafkaAdvertised) }),
     report,

@@ -9,6 +9,7 @@ import { ERROR, type ErrorName } from '../../../src/gateways/kafka/errors.ts';
 import { type RunningServer, startServer } from '../../../src/server/index.ts';
 import { RawPeer } from '../../kafka/raw-peer.ts';
 import { CLUSTER, KIND, type Right, OPERATION, type Row, ROWS, made } from './acl-rows.ts';
+import { CLUSTER_ROWS } from './acl-cluster-rows.ts';
 import { SHARE_ROWS } from './acl-share-rows.ts';
 import { kafkaAt } from './broker.ts';
 
@@ -107,7 +108,7 @@ async function expect(row: Row, stage: Stage, peer: RawPeer, refused: ErrorName 
 test('every API is refused without the right for it, with an ACL that denies it and without one', async (t) => {
   const stage = await start(t);
   const { admin, port } = stage;
-  const rows = [...ROWS, ...SHARE_ROWS];
+  const rows = [...ROWS, ...SHARE_ROWS, ...CLUSTER_ROWS];
   assert.deepEqual(
     Object.keys(APIS).filter((name) => !FOR_EVERYBODY.includes(name) && !rows.some(({ api }) => api === name)),
     [],

@@ -214,6 +214,19 @@ test('kafkajs deletes a topic', async (t) => {
   assert.deepEqual(await admin.listTopics(), []);
 });
 
+test('kafkajs is told that partitions of a topic that is not there cannot be moved, and that none are', async (t) => {
+  const { kafka } = await place(t);
+  const admin = kafka.admin();
+  await admin.connect();
+  t.after(() => admin.disconnect());
+  await admin.createTopics({ topics: [{ topic: 'orders' }] });
+  const move = (topic: string): Promise<void> =>
+    admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment: [{ partition: 0, replicas: [1] }] }] });
+  await move('orders');
+  await assert.rejects(move('nowhere'), /Errors altering partition reassignments/);
+  assert.deepEqual(await admin.listPartitionReassignments({}), { topics: [] });
+});
+
 test('kafkajs deletes a group that has no members', async (t) => {
   const { kafka } = await place(t);
   const producer = kafka.producer();
