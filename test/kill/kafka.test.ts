@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KafkaHistory } from './kafka-history.ts';
+import { KafkaHistory, type Seen, type Transaction } from './kafka-history.ts';
 import { kafkaLoop } from './kafka-loop.ts';
 
 test('kill -9 of a server under kafkajs, 4 times: no acknowledged record is lost, doubled or out of order, and no offset goes back', async (t) => {
@@ -48,4 +48,31 @@ test('the checker of Kafka tells each promise that is broken', () => {
     }),
     ['committed of partition 0 went back from 3 to 2', 'end of partition 0 went back from 2 to 1'],
   );
+});
+
+test('the checker of Kafka tells what readers of what is committed must not see, and what they miss', () => {
+  const problemsOf = (outcome: Transaction['outcome'], visible: string[], got: string[] = visible): string[] => {
+    const history = new KafkaHistory();
+    const log = ['p:0', 'p:1', 'q:0'].map((value, offset) => ({ partition: 0, offset, value }));
+    const transaction = history.begin();
+    history.attempt(['p:0', 'p:1'], transaction);
+    history.attempt(['q:0']);
+    history.acknowledge({ partition: 0, baseOffset: 0, values: ['p:0', 'p:1'] });
+    history.acknowledge({ partition: 0, baseOffset: 2, values: ['q:0'] });
+    transaction.outcome = outcome;
+    const seen = (values: string[]): Seen[] => log.filter(({ value }) => values.includes(value));
+    for (const each of seen(got)) history.consume(each, 'committed');
+    return history.report(log, seen(visible)).problems;
+  };
+  const all = ['p:0', 'p:1', 'q:0'];
+  assert.deepEqual(problemsOf('committed', all), []);
+  assert.deepEqual(problemsOf('asked', all), []);
+  for (const outcome of ['asked', 'dead', 'open'] as const) assert.deepEqual(problemsOf(outcome, ['q:0']), []);
+  assert.deepEqual(problemsOf('committed', ['p:0', 'q:0'], all), ['p:1 was committed and cannot be read']);
+  assert.deepEqual(problemsOf('asked', ['p:0', 'q:0']), ['p:0 can be read and p:1 of the same transaction cannot']);
+  assert.deepEqual(problemsOf('dead', all, ['q:0']), ['p:0 can be read, though its transaction is dead']);
+  assert.deepEqual(problemsOf('open', ['q:0'], ['p:0', 'q:0']), [
+    'a reader of what is committed got p:0 of a transaction that is open',
+  ]);
+  assert.deepEqual(problemsOf('dead', [], ['q:0']), ['q:0 is hidden from those who read what is committed']);
 });

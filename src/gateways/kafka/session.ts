@@ -154,7 +154,7 @@ export class KafkaConnection implements GatewayConnection {
       .then(
         (value) => {
           this.#hold(-bytes, -1);
-          if (!this.#over && value !== undefined) this.#send(header, value);
+          if (!this.#over && value !== undefined) this.#reply(header, value);
         },
         (error: unknown) => {
           this.#hold(-bytes, -1);
@@ -232,6 +232,15 @@ export class KafkaConnection implements GatewayConnection {
   }
 
   // ---- Writing ----------------------------------------------------------------------------------------------------
+
+  /** An answer that cannot be written is an error of our own: it ends this connection, and nothing else. */
+  #reply(header: RequestHeader, answer: unknown): void {
+    try {
+      this.#send(header, answer);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
 
   #send({ name, api, version, correlationId }: RequestHeader, answer: unknown): void {
     const flexible = version >= api.flexibleFrom;
