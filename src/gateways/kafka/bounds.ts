@@ -1,6 +1,7 @@
 import type { Session } from '../../core/session.ts';
 import type { Shared } from './client.ts';
 import { KafkaError } from './errors.ts';
+import { LEADER_EPOCH } from './record-batch.ts';
 import type { KafkaTopic } from './topics.ts';
 
 export interface Bounds {
@@ -24,6 +25,12 @@ export async function boundsOf({ session, shared }: Source, name: string, partit
       `There is no partition ${partition} of ${JSON.stringify(name)}.`,
     );
   return session.request('read', { topic: name, partition, from: 'end', maxMessages: 1 });
+}
+
+/** @throws KafkaError where a client has heard of a leader that there was not */
+export function checkLeaderEpoch(epoch: number): void {
+  if (epoch > LEADER_EPOCH)
+    throw new KafkaError('UNKNOWN_LEADER_EPOCH', `There was one leader only, of epoch ${LEADER_EPOCH}, not ${epoch}.`);
 }
 
 /** As Kafka says that it is not told. */

@@ -2,6 +2,7 @@ import { asBuffer, readRecord, recordEnd } from '../../core/records.ts';
 import type { DeliveryRun, Operations } from '../../core/session.ts';
 import type { TransactionMarker } from '../../core/open-transactions.ts';
 import { demand } from './access.ts';
+import { checkLeaderEpoch } from './bounds.ts';
 import type { Client, Handlers } from './client.ts';
 import { FORMAT_KAFKA, fromEnvelope } from './content.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
@@ -23,6 +24,8 @@ const QUOTA = 'consumer_byte_rate';
 interface Wanted {
   /** Empty where an id was asked for that no topic has. */
   readonly name: string;
+  /** What a client is told that has named what is not there. */
+  readonly missing: 'UNKNOWN_TOPIC_ID' | 'UNKNOWN_TOPIC_OR_PARTITION';
   readonly topic: KafkaTopic | undefined;
   readonly partition: number;
   readonly offset: number;
@@ -106,6 +109,7 @@ async function allWanted({ shared }: Client, asked: readonly Asked[], version: n
   }
   return asked.map(({ topic, topicId, of }) => ({
     name: version >= 13 ? (found.get(topicId)?.name ?? '') : topic,
+    missing: version >= 13 ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION',
     topic: found.get(version >= 13 ? topicId : topic),
     partition: of.partition,
     offset: of.fetchOffset,
@@ -118,17 +122,18 @@ async function allWanted({ shared }: Client, asked: readonly Asked[], version: n
 async function readAll(client: Client, request: Request, wanted: readonly Wanted[]): Promise<Found[]> {
   const found: Found[] = [];
   const { limits, quotas } = client.shared;
-  const most = quotas.mostAtOnce(QUOTA, { user: client.principal.name, clientId: client.clientId });
-  let left = Math.min(Math.max(1, request.maxBytes), limits.maxFetchBytes, most ?? Infinity);
+  const quota = quotas.mostAtOnce(QUOTA, { user: client.principal.name, clientId: client.clientId });
+  let left = Math.min(Math.max(1, request.maxBytes), limits.maxFetchBytes, quota ?? Infinity);
   for (let from = 0; from < wanted.length;) {
     let to = from;
     for (let asked = 0; to < wanted.length && (to === from || asked < left); to++) asked += wanted[to]?.maxBytes ?? 0;
     const some = await Promise.all(
       wanted.slice(from, to).map((one) => readOne(client, one, isolationOf(request), Math.min(one.maxBytes, left))),
     );
-    for (const one of some) {
-      // Only the first batch of an answer may be larger than what is asked for.
-      const fits = one.bytes <= left || found.every(({ bytes }) => bytes === 0);
+    for (const [i, one] of some.entries()) {
+      // Only the first batch of an answer may be larger than what is asked for, of all and of its partition.
+      const most = Math.min(left, wanted[from + i]?.maxBytes ?? 0);
+      const fits = one.bytes <= most || found.every(({ bytes }) => bytes === 0);
       found.push(fits ? one : { ...one, bytes: 0, answer: { ...one.answer, records: [] } });
       left -= fits ? one.bytes : left;
     }
@@ -147,13 +152,13 @@ async function readOne(
   isolation: 'committed' | 'uncommitted',
   maxBytes: number,
 ): Promise<Found> {
-  const { name, topic, partition, offset, leaderEpoch } = wanted;
+  const { name, missing, topic, partition, offset, leaderEpoch } = wanted;
   try {
     if (name !== '') demand(client, 'read', 'topic', name);
-    if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such topic.');
+    if (topic === undefined) throw new KafkaError(missing, 'There is no such topic.');
     if (partition < 0 || partition >= topic.partitions)
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such partition.');
-    if (leaderEpoch > 0) throw new KafkaError('UNKNOWN_LEADER_EPOCH', 'There was one leader only, of epoch 0.');
+    checkLeaderEpoch(leaderEpoch);
     const read = (from: number): Promise<ReadResult> =>
       client.session.request('read', {
         topic: topic.name,

@@ -1,7 +1,7 @@
 import { asBuffer } from '../../core/records.ts';
 import type { DeliveryRun } from '../../core/session.ts';
 import { onceAllowed } from './access.ts';
-import { boundsOf, type Source } from './bounds.ts';
+import { boundsOf, checkLeaderEpoch, type Source } from './bounds.ts';
 import type { Handlers } from './client.ts';
 import { FORMAT_KAFKA } from './content.ts';
 import { asKafkaError, ERROR } from './errors.ts';
@@ -27,11 +27,12 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
         topics.map(async ({ name, partitions }) => ({
           name,
           partitions: await Promise.all(
-            partitions.map(async ({ partitionIndex, timestamp }): Promise<Listed> => {
+            partitions.map(async ({ partitionIndex, timestamp, currentLeaderEpoch }): Promise<Listed> => {
               try {
                 const session = await onceAllowed(client, 'describe', 'topic', name);
                 const from = { session, shared: client.shared };
                 const found = await offsetAt(from, name, partitionIndex, timestamp, isolation);
+                checkLeaderEpoch(currentLeaderEpoch);
                 return { partitionIndex, errorCode: ERROR.NONE, leaderEpoch: LEADER_EPOCH, ...found };
               } catch (error) {
                 return { partitionIndex, errorCode: asKafkaError(error).code };
@@ -49,10 +50,11 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
         topics.map(async ({ topic, partitions }) => ({
           topic,
           partitions: await Promise.all(
-            partitions.map(async ({ partition, leaderEpoch }): Promise<EpochEnd> => {
+            partitions.map(async ({ partition, leaderEpoch, currentLeaderEpoch }): Promise<EpochEnd> => {
               try {
                 const session = await onceAllowed(client, 'describe', 'topic', topic);
                 const { end } = await boundsOf({ session, shared: client.shared }, topic, partition);
+                checkLeaderEpoch(currentLeaderEpoch);
                 const isKnown = leaderEpoch === LEADER_EPOCH;
                 return { errorCode: ERROR.NONE, partition, ...(isKnown && { leaderEpoch, endOffset: end }) };
               } catch (error) {

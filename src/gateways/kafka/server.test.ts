@@ -210,6 +210,27 @@ test('a producer is told where the log begins, also after records were deleted',
   assert.equal(await startAfter('d'), 2);
 });
 
+test('a fetch brings as many bytes as it asks for, of all and of each partition, but one batch at least', async (t) => {
+  const { peer } = await start(t);
+  await create(peer, 't');
+  const batch = writeBatch(records('a record'));
+  for (const index of [0, 0, 1, 1]) await produce(peer, 't', batch, index);
+  const batchesIn = async (maxBytes: number, partitionMaxBytes: number): Promise<number[] | undefined> => {
+    const partitions = [0, 1].map((partition) => ({ partition, fetchOffset: 0, partitionMaxBytes }));
+    const topics = [{ topic: 't', topicId: '', partitions }];
+    const answer = await peer.ask('fetch', 11, { maxWaitMs: 0, minBytes: 0, maxBytes, topics });
+    const found = answer?.responses[0]?.partitions;
+    return found?.map((each) => Buffer.concat(each.records ?? []).byteLength / batch.byteLength);
+  };
+  const size = batch.byteLength;
+  assert.deepEqual(await batchesIn(1_000_000, 1_000_000), [2, 2]);
+  assert.deepEqual(await batchesIn(1, 1_000_000), [1, 0]);
+  assert.deepEqual(await batchesIn(2 * size, 1_000_000), [2, 0]);
+  assert.deepEqual(await batchesIn(3 * size, 1_000_000), [2, 1]);
+  assert.deepEqual(await batchesIn(1_000_000, size), [1, 1]);
+  assert.deepEqual(await batchesIn(1_000_000, 1), [1, 0]);
+});
+
 test('offsets before the first and after the last are out of range', async (t) => {
   const { peer } = await start(t);
   await create(peer, 't');
@@ -217,6 +238,33 @@ test('offsets before the first and after the last are out of range', async (t) =
   assert.equal((await fetched(peer, fetchOf('t', -1))).errorCode, ERROR.OFFSET_OUT_OF_RANGE);
   assert.equal((await fetched(peer, fetchOf('t', 2))).errorCode, ERROR.OFFSET_OUT_OF_RANGE);
   assert.equal((await fetched(peer, fetchOf('nowhere', 0))).errorCode, ERROR.UNKNOWN_TOPIC_OR_PARTITION);
+});
+
+test('who has heard of a later leader is told that there was none', async (t) => {
+  const { peer } = await start(t);
+  await create(peer, 't');
+  const codes = async (currentLeaderEpoch: number): Promise<(number | undefined)[]> => {
+    const place = { partition: 0, currentLeaderEpoch, fetchOffset: 0, partitionMaxBytes: 1000 };
+    const fetched = await peer.ask('fetch', 11, {
+      maxWaitMs: 0,
+      minBytes: 0,
+      topics: [{ topic: 't', topicId: '', partitions: [place] }],
+    });
+    const listing = { partitionIndex: 0, currentLeaderEpoch, timestamp: -1 };
+    const listed = await peer.ask('listOffsets', 5, {
+      replicaId: -1,
+      isolationLevel: 0,
+      topics: [{ name: 't', partitions: [listing] }],
+    });
+    const asked = { partition: 0, currentLeaderEpoch, leaderEpoch: 0 };
+    const ended = await peer.ask('offsetForLeaderEpoch', 3, { topics: [{ topic: 't', partitions: [asked] }] });
+    const all = [fetched?.responses[0], listed?.topics[0], ended?.topics[0]];
+    return all.map((topic) => topic?.partitions[0]?.errorCode);
+  };
+  assert.deepEqual(await codes(-1), [0, 0, 0]);
+  assert.deepEqual(await codes(0), [0, 0, 0]);
+  const { UNKNOWN_LEADER_EPOCH } = ERROR;
+  assert.deepEqual(await codes(1), [UNKNOWN_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH]);
 });
 
 test('offsets are found by time, at the ends and of the newest record', async (t) => {
