@@ -65,6 +65,22 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   {
+    name: 'celery-sqs',
+    prove: async (cwd) => {
+      await install(cwd, 'python3', ['-m', 'venv', 'venv']);
+      await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'celery[sqs]==5.*']);
+      await bring(cwd, 'sqs_tasks.py', 'publish_sqs_tasks.py');
+      const worker = ['-A', 'sqs_tasks', 'worker', '--pool=solo', '--loglevel=WARNING', '--without-gossip'];
+      return numbers(
+        () => [
+          { command: join(cwd, 'venv/bin/celery'), args: worker, cwd },
+          { command: join(cwd, 'venv/bin/python'), args: ['publish_sqs_tasks.py'], cwd },
+        ],
+        startAws,
+      );
+    },
+  },
+  {
     name: 'nestjs-sqs',
     prove: async (cwd) => {
       await writeFile(join(cwd, 'package.json'), '{"private":true}');
