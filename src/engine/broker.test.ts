@@ -1,27 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
-import { asBuffer, type Envelope, FORMAT_NATIVE, RecordBatchWriter, readRecord, recordEnd } from '../core/records.ts';
-import type { DeliveryRun, PublishReceipt } from '../core/session.ts';
+import { asBuffer, readRecord, recordEnd } from '../core/records.ts';
+import type { DeliveryRun } from '../core/session.ts';
 import type { FileJournalOptions } from '../storage/journal/file-journal.ts';
 import { EngineBench } from '../../test/engine/bench.ts';
+import { records, textsOf } from '../../test/engine/records.ts';
 import type { BrokerOptions } from './broker.ts';
 
 /** A broker in memory with a clock that stands still, and the little that these tests need to talk to it. */
 class Bench extends EngineBench {
   static open(options: Partial<BrokerOptions> = {}, journal: FileJournalOptions = {}): Promise<Bench> {
     return new Bench(options, journal).start();
-  }
-
-  /** A power cut once all is quiet, and a start on what the disk kept. */
-  async crash(): Promise<void> {
-    await this.broker.settled();
-    await this.start(this.disk.crash(this.random));
-  }
-
-  send(topic: string, ...messages: (string | (Partial<Envelope> & { text: string }))[]): Promise<PublishReceipt> {
-    return this.session.publish({ to: { topic }, ...records(messages) });
   }
 
   queue(name: string, subscription = {}, policy = {}): Promise<unknown> {
@@ -44,23 +34,6 @@ class Bench extends EngineBench {
     const { ready, delayed, leased, depth } = await this.session.request('subscriptionStats', { topic, subscription });
     return { ready, delayed, leased, depth };
   }
-}
-
-function records(messages: (string | (Partial<Envelope> & { text: string }))[]): {
-  format: number;
-  records: Buffer;
-  count: number;
-} {
-  const writer = new RecordBatchWriter();
-  for (const message of messages) {
-    if (typeof message === 'string') writer.append({}, message);
-    else {
-      const { text, ...envelope } = message;
-      writer.append(envelope, text);
-    }
-  }
-  const { bytes, count } = writer.take();
-  return { format: FORMAT_NATIVE, records: bytes, count };
 }
 
 interface Got {
@@ -93,12 +66,11 @@ class Worker {
       {
         deliver: (runs) => {
           for (const run of runs) {
-            const bytes = asBuffer(run.records);
-            for (let i = 0, at = 0; i < run.count; i++, at = recordEnd(bytes, at)) {
+            for (const [i, text] of textsOf(run).entries()) {
               const offset = run.offset + i;
               const range = { partition: run.partition, offset, count: 1, token: run.token };
               worker.got.push({
-                text: readRecord(bytes, at).body.toString(),
+                text,
                 attempt: run.attempt,
                 run,
                 offset,
@@ -145,7 +117,7 @@ test('a message is delivered once, acked, and gone, also after a crash', async (
   assert.deepEqual(worker.texts, ['a', 'b', 'c']);
   for (const message of worker.take()) await message.ack();
   assert.deepEqual(await bench.stats('q'), { ready: 0, delayed: 0, leased: 0, depth: 0 });
-  await bench.crash();
+  await bench.restart('crash');
   assert.equal((await bench.stats('q')).depth, 0);
   assert.deepEqual((await Worker.start(bench, 'q')).texts, []);
 });
@@ -157,7 +129,7 @@ test('what was not acked is delivered again after a crash of the broker, once it
   const worker = await Worker.start(bench, 'q');
   const [a] = worker.take();
   await a?.ack();
-  await bench.crash();
+  await bench.restart('crash');
   const again = await Worker.start(bench, 'q');
   assert.deepEqual(again.texts, []);
   await bench.advance(10_000);
@@ -172,7 +144,7 @@ test('a delivery can be acked after the broker was restarted', async () => {
   await bench.send('q', 'a');
   const worker = await Worker.start(bench, 'q');
   const [a] = worker.take();
-  await bench.crash();
+  await bench.restart('crash');
   const receipt = await bench.session.settle([
     {
       topic: 'q',
@@ -217,7 +189,7 @@ test('a delayed message arrives at its time, also when the broker restarts in be
   await bench.send('q', { text: 'later', delayMs: 60_000 }, 'now');
   const worker = await Worker.start(bench, 'q');
   assert.deepEqual(worker.texts, ['now']);
-  await bench.crash();
+  await bench.restart('crash');
   const again = await Worker.start(bench, 'q');
   await bench.advance(49_999);
   assert.deepEqual(
@@ -241,7 +213,7 @@ test('higher priorities come first, and a released message takes its old place',
   const worker = await Worker.start(bench, 'q', 2);
   assert.deepEqual(worker.texts, ['high', 'mid']);
   await worker.take()[1]?.release();
-  await bench.crash();
+  await bench.restart('crash');
   const again = await Worker.start(bench, 'q', 10);
   assert.deepEqual(again.texts, ['mid', 'low1', 'low2']);
 });
@@ -306,7 +278,7 @@ test('a message that kills its consumers ends in the dead-letter queue, its nine
   await bench.send('q', ...Array.from({ length: 20 }, (_, i) => (i === 7 ? 'poison' : `good${i}`)));
   const done = new Set<string>();
   for (let life = 0; life < 60 && done.size < 19; life++) {
-    const session = bench.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+    const session = bench.connect();
     const worker = await Worker.start(bench, 'q', 20, {}, session);
     for (let alive = true; alive && worker.got.length > 0;) {
       const batch = worker.take();
@@ -349,7 +321,7 @@ test('a second message with the same dedupe id within the window is not stored',
     ],
   );
   assert.equal(first.runs[0]?.offset, 0);
-  await bench.crash();
+  await bench.restart('crash');
   assert.equal((await bench.send('q', { text: 'a', dedupeId: 'x' })).runs[0]?.duplicate, true);
   await bench.advance(1001);
   assert.equal((await bench.send('q', { text: 'a', dedupeId: 'x' })).runs[0]?.duplicate, undefined);
@@ -358,9 +330,9 @@ test('a second message with the same dedupe id within the window is not stored',
 test('a batch that its producer sends again after a reconnect is stored once', async () => {
   const bench = await Bench.open();
   await bench.queue('q');
-  const request = { to: { topic: 'q' }, ...records(['a', 'b']), producer: { id: 'p', sequence: 0 } };
+  const request = { to: { topic: 'q' }, ...records('a', 'b'), producer: { id: 'p', sequence: 0 } };
   await bench.session.publish(request);
-  await bench.crash();
+  await bench.restart('crash');
   const again = await bench.session.publish(request);
   assert.deepEqual(again.runs, [{ topicId: 1, partition: 0, offset: 0, count: 2, duplicate: true }]);
   assert.equal((await bench.stats('q')).depth, 2);
@@ -419,7 +391,7 @@ test('every subscription of a topic gets its own copy; one that starts in the pa
     'pro3',
   ]);
   assert.deepEqual((await Worker.start(bench, 't', 100, { subscription: 'pros' })).texts, ['pro1', 'pro2', 'pro3']);
-  await bench.crash();
+  await bench.restart('crash');
   const { runs, next, end } = await bench.session.request('read', { topic: 't', from: 'start' });
   assert.equal(
     runs.reduce((sum, run) => sum + run.count, 0),
@@ -437,12 +409,12 @@ test('a router stores one body for all its targets', async () => {
   const binding = { match: null, filter: null };
   await session.request('bind', { router: 'orders', binding: { ...binding, key: 'order.eu.*', to: { topic: 'eu' } } });
   await session.request('bind', { router: 'orders', binding: { ...binding, key: '#', to: { topic: 'all' } } });
-  const receipt = await session.publish({ to: { router: 'orders', key: 'order.eu.new' }, ...records(['x']) });
+  const receipt = await session.publish({ to: { router: 'orders', key: 'order.eu.new' }, ...records('x') });
   assert.equal(receipt.runs.length, 2);
   assert.equal(bench.broker.info().counters.entries, bench.broker.info().counters.entries);
-  const nothing = await session.publish({ to: { router: 'orders', key: 'order.us' }, ...records(['y']) });
+  const nothing = await session.publish({ to: { router: 'orders', key: 'order.us' }, ...records('y') });
   assert.equal(nothing.runs.length, 1);
-  await bench.crash();
+  await bench.restart('crash');
   assert.deepEqual((await Worker.start(bench, 'eu')).texts, ['x']);
   assert.deepEqual((await Worker.start(bench, 'all')).texts, ['x', 'y']);
 });
@@ -456,12 +428,12 @@ test('a transaction does all of it or nothing', async () => {
   const [a] = worker.take();
   const ranges = [{ partition: 0, offset: 0, count: 1, token: a?.run.token ?? 0 }];
   const settlements = [{ topic: 'in', subscription: 'in', action: 'ack' as const, ranges }];
-  await bench.session.commit({ settlements, publishes: [{ to: { topic: 'out' }, ...records(['b']) }], cursors: [] });
+  await bench.session.commit({ settlements, publishes: [{ to: { topic: 'out' }, ...records('b') }], cursors: [] });
   assert.equal((await bench.stats('in')).depth, 0);
   assert.equal((await bench.stats('out')).depth, 1);
   const again = bench.session.commit({
     settlements,
-    publishes: [{ to: { topic: 'out' }, ...records(['c']) }],
+    publishes: [{ to: { topic: 'out' }, ...records('c') }],
     cursors: [],
   });
   await assert.rejects(again, (error) => RailheadError.is(error, 'LEASE_LOST'));
@@ -475,13 +447,13 @@ test('a schedule sends at its times, and once for what it missed while the broke
     name: 'minutely',
     cron: '* * * * *',
     topic: 'q',
-    record: records(['tick']).records,
+    record: records('tick').records,
   });
   await bench.advance(180_000);
   assert.equal((await bench.stats('q')).depth, 3);
   await bench.broker.settled();
   bench.clock.advance(0);
-  await bench.crash();
+  await bench.restart('crash');
   await bench.advance(60_000);
   assert.equal((await bench.stats('q')).depth, 4);
 });
@@ -509,7 +481,7 @@ test('checkpoints and cold blocks: a small commit log holds a large backlog, and
     if (i % 10 === 0) await bench.send('other', `${i} ${body}`);
   }
   assert.ok((bench.broker.info().counters.coldSegments ?? 0) > 0);
-  await bench.crash();
+  await bench.restart('crash');
   assert.equal((await bench.stats('q')).depth, 6000);
   const worker = await Worker.start(bench, 'q', 6000);
   for (let i = 0; i < 200 && worker.got.length < 6000; i++) await new Promise((resolve) => setImmediate(resolve));
@@ -521,7 +493,7 @@ test('checkpoints and cold blocks: a small commit log holds a large backlog, and
   for (const message of worker.take()) void message.ack();
   await bench.broker.settled();
   assert.equal((await bench.stats('q')).depth, 0);
-  await bench.crash();
+  await bench.restart('crash');
   assert.equal((await bench.stats('q')).depth, 0);
   assert.equal((await bench.stats('other')).depth, 30);
   await bench.broker.close();
@@ -545,7 +517,7 @@ test('a cold segment of which little is alive is written anew, and its disk spac
   await bench.broker.settled();
   const after = await coldBytes();
   assert.ok(after < before / 2, `${after} of ${before} bytes are left`);
-  await bench.crash();
+  await bench.restart('crash');
   const { messages } = await bench.session.request('peek', { topic: 'q', subscription: 'q', limit: 60 });
   assert.deepEqual(
     messages.map((message) => Number(asBuffer(message.envelope.body).toString().split(' ')[0])),
@@ -591,6 +563,6 @@ test('a compacted topic keeps the newest message of each key, in the log and in 
     assert.ok(seen < 3000, `${seen} of 4000 are left`);
   };
   await check();
-  await bench.crash();
+  await bench.restart('crash');
   await check();
 });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SubscriptionPolicy } from '../core/policy.ts';
-import { asBuffer, FORMAT_NATIVE, RecordBatchWriter, readRecord, recordEnd } from '../core/records.ts';
 import type { LeaseRange } from '../core/session.ts';
 import { EngineBench } from '../../test/engine/bench.ts';
+import { type Message, textsOf } from '../../test/engine/records.ts';
 import type { ShardSession } from './session.ts';
 
 const COMPACT = { untilSettled: false, ageMs: null, bytes: null, compact: true };
@@ -23,13 +23,6 @@ class Bench extends EngineBench {
     return new Bench([]).start();
   }
 
-  async send(topic: string, texts: readonly string[], key?: string): Promise<void> {
-    const writer = new RecordBatchWriter();
-    for (const text of texts) writer.append(key === undefined ? {} : { key }, text);
-    const { bytes, count } = writer.take();
-    await this.connect().publish({ to: { topic }, format: FORMAT_NATIVE, records: bytes, count });
-  }
-
   /** A consumer of `t` that settles nothing: what it gets, now and later. */
   async consume(
     subscription: string,
@@ -42,12 +35,8 @@ class Bench extends EngineBench {
       { topic: 't', subscription, lease: 'session' },
       {
         deliver: (runs) => {
-          for (const { partition, offset, count, token, records } of runs) {
-            leases.push({ partition, offset, count, token });
-            const bytes = asBuffer(records);
-            for (let i = 0, at = 0; i < count; i++, at = recordEnd(bytes, at))
-              texts.push(asBuffer(readRecord(bytes, at).body).toString());
-          }
+          leases.push(...runs);
+          texts.push(...runs.flatMap(textsOf));
         },
         ended: () => {},
       },
@@ -63,15 +52,15 @@ class Bench extends EngineBench {
   }
 }
 
-const many = (from: number): string[] => Array.from({ length: MANY }, (_, i) => `${from + i}`);
+const many: readonly Message[] = Array.from({ length: MANY }, (_, i) => ({ text: `${i}`, key: 'k' }));
 
 for (const order of ['key', 'strict'] as const) {
   test(`order ${order}: compaction leaves what a consumer has, and what comes after it is the newest`, async () => {
     const bench = await Bench.open();
     await bench.topic({ order });
-    await bench.send('t', ['first'], 'k');
+    await bench.send('t', { text: 'first', key: 'k' });
     const { texts, session, leases } = await bench.consume('s', 10);
-    await bench.send('t', many(0), 'k');
+    await bench.send('t', ...many);
     await bench.quiet();
     assert.deepEqual(texts, ['first']);
     const { lost } = await session.settle([{ topic: 't', subscription: 's', action: 'ack', ranges: leases }]);
@@ -83,11 +72,11 @@ for (const order of ['key', 'strict'] as const) {
   test(`order ${order}: when compaction takes what waits for its retry, the next one is delivered`, async () => {
     const bench = await Bench.open();
     await bench.topic({ order });
-    await bench.send('t', ['first'], 'k');
+    await bench.send('t', { text: 'first', key: 'k' });
     const { texts, session, leases } = await bench.consume('s', 10);
     const release = { action: 'release', countAttempt: true, delayMs: 60_000, ranges: leases } as const;
     await session.settle([{ topic: 't', subscription: 's', ...release }]);
-    await bench.send('t', many(0), 'k');
+    await bench.send('t', ...many);
     await bench.quiet();
     assert.deepEqual(texts, ['first', `${MANY - 1}`]);
   });
@@ -97,7 +86,7 @@ test('a topic that is made compacted may hold messages without a key: a new subs
   const bench = await Bench.open();
   const session = bench.connect();
   await session.request('declareTopic', { name: 't', kind: 'topic', policy: { retain: KEEP } });
-  await bench.send('t', ['of no key']);
+  await bench.send('t', 'of no key');
   await session.request('declareTopic', {
     name: 't',
     kind: 'topic',
@@ -115,7 +104,7 @@ test('a dead letter without a key goes to a compacted topic all the same', async
   const bench = await Bench.open();
   await bench.topic({});
   await bench.connect().request('declareTopic', { name: 'q', kind: 'queue', subscription: { deadLetter: 't' } });
-  await bench.send('q', ['bad']);
+  await bench.send('q', 'bad');
   const session = bench.connect();
   const ref = { topic: 'q', subscription: 'q' };
   const consumer = await session.consume(

@@ -39,15 +39,8 @@ class Bench extends EngineBench {
     return writer.id;
   }
 
-  async take(topic: string, credit = 100, options = {}, subscription = topic): Promise<DeliveryRun[]> {
-    const got: DeliveryRun[] = [];
-    const sink = { deliver: (runs: DeliveryRun[]) => void got.push(...runs), ended: () => {} };
-    const request = { topic, subscription, lease: 'timed' as const, ...options };
-    const consumer = await this.session.consume(request, sink);
-    consumer.credit(credit);
-    await this.quiet();
-    await consumer.close();
-    return got;
+  take(topic: string, credit = 100, options = {}, subscription = topic): Promise<DeliveryRun[]> {
+    return this.receive({ topic, subscription, ...options }, credit);
   }
 
   ack(topic: string, runs: readonly DeliveryRun[]) {

@@ -1,28 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
-import { asBuffer, type Envelope, FORMAT_NATIVE, readRecord, RecordBatchWriter, recordEnd } from '../core/records.ts';
 import type { ProducerRef } from '../core/open-transactions.ts';
 import type { DeliveryRun, Operations, PublishReceipt, Settlement } from '../core/session.ts';
 import type { FileJournalOptions } from '../storage/journal/file-journal.ts';
 import type { MemoryDisk } from '../storage/memory/memory-disk.ts';
 import { EngineBench } from '../../test/engine/bench.ts';
+import { type Message, records, textsOf } from '../../test/engine/records.ts';
 import type { Limits } from './limits.ts';
-
-type Message = string | (Partial<Envelope> & { text: string });
 
 /** A broker in memory with a clock that stands still, and the little that these tests need to talk to it. */
 class Bench extends EngineBench {
   static open(limits: Partial<Limits> = {}, journal: FileJournalOptions = {}): Promise<Bench> {
     return new Bench({ limits }, journal).start();
-  }
-
-  /** `kill`: from the journal alone. `checkpoint`: from a checkpoint of now. `crash`: a power cut once all is quiet. */
-  async restart(how: 'kill' | 'checkpoint' | 'close' | 'crash'): Promise<void> {
-    await this.broker.settled();
-    if (how === 'checkpoint') await this.broker.checkpoint();
-    if (how === 'close') await this.broker.close();
-    await this.start(how === 'crash' ? this.disk.crash(this.random) : this.disk.clone());
   }
 
   queue(
@@ -36,10 +26,6 @@ class Bench extends EngineBench {
   topic(name: string, policy: Partial<TopicPolicy> = {}): Promise<unknown> {
     const retain = { untilSettled: false, ageMs: null, bytes: null, compact: false, ...policy.retain };
     return this.session.request('declareTopic', { name, kind: 'topic', policy: { ...policy, retain } });
-  }
-
-  send(topic: string, ...messages: Message[]): Promise<PublishReceipt> {
-    return this.session.publish({ to: { topic }, ...records(messages) });
   }
 
   async begin(producer: string, timeoutMs?: number): Promise<Owner> {
@@ -67,14 +53,7 @@ class Bench extends EngineBench {
     credit = 100,
     leaseMs = 3_600_000,
   ): Promise<{ text: string; run: DeliveryRun }[]> {
-    const got: DeliveryRun[] = [];
-    const sink = { deliver: (runs: DeliveryRun[]) => void got.push(...runs), ended: () => {} };
-    const consumer = await this.session.consume({ topic, subscription, lease: 'timed', leaseMs }, sink);
-    consumer.credit(credit);
-    await this.broker.settled();
-    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
-    await consumer.close();
-    return got.flatMap((run) =>
+    return (await this.receive({ topic, subscription, leaseMs }, credit)).flatMap((run) =>
       textsOf(run).map((text, i) => ({ text, run: { ...run, offset: run.offset + i, count: 1 } })),
     );
   }
@@ -100,7 +79,7 @@ class Owner {
   }
 
   send(topic: string, ...messages: Message[]): Promise<PublishReceipt> {
-    return this.#bench.session.publish({ to: { topic }, ...records(messages), transaction: this.ref });
+    return this.#bench.session.publish({ to: { topic }, ...records(...messages), transaction: this.ref });
   }
 
   begin(): Promise<Operations['beginTransaction']['result']> {
@@ -118,27 +97,6 @@ class Owner {
       ...(transaction !== undefined && { transaction }),
     });
   }
-}
-
-function records(messages: readonly Message[]): { format: number; records: Uint8Array; count: number } {
-  const writer = new RecordBatchWriter();
-  for (const message of messages) {
-    if (typeof message === 'string') writer.append({}, message);
-    else {
-      const { text, ...envelope } = message;
-      writer.append(envelope, text);
-    }
-  }
-  const { bytes, count } = writer.take();
-  return { format: FORMAT_NATIVE, records: bytes, count };
-}
-
-function textsOf({ records: bytes, count }: DeliveryRun): string[] {
-  const batch = asBuffer(bytes);
-  const texts: string[] = [];
-  for (let i = 0, at = 0; i < count; i++, at = recordEnd(batch, at))
-    texts.push(asBuffer(readRecord(batch, at).body).toString());
-  return texts;
 }
 
 function ackOf(topic: string, runs: readonly DeliveryRun[]): Settlement {
@@ -481,7 +439,7 @@ test('a commit over many partitions, topics and queues is there as a whole or no
   assert.ok(task);
   const owner = await bench.begin('p');
   for (let partition = 0; partition < 5; partition++)
-    await bench.session.publish({ to: { topic: 't' }, ...records(['x']), partition, transaction: owner.ref });
+    await bench.session.publish({ to: { topic: 't' }, ...records('x'), partition, transaction: owner.ref });
   await owner.send('q', 'y');
   await owner.add({
     cursors: [{ cursor: 'g', topic: 't', partition: 0, offset: 1 }],
@@ -886,7 +844,7 @@ test('through a router, every queue gets it with the commit', async () => {
       binding: { key: '', match: null, filter: null, to: { topic } },
     });
   const owner = await bench.begin('p');
-  await bench.session.publish({ to: { router: 'r', key: '' }, ...records(['x']), transaction: owner.ref });
+  await bench.session.publish({ to: { router: 'r', key: '' }, ...records('x'), transaction: owner.ref });
   assert.deepEqual([await bench.texts('a'), await bench.texts('b')], [[], []]);
   await owner.end('committed');
   assert.deepEqual([await bench.texts('a'), await bench.texts('b')], [['x'], ['x']]);
@@ -897,7 +855,7 @@ test('what would not fit into the batch of the commit is refused when it is adde
   await bench.topic('t', { partitions: 3 });
   const owner = await bench.begin('p');
   const publish = (partition: number): Promise<unknown> =>
-    bench.session.publish({ to: { topic: 't' }, ...records(['x']), partition, transaction: owner.ref });
+    bench.session.publish({ to: { topic: 't' }, ...records('x'), partition, transaction: owner.ref });
   await publish(0);
   await publish(1);
   await publish(1);
@@ -950,10 +908,10 @@ test('a producer is used by those who may publish to its name', async () => {
     name: 'somebody',
     grants: [{ namespace: 'default', resource: 'q', actions: ['publish' as const] }],
   };
-  const session = bench.broker.connect({ principal, namespace: 'default' });
+  const session = bench.connect(principal);
   await assert.rejects(session.request('claimProducer', { producer: 'p' }), { code: 'FORBIDDEN' });
   await assert.rejects(session.request('endTransaction', { ...ref, outcome: 'committed' }), { code: 'FORBIDDEN' });
-  await assert.rejects(session.publish({ to: { topic: 'q' }, ...records(['x']), transaction: ref }), {
+  await assert.rejects(session.publish({ to: { topic: 'q' }, ...records('x'), transaction: ref }), {
     code: 'FORBIDDEN',
   });
   const own = await session.request('claimProducer', { producer: 'q' });

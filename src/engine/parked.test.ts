@@ -2,17 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RailheadError } from '../core/errors.ts';
 import type { TopicPolicy } from '../core/policy.ts';
-import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
 import type { LeaseRange, PublishReceipt, PublishRequest, Settlement } from '../core/session.ts';
 import { EngineBench } from '../../test/engine/bench.ts';
+import { Collector } from '../../test/engine/collector.ts';
+import { records } from '../../test/engine/records.ts';
 
 const full = { maxMessages: 1, overflow: 'block' } as const;
 
 function request(to: string, text: string): PublishRequest {
-  const writer = new RecordBatchWriter();
-  writer.append({}, text);
-  const { bytes: records, count } = writer.take();
-  return { to: to === 'all' ? { router: 'all', key: '' } : { topic: to }, format: FORMAT_NATIVE, records, count };
+  return { to: to === 'all' ? { router: 'all', key: '' } : { topic: to }, ...records(text) };
 }
 
 class Bench extends EngineBench {
@@ -36,7 +34,7 @@ class Bench extends EngineBench {
   }
 
   /** Publishes without waiting for the outcome, which is noted. */
-  send(to: string, text: string, extra: Partial<PublishRequest> = {}): void {
+  offer(to: string, text: string, extra: Partial<PublishRequest> = {}): void {
     this.#note(text, this.publish(to, text, extra));
   }
 
@@ -47,7 +45,7 @@ class Bench extends EngineBench {
     );
   }
 
-  /** As `send`, in a transaction with an ack of what somebody holds. */
+  /** As `offer`, in a transaction with an ack of what somebody holds. */
   commit(
     to: readonly string[],
     text: string,
@@ -60,22 +58,16 @@ class Bench extends EngineBench {
 
   async texts(name: string): Promise<string[]> {
     await this.broker.settled();
-    const { messages } = await this.session.request('peek', { topic: name, subscription: name });
-    return messages.map(({ envelope }) => Buffer.from(envelope.body).toString());
+    return this.peek({ topic: name, subscription: name });
   }
 
   /** What a consumer gets that has credit for one. */
   async take(name: string): Promise<LeaseRange[]> {
-    const taken: LeaseRange[] = [];
-    const sink = {
-      deliver: (runs: readonly LeaseRange[]) =>
-        void taken.push(...runs.map(({ partition, offset, count, token }) => ({ partition, offset, count, token }))),
-      ended: () => {},
-    };
-    const consumer = await this.session.consume({ topic: name, subscription: name, lease: 'session' }, sink);
+    const taken = new Collector();
+    const consumer = await this.session.consume({ topic: name, subscription: name, lease: 'session' }, taken);
     consumer.credit(1);
     await this.broker.settled();
-    return taken;
+    return taken.runs;
   }
 
   async purge(name: string): Promise<void> {
@@ -87,7 +79,7 @@ class Bench extends EngineBench {
 test('a publish through a router waits for the queue that is full, and is in none of them before', async () => {
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');
-  bench.send('all', 'routed');
+  bench.offer('all', 'routed');
   assert.deepEqual([await bench.texts('open'), await bench.texts('full')], [[], ['first']]);
   assert.deepEqual(bench.outcomes, []);
   await bench.purge('full');
@@ -99,8 +91,8 @@ test('when the queue it waited for has room and another has not, it waits there,
   const bench = await Bench.open({ a: full, b: full });
   await bench.publish('a', 'in a');
   await bench.publish('b', 'in b');
-  bench.send('all', 'routed');
-  bench.send('a', 'later');
+  bench.offer('all', 'routed');
+  bench.offer('a', 'later');
   await bench.purge('a');
   assert.deepEqual([await bench.texts('a'), await bench.texts('b')], [['later'], ['in b']]);
   await bench.purge('b');
@@ -113,7 +105,7 @@ test('when the queue it waited for has room and another has not, it waits there,
 test('publishes with the same queues keep their order', async () => {
   const bench = await Bench.open({ a: full, b: full });
   await bench.publish('b', 'in b');
-  for (const text of ['1', '2', '3']) bench.send('all', text);
+  for (const text of ['1', '2', '3']) bench.offer('all', text);
   await bench.purge('b');
   for (const text of ['1', '2', '3']) {
     assert.deepEqual([await bench.texts('a'), await bench.texts('b')], [[text], [text]]);
@@ -126,9 +118,9 @@ test('publishes with the same queues keep their order', async () => {
 test('each waits as long as it said, also behind one that waits longer, and then nothing of it was stored', async () => {
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');
-  bench.send('all', 'patient', { waitMs: 60_000 });
-  bench.send('all', 'hasty', { waitMs: 1000 });
-  bench.send('all', 'now', { waitMs: 0 });
+  bench.offer('all', 'patient', { waitMs: 60_000 });
+  bench.offer('all', 'hasty', { waitMs: 1000 });
+  bench.offer('all', 'now', { waitMs: 0 });
   await bench.broker.settled();
   bench.clock.advance(1000);
   await bench.broker.settled();
@@ -143,7 +135,7 @@ test('a rate that blocks is waited for as well, and what waits for room elsewher
   const rate = { publishRate: { count: 1, perMs: 1000 }, overflow: 'block' } as const;
   const bench = await Bench.open({ slow: rate, full });
   await bench.publish('full', 'first');
-  bench.send('all', 'routed');
+  bench.offer('all', 'routed');
   await bench.broker.settled();
   await bench.publish('slow', 'direct');
   await bench.purge('full');
@@ -156,8 +148,8 @@ test('a publish that is sent again after it was parked is not stored twice', asy
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');
   const producer = { id: 'p', sequence: 1 };
-  bench.send('all', 'routed', { producer });
-  bench.send('all', 'routed again', { producer });
+  bench.offer('all', 'routed', { producer });
+  bench.offer('all', 'routed again', { producer });
   await bench.broker.settled();
   await bench.purge('full');
   assert.deepEqual([await bench.texts('open'), await bench.texts('full')], [['routed'], ['routed']]);
@@ -203,7 +195,7 @@ test('what a transaction acks makes room for what it publishes, also before thos
   await bench.publish('full', 'first');
   const [range] = await bench.take('full');
   assert.ok(range !== undefined);
-  bench.send('full', 'waits');
+  bench.offer('full', 'waits');
   const ack = { topic: 'full', subscription: 'full', action: 'ack', ranges: [range] } satisfies Settlement;
   bench.commit(['full', 'full'], 'two for one', [ack], { waitMs: 0 });
   bench.commit(['full'], 'instead', [ack]);
@@ -252,7 +244,7 @@ test('publishes to a queue wait behind a transaction that waits for it', async (
   const bench = await Bench.open({ open: {}, full });
   await bench.publish('full', 'first');
   bench.commit(['open', 'full'], 'transaction');
-  bench.send('full', 'publish');
+  bench.offer('full', 'publish');
   for (const text of ['transaction', 'publish']) {
     await bench.purge('full');
     assert.deepEqual(await bench.texts('full'), [text]);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SubscriptionPolicy } from '../core/policy.ts';
-import { asBuffer, FORMAT_NATIVE, RecordBatchWriter, readRecord, recordEnd } from '../core/records.ts';
+import { asBuffer } from '../core/records.ts';
 import type { Consumer, ConsumeRequest } from '../core/session.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { EngineBench } from '../../test/engine/bench.ts';
+import { textsOf } from '../../test/engine/records.ts';
 import type { ShardSession } from './session.ts';
 
 const REF = { topic: 'q', subscription: 'q' };
@@ -13,10 +14,7 @@ class Bench extends EngineBench {
   static async open(policy: Partial<SubscriptionPolicy>, texts: readonly string[]): Promise<Bench> {
     const bench = await new Bench().start();
     await bench.connect().request('declareTopic', { name: 'q', kind: 'queue', subscription: policy });
-    const writer = new RecordBatchWriter();
-    for (const text of texts) writer.append({}, text);
-    const { bytes, count } = writer.take();
-    await bench.connect().publish({ to: { topic: 'q' }, format: FORMAT_NATIVE, records: bytes, count });
+    await bench.send('q', ...texts);
     return bench;
   }
 
@@ -28,16 +26,7 @@ class Bench extends EngineBench {
     const texts: string[] = [];
     const consumer = await session.consume(
       { ...REF, lease: 'session', ...more },
-      {
-        deliver: (runs) => {
-          for (const run of runs) {
-            const bytes = asBuffer(run.records);
-            for (let i = 0, at = 0; i < run.count; i++, at = recordEnd(bytes, at))
-              texts.push(asBuffer(readRecord(bytes, at).body).toString());
-          }
-        },
-        ended: () => {},
-      },
+      { deliver: (runs) => void texts.push(...runs.flatMap(textsOf)), ended: () => {} },
     );
     consumer.credit(credit);
     await this.broker.settled();

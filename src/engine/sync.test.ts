@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SeededRandom } from '../core/random.ts';
-import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
 import type { LeaseRange, SettledUntil } from '../core/session.ts';
 import { EngineBench } from '../../test/engine/bench.ts';
 
@@ -15,28 +14,11 @@ class Bench extends EngineBench {
   static async open(messages: number): Promise<Bench> {
     const bench = await new Bench({}, SMALL).start();
     await bench.session.request('declareTopic', { name: 'q', kind: 'queue' });
-    await bench.publish(messages);
-    const consumer = await bench.session.consume(
-      { ...REF, lease: 'timed' },
-      {
-        deliver: (runs) => {
-          for (const { partition, offset, count, token } of runs)
-            for (let i = 0; i < count; i++) bench.held.push({ partition, offset: offset + i, count: 1, token });
-        },
-        ended: () => {},
-      },
-    );
-    consumer.credit(messages);
-    await bench.quiet();
+    await bench.send('q', ...Array.from({ length: messages }, (_, i) => `m${i}`));
+    for (const { partition, offset, count, token } of await bench.receive(REF, messages))
+      for (let i = 0; i < count; i++) bench.held.push({ partition, offset: offset + i, count: 1, token });
     assert.equal(bench.held.length, messages);
     return bench;
-  }
-
-  async publish(messages: number): Promise<void> {
-    const writer = new RecordBatchWriter();
-    for (let i = 0; i < messages; i++) writer.append({}, `m${i}`);
-    const { bytes: records, count } = writer.take();
-    await this.session.publish({ to: { topic: 'q' }, format: FORMAT_NATIVE, records, count });
   }
 
   async ack(until?: SettledUntil): Promise<void> {
@@ -86,7 +68,7 @@ test('it is synced within ten milliseconds, or with what somebody waits for befo
   assert.equal(bench.syncs, before + 1);
   assert.equal(await bench.mostAfter('cut'), 1);
   await bench.ack('written');
-  await bench.publish(1);
+  await bench.send('q', 'm');
   assert.equal(bench.syncs, before + 2);
   await timers(bench, 100);
   assert.equal(bench.syncs, before + 2);
@@ -98,7 +80,7 @@ test('so is one that comes while a sync is under way, and that this sync does no
   const before = bench.syncs;
   const going = Promise.withResolvers<void>();
   bench.disk.onSync = () => going.promise;
-  const published = bench.publish(1);
+  const published = bench.send('q', 'm');
   await timers(bench, 0);
   await bench.ack('written');
   bench.disk.onSync = undefined;
