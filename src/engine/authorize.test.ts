@@ -1,23 +1,18 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { type Action, LOCAL_PRINCIPAL, type Principal } from '../core/auth.ts';
+import { test, type TestContext } from 'node:test';
+import type { Action, Principal } from '../core/auth.ts';
 import type { OperationName } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
 import { operations } from './operations.ts';
 
 // The table of the engine has a line for each operation and no other: its type says so, and `keys` does not.
 const OPERATIONS = Object.keys(operations) as OperationName[];
 
-async function place() {
-  const disk = new MemoryDisk();
-  const broker = await Broker.open({ journal: new FileJournal(disk), blobs: await FileBlobs.open(disk) });
-  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
-  for (const name of ['q', 'secret']) await session.request('declareTopic', { name, kind: 'queue' });
-  const as = (principal: Principal) => broker.connect({ principal, namespace: 'default' });
-  return { broker, as };
+async function place(t: TestContext): Promise<EngineBench> {
+  const bench = await new EngineBench().start();
+  t.after(() => bench.broker.close());
+  for (const name of ['q', 'secret']) await bench.session.request('declareTopic', { name, kind: 'queue' });
+  return bench;
 }
 
 function who(...actions: Action[]): Principal {
@@ -25,15 +20,14 @@ function who(...actions: Action[]): Principal {
 }
 
 test('every operation is refused without the right, and with every right but its own', async (t) => {
-  const { broker, as } = await place();
-  t.after(() => broker.close());
+  const bench = await place(t);
   const all: Action[] = ['configure', 'publish', 'consume', 'inspect', 'manage', 'admin'];
   for (const operation of OPERATIONS) {
     const others = all.filter((action) => action !== operations[operation].action);
     for (const principal of [{ name: 'ann', grants: [] }, who(...others)]) {
       // What it would do it with does not matter: it is refused before that is looked at. So no form is the right one.
       const args = { name: 'q', topic: 'q', subscription: 'q', places: [] };
-      await assert.rejects(as(principal).request(operation, args), { code: 'FORBIDDEN' }, operation);
+      await assert.rejects(bench.connect(principal).request(operation, args), { code: 'FORBIDDEN' }, operation);
     }
   }
 });
@@ -48,15 +42,14 @@ test('what a viewer may do changes nothing', () => {
 });
 
 test('messages go in and out only with the right, also together and in pieces', async (t) => {
-  const { broker, as } = await place();
-  t.after(() => broker.close());
+  const bench = await place(t);
   const publish = { to: { topic: 'q' }, format: 0, records: new Uint8Array(), count: 0 };
   const ref = { topic: 'q', subscription: 'q' };
   const sink = { deliver: () => {}, ended: () => {} };
   const ack = { ...ref, ranges: [], action: 'ack' as const };
   const nothing = { publishes: [], settlements: [], cursors: [] };
-  const writer = as(who('configure', 'consume', 'inspect', 'manage', 'admin'));
-  const reader = as(who('configure', 'publish', 'inspect', 'manage', 'admin'));
+  const writer = bench.connect(who('configure', 'consume', 'inspect', 'manage', 'admin'));
+  const reader = bench.connect(who('configure', 'publish', 'inspect', 'manage', 'admin'));
   for (const refused of [
     writer.publish(publish),
     writer.publish({ ...publish, to: { router: 'r', key: '' } }),
@@ -71,14 +64,13 @@ test('messages go in and out only with the right, also together and in pieces', 
 });
 
 test('a redrive to another queue, its end, and a schedule take the right to publish there', async (t) => {
-  const { broker, as } = await place();
-  t.after(() => broker.close());
+  const bench = await place(t);
   const grants = [
     { namespace: 'default', resource: 'q', actions: 'all' as const },
     { namespace: 'default', resource: 'nightly', actions: 'all' as const },
     { namespace: '*', resource: '*', actions: ['inspect' as const] },
   ];
-  const session = as({ name: 'ann', grants });
+  const session = bench.connect({ name: 'ann', grants });
   const ref = { topic: 'q', subscription: 'q' };
   await assert.rejects(session.request('redrive', { ...ref, to: 'secret' }), { code: 'FORBIDDEN' });
   await assert.rejects(session.request('redriveProgress', { id: 'x', cancel: true }), { code: 'FORBIDDEN' });

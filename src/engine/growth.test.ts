@@ -1,29 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
 import type { Session } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
-
-async function open(disk: MemoryDisk): Promise<{ broker: Broker; session: Session }> {
-  const broker = await Broker.open({ journal: new FileJournal(disk), blobs: await FileBlobs.open(disk) });
-  return { broker, session: broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' }) };
-}
+import { EngineBench, STARTS } from '../../test/engine/bench.ts';
+import { Collector } from '../../test/engine/collector.ts';
+import { records } from '../../test/engine/records.ts';
 
 const PLACE = { topic: 't', subscription: 's' };
 const UNTIL_SETTLED = { untilSettled: true, ageMs: null, bytes: null, compact: false };
 
 async function publish(session: Session, keys: readonly string[], partition?: number): Promise<[number, number][]> {
-  const writer = new RecordBatchWriter();
-  for (const key of keys) writer.append({ key }, key);
   const { runs } = await session.publish({
     to: { topic: 't' },
-    format: FORMAT_NATIVE,
-    records: writer.take().bytes,
-    count: keys.length,
+    ...records(...keys.map((key) => ({ key, text: key }))),
     ...(partition !== undefined && { partition }),
   });
   return runs.map((run) => [run.partition, run.offset]);
@@ -44,41 +32,33 @@ async function depths(session: Session): Promise<number[]> {
   return depths;
 }
 
-for (const how of ['the journal alone', 'a checkpoint'] as const) {
-  test(`the partitions that a topic has got are read by those who read it before, from ${how}`, async () => {
-    const disk = new MemoryDisk();
-    const first = await open(disk);
+for (const [from, how] of STARTS) {
+  test(`the partitions that a topic has got are read by those who read it before, from ${from}`, async () => {
+    const bench = await new EngineBench().start();
+    let { session } = bench;
     const policy = { retain: UNTIL_SETTLED };
-    await first.session.request('declareTopic', { name: 't', kind: 'topic', policy });
-    await first.session.request('declareSubscription', PLACE);
-    await publish(first.session, ['a', 'b']);
-    await first.session.request('createSnapshot', { ...PLACE, snapshot: 'before' });
-    const got: [number, number][] = [];
-    const consumer = await first.session.consume(
-      { ...PLACE, lease: 'session', autoAck: true },
-      {
-        deliver: (runs) => void got.push(...runs.map(({ partition, count }): [number, number] => [partition, count])),
-        ended: () => {},
-      },
-    );
-    assert.equal((await grow(first.session, 3)).definition.policy.partitions, 3);
-    if (how === 'a checkpoint') await first.broker.checkpoint();
-    assert.deepEqual(await publish(first.session, ['c'], 2), [[2, 0]]);
+    await session.request('declareTopic', { name: 't', kind: 'topic', policy });
+    await session.request('declareSubscription', PLACE);
+    await publish(session, ['a', 'b']);
+    await session.request('createSnapshot', { ...PLACE, snapshot: 'before' });
+    const got = new Collector();
+    const consumer = await session.consume({ ...PLACE, lease: 'session', autoAck: true }, got);
+    assert.equal((await grow(session, 3)).definition.policy.partitions, 3);
+    if (how === 'checkpoint') await bench.broker.checkpoint();
+    assert.deepEqual(await publish(session, ['c'], 2), [[2, 0]]);
     consumer.credit(10);
-    await first.broker.settled();
+    await bench.broker.settled();
     assert.deepEqual(
-      got.sort(([a], [b]) => a - b),
+      got.runs.map(({ partition, count }) => [partition, count]).sort(([a = 0], [b = 0]) => a - b),
       [
         [0, 2],
         [2, 1],
       ],
     );
     await consumer.close();
-    await publish(first.session, ['d'], 1);
-    if (how === 'a checkpoint') await first.broker.checkpoint();
-    await first.broker.settled();
-
-    const { session } = await open(disk.clone());
+    await publish(session, ['d'], 1);
+    await bench.restart(how);
+    ({ session } = bench);
     assert.deepEqual(await depths(session), [0, 1, 0]);
     await session.request('seek', { ...PLACE, to: { snapshot: 'before' } });
     assert.deepEqual(await depths(session), [2, 1, 1], 'to a snapshot, what came later has not been settled');
@@ -91,7 +71,7 @@ for (const how of ['the journal alone', 'a checkpoint'] as const) {
 }
 
 test('keys of a topic that has grown go where they would in a topic of the new size', async () => {
-  const { session } = await open(new MemoryDisk());
+  const { session } = await new EngineBench().start();
   const keys = Array.from({ length: 20 }, (_, i) => `key ${i}`);
   const partitionsOf = async (): Promise<number[]> => {
     const placed: number[] = [];
@@ -109,7 +89,7 @@ test('keys of a topic that has grown go where they would in a topic of the new s
 });
 
 test('a topic grows when that is asked for, and never shrinks', async () => {
-  const { session } = await open(new MemoryDisk());
+  const { session } = await new EngineBench().start();
   await session.request('declareTopic', { name: 't', kind: 'topic', policy: { partitions: 2 } });
   await assert.rejects(grow(session, 3, 'error'), { code: 'POLICY_MISMATCH' });
   const kept = await grow(session, 3, 'keep');
