@@ -1,30 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
-import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
-import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
 
 test('a broker that closes hands nothing to a session that is about to be closed', async () => {
-  const disk = new MemoryDisk();
-  const broker = await Broker.open({
-    journal: new FileJournal(disk),
-    blobs: await FileBlobs.open(disk),
-    clock: new ManualClock(),
-    // The disk in memory answers as soon.
-    defer: queueMicrotask,
-  });
-  const session = (): ReturnType<Broker['connect']> =>
-    broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
-  const [first, second] = [session(), session()];
+  // The disk in memory answers as soon.
+  const bench = await new EngineBench({ defer: queueMicrotask }).start();
+  const [first, second] = [bench.session, bench.connect()];
   await first.request('declareTopic', { name: 'q', kind: 'queue' });
-  const writer = new RecordBatchWriter();
-  writer.append({}, 'm');
-  const { bytes: records, count } = writer.take();
-  await first.publish({ to: { topic: 'q' }, format: FORMAT_NATIVE, records, count });
+  await bench.send('q', 'm');
   const taken: string[] = [];
   for (const [name, one] of [
     ['first', first],
@@ -33,11 +18,11 @@ test('a broker that closes hands nothing to a session that is about to be closed
     const sink = { deliver: () => void taken.push(name), ended: () => {} };
     const consumer = await one.consume({ topic: 'q', subscription: 'q', lease: 'session' }, sink);
     consumer.credit(1);
-    await broker.settled();
+    await bench.broker.settled();
   }
   // Giving this up takes the first session a while.
   await first.body({ topic: 'q' }, 1000);
-  await broker.close();
+  await bench.broker.close();
   assert.deepEqual(taken, ['first']);
 });
 
@@ -51,13 +36,8 @@ test('a broker whose last checkpoint finds no room closes its journal all the sa
       journalIsClosed = true;
     }
   }
-  const broker = await Broker.open({
-    journal: new WatchedJournal(disk),
-    blobs: await FileBlobs.open(disk),
-    clock: new ManualClock(),
-    onFailure: ({ code }) => void failures.push(code),
-  });
-  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  const bench = new EngineBench({ onFailure: ({ code }) => void failures.push(code) });
+  const { broker, session } = await bench.start(disk, new WatchedJournal(disk));
   await session.request('declareTopic', { name: 'q', kind: 'queue' });
   await broker.settled();
   disk.failAt('create', 1, 'ENOSPC');

@@ -1,27 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
-import type { Session } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
 
-async function place() {
-  const disk = new MemoryDisk();
-  const clock = new ManualClock();
-  const broker = await Broker.open({
-    journal: new FileJournal(disk, { segmentBytes: 1 << 20, segments: 8 }),
-    blobs: await FileBlobs.open(disk),
-    clock,
-  });
-  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
-  return { broker, session, clock };
+function place(): Promise<EngineBench> {
+  return new EngineBench({}, { segmentBytes: 1 << 20, segments: 8 }).start();
 }
 
 /** Enough documents to fill more than half of the commit log, which a reclaim would then move on from. */
-async function fill(session: Session, broker: Broker): Promise<number> {
+async function fill({ broker, session }: EngineBench): Promise<number> {
   for (let i = 0; i < 200; i++)
     await session.request('putDocument', { kind: 'note', name: 'n', value: `${i}`.padEnd(30_000, '.') });
   await broker.settled();
@@ -29,10 +15,11 @@ async function fill(session: Session, broker: Broker): Promise<number> {
 }
 
 test('no reclaim begins while storage is held, and one does when it is released', async () => {
-  const { broker, session } = await place();
+  const bench = await place();
+  const { broker, session } = bench;
   const { hold, sequence } = await session.request('holdStorage', { forMs: 60_000 });
   assert.ok(sequence > 0);
-  assert.equal(await fill(session, broker), 0);
+  assert.equal(await fill(bench), 0);
   assert.deepEqual(await session.request('releaseStorage', { hold }), { held: true });
   await broker.settled();
   while (broker.info().counters['reclaims'] === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -41,10 +28,11 @@ test('no reclaim begins while storage is held, and one does when it is released'
 });
 
 test('a hold that nobody releases ends by itself, and says so', async () => {
-  const { broker, session, clock } = await place();
+  const bench = await place();
+  const { broker, session, clock } = bench;
   const { hold } = await session.request('holdStorage', { forMs: 60_000 });
   clock.advance(60_000);
-  await fill(session, broker);
+  await fill(bench);
   while (broker.info().counters['reclaims'] === 0) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(await session.request('releaseStorage', { hold }), { held: false });
   await broker.close();

@@ -1,41 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import type { TopicPolicy } from '../core/policy.ts';
 import { SeededRandom } from '../core/random.ts';
-import { type Envelope, FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
+import type { Envelope } from '../core/records.ts';
 import { messageId, type PublishReceipt, type PublishRequest } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
+import { records } from '../../test/engine/records.ts';
 import { entryBytes, readEntry } from './entry-reader.ts';
 import type { ShardSession } from './session.ts';
 
-const clock = new ManualClock();
-
-async function open(policy: Partial<TopicPolicy>): Promise<ShardSession> {
-  const disk = new MemoryDisk();
-  const broker = await Broker.open({
-    journal: new FileJournal(disk),
-    blobs: await FileBlobs.open(disk),
-    clock,
-    random: new SeededRandom(1),
-  });
-  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
-  await session.request('declareTopic', { name: 'q', kind: 'queue', policy });
-  await session.request('declareRouter', { name: 'r', type: 'fanout' });
+async function open(policy: Partial<TopicPolicy>): Promise<EngineBench> {
+  const bench = await new EngineBench().start();
+  await bench.session.request('declareTopic', { name: 'q', kind: 'queue', policy });
+  await bench.session.request('declareRouter', { name: 'r', type: 'fanout' });
   const binding = { key: '', match: null, filter: null, to: { topic: 'q' } };
-  await session.request('bind', { router: 'r', binding });
-  return session;
+  await bench.session.request('bind', { router: 'r', binding });
+  return bench;
 }
 
 function to(target: PublishRequest['to'], count: number, envelope: Omit<Envelope, 'body'> = {}): PublishRequest {
-  const writer = new RecordBatchWriter();
-  for (let i = 0; i < count; i++) writer.append(envelope, 'text');
-  return { to: target, format: FORMAT_NATIVE, records: writer.take().bytes, count };
+  return { to: target, ...records(...Array.from({ length: count }, () => ({ ...envelope, text: 'text' }))) };
 }
 
 const queue = { topic: 'q' };
@@ -49,7 +36,7 @@ async function depth(session: ShardSession): Promise<number> {
 }
 
 test('the publishes of one transaction stay within the limit of their queue together, or none is stored', async () => {
-  const session = await open({ maxMessages: 3 });
+  const { session } = await open({ maxMessages: 3 });
   await assert.rejects(commit(session, to(queue, 2), to(queue, 2)), (error) => RailheadError.is(error, 'QUEUE_FULL'));
   assert.equal(await depth(session), 0);
   await commit(session, to(queue, 2), to(queue, 1));
@@ -57,14 +44,14 @@ test('the publishes of one transaction stay within the limit of their queue toge
 });
 
 test('a dedupe id that comes twice in one transaction is stored once', async () => {
-  const session = await open({});
+  const { session } = await open({});
   const [first, second] = await commit(session, to(queue, 1, { dedupeId: 'd' }), to(queue, 1, { dedupeId: 'd' }));
   assert.equal(await depth(session), 1);
   assert.deepEqual(second?.runs, [{ ...first?.runs[0], duplicate: true }]);
 });
 
 test('a transaction keeps to the publish rate of its queues', async () => {
-  const session = await open({ publishRate: { count: 40, perMs: 1000 } });
+  const { session, clock } = await open({ publishRate: { count: 40, perMs: 1000 } });
   await commit(session, to(queue, 2));
   await assert.rejects(commit(session, to(queue, 1)), (error) => RailheadError.is(error, 'RATE_LIMITED'));
   assert.equal(await depth(session), 2);
@@ -74,7 +61,7 @@ test('a transaction keeps to the publish rate of its queues', async () => {
 });
 
 test('a publish through a router keeps to the publish rate of the queues behind it', async () => {
-  const session = await open({ publishRate: { count: 2, perMs: 1000 } });
+  const { session } = await open({ publishRate: { count: 2, perMs: 1000 } });
   await session.publish(to({ router: 'r', key: '' }, 2));
   const { refused } = await session.publish(to({ router: 'r', key: '' }, 1));
   assert.equal(refused?.[0]?.code, 'RATE_LIMITED');
@@ -82,7 +69,7 @@ test('a publish through a router keeps to the publish rate of the queues behind 
 });
 
 test('a publish that waits for room in its queue takes nothing of the rate meanwhile', async () => {
-  const session = await open({ maxMessages: 1, overflow: 'block', publishRate: { count: 1, perMs: 1000 } });
+  const { session, clock } = await open({ maxMessages: 1, overflow: 'block', publishRate: { count: 1, perMs: 1000 } });
   await session.publish(to(queue, 1));
   clock.advance(1000);
   const waiting = session.publish(to(queue, 1));
@@ -106,8 +93,7 @@ test('what a transaction drives out of full queues does not tear it into two bat
     batches.push(types);
     return append(body, bytes, firstSequence, count);
   };
-  const broker = await Broker.open({ journal, blobs: await FileBlobs.open(disk), clock, random: new SeededRandom(1) });
-  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  const { session } = await new EngineBench().start(disk, journal);
   const declare = (name: string, policy: Partial<TopicPolicy>): Promise<unknown> =>
     session.request('declareTopic', { name, kind: 'queue', policy, ifDifferent: 'update' });
   await declare('other', {});
