@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
-import { SeededRandom } from '../core/random.ts';
 import { nextTurn } from '../core/real-time.ts';
-import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
 import type { Shortage } from '../core/broker-info.ts';
-import type { DeliveryRun, PublishRequest } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
+import type { PublishRequest } from '../core/session.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
+import { Collector } from '../../test/engine/collector.ts';
+import { records } from '../../test/engine/records.ts';
 
 const KIB = 1024;
 const LIMITS = {
@@ -43,24 +40,13 @@ class StuckJournal extends FileJournal {
 async function open() {
   const disk = new MemoryDisk();
   const journal = new StuckJournal(disk, { segmentBytes: 8 << 20, segments: 4 });
-  const clock = new ManualClock();
-  const broker = await Broker.open({
-    journal,
-    blobs: await FileBlobs.open(disk),
-    clock,
-    random: new SeededRandom(1),
-    limits: LIMITS,
-  });
-  const session = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  const { broker, clock, session } = await new EngineBench({ limits: LIMITS }).start(disk, journal);
   await session.request('declareTopic', { name: 'q', kind: 'queue' });
   return { broker, journal, clock, session, counter: (name: string) => broker.info().counters[name] ?? NaN };
 }
 
 function publishOf(bytes: number, waitMs: number): PublishRequest {
-  const writer = new RecordBatchWriter();
-  writer.append({}, Buffer.alloc(bytes, 120));
-  const { bytes: records, count } = writer.take();
-  return { to: { topic: 'q' }, format: FORMAT_NATIVE, records, count, waitMs };
+  return { to: { topic: 'q' }, ...records('x'.repeat(bytes)), waitMs };
 }
 
 test('publishers that bring more than memory holds wait for the disk, and are refused when they may not wait', async () => {
@@ -96,14 +82,13 @@ test('consumers get what is there while publishers wait for memory', async () =>
     await nextTurn();
   }
   assert.ok(counter('memoryParkedBytes') > 0);
-  const held: DeliveryRun[] = [];
-  const sink = { deliver: (runs: DeliveryRun[]) => void held.push(...runs), ended: () => {} };
-  const consuming = session.consume({ topic: 'q', subscription: 'q', lease: 'timed' }, sink);
+  const held = new Collector();
+  const consuming = session.consume({ topic: 'q', subscription: 'q', lease: 'timed' }, held);
   await nextTurn();
   journal.letGo();
   (await consuming).credit(5);
   await broker.settled();
-  assert.ok(held.length > 0);
+  assert.ok(held.runs.length > 0);
   assert.equal(counter('memoryOutgoingBytes'), 0);
   await broker.close();
   await Promise.allSettled(published);

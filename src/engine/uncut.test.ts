@@ -1,16 +1,12 @@
 /** Formats whose batches are never cut, such as compressed ones; and what else readers by offset ask for. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOCAL_PRINCIPAL } from '../core/auth.ts';
-import { ManualClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
-import { SeededRandom } from '../core/random.ts';
-import { asBuffer, FORMAT_NATIVE, readRecord, recordEnd } from '../core/records.ts';
-import type { DeliveryRun, Session } from '../core/session.ts';
-import { FileBlobs } from '../storage/blobs.ts';
-import { FileJournal } from '../storage/journal/file-journal.ts';
-import { MemoryDisk } from '../storage/memory/memory-disk.ts';
-import { Broker } from './broker.ts';
+import { FORMAT_NATIVE } from '../core/records.ts';
+import type { DeliveryRun } from '../core/session.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
+import { Collector } from '../../test/engine/collector.ts';
+import { textsOf } from '../../test/engine/records.ts';
 import type { RecordFormat } from './formats.ts';
 
 const FORMAT_LINES = 77;
@@ -31,15 +27,8 @@ const lines: RecordFormat = {
   head: () => ({ body: Buffer.alloc(0) }),
 };
 
-async function open(disk = new MemoryDisk(), clock = new ManualClock()): Promise<{ broker: Broker; session: Session }> {
-  const broker = await Broker.open({
-    journal: new FileJournal(disk),
-    blobs: await FileBlobs.open(disk),
-    clock,
-    random: new SeededRandom(1),
-    formats: [lines],
-  });
-  return { broker, session: broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' }) };
+function open(): Promise<EngineBench> {
+  return new EngineBench({ formats: [lines] }).start();
 }
 
 function batch(...texts: string[]): { format: number; records: Uint8Array; count: number } {
@@ -49,11 +38,7 @@ function batch(...texts: string[]): { format: number; records: Uint8Array; count
 function bodiesOf(runs: readonly DeliveryRun[]): string[] {
   return runs.flatMap((run) => {
     assert.equal(run.format, FORMAT_NATIVE);
-    const records = asBuffer(run.records);
-    const bodies: string[] = [];
-    for (let i = 0, at = 0; i < run.count; i++, at = recordEnd(records, at))
-      bodies.push(Buffer.from(readRecord(records, at).body).toString());
-    return bodies;
+    return textsOf(run);
   });
 }
 
@@ -71,7 +56,8 @@ test('a batch that cannot be cut is given back whole to those who read its forma
 });
 
 test('each message of such a batch is leased, retried and buried by itself, and a wreck is delivered as one', async () => {
-  const { session } = await open();
+  const bench = await open();
+  const { session } = bench;
   await session.request('declareTopic', {
     name: 'q',
     kind: 'queue',
@@ -79,26 +65,18 @@ test('each message of such a batch is leased, retried and buried by itself, and 
   });
   await session.publish({ to: { topic: 'q' }, ...batch('a', 'b', 'c') });
   await session.publish({ to: { topic: 'q' }, ...batch('x\ny') });
-  const got: DeliveryRun[] = [];
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const sink = {
-    deliver: (runs: DeliveryRun[]) => {
-      got.push(...runs);
-      if (got.reduce((sum, { count }) => sum + count, 0) === 4) resolve();
-    },
-    ended: () => {},
-  };
-  const consumer = await session.consume({ topic: 'q', subscription: 'q', lease: 'session' }, sink);
+  const got = new Collector();
+  const consumer = await session.consume({ topic: 'q', subscription: 'q', lease: 'session' }, got);
   consumer.credit(2);
   consumer.credit(2);
-  await promise;
-  assert.deepEqual(bodiesOf(got), ['a', 'b', 'c', '']);
-  const token = got[0]?.token ?? 0;
+  await bench.quiet();
+  assert.deepEqual(bodiesOf(got.runs), ['a', 'b', 'c', '']);
+  const token = got.runs.find(({ offset }) => offset <= 1)?.token ?? 0;
   await session.settle([
     {
       topic: 'q',
       subscription: 'q',
-      ranges: [{ partition: 0, offset: 1, count: 1, token: got.find(({ offset }) => offset <= 1)?.token ?? token }],
+      ranges: [{ partition: 0, offset: 1, count: 1, token }],
       action: 'reject',
       reason: 'no',
     },
@@ -111,28 +89,26 @@ test('each message of such a batch is leased, retried and buried by itself, and 
 });
 
 test('serial numbers wrap at 31 bits, are deduplicated, and leave nothing out, after a crash too', async () => {
-  const disk = new MemoryDisk();
-  const { session } = await open(disk);
-  await session.request('declareTopic', { name: 't', kind: 'topic' });
-  const publish = async (by: Session, sequence: number): Promise<[number | undefined, boolean | undefined]> => {
+  const bench = await open();
+  await bench.session.request('declareTopic', { name: 't', kind: 'topic' });
+  const publish = async (sequence: number): Promise<[number | undefined, boolean | undefined]> => {
     const producer = { id: 'p', sequence, serial: true as const };
-    const { runs } = await by.publish({ to: { topic: 't' }, ...batch('a', 'b'), producer });
+    const { runs } = await bench.session.publish({ to: { topic: 't' }, ...batch('a', 'b'), producer });
     return [runs[0]?.offset, runs[0]?.duplicate];
   };
   const last = 2 ** 31 - 2;
-  assert.deepEqual(await publish(session, last), [0, undefined]);
-  assert.deepEqual(await publish(session, 0), [2, undefined]);
-  assert.deepEqual(await publish(session, last), [0, true]);
-  await assert.rejects(publish(session, 4), { code: 'OUT_OF_ORDER' });
-  const again = await open(disk.crash(new SeededRandom(1)));
-  assert.deepEqual(await publish(again.session, 0), [2, true]);
-  await assert.rejects(publish(again.session, 3), { code: 'OUT_OF_ORDER' });
-  assert.deepEqual(await publish(again.session, 2), [4, undefined]);
+  assert.deepEqual(await publish(last), [0, undefined]);
+  assert.deepEqual(await publish(0), [2, undefined]);
+  assert.deepEqual(await publish(last), [0, true]);
+  await assert.rejects(publish(4), { code: 'OUT_OF_ORDER' });
+  await bench.start(bench.disk.crash(bench.random));
+  assert.deepEqual(await publish(0), [2, true]);
+  await assert.rejects(publish(3), { code: 'OUT_OF_ORDER' });
+  assert.deepEqual(await publish(2), [4, undefined]);
 });
 
 test('a reader of many places waits until one of them has something, or its time is over', async () => {
-  const clock = new ManualClock();
-  const { session } = await open(new MemoryDisk(), clock);
+  const { clock, session } = await open();
   for (const name of ['a', 'b']) await session.request('declareTopic', { name, kind: 'topic' });
   const places = ['a', 'b'].map((topic) => ({ topic, partition: 0, offset: 0 }));
   const waiting = session.request('awaitRecords', { places, waitMs: 1000 });
@@ -149,7 +125,7 @@ test('a reader of many places waits until one of them has something, or its time
 });
 
 test('a reader of many places is woken by the nearest of two in one partition, and when a topic of it is deleted', async () => {
-  const { session, broker } = await open(new MemoryDisk());
+  const { session, broker } = await open();
   for (const name of ['a', 'b']) await session.request('declareTopic', { name, kind: 'topic' });
   const place = (topic: string, offset: number): { topic: string; partition: number; offset: number } => ({
     topic,
@@ -172,14 +148,15 @@ test('a reader of many places is woken by the nearest of two in one partition, a
 });
 
 test('cursors are listed with their topics, and one is fetched of all its topics, after a restart too', async () => {
-  const disk = new MemoryDisk();
-  const { session } = await open(disk);
+  const bench = await open();
+  const { session } = bench;
   for (const name of ['a', 'b']) await session.request('declareTopic', { name, kind: 'topic' });
   const commit = (cursor: string, topic: string): Promise<unknown> =>
     session.commit({ publishes: [], settlements: [], cursors: [{ cursor, topic, partition: 0, offset: 3 }] });
   for (const topic of ['b', 'a']) await commit('g1', topic);
   await commit('g2', 'a');
-  const again = (await open(disk.crash(new SeededRandom(1)))).session;
+  await bench.start(bench.disk.crash(bench.random));
+  const again = bench.session;
   assert.deepEqual(await again.request('listCursors', { limit: 1 }), {
     cursors: [{ cursor: 'g1', topics: ['a', 'b'] }],
     next: 'g1',
