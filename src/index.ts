@@ -62,6 +62,7 @@ export type { Clock } from './core/clock.ts';
 export type { Random } from './core/random.ts';
 export type { BrokerInfo } from './core/broker-info.ts';
 export type { Condition, Durability, Filter, Order, Overflow, RouterType } from './core/policy.ts';
+export type { FailedRecord } from './core/retries.ts';
 export type { HeaderValue, Headers } from './core/records.ts';
 export type { MessageHistory, MessageId, OperationName, Operations, Session } from './core/session.ts';
 export type { MessageState, SubscriptionStats, TopicStats } from './core/stats.ts';

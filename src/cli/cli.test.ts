@@ -245,7 +245,10 @@ describe('the verbs against a server', () => {
       await fine('keys', 'ann', '--rm', String(key?.['id']));
       const patterns = ['--configure', '^a', '--write', '.*', '--read', ''];
       await fine('permit', 'ann', '--namespace', 'shop', ...patterns);
-      assert.match((await fine('ls')).out, /ann +admin +monitoring +0 +publish,consume orders\* in shop; \["\^a",/);
+      assert.match(
+        (await fine('ls')).out,
+        /ann +admin +monitoring +sha256,sha512 +0 +publish,consume orders\* in shop; \["\^a",/,
+      );
       assert.match((await run('permit', 'ann', ...patterns, '--read', '(a)\\1')).err, /is not understood/);
       await fine('permit', 'ann', '--clear', '--namespace', 'shop');
       await fine('allow', 'ann', 'none', 'orders*', '--namespace', 'shop');

@@ -66,6 +66,11 @@ export const VERBS: readonly Verb[] = [
   },
   { name: 'snapshot', summary: 'take, list or delete snapshots', load: () => import('./commands/snapshot.ts') },
   { name: 'dead', summary: 'list, show, redrive or drop dead letters', load: () => import('./commands/dead.ts') },
+  {
+    name: 'retry',
+    summary: 'give groups of Kafka retries and dead letters, and hand a record back',
+    load: () => import('./commands/retry.ts'),
+  },
   { name: 'schedule', summary: 'put, list or delete schedules', load: () => import('./commands/schedule.ts') },
   {
     name: 'autoscale',

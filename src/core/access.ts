@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { type Acl, aclToText, EVERYBODY, readAcl } from './acl.ts';
+import { type Acl, aclToText, CLUSTER_NAME, EVERYBODY, readAcl } from './acl.ts';
 import { RailheadError } from './errors.ts';
 import { NamePattern } from './name-pattern.ts';
-import { checkStoredPassword, type StoredPassword } from './passwords.ts';
+import { checkStoredPassword, type StoredPassword, withScram } from './passwords.ts';
 import { type Role, ROLES, type Rule, RULE_VERBS } from './roles.ts';
+import type { ScramAlgorithm } from './scram.ts';
 import type { Session } from './session.ts';
 import { toVhost } from './vhosts.ts';
 
@@ -114,6 +115,14 @@ export class StoredUsers {
     return this.#put(USER_DOCUMENT, name, { password, tags, role });
   }
 
+  /** @throws NOT_FOUND for a user that is not stored, or has none such */
+  async removeScram(name: string, algorithm: ScramAlgorithm): Promise<void> {
+    const password = (await this.find(name))?.password;
+    if (password?.scram?.[algorithm] === undefined)
+      throw new RailheadError('NOT_FOUND', `${JSON.stringify(name)} has no such credential.`);
+    await this.put({ name, password: withScram(password, { gone: [algorithm] }) });
+  }
+
   /** With all that it may do and its access keys. */
   async delete(name: string): Promise<{ deleted: boolean }> {
     const [permissions, rules, keys] = [await this.permissions(), await this.rules(), await this.accessKeys()];
@@ -188,6 +197,8 @@ export class StoredUsers {
   async addAcl(acl: Acl): Promise<{ created: boolean }> {
     if (acl.name.length === 0 || acl.name.length > 255)
       throw new RailheadError('INVALID', 'The name of a resource has 1 to 255 characters.');
+    if (acl.kind === 'cluster' && acl.name !== CLUSTER_NAME)
+      throw new RailheadError('INVALID', `The cluster is named ${CLUSTER_NAME}.`);
     if (acl.user !== EVERYBODY) await this.#assertUser(acl.user);
     if ((await this.acls()).length >= MAX_ACLS)
       throw new RailheadError('TOO_LARGE', `There are ${MAX_ACLS} ACLs already. Use prefixes, or remove some.`);

@@ -2,19 +2,22 @@
  * Rights as Kafka has them: each allows or denies one operation on resources of one kind, by name or prefix. A denial
  * beats whatever else allows the same.
  */
-export type AclKind = 'topic' | 'group' | 'cluster' | 'transactionalId';
+export const ACL_KINDS = ['topic', 'group', 'cluster', 'transactionalId'] as const;
+export type AclKind = (typeof ACL_KINDS)[number];
 
-export type AclOperation =
-  | 'read'
-  | 'write'
-  | 'create'
-  | 'delete'
-  | 'alter'
-  | 'describe'
-  | 'clusterAction'
-  | 'describeConfigs'
-  | 'alterConfigs'
-  | 'idempotentWrite';
+export const ACL_OPERATIONS = [
+  'read',
+  'write',
+  'create',
+  'delete',
+  'alter',
+  'describe',
+  'clusterAction',
+  'describeConfigs',
+  'alterConfigs',
+  'idempotentWrite',
+] as const;
+export type AclOperation = (typeof ACL_OPERATIONS)[number];
 
 export interface Acl {
   /** `*` for every stored user. */
@@ -28,6 +31,8 @@ export interface Acl {
 }
 
 export const EVERYBODY = '*';
+/** The one resource of the kind `cluster`. */
+export const CLUSTER_NAME = 'kafka-cluster';
 const EVERY_NAME = '*';
 
 export type Verdict = 'allow' | 'deny' | 'none';

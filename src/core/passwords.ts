@@ -41,6 +41,24 @@ export async function storedPassword(password: string): Promise<StoredPassword> 
   return { hash, scram: { sha256: scramToText(sha256), sha512: scramToText(sha512) } };
 }
 
+/**
+ * What is kept once some of what SCRAM needs is gone and some is new. Whoever takes the last of it away wants nobody to log
+ * in with the password any more, however it is shown.
+ */
+export function withScram(
+  before: StoredPassword | null,
+  { gone = [], put = [] }: { gone?: readonly ScramAlgorithm[]; put?: readonly (readonly [ScramAlgorithm, string])[] },
+): StoredPassword | null {
+  const scram: Partial<Record<ScramAlgorithm, string>> = { ...before?.scram };
+  for (const algorithm of gone) delete scram[algorithm];
+  for (const [algorithm, text] of put) scram[algorithm] = text;
+  const newest = put.at(-1)?.[1];
+  const left = Object.values(scram);
+  const kept = before !== null && (!before.hash.startsWith('scram-') || left.includes(before.hash));
+  const hash = newest ?? (kept ? before.hash : left.at(0));
+  return left.length === 0 || hash === undefined ? null : { hash, scram };
+}
+
 /** @throws INVALID */
 export function checkStoredPassword({ hash, scram }: StoredPassword): void {
   parsePasswordHash(hash);

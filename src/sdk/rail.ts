@@ -4,6 +4,7 @@ import type { RouterType } from '../core/policy.ts';
 import { systemRandom } from '../core/random.ts';
 import type { Random } from '../core/random.ts';
 import { asBuffer, readRecord } from '../core/records.ts';
+import { type FailedRecord, failRecord } from '../core/retries.ts';
 import type { ScheduleDefinition } from '../core/schedules.ts';
 import type { BrokerInfo } from '../core/broker-info.ts';
 import type { OperationName, Operations, Session } from '../core/session.ts';
@@ -189,6 +190,19 @@ export class Rail implements AsyncDisposable {
   async unschedule(name: string): Promise<boolean> {
     const { deleted } = await this.#client.request('deleteSchedule', { name });
     return deleted;
+  }
+
+  /**
+   * Hands back a record that a group of Kafka's consumers could not work on, for which its topic has a retry policy: it
+   * comes again in the retry topic of the group, or is a dead letter. Resolves when that is durable.
+   *
+   * @throws NOT_FOUND without a policy, OFFSET_OUT_OF_RANGE, FORBIDDEN.
+   * @example await rail.fail('billing', { topic, partition, offset: Number(message.offset), reason: String(error) })
+   */
+  async fail(group: string, record: FailedRecord): Promise<void> {
+    this.#client.assertOpen();
+    const session = await this.#client.session();
+    return failRecord(session, group, record);
   }
 
   async schedules(): Promise<Schedule[]> {

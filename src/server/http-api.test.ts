@@ -365,8 +365,11 @@ test('users are stored with what they may do, and their passwords are not shown'
   assert.deepEqual((await call('PUT', '/users/ann', { role: 'viewer' })).body, { created: false });
   assert.equal((await call('PUT', '/users/ann', { role: 'king' })).status, 400);
   assert.deepEqual((await call('GET', '/users')).body, {
-    users: [{ name: 'ann', role: 'viewer', tags: ['monitoring'], password: true }],
+    users: [{ name: 'ann', role: 'viewer', tags: ['monitoring'], password: true, scram: ['sha256', 'sha512'] }],
   });
+  assert.deepEqual((await call('DELETE', '/users/ann/scram/sha512')).body, { deleted: true });
+  assert.equal((await call('DELETE', '/users/ann/scram/sha512')).status, 404);
+  assert.equal((await call('DELETE', '/users/ann/scram/md5')).status, 400);
   const rule = { user: 'ann', namespace: 'shop', pattern: 'orders*' };
   assert.deepEqual((await call('PUT', '/rules/ann/shop/orders*', { verbs: ['publish'] })).body, { created: true });
   assert.equal((await call('PUT', '/rules/ann/shop/*orders', { verbs: ['publish'] })).status, 400);
@@ -387,6 +390,52 @@ test('users are stored with what they may do, and their passwords are not shown'
   });
   assert.deepEqual((await call('DELETE', '/permissions/ann/shop')).body, { deleted: true });
   assert.deepEqual((await call('DELETE', '/users/ann')).body, { deleted: true });
+});
+
+test('ACLs and quotas of Kafka are set, listed and taken away', async (t) => {
+  const call = await api(t);
+  const acl = { user: '*', kind: 'group', pattern: 'literal', name: 'g', operation: 'read', permission: 'deny' };
+  assert.deepEqual((await call('POST', '/acls', acl)).body, { created: true });
+  assert.equal((await call('POST', '/acls', { ...acl, operation: 'fly' })).status, 400);
+  assert.deepEqual((await call('GET', '/acls?user=*')).body, { acls: [acl] });
+  assert.deepEqual((await call('POST', '/acls/remove', acl)).body, { deleted: true });
+  const quota = { clientId: 'batch', producerByteRate: 1000 };
+  assert.equal((await call('PUT', '/quotas', quota)).status, 200);
+  assert.deepEqual((await call('GET', '/quotas')).body, { quotas: [quota] });
+  assert.equal((await call('PUT', '/quotas', { ...quota, producerByteRate: null })).status, 200);
+  assert.deepEqual((await call('GET', '/quotas')).body, { quotas: [] });
+});
+
+test('a group of Kafka gets a retry policy, hands a record back, and loses the policy again', async (t) => {
+  const call = await api(t);
+  await call('PUT', '/topics/orders', {});
+  await call('POST', '/topics/orders/messages', { body: 1 });
+  const policy = { attempts: 2, backoff: { type: 'fixed', min: '10s', max: '10s', jitter: false } };
+  const failed = { topic: 'orders', partition: 0, offset: 0, reason: 'it broke' };
+  assert.equal((await call('POST', '/groups/billing/failed', failed)).status, 404);
+  assert.deepEqual((await call('PUT', '/topics/orders/groups/billing/retry', policy)).body, {
+    created: true,
+    retryTopic: 'orders.billing.retry',
+    deadLetterQueue: 'orders.billing.dead',
+  });
+  assert.equal((await call('PUT', '/topics/orders/groups/billing/retry', { attempts: 0 })).status, 400);
+  assert.deepEqual((await call('GET', '/retries')).body, {
+    policies: [
+      {
+        topic: 'orders',
+        group: 'billing',
+        ...policy,
+        retryTopic: 'orders.billing.retry',
+        waitingQueue: 'orders.billing.retry.waiting',
+        deadLetterQueue: 'orders.billing.dead',
+      },
+    ],
+  });
+  assert.deepEqual((await call('POST', '/groups/billing/failed', failed)).body, { handedBack: true });
+  assert.equal((await call('POST', '/groups/billing/failed', { ...failed, offset: 1 })).status, 416);
+  assert.equal((await call('DELETE', '/topics/orders/groups/billing/retry')).status, 409);
+  await call('POST', '/queues/orders.billing.retry.waiting/purge');
+  assert.deepEqual((await call('DELETE', '/topics/orders/groups/billing/retry')).body, { deleted: true });
 });
 
 test('a policy is set, listed and cleared', async (t) => {

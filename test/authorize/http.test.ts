@@ -31,6 +31,7 @@ const BESIDE: Record<string, string> = {
 
 const message = { body: 1 };
 const binding = { to: { topic: HIDDEN } };
+const acl = { user: '*', kind: 'topic', name: HIDDEN, operation: 'read' };
 
 /** By operationId, of those that are refused without one, or with an empty one. */
 const BODIES: Record<string, object> = {
@@ -56,10 +57,20 @@ const BODIES: Record<string, object> = {
   putRule: { verbs: ['publish'] },
   putPermission: { configure: '', write: '', read: '' },
   putPolicy: { pattern: '.*', definition: { 'max-length': 1 } },
+  failRecord: { topic: `${HIDDEN}-topic`, partition: 0, offset: 0 },
+  addAcl: acl,
+  removeAcl: acl,
+  putQuota: { user: null, producerByteRate: 1 },
   putAlert: { when: 'depth', above: 1 },
 };
 
-const PARAMS: Record<string, string> = { user: 'bystander', namespace: 'default', pattern: '*', id: '1.0.0' };
+const PARAMS: Record<string, string> = {
+  user: 'bystander',
+  namespace: 'default',
+  pattern: '*',
+  id: '1.0.0',
+  algorithm: 'sha256',
+};
 
 type Spec = (typeof ROUTES)[number]['spec'];
 

@@ -30,7 +30,7 @@ test('every test that the Kafka page names exists', () => {
       'src/gateways/kafka/**/*.test.ts',
       'test/conformance/kafka/*.test.ts',
       'test/kafka/**/*.test.ts',
-      'test/kill/kafka.test.ts',
+      'test/kill/kafka*.test.ts',
     ],
     { cwd: root },
   );

@@ -16,6 +16,8 @@ const DRAIN_MS = 60_000;
 export interface KafkaServer {
   child: Child;
   address: string;
+  /** Of the native protocol; another one with each start. */
+  url: string;
 }
 
 export interface KafkaLoopOptions {
@@ -138,7 +140,7 @@ class Line {
   }
 }
 
-function clientOf(address: string): Kafka {
+export function clientOf(address: string): Kafka {
   return new Kafka({
     clientId: 'kill',
     brokers: [address],
@@ -154,7 +156,7 @@ export async function start(dir: string, port: number): Promise<KafkaServer> {
   const child = new Child('server-child.ts', [dir, '0', 'kafka', String(port)], (message) => told(message));
   const message = await Promise.race([first, child.ended()]);
   if (message === undefined) throw new Error('the server ended by itself');
-  return { child, address: String(message['kafkaAddress']) };
+  return { child, address: String(message['kafkaAddress']), url: String(message['url']) };
 }
 
 /** What the broker says after a start must not be behind what anybody was told before. */

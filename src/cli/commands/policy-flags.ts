@@ -80,8 +80,12 @@ function read(name: string, kind: Kind, value: unknown): unknown {
   if (kind === 'json') return json(value, `--${name}`);
   if (kind === 'number') return /^\d+$/.test(value) ? Number(value) : value;
   if (name === 'deadLetter') return deadLetter(value);
-  if (name !== 'backoff') return value;
-  const [type, min, max] = value.split(':');
+  return name === 'backoff' ? readBackoff(value) : value;
+}
+
+/** `TYPE[:MIN[:MAX]]`, in the form of the HTTP API. */
+export function readBackoff(value: string): { type?: string; min?: string; max?: string } {
+  const [type = '', min, max] = value.split(':');
   return {
     type,
     ...(min !== undefined && { min }),

@@ -10,6 +10,7 @@ import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { readPassword } from '../password.ts';
 import { note, print, printJson, safe, table, type Column } from '../terminal.ts';
 import { collect, UsageError } from '../usage.ts';
+import { kafkaRights } from './user-kafka.ts';
 
 interface UserOptions extends BrokerOptions {
   role?: Role | 'none';
@@ -45,6 +46,7 @@ export function configure(command: Command): void {
     .option('--read <PATTERN>', 'names of what it may consume and bind from', '')
     .option('--clear', 'take it away')
     .action(permit);
+  kafkaRights(verb, withUsers);
   command
     .command('entry')
     .description('Print an entry for `users` in a config file, with a new token or the hash of a password.')
@@ -192,7 +194,9 @@ async function list(options: BrokerOptions): Promise<void> {
   if (options.json)
     for (const { user, keys: count, rules: allowed, permissions: permitted } of rows) {
       const { name, role, tags, password } = user;
-      printJson({ name, role, tags, password: password !== null, keys: count, rules: allowed, permissions: permitted });
+      const scram = Object.keys(password?.scram ?? {});
+      const facts = { name, role, tags, password: password !== null, scram, keys: count };
+      printJson({ ...facts, rules: allowed, permissions: permitted });
     }
   else if (rows.length === 0) note('No stored users.');
   else for (const line of table(COLUMNS, rows)) print(line);
@@ -210,6 +214,7 @@ const COLUMNS: Column<Row>[] = [
   { title: 'NAME', of: ({ user }) => safe(user.name) },
   { title: 'ROLE', of: ({ user }) => user.role ?? '-' },
   { title: 'TAGS', of: ({ user }) => safe(user.tags.join(',')) || '-' },
+  { title: 'SCRAM', of: ({ user }) => Object.keys(user.password?.scram ?? {}).join(',') || '-' },
   { title: 'KEYS', of: ({ keys: count }) => String(count) },
   { title: 'MAY', of: ({ may }) => safe(may) || '-' },
 ];

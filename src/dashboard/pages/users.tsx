@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { apiPath, call, recognise, who } from '../api.ts';
 import { useFetched } from '../parts/fetched.ts';
+import { KafkaRights } from '../parts/kafka-rights.tsx';
 import { attempt, say } from '../parts/toasts.tsx';
 import { KeysDialog, RemoveUserDialog, RuleDialog, type User, UserDialog } from '../parts/user-dialogs.tsx';
 
@@ -85,7 +86,11 @@ export function UsersPage() {
                     <b>{user.name}</b>
                   </th>
                   <td>
-                    {[...(user.role ? [user.role] : []), ...(user.tags ?? [])].map((tag) => (
+                    {[
+                      ...(user.role ? [user.role] : []),
+                      ...(user.tags ?? []),
+                      ...(user.scram ?? []).map(scramName),
+                    ].map((tag) => (
                       <span key={tag} class="badge">
                         {tag}
                       </span>
@@ -117,9 +122,15 @@ export function UsersPage() {
           </table>
         </div>
       )}
+      <KafkaRights mayChange={mayChange} />
       <Doings doing={doing} isFirst={all?.length === 0} onClose={() => setDoing(undefined)} onDone={changed} />
     </>
   );
+}
+
+/** As Kafka calls it. */
+function scramName(algorithm: string): string {
+  return `SCRAM-${algorithm.replace('sha', 'SHA-')}`;
 }
 
 function RuleLine({ rule, onGone }: { rule: Rule; onGone: (() => void) | undefined }) {

@@ -12,6 +12,7 @@ export interface User {
   role?: string | null;
   tags?: string[];
   password?: boolean;
+  scram?: string[];
 }
 
 interface Closing {

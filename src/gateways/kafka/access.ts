@@ -1,4 +1,4 @@
-import type { AclKind, AclOperation } from '../../core/acl.ts';
+import { type AclKind, type AclOperation, CLUSTER_NAME } from '../../core/acl.ts';
 import { ACL_NAMESPACE, type Action, isGranted, type Resource } from '../../core/auth.ts';
 import type { Session } from '../../core/session.ts';
 import type { Client } from './client.ts';
@@ -8,8 +8,6 @@ import { type ErrorName, KafkaError } from './errors.ts';
 export const NAMESPACE = ACL_NAMESPACE;
 
 const CLUSTER = '';
-/** As ACLs call it. */
-export const CLUSTER_NAME = 'kafka-cluster';
 
 const RESOURCE: Record<AclKind, Resource['kind']> = {
   topic: 'topic',

@@ -1,6 +1,6 @@
-import type { Acl } from '../../core/acl.ts';
+import { type Acl, CLUSTER_NAME } from '../../core/acl.ts';
 import { RailheadError } from '../../core/errors.ts';
-import { allowed, CLUSTER_NAME } from './access.ts';
+import { allowed } from './access.ts';
 import type { Handlers } from './client.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';

@@ -198,6 +198,25 @@ test('an open transaction is found by its id, among all, and in the partition th
   assert.deepEqual(await active(), [none, none, unknown]);
 });
 
+test('a transaction that hangs is aborted as a whole by who operates the broker, at its epoch alone', async (t) => {
+  const peer = await start(t);
+  const { producerId, producerEpoch } = await openTransaction(peer);
+  const abort = async (more: { epoch?: number; partition?: number; transactionResult?: boolean } = {}) => {
+    const { epoch = producerEpoch, partition = 1, transactionResult = false } = more;
+    const topics = [{ name: 't', partitionIndexes: [partition] }];
+    const marker = { producerId, producerEpoch: epoch, transactionResult, topics, coordinatorEpoch: 0 };
+    const answer = await peer.ask('writeTxnMarkers', 1, { markers: [marker] });
+    return answer?.markers[0]?.topics[0]?.partitions[0]?.errorCode;
+  };
+  assert.equal(await abort({ epoch: producerEpoch + 1 }), ERROR.INVALID_PRODUCER_EPOCH);
+  assert.equal(await abort({ partition: 0 }), ERROR.INVALID_TXN_STATE);
+  assert.equal(await abort({ transactionResult: true }), ERROR.INVALID_REQUEST);
+  assert.equal(await abort(), ERROR.NONE);
+  assert.equal(await abort(), ERROR.INVALID_TXN_STATE);
+  const described = await peer.ask('describeTransactions', 0, { transactionalIds: ['tx'] });
+  assert.equal(described?.transactionStates[0]?.transactionState, 'CompleteAbort');
+});
+
 /** The one member of a group. */
 async function joinAlone(peer: RawPeer, groupId: string, metadata: Buffer = Buffer.alloc(0)) {
   const joining = { groupId, sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, protocolType: 'consumer' };

@@ -35,6 +35,7 @@ import {
   initProducerId,
   listTransactions,
   txnOffsetCommit,
+  writeTxnMarkers,
 } from './messages/transactions.ts';
 
 import {
@@ -68,6 +69,7 @@ export const APIS = {
   addPartitionsToTxn,
   addOffsetsToTxn,
   endTxn,
+  writeTxnMarkers,
   txnOffsetCommit,
   saslAuthenticate,
   deleteGroups,

@@ -162,6 +162,7 @@ function brokerConfigs(client: Client, name: string): Entry[] {
     ['auto.create.topics.enable', String(autoCreatePartitions > 0), 'boolean'],
     ['num.partitions', String(Math.max(1, autoCreatePartitions)), 'int'],
     ['default.replication.factor', '1', 'int'],
+    ['delete.topic.enable', 'true', 'boolean'],
     ['socket.request.max.bytes', String(maxRequestBytes), 'int'],
     ['offsets.retention.minutes', String(Math.ceil(offsetsRetentionMs / 60_000)), 'int'],
     ['log.retention.ms', String(DEFAULT_RETENTION.ageMs), 'long'],

@@ -18,6 +18,7 @@ import { scramAdmin } from './scram-admin.ts';
 import { shareFetching } from './share/fetching.ts';
 import { shareGrouping } from './share/grouping.ts';
 import { transactionAdmin } from './transaction-admin.ts';
+import { transactionMarkers } from './transaction-markers.ts';
 import { transactions } from './transactions.ts';
 import { topicAdmin } from './topic-admin.ts';
 
@@ -35,6 +36,7 @@ export const HANDLERS: Handlers<Exclude<ApiName, 'apiVersions' | 'saslHandshake'
   ...topicAdmin,
   ...configAdmin,
   ...transactionAdmin,
+  ...transactionMarkers,
   ...offsetAdmin,
   ...logDirs,
   ...reassignmentAdmin,

@@ -81,7 +81,8 @@ export class OffsetRetention {
     this.#working = this.#working
       .then(() => (this.#closed ? undefined : act()))
       .catch((error: unknown) => {
-        if (!RailheadError.is(error, 'CLOSED')) this.#options.report(error);
+        // The broker stops, or has no room: the next step does it.
+        if (!RailheadError.is(error)) this.#options.report(error);
       });
   }
 

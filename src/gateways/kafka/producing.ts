@@ -1,3 +1,4 @@
+import { asBuffer } from '../../core/records.ts';
 import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
 import { allowed, demand } from './access.ts';
 import type { Client, Handlers } from './client.ts';
@@ -7,6 +8,7 @@ import type { RequestOf, ResponseOf } from './fields.ts';
 import type { produce } from './messages/log.ts';
 import { upConverted } from './message-set.ts';
 import { ATTRIBUTE, errorNameOf, readHeader, withLogAppendTime } from './record-batch.ts';
+import { handedBack, isRetryTopic } from './retry/handing-back.ts';
 import type { KafkaTopic } from './topics.ts';
 
 type Request = RequestOf<typeof produce>;
@@ -98,6 +100,7 @@ async function publishOne(
       );
     const now = client.shared.clock.now();
     const publish = toPublish(request, topic, data, now, layout);
+    if (isRetryTopic(topic)) return await handBack(client, topic, data.index, publish);
     const receipt = client.session.publish(publish);
     const start = client.shared.logStarts.of(topic, data.index);
     return accepted(data.index, await receipt, topic.logAppendTime ? now : -1, await start);
@@ -106,6 +109,20 @@ async function publishOne(
       client.shared.topics.forget(name);
     return refused(client, data.index, error);
   }
+}
+
+/** Where it lies then is no place of the topic: as for a batch that was sent again, none is told. */
+async function handBack(
+  client: Client,
+  topic: KafkaTopic,
+  index: number,
+  publish: PublishRequest,
+): Promise<PartitionResponse> {
+  const own = await client.shared.own();
+  const { refused: failures } = await own.publish(handedBack(topic, asBuffer(publish.records), publish));
+  const [failure] = failures ?? [];
+  if (failure !== undefined) throw new KafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER', failure.message);
+  return { index, errorCode: ERROR.NONE, baseOffset: -1 };
 }
 
 /** @throws INVALID for what is no batch, KafkaError for one that cannot be published so */

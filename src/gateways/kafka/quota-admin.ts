@@ -1,9 +1,9 @@
+import { type Quota, QUOTA_KEYS, type QuotaEntity, type QuotaKey } from '../../core/quotas.ts';
 import { allowed } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { alterClientQuotas, describeClientQuotas } from './messages/users.ts';
-import { type Quota, QUOTA_KEYS, type QuotaEntity, type QuotaKey } from './quotas.ts';
 
 type Filter = RequestOf<typeof describeClientQuotas>;
 type Entry = RequestOf<typeof alterClientQuotas>['entries'][number];

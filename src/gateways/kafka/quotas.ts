@@ -1,21 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
+import { type Quota, type QuotaEntity, type QuotaKey, quotaName, StoredQuotas } from '../../core/quotas.ts';
 import type { Session } from '../../core/session.ts';
-
-/** What of a client is bounded, in bytes a second. */
-export const QUOTA_KEYS = ['producer_byte_rate', 'consumer_byte_rate'] as const;
-export type QuotaKey = (typeof QUOTA_KEYS)[number];
-export type QuotaValues = { readonly [K in QuotaKey]?: number };
-
-/** Whom a quota is for. A part that is not there says nothing; null is everybody who has none of their own. */
-export interface QuotaEntity {
-  readonly user?: string | null;
-  readonly clientId?: string | null;
-}
-
-export interface Quota {
-  readonly entity: QuotaEntity;
-  readonly values: QuotaValues;
-}
 
 /** Who is bounded: a user on all of its connections, and what its clients call themselves. */
 export interface QuotaSubject {
@@ -23,8 +8,6 @@ export interface QuotaSubject {
   readonly clientId: string;
 }
 
-/** Kind of document, in the namespace of the users. */
-const QUOTA = 'kafkaQuota';
 /** What was read is believed for so long: others may share the broker. */
 const FRESH_MS = 1_000;
 /** So much of a rate may be had at once: as long as Kafka's windows are. */
@@ -75,11 +58,8 @@ export class Quotas {
   }
 
   /** In place of what was said of it before; without values it is forgotten. */
-  async put({ entity, values }: Quota): Promise<void> {
-    const session = await this.#session();
-    const name = nameOf(entity);
-    if (Object.keys(values).length === 0) await session.request('deleteDocument', { kind: QUOTA, name });
-    else await session.request('putDocument', { kind: QUOTA, name, value: JSON.stringify(values) });
+  async put(quota: Quota): Promise<void> {
+    await new StoredQuotas(await this.#session()).put(quota);
     await this.#read();
   }
 
@@ -105,9 +85,9 @@ export class Quotas {
     if (this.#quotas.size === 0) return undefined;
     for (const entityOf of ORDER) {
       const entity = entityOf(subject);
-      const rate = this.#quotas.get(nameOf(entity))?.values[key];
+      const rate = this.#quotas.get(quotaName(entity))?.values[key];
       if (rate === undefined) continue;
-      const bucket = this.#bucket(`${key} ${nameOf(whoShares(entity, subject))}`, now);
+      const bucket = this.#bucket(`${key} ${quotaName(whoShares(entity, subject))}`, now);
       bucket.level = Math.max(0, bucket.level - ((now - bucket.at) / 1000) * rate);
       bucket.at = now;
       return { rate, bucket };
@@ -133,14 +113,8 @@ export class Quotas {
 
   async #readNow(): Promise<void> {
     this.#readAt = this.#clock.now();
-    const { documents } = await (await this.#session()).request('listDocuments', { kind: QUOTA });
-    // What is read here was written by `put`.
-    this.#quotas = new Map(
-      documents.map(({ name, value }) => [
-        name,
-        { entity: JSON.parse(name) as QuotaEntity, values: JSON.parse(value) as QuotaValues },
-      ]),
-    );
+    const quotas = await new StoredQuotas(await this.#session()).list();
+    this.#quotas = new Map(quotas.map((quota) => [quotaName(quota.entity), quota]));
   }
 }
 
@@ -150,9 +124,4 @@ function whoShares({ user, clientId }: QuotaEntity, subject: QuotaSubject): Quot
     ...(user !== undefined && { user: subject.user }),
     ...(clientId !== undefined && { clientId: subject.clientId }),
   };
-}
-
-/** The same for the same entity, in whatever order its parts came. */
-function nameOf({ user, clientId }: QuotaEntity): string {
-  return JSON.stringify({ user, clientId });
 }

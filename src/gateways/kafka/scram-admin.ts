@@ -1,5 +1,5 @@
 import type { StoredUsers } from '../../core/access.ts';
-import type { StoredPassword } from '../../core/passwords.ts';
+import { type StoredPassword, withScram } from '../../core/passwords.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { parseScram, type ScramAlgorithm, scramToText, verifierOfSalted } from '../../core/scram.ts';
 import { allowed } from './access.ts';
@@ -81,15 +81,7 @@ async function alter(users: StoredUsers, name: string, { deletions, upsertions }
   const before = (await users.find(name))?.password ?? null;
   const missing = deleted.find((algorithm) => before?.scram?.[algorithm] === undefined);
   if (missing !== undefined) throw new KafkaError('RESOURCE_NOT_FOUND', `${name} has no such credential.`);
-  const scram: Partial<Record<ScramAlgorithm, string>> = { ...before?.scram };
-  for (const algorithm of deleted) delete scram[algorithm];
-  for (const [algorithm, text] of put) scram[algorithm] = text;
-  // Whoever takes the last of them away wants nobody to log in with it any more, however it is shown.
-  const newest = put.at(-1)?.[1];
-  const left = Object.values(scram);
-  const kept = before !== null && (!before.hash.startsWith('scram-') || left.includes(before.hash));
-  const hash = newest ?? (kept ? before.hash : left.at(0));
-  await users.put({ name, password: left.length === 0 || hash === undefined ? null : { hash, scram } });
+  await users.put({ name, password: withScram(before, { gone: deleted, put }) });
 }
 
 /** @throws KafkaError, INVALID */

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { StoredUsers, SYSTEM_NAMESPACE } from '../../core/access.ts';
 import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
+import { type Random, systemRandom } from '../../core/random.ts';
 import type { Session } from '../../core/session.ts';
 import { SendBuffers } from '../../core/send-buffers.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
@@ -16,6 +17,7 @@ import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
 import { OffsetRetention } from './offset-retention.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { Quotas } from './quotas.ts';
+import { Retriers } from './retry/retriers.ts';
 import { KafkaConnection } from './session.ts';
 import { ShareGroup } from './share/share-group.ts';
 import { ShareSubscriptions } from './share/subscriptions.ts';
@@ -28,6 +30,8 @@ export interface KafkaGatewayOptions {
   broker: { journalId: string };
   /** For the time of records, waits and deadlines. */
   clock: Clock;
+  /** For the jitter of retries. */
+  random?: Random;
   limits?: Partial<KafkaLimits>;
   /** Of the broker, shared by its gateways. Default: as much as the limits of each connection allow. */
   sendBuffers?: SendBuffers;
@@ -43,6 +47,7 @@ const MAX_INT32 = 2 ** 31 - 1;
 export class KafkaGateway implements Gateway {
   readonly #options: KafkaGatewayOptions;
   readonly #shared: Shared;
+  readonly #retriers: Retriers;
   readonly #connections = new Set<KafkaConnection>();
   /** For what the protocol does by itself; opened when that is first the case. */
   #own: Promise<Session> | undefined;
@@ -87,6 +92,7 @@ export class KafkaGateway implements Gateway {
       nextFetchSession: () => (this.#fetchSessions = (this.#fetchSessions % MAX_INT32) + 1),
       report: reportBug,
     };
+    this.#retriers = new Retriers({ own, clock, random: options.random ?? systemRandom, report: reportBug });
   }
 
   get connections(): number {
@@ -119,7 +125,7 @@ export class KafkaGateway implements Gateway {
     this.#shared.groups.close();
     this.#shared.consumerGroups.close();
     this.#shared.shareGroups.close();
-    await this.#shared.offsetRetention.close();
+    await Promise.all([this.#shared.offsetRetention.close(), this.#retriers.close()]);
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
     for (const session of await Promise.allSettled([this.#own, this.#system]))
       if (session.status === 'fulfilled') await session.value?.close();

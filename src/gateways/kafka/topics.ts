@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { TopicPolicy } from '../../core/policy.ts';
+import { isRetryName, RETRY_OF } from '../../core/retries.ts';
 import type { TopicDefinition } from '../../core/definitions.ts';
 import type { Operations, Session } from '../../core/session.ts';
 
@@ -87,7 +88,9 @@ export class Topics {
       attributes,
       logAppendTime: attributes[TIMESTAMP_TYPE] === 'LogAppendTime',
     };
-    this.#known.set(name, { topic, until: this.#clock.now() + FRESH_MS });
+    // From the moment of its policy on, what is produced to it means something else: no second of that may be missed.
+    const maybeRetry = isRetryName(name) && attributes[RETRY_OF] === undefined;
+    this.#known.set(name, { topic, until: maybeRetry ? -Infinity : this.#clock.now() + FRESH_MS });
     this.#names.set(topic.id, name);
     return topic;
   }

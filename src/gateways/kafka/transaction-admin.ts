@@ -71,7 +71,8 @@ function stateOf({ open, last }: ProducerDescription): (typeof STATES)[number] {
   return last.outcome === 'committed' ? 'CompleteCommit' : 'CompleteAbort';
 }
 
-async function producers({ shared }: Client, which: 'all' | 'open'): Promise<ProducerDescription[]> {
+/** Those that have a name, and maybe a transaction open. */
+export async function producers({ shared }: Client, which: 'all' | 'open'): Promise<ProducerDescription[]> {
   const session = await shared.own();
   const found: ProducerDescription[] = [];
   for (let after: string | null | undefined; after !== null;) {

@@ -12,6 +12,18 @@ export const CLUSTER_ROWS: readonly Row[] = [
       }),
   },
   {
+    api: 'writeTxnMarkers',
+    rights: [['alter', 'cluster', CLUSTER]],
+    instead: [['clusterAction', 'cluster', CLUSTER]],
+    refused: ['CLUSTER_AUTHORIZATION_FAILED'],
+    fine: ['INVALID_TXN_STATE'],
+    ask: (peer) => {
+      const topics = [{ name: 't', partitionIndexes: [0] }];
+      const marker = { producerId: 1, producerEpoch: 0, transactionResult: false, topics, coordinatorEpoch: 0 };
+      return peer.ask('writeTxnMarkers', 1, { markers: [marker] });
+    },
+  },
+  {
     api: 'listPartitionReassignments',
     rights: [['describe', 'cluster', CLUSTER]],
     refused: ['CLUSTER_AUTHORIZATION_FAILED'],

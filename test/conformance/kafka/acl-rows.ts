@@ -15,6 +15,7 @@ export const OPERATION = {
   delete: 6,
   alter: 7,
   describe: 8,
+  clusterAction: 9,
   describeConfigs: 10,
   alterConfigs: 11,
   idempotentWrite: 12,

@@ -4,11 +4,13 @@ import { cursorRoutes } from './cursors.ts';
 import { deadRoutes } from './dead.ts';
 import { definitionRoutes } from './definitions.ts';
 import { inspectRoutes } from './inspect.ts';
+import { kafkaRightsRoutes } from './kafka-rights.ts';
 import { liveRoutes } from './live.ts';
 import { manageRoutes } from './manage.ts';
 import { publishRoutes } from './publish.ts';
 import { routerRoutes } from './routers.ts';
 import { scaleRoutes } from './scale.ts';
+import { retryRoutes } from './retries.ts';
 import { scheduleRoutes } from './schedules.ts';
 import { policyRoutes } from './policies.ts';
 import { userRoutes } from './users.ts';
@@ -28,9 +30,11 @@ export const ROUTES: readonly Route[] = [
   ...manageRoutes,
   ...snapshotRoutes,
   ...deadRoutes,
+  ...retryRoutes,
   ...scheduleRoutes,
   ...routerRoutes,
   ...userRoutes,
+  ...kafkaRightsRoutes,
   ...policyRoutes,
   ...alertRoutes,
   ...serverRoutes,

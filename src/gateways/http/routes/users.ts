@@ -10,6 +10,8 @@ const user = z.string().min(1).max(128);
 const pattern = z.string().max(1024).describe('A pattern of names: characters, . * + ? [classes] (groups) | ^ $.');
 const role = z.enum(ROLES);
 const verb = z.enum(RULE_VERBS);
+const SCRAM = ['sha256', 'sha512'] as const;
+const scram = z.enum(SCRAM);
 const patterns = {
   configure: pattern.describe('Names of what the user may declare and delete.'),
   write: pattern.describe('Names of what it may publish to and bind to; amq.default for queues by their name.'),
@@ -28,7 +30,13 @@ export const userRoutes: Route[] = [
     params: z.object({}),
     result: z.object({
       users: z.array(
-        z.object({ name: z.string(), role: role.nullable(), tags: z.array(z.string()), password: z.boolean() }),
+        z.object({
+          name: z.string(),
+          role: role.nullable(),
+          tags: z.array(z.string()),
+          password: z.boolean(),
+          scram: z.array(scram).describe('With which of them the user can log in by SCRAM.'),
+        }),
       ),
     }),
     handle: async ({ session }) => {
@@ -39,6 +47,7 @@ export const userRoutes: Route[] = [
           role: each.role,
           tags: [...each.tags],
           password: each.password !== null,
+          scram: SCRAM.filter((algorithm) => each.password?.scram?.[algorithm] !== undefined),
         })),
       };
     },
@@ -68,6 +77,21 @@ export const userRoutes: Route[] = [
         ...(is !== undefined && { role: is }),
         ...(tags !== undefined && { tags }),
       }),
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'delete',
+    path: '/users/{user}/scram/{algorithm}',
+    operationId: 'removeScramCredential',
+    summary:
+      'Takes what SCRAM needs of the password away. With the last one nobody logs in with the password any more; another password makes both anew.',
+    tag: 'users',
+    params: z.object({ user, algorithm: scram }),
+    result: z.object({ deleted: z.boolean() }),
+    handle: async ({ session, params }) => {
+      await new StoredUsers(session).removeScram(params.user, params.algorithm);
+      return { deleted: true };
+    },
   }),
   route({
     namespace: SYSTEM_NAMESPACE,

@@ -37,6 +37,28 @@ export const endTxn = api(26, [0, 4], 3, {
   response: struct({ throttleTimeMs: int32.or(0), errorCode: int16 }),
 });
 
+export const writeTxnMarkers = api(27, [1, 1], 1, {
+  request: struct({
+    markers: array(
+      struct({
+        producerId: int64,
+        producerEpoch: int16,
+        transactionResult: bool,
+        topics: array(struct({ name: string, partitionIndexes: array(int32) })),
+        coordinatorEpoch: int32,
+      }),
+    ),
+  }),
+  response: struct({
+    markers: array(
+      struct({
+        producerId: int64,
+        topics: array(struct({ name: string, partitions: array(struct({ partitionIndex: int32, errorCode: int16 })) })),
+      }),
+    ),
+  }),
+});
+
 export const txnOffsetCommit = api(28, [0, 4], 3, {
   request: struct({
     transactionalId: string,
