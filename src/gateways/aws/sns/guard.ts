@@ -53,10 +53,17 @@ export class Guard {
     });
   }
 
-  /** Of a subscription, the topic. Undefined: there is none, which the action will say. */
-  async #topicOf({ TopicArn, TargetArn, ResourceArn, SubscriptionArn }: Input): Promise<Topic | undefined> {
-    const arn = TopicArn ?? TargetArn ?? ResourceArn ?? SubscriptionArn;
-    const parsed = typeof arn === 'string' ? parseArn(arn, 'sns') : undefined;
-    return parsed && this.#topics.find(parsed.account, parsed.name.split(':', 1)[0] ?? '');
+  /** Undefined: there is none, which the action will say. */
+  async #topicOf(input: Input): Promise<Topic | undefined> {
+    const named = topicNamedBy(input);
+    return named && this.#topics.find(named.account, named.name);
   }
+}
+
+/** The topic that an action is about: of a subscription, its topic. Undefined where no ARN says it. */
+export function topicNamedBy(input: Input): Pick<Topic, 'account' | 'name'> | undefined {
+  const { TopicArn, TargetArn, ResourceArn, SubscriptionArn } = input;
+  const arn = TopicArn ?? TargetArn ?? ResourceArn ?? SubscriptionArn;
+  const parsed = typeof arn === 'string' ? parseArn(arn, 'sns') : undefined;
+  return parsed && { account: parsed.account, name: parsed.name.split(':', 1)[0] ?? '' };
 }

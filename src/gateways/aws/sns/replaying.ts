@@ -57,6 +57,11 @@ function invalid(why: string): AwsError {
   return new AwsError('InvalidParameterException', `Invalid parameter: ReplayPolicy Reason: ${why}`);
 }
 
+/** Whether somebody asked for it once, however far it is. */
+export function isSame(one: Replay | null, other: Replay): boolean {
+  return one?.from === other.from && one.until === other.until;
+}
+
 /** Gives one message of the archive to one subscription. */
 export type Deliver = (message: Archived, subscription: Subscription, topic: Topic, replay: Replay) => Promise<void>;
 
@@ -140,7 +145,7 @@ export class Replays {
           continue;
         }
         // Before anything else happens: the next publish is to find it so.
-        this.#topics.remember({ ...subscription, replay: { ...replay, state: 'done' } });
+        this.#topics.replayed(subscription, { ...replay, state: 'done' });
       }
       await this.#progress(subscription, replay, { next, state: isOver ? 'done' : 'running' });
     }
@@ -158,11 +163,13 @@ export class Replays {
   }
 
   /** Unless somebody wants something else of it by now. */
-  async #progress({ account, id }: Subscription, replay: Replay, now: Pick<Replay, 'next' | 'state'>): Promise<void> {
-    const subscription = (await this.#topics.all(account)).subscriptions.find((each) => each.id === id);
-    const current = subscription?.replay;
-    if (subscription === undefined || current?.from !== replay.from || current.until !== replay.until) return;
-    await this.#topics.putSubscription({ ...subscription, replay: { ...replay, ...now } });
+  async #progress(subscription: Subscription, replay: Replay, now: Pick<Replay, 'next' | 'state'>): Promise<void> {
+    const { account, topic, id } = subscription;
+    await this.#topics.inTurn({ account, name: topic }, async () => {
+      const current = (await this.#topics.all(account)).subscriptions.find((each) => each.id === id);
+      if (current === undefined || !isSame(current.replay, replay)) return;
+      await this.#topics.putSubscription({ ...current, replay: { ...replay, ...now } });
+    });
   }
 
   #countsOf({ account, name }: Topic): { open: number; begun: number } {

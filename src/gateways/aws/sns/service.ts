@@ -9,7 +9,7 @@ import type { AwsService, Caller } from '../service.ts';
 import type { SnsAction, SnsInputs } from './inputs.ts';
 import { Confirming } from './confirming.ts';
 import { SnsManaging } from './managing.ts';
-import { Guard } from './guard.ts';
+import { Guard, topicNamedBy } from './guard.ts';
 import { Inbox } from './inbox.ts';
 import { Permissions } from './permissions.ts';
 import { Archive } from './archive.ts';
@@ -20,6 +20,21 @@ import { Topics } from './topics.ts';
 import { Webhooks } from './webhooks.ts';
 
 type Handlers = { readonly [A in SnsAction]: (input: SnsInputs[A], caller: Caller) => Promise<object> };
+
+/** These read of a topic or its subscriptions what they then write. */
+const CHANGES: ReadonlySet<SnsAction> = new Set<SnsAction>([
+  'AddPermission',
+  'ConfirmSubscription',
+  'CreateTopic',
+  'DeleteTopic',
+  'RemovePermission',
+  'SetSubscriptionAttributes',
+  'SetTopicAttributes',
+  'Subscribe',
+  'TagResource',
+  'Unsubscribe',
+  'UntagResource',
+]);
 
 /** Amazon SNS: which action is done by what. */
 export class SnsService implements AwsService {
@@ -94,8 +109,18 @@ export class SnsService implements AwsService {
     const action = name as SnsAction;
     const handler = this.#handlers[action] as (input: Input, caller: Caller) => Promise<object>;
     // Without logins, nobody is kept out of anything.
-    if (caller.principal === LOCAL_PRINCIPAL) return handler(input, caller);
-    return this.#guard.admit(action, input, caller).then((admitted) => handler(input, admitted));
+    if (caller.principal === LOCAL_PRINCIPAL) return this.#inTurn(action, input, caller, () => handler(input, caller));
+    return this.#guard
+      .admit(action, input, caller)
+      .then((admitted) => this.#inTurn(action, input, caller, () => handler(input, admitted)));
+  }
+
+  /** What changes a topic, after all that was asked for before. */
+  #inTurn(action: SnsAction, input: Input, caller: Caller, work: () => Promise<object>): Promise<object> {
+    if (!CHANGES.has(action)) return work();
+    const { Name } = input;
+    const topic = typeof Name === 'string' ? { account: caller.account, name: Name } : topicNamedBy(input);
+    return topic === undefined ? work() : this.#topics.inTurn(topic, work);
   }
 
   /** With which its messages are verified. */

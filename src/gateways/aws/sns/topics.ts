@@ -4,8 +4,9 @@ import type { SessionCache } from '../../session-cache.ts';
 import { AwsError } from '../errors.ts';
 import { type Arn, arnText, namespaceOf, parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
+import { Turns } from '../turns.ts';
 import { compileFilter, type FilterMatch } from './filter.ts';
-import type { Replay } from './replaying.ts';
+import { isSame, type Replay } from './replaying.ts';
 
 /** A topic of SNS: keeps nothing, and knows who is to be given what is published. */
 export interface Topic {
@@ -67,6 +68,7 @@ export class Topics {
   readonly #sessions: SessionCache;
   readonly #accounts = new Map<string, Promise<Account>>();
   readonly #loaded = new Map<string, Account>();
+  readonly #turns = new Turns();
 
   constructor(sessions: SessionCache) {
     this.#sessions = sessions;
@@ -76,6 +78,11 @@ export class Topics {
   forget(): void {
     this.#accounts.clear();
     this.#loaded.clear();
+  }
+
+  /** Changes of a topic and its subscriptions follow each other. */
+  inTurn<T>({ account, name }: Pick<Topic, 'account' | 'name'>, change: () => Promise<T>): Promise<T> {
+    return this.#turns.take(`${account} ${name}`, change);
   }
 
   /** As the broker itself: what the caller may do was asked before. */
@@ -154,10 +161,12 @@ export class Topics {
     add(await this.#account(account), subscription);
   }
 
-  /** In memory alone: somebody writes it down at once. */
-  remember(subscription: Subscription): void {
-    const known = this.#loaded.get(subscription.account);
-    if (known?.subscriptions.has(subscription.id) === true) add(known, subscription);
+  /** How far a replay is, in memory alone: somebody writes it down at once. Nothing, when another was asked for by now. */
+  replayed({ account, id }: Pick<Subscription, 'account' | 'id'>, replay: Replay): void {
+    const known = this.#loaded.get(account);
+    const subscription = known?.subscriptions.get(id);
+    if (known === undefined || subscription === undefined || !isSame(subscription.replay, replay)) return;
+    add(known, { ...subscription, replay });
   }
 
   async unsubscribe({ account, topic, id }: Subscription): Promise<void> {

@@ -5,6 +5,7 @@ import type { Operations } from '../../../core/session.ts';
 import { AwsError, invalidValue } from '../errors.ts';
 import { isAccount } from '../names.ts';
 import type { Caller } from '../service.ts';
+import { Turns } from '../turns.ts';
 import type { SqsInputs } from './inputs.ts';
 import type { SqsLimits } from './limits.ts';
 import type { MoveTasks } from './move-tasks.ts';
@@ -32,6 +33,7 @@ export class Managing {
   readonly #tasks: MoveTasks;
   /** When queues were purged last, by the id of their topic. */
   readonly #purged = new Map<number, number>();
+  readonly #turns = new Turns();
 
   constructor(parts: { queues: Queues; clock: Clock; limits: SqsLimits; tasks: MoveTasks }) {
     this.#queues = parts.queues;
@@ -69,13 +71,18 @@ export class Managing {
   }
 
   async deleteQueue({ QueueUrl }: SqsInputs['DeleteQueue'], caller: Caller): Promise<object> {
-    const { account, name, topicId } = await this.#queues.byUrl(caller, QueueUrl);
-    const { deleted } = await this.#queues.use(caller, account, (session) => session.request('deleteTopic', { name }));
-    this.#queues.forget(account, name);
-    this.#purged.delete(topicId);
-    if (!deleted) throw doesNotExist();
-    await this.#tasks.forget({ account, name });
-    return {};
+    const queue = await this.#queues.byUrl(caller, QueueUrl);
+    return this.#turns.take(thingOf(queue), async () => {
+      const { account, name, topicId } = queue;
+      const { deleted } = await this.#queues.use(caller, account, (session) =>
+        session.request('deleteTopic', { name }),
+      );
+      this.#queues.forget(account, name);
+      this.#purged.delete(topicId);
+      if (!deleted) throw doesNotExist();
+      await this.#tasks.forget({ account, name });
+      return {};
+    });
   }
 
   async getQueueUrl(input: SqsInputs['GetQueueUrl'], caller: Caller): Promise<object> {
@@ -195,29 +202,39 @@ export class Managing {
     };
   }
 
-  async setQueueAttributes({ QueueUrl, Attributes }: SqsInputs['SetQueueAttributes'], caller: Caller): Promise<object> {
-    const queue = await this.#fresh(caller, QueueUrl);
-    if (Attributes.has('FifoQueue'))
-      throw new AwsError('InvalidAttributeName', 'Unknown Attribute FifoQueue: it is fixed when a queue is made.');
-    const given = new Map([...queue.given, ...Attributes]);
-    checkSettings(Attributes, queue.kind, this.#limits);
-    if (queue.kind === 'fifo')
-      checkSettings(new Map([...given].filter(([name]) => name !== 'FifoQueue')), 'fifo', this.#limits);
-    const settings = new Settings(given);
-    await this.#checkRedrive(caller, { ...queue, settings }, Attributes.get('RedrivePolicy'));
-    await this.#update(caller, queue, given, queue.tags, new Set(Attributes.keys()));
-    return {};
+  setQueueAttributes({ QueueUrl, Attributes }: SqsInputs['SetQueueAttributes'], caller: Caller): Promise<object> {
+    return this.#change(QueueUrl, caller, async (queue) => {
+      if (Attributes.has('FifoQueue'))
+        throw new AwsError('InvalidAttributeName', 'Unknown Attribute FifoQueue: it is fixed when a queue is made.');
+      const given = new Map([...queue.given, ...Attributes]);
+      checkSettings(Attributes, queue.kind, this.#limits);
+      if (queue.kind === 'fifo')
+        checkSettings(new Map([...given].filter(([name]) => name !== 'FifoQueue')), 'fifo', this.#limits);
+      const settings = new Settings(given);
+      await this.#checkRedrive(caller, { ...queue, settings }, Attributes.get('RedrivePolicy'));
+      await this.#update(caller, queue, given, queue.tags, new Set(Attributes.keys()));
+    });
   }
 
   /** @param change of the policy, undefined when there is none, into another, or '' */
-  async changePolicy(
+  changePolicy(
     url: string,
     caller: Caller,
     change: (text: string | undefined, queue: Queue) => string,
-  ): Promise<void> {
-    const queue = await this.#fresh(caller, url);
-    const given = new Map([...queue.given, ['Policy', change(queue.settings.of('Policy'), queue)]]);
-    await this.#update(caller, queue, given, queue.tags, new Set());
+  ): Promise<object> {
+    return this.#change(url, caller, async (queue) => {
+      const given = new Map([...queue.given, ['Policy', change(queue.settings.of('Policy'), queue)]]);
+      await this.#update(caller, queue, given, queue.tags, new Set());
+    });
+  }
+
+  /** What is changed is a part of the queue as it is now, and after every change that was asked for before. */
+  async #change(url: string, caller: Caller, work: (queue: Queue) => Promise<void>): Promise<object> {
+    const { account, name } = await this.#queues.byUrl(caller, url);
+    return this.#turns.take(thingOf({ account, name }), async () => {
+      await work(await this.#queues.refresh(caller, account, name));
+      return {};
+    });
   }
 
   async #update(
@@ -291,30 +308,30 @@ export class Managing {
   // ---- Tags -------------------------------------------------------------------------------------------------------
 
   async listQueueTags({ QueueUrl }: SqsInputs['ListQueueTags'], caller: Caller): Promise<object> {
-    const { tags } = await this.#fresh(caller, QueueUrl);
+    const { account, name } = await this.#queues.byUrl(caller, QueueUrl);
+    const { tags } = await this.#queues.refresh(caller, account, name);
     return tags.size === 0 ? {} : { Tags: Object.fromEntries(tags) };
   }
 
-  async tagQueue({ QueueUrl, Tags }: SqsInputs['TagQueue'], caller: Caller): Promise<object> {
-    const queue = await this.#fresh(caller, QueueUrl);
-    const tags = new Map([...queue.tags, ...Tags]);
-    checkTags(tags);
-    await this.#update(caller, queue, queue.given, tags, new Set());
-    return {};
+  tagQueue({ QueueUrl, Tags }: SqsInputs['TagQueue'], caller: Caller): Promise<object> {
+    return this.#change(QueueUrl, caller, async (queue) => {
+      const tags = new Map([...queue.tags, ...Tags]);
+      checkTags(tags);
+      await this.#update(caller, queue, queue.given, tags, new Set());
+    });
   }
 
-  async untagQueue({ QueueUrl, TagKeys }: SqsInputs['UntagQueue'], caller: Caller): Promise<object> {
-    const queue = await this.#fresh(caller, QueueUrl);
-    const tags = new Map([...queue.tags].filter(([key]) => !TagKeys.includes(key)));
-    await this.#update(caller, queue, queue.given, tags, new Set());
-    return {};
+  untagQueue({ QueueUrl, TagKeys }: SqsInputs['UntagQueue'], caller: Caller): Promise<object> {
+    return this.#change(QueueUrl, caller, async (queue) => {
+      const tags = new Map([...queue.tags].filter(([key]) => !TagKeys.includes(key)));
+      await this.#update(caller, queue, queue.given, tags, new Set());
+    });
   }
+}
 
-  /** As it is now, for what changes a part of it. */
-  async #fresh(caller: Caller, url: string): Promise<Queue> {
-    const { account, name } = await this.#queues.byUrl(caller, url);
-    return this.#queues.refresh(caller, account, name);
-  }
+/** What takes turns: a queue, also one that is made anew under its name. */
+function thingOf({ account, name }: Pick<Queue, 'account' | 'name'>): string {
+  return `${account} ${name}`;
 }
 
 function sourceOf(dead: Queue): (queue: Queue) => boolean {

@@ -45,7 +45,7 @@ export class Permissions {
     for (const action of Actions)
       if (!SHARED.includes(action))
         throw invalidValue(`SQS:${action}`, 'ActionName', 'Only the queue owner is allowed to invoke this action.');
-    await this.#managing.changePolicy(QueueUrl, caller, (text, queue) => {
+    return this.#managing.changePolicy(QueueUrl, caller, (text, queue) => {
       const { Statement, ...rest } = documentOf(text);
       if (Statement.some(({ Sid }) => Sid === Label)) throw invalidValue(Label, 'Label', 'Already exists.');
       const statement = {
@@ -57,18 +57,16 @@ export class Permissions {
       };
       return JSON.stringify({ Version: '2012-10-17', ...rest, Statement: [...Statement, statement] });
     });
-    return {};
   }
 
   async removePermission({ QueueUrl, Label }: SqsInputs['RemovePermission'], caller: Caller): Promise<object> {
     checkLabel(Label);
-    await this.#managing.changePolicy(QueueUrl, caller, (text) => {
+    return this.#managing.changePolicy(QueueUrl, caller, (text) => {
       const { Statement, ...rest } = documentOf(text);
       const left = Statement.filter(({ Sid }) => Sid !== Label);
       if (left.length === Statement.length) throw invalidValue(Label, 'Label', "can't find label.");
       return left.length === 0 ? '' : JSON.stringify({ ...rest, Statement: left });
     });
-    return {};
   }
 }
 
