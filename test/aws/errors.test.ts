@@ -282,6 +282,8 @@ const CAUSES: readonly Cause[] = [
     attribute('Text', { StringValue: 'a' }),
     attribute('String', {}),
     attribute('Number', { StringValue: 'many' }),
+    attribute('String', { StringValue: 'a\u0001' }),
+    attribute('String.\u0001', { StringValue: 'a' }),
     attribute('Binary', { StringValue: 'a' }),
     { MessageAttributes: { 'AWS.a': { DataType: 'String', StringValue: 'a' } } },
     { MessageAttributes: { 'a..b': { DataType: 'String', StringValue: 'a' } } },
@@ -290,6 +292,7 @@ const CAUSES: readonly Cause[] = [
         Array.from({ length: 11 }, (_, i) => [`a${i}`, { DataType: 'String', StringValue: 'a' }]),
       ),
     },
+    { MessageSystemAttributes: { AWSTraceHeader: { DataType: 'String', StringValue: 'a\u0001' } } },
     { MessageSystemAttributes: { Colour: { DataType: 'String', StringValue: 'red' } } },
   ].map((more) => cause('InvalidParameterValue', JSON.stringify(more).slice(0, 80), (rig) => rig.send(more))),
   cause('InvalidParameterValue', 'a deletion on a FIFO queue when the time of the handle is over', async (rig) => {
@@ -367,6 +370,17 @@ test('what is no request of an action is refused in its own words', async () => 
     const answer = await send(url, form, body, target);
     assert.deepEqual([answer.error, answer.status], [error, 400], answer.text);
   }
+});
+
+test('what came in JSON and XML does not have is shown to older clients without it', async () => {
+  await using broker = await testBroker();
+  const { url } = await broker.endpoint('aws');
+  const QueueUrl = `${url}/000000000000/orders`;
+  await call(url, 'json', 'CreateQueue', { QueueName: 'orders', tags: { a: 'b\u0001\ud800&' } });
+  const tags = await call(url, 'query', 'ListQueueTags', { QueueUrl });
+  assert.match(tags.text, /<Value>b\ufffd\ufffd&amp;<\/Value>/);
+  const refused = await call(url, 'query', 'GetQueueAttributes', { QueueUrl, AttributeNames: ['a\u0001'] });
+  assert.equal(refused.message, 'Unknown Attribute a\ufffd.');
 });
 
 test('every error of the model is provoked, or it is said why it cannot be', () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SeededRandom } from '../../src/core/random.ts';
 import { parseModel } from '../../src/gateways/aws/model.ts';
+import { fitsXml } from '../../src/gateways/aws/xml.ts';
 import { SNS_MODEL } from '../../src/gateways/aws/model/sns.ts';
 import { SQS_MODEL } from '../../src/gateways/aws/model/sqs.ts';
 import { testBroker } from '../../src/testing/index.ts';
@@ -96,6 +97,7 @@ test('whatever is in a body, it is answered in its own form and never as a bug',
     assert.ok(answer.status < 500, what);
     if (json && text !== '') assert.doesNotThrow(() => void JSON.parse(text), what);
     if (!json) assert.match(text, /^<\?xml/, what);
+    if (!json) assert.ok(fitsXml(text), what);
   }
   process.off('warning', onWarning);
   assert.deepEqual(warnings, []);

@@ -18,7 +18,6 @@ const NO_LIMIT = 'there is no such limit';
 const NEVER: Readonly<Record<string, string>> = {
   ConcurrentAccessException: 'changes of tags follow each other',
   EndpointDisabledException: NO_PHONES,
-  FilterPolicyLimitExceededException: NO_LIMIT,
   InternalErrorException: 'a bug of the broker',
   InvalidSecurityException: 'plain HTTP is let in or not by the port, not by the topic',
   KMSAccessDeniedException: NO_KEYS,
@@ -103,7 +102,18 @@ const CAUSES: readonly Cause[] = [
       'Subscribe',
       { TopicArn, Protocol: 'sqs', Endpoint: QUEUE, Attributes: { RedrivePolicy: '{}' } },
     ],
+    'a policy of data protection': ['CreateTopic', { Name: 'a', DataProtectionPolicy: '{}' }],
     'no message': ['Publish', { TopicArn, Message: '' }],
+    'a character that XML does not have': ['Publish', { TopicArn, Message: 'a\u0001' }],
+    'such a character for one protocol': [
+      'Publish',
+      { TopicArn, Message: '{"default":"a","sqs":"\\u0001"}', MessageStructure: 'json' },
+    ],
+    'a group with a space': ['Publish', { TopicArn, Message: 'a', MessageGroupId: 'a b' }],
+    'a dedupe id of 129 characters': [
+      'Publish',
+      { TopicArn: FIFO, Message: 'a', MessageGroupId: 'a', MessageDeduplicationId: 'x'.repeat(129) },
+    ],
     'nowhere to publish to': ['Publish', { Message: 'a' }],
     'too long a message': ['Publish', { TopicArn, Message: 'x'.repeat(256 * 1024 + 1) }],
     'too long a subject': ['Publish', { TopicArn, Message: 'a', Subject: 'x'.repeat(101) }],
@@ -161,9 +171,33 @@ for (const form of FORMS) {
   });
 }
 
+for (const form of FORMS) {
+  test(`a topic has two hundred filter policies at most, unless limits are relaxed: FilterPolicyLimitExceededException (${form})`, async () => {
+    for (const awsLimits of ['strict', 'relaxed'] as const) {
+      await using broker = await testBroker({ awsLimits });
+      const { url } = await broker.endpoint('aws');
+      const ask = (action: string, input: object): Promise<Answer> => call(url, form, action, input, 'sns');
+      const Attributes = { FilterPolicy: '{"a":["b"]}' };
+      const subscribe = (n: number, more: object): Promise<Answer> =>
+        ask('Subscribe', { TopicArn, Protocol: 'sqs', Endpoint: `${QUEUE}${n}`, ...more });
+      await ask('CreateTopic', { Name: 'news' });
+      for (let n = 0; n < 200; n++) assert.equal((await subscribe(n, { Attributes })).status, 200);
+      const without = await subscribe(200, {});
+      assert.equal(without.status, 200, without.text);
+      const SubscriptionArn = /arn:aws:sns:[\w:-]+/.exec(without.text)?.[0];
+      const set = { SubscriptionArn, AttributeName: 'FilterPolicy', AttributeValue: '{"a":["b"]}' };
+      for (const answer of [await subscribe(201, { Attributes }), await ask('SetSubscriptionAttributes', set)]) {
+        assert.equal(answer.error, awsLimits === 'strict' ? 'FilterPolicyLimitExceededException' : undefined);
+        assert.equal(answer.status, awsLimits === 'strict' ? 403 : 200);
+      }
+    }
+  });
+}
+
 test('every error of the model of SNS is provoked, or it is said why it cannot be', () => {
-  // The last one by who may not: test/conformance/aws/sns-policies.test.ts.
-  const provoked = new Set([...CAUSES.map(({ error }) => error), 'AuthorizationErrorException']);
+  // The first one by who may not: test/conformance/aws/sns-policies.test.ts.
+  const above = ['AuthorizationErrorException', 'FilterPolicyLimitExceededException'];
+  const provoked = new Set([...CAUSES.map(({ error }) => error), ...above]);
   const left = [...SNS.errors.keys()].filter((error) => !provoked.has(error));
   assert.deepEqual(left.toSorted(), Object.keys(NEVER).toSorted());
 });

@@ -1,5 +1,6 @@
 import { AwsError, invalidValue } from './errors.ts';
 import { type Attribute, isBinary } from './content.ts';
+import { fitsXml } from './xml.ts';
 
 /** What a message of SQS or SNS may be, before it is one. */
 
@@ -18,28 +19,13 @@ export interface AttributeInput {
 const MAX_ATTRIBUTES = 10;
 const MAX_BATCH = 10;
 const MAX_NAME = 256;
+const ALLOWED =
+  'Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF';
 
 /** @throws MissingParameter, InvalidMessageContents for what XML could not carry */
 export function checkBody(body: string): void {
   if (body === '') throw new AwsError('MissingParameter', 'The request must contain the parameter MessageBody.');
-  if (!fitsXml(body))
-    throw new AwsError(
-      'InvalidMessageContents',
-      'Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF',
-    );
-}
-
-/** Whether XML has all of its characters: the older clients are answered in it. */
-export function fitsXml(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code >= 0x20 && code < 0xd800) continue;
-    if (code === 0x9 || code === 0xa || code === 0xd || (code >= 0xe000 && code <= 0xfffd)) continue;
-    const next = text.charCodeAt(i + 1);
-    if (!(code >= 0xd800 && code < 0xdc00 && next >= 0xdc00 && next < 0xe000)) return false;
-    i++;
-  }
-  return true;
+  if (!fitsXml(body)) throw new AwsError('InvalidMessageContents', `Invalid characters found. ${ALLOWED}`);
 }
 
 /** The attributes of a message, in the order in which they came. @throws InvalidParameterValue */
@@ -72,7 +58,8 @@ function valueOf(name: string, attribute: AttributeInput): string | Buffer {
       'UnsupportedOperation',
       'Message attribute list values in SendMessage operation are not supported.',
     );
-  if (!/^(?:String|Number|Binary)(?:\..*)?$/s.test(DataType) || Buffer.byteLength(DataType) > 255)
+  const isType = /^(?:String|Number|Binary)(?:\..*)?$/s.test(DataType) && fitsXml(DataType);
+  if (!isType || Buffer.byteLength(DataType) > 255)
     throw new AwsError(
       'InvalidParameterValue',
       `The type of message (user) attribute '${name}' is invalid. You must use only the following supported type prefixes: Binary, Number, String.`,
@@ -82,6 +69,11 @@ function valueOf(name: string, attribute: AttributeInput): string | Buffer {
     throw new AwsError(
       'InvalidParameterValue',
       `The message attribute '${name}' must contain a non-empty message attribute value for message attribute type '${DataType.split('.')[0]}'.`,
+    );
+  if (typeof value === 'string' && !fitsXml(value))
+    throw new AwsError(
+      'InvalidParameterValue',
+      `Invalid characters found in the value of message attribute '${name}'. ${ALLOWED}`,
     );
   if (
     typeof value === 'string' &&
@@ -101,7 +93,8 @@ export function traceOf(given: ReadonlyMap<string, AttributeInput> | undefined):
   const trace = given.get('AWSTraceHeader');
   if (trace === undefined) return undefined;
   const { DataType, StringValue } = trace;
-  if (DataType !== 'String' || StringValue === undefined || StringValue === '' || StringValue.length > 4096)
+  const isText = DataType === 'String' && StringValue !== undefined && fitsXml(StringValue);
+  if (!isText || StringValue === '' || StringValue.length > 4096)
     throw new AwsError('InvalidParameterValue', "The message system attribute 'AWSTraceHeader' must be a String.");
   return StringValue;
 }
@@ -123,9 +116,14 @@ export function checkSize(bytes: number, maxBytes: number): void {
     );
 }
 
-/** Group and dedupe ids. @throws InvalidParameterValue */
+/** Group and dedupe ids: letters, digits and punctuation. */
+export function isToken(value: string): boolean {
+  return /^[\w!"#$%&'()*+,\-./:;<=>?@[\\\]^`{|}~]{1,128}$/.test(value);
+}
+
+/** @throws InvalidParameterValue */
 export function checkToken(value: string, parameter: string): void {
-  if (!/^[\w!"#$%&'()*+,\-./:;<=>?@[\\\]^`{|}~]{1,128}$/.test(value))
+  if (!isToken(value))
     throw invalidValue(
       value,
       parameter,

@@ -1,6 +1,7 @@
 import { AwsError, missing } from './errors.ts';
 import type { Input } from './json.ts';
 import type { Member, Structure, Type } from './model.ts';
+import { escapeXml } from './xml.ts';
 
 /**
  * The older form of the services: parameters with dots in a form, XML as the answer.
@@ -143,17 +144,4 @@ function element(name: string, value: unknown, type: Type, spelling: 'flat' | 'n
     default:
       return `<${name}>${escapeXml(String(value))}</${name}>`;
   }
-}
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  '\r': '&#xD;',
-};
-
-/** A line feed stays, a carriage return would become one when it is read. */
-export function escapeXml(text: string): string {
-  return text.replaceAll(/[&<>"\r]/g, (character) => ESCAPES[character] ?? character);
 }

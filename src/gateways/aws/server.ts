@@ -12,11 +12,12 @@ import { answerOf, AwsError } from './errors.ts';
 import { type Decoder, type Input, jsonDecoder } from './json.ts';
 import type { ActionModel } from './model.ts';
 import { DEFAULT_ACCOUNT, DEFAULT_REGION, isAccount } from './names.ts';
-import { decodeQuery, encodeXml, escapeXml, parseParameters, type Parameters } from './query.ts';
+import { decodeQuery, encodeXml, parseParameters, type Parameters } from './query.ts';
 import type { AwsService, Caller } from './service.ts';
 import { signedBy } from './signature.ts';
 import { SnsService } from './sns/service.ts';
 import { SqsService } from './sqs/service.ts';
+import { escapeXml } from './xml.ts';
 
 export interface AwsGatewayOptions {
   connect: Connect;
@@ -30,7 +31,7 @@ export interface AwsGatewayOptions {
   /** Largest body of one request, and of all requests together, in bytes. */
   maxBodyBytes: number;
   maxMemoryBytes: number;
-  /** How much SQS lets a client ask for: as Amazon does, or as much as there is. */
+  /** How much a client may ask for: as with Amazon, or as much as there is. */
   limits: 'strict' | 'relaxed';
   /** Where SNS may post to. */
   webhooks: 'public' | 'any';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { AwsError } from '../errors.ts';
-import { compileFilter, type FilterScope } from './filter.ts';
+import { checkFilter, compileFilter, type FilterScope } from './filter.ts';
 
 type Attributes = Record<string, unknown[]>;
 
@@ -92,10 +92,19 @@ test('what cannot be a policy is refused, saying why', () => {
   ];
   for (const [policy, scope = 'MessageAttributes'] of bad)
     assert.throws(
-      () => compileFilter(policy, scope),
+      () => checkFilter(policy, scope),
       (error) => error instanceof AwsError && error.error === 'InvalidParameterException',
       policy,
     );
+});
+
+test('the values of a body count as often as they lie deep', () => {
+  const policy = (values: number): string =>
+    JSON.stringify({ a: { b: { c: ['1', '2', '3', '4'] } }, d: { e: Array.from({ length: values }, (_, i) => i) } });
+  // (4 x 3) x (6 x 2) = 144, and one more of them is 168.
+  checkFilter(policy(6), 'MessageBody');
+  assert.throws(() => checkFilter(policy(7), 'MessageBody'), /too complex/);
+  assert.doesNotThrow(() => compileFilter(policy(7), 'MessageBody'), 'what is kept goes on');
 });
 
 // ---- The same, by a plain model -----------------------------------------------------------------------------------

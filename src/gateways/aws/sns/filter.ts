@@ -44,6 +44,17 @@ const MAX_FIELDS = 5;
 
 /** @throws InvalidParameterException saying what is wrong with it */
 export function compileFilter(text: string, scope: FilterScope): FilterMatch {
+  return compiled(text, scope).matches;
+}
+
+/** For one that is about to be set. One that is kept was good when it was set. @throws InvalidParameterException */
+export function checkFilter(text: string, scope: FilterScope): void {
+  const { fields, combinations } = compiled(text, scope).counts;
+  if (fields > MAX_FIELDS) throw bad(`it has ${fields} fields; at most ${MAX_FIELDS} are allowed`);
+  if (combinations > MAX_COMBINATIONS) throw bad(`it is too complex: more than ${MAX_COMBINATIONS} combinations`);
+}
+
+function compiled(text: string, scope: FilterScope): { matches: FilterMatch; counts: Counts } {
   if (Buffer.byteLength(text) > MAX_BYTES) throw bad(`it is larger than ${MAX_BYTES} bytes`);
   let policy: unknown;
   try {
@@ -51,15 +62,13 @@ export function compileFilter(text: string, scope: FilterScope): FilterMatch {
   } catch {
     throw bad('failed to parse JSON');
   }
-  const counts = { fields: 0, combinations: 1 };
+  const counts = { fields: 0, combinations: 1, level: 1 };
   const match = compilePolicy(policy, scope, counts, 0);
-  if (counts.fields > MAX_FIELDS) throw bad(`it has ${counts.fields} fields; at most ${MAX_FIELDS} are allowed`);
-  if (counts.combinations > MAX_COMBINATIONS)
-    throw bad(`it is too complex: more than ${MAX_COMBINATIONS} combinations`);
-  return (message) => {
+  const matches: FilterMatch = (message) => {
     if ('attributes' in message) return match(attributeFields(message.attributes));
     return isObject(message.body) && match(bodyFields(message.body));
   };
+  return { matches, counts };
 }
 
 function bad(why: string): AwsError {
@@ -68,7 +77,10 @@ function bad(why: string): AwsError {
 
 interface Counts {
   fields: number;
+  /** The values of each field, times how deep it lies, multiplied. */
   combinations: number;
+  /** How deep what is counted lies. */
+  level: number;
 }
 
 function compilePolicy(policy: unknown, scope: FilterScope, counts: Counts, depth: number): Node {
@@ -80,7 +92,7 @@ function compilePolicy(policy: unknown, scope: FilterScope, counts: Counts, dept
     else if (Array.isArray(value)) {
       if (value.length === 0) throw bad(`${name}: empty arrays are not allowed`);
       counts.fields++;
-      counts.combinations *= value.length;
+      counts.combinations *= value.length * counts.level;
       const conditions = value.map((each: unknown) => compileCondition(name, each));
       nodes.push((fields) => {
         const values = fields.values(name);
@@ -88,7 +100,9 @@ function compilePolicy(policy: unknown, scope: FilterScope, counts: Counts, dept
       });
     } else if (isObject(value) && scope === 'MessageBody') {
       if (Object.keys(value).length === 0) throw bad(`${name}: empty objects are not allowed`);
+      counts.level++;
       const inside = compilePolicy(value, scope, counts, depth + 1);
+      counts.level--;
       nodes.push((fields) => {
         const found = fields.inside(name);
         // What is not there has no fields, which some conditions want.
@@ -112,7 +126,7 @@ function compileOr(alternatives: unknown[], scope: FilterScope, counts: Counts, 
   const before = counts.combinations;
   let sum = 0;
   const nodes = alternatives.map((each) => {
-    const own = { fields: 0, combinations: 1 };
+    const own = { fields: 0, combinations: 1, level: counts.level };
     const node = compilePolicy(each, scope, own, depth + 1);
     counts.fields = Math.max(counts.fields, own.fields);
     sum += own.combinations;

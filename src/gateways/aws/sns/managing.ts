@@ -9,11 +9,13 @@ import type { Caller } from '../service.ts';
 import { type Archive, archiveDaysOf } from './archive.ts';
 import type { Confirming } from './confirming.ts';
 import { policyOf, shownPolicy, subscriptionPolicyFault, topicPolicyFault } from './delivery-policy.ts';
+import { checkFilter } from './filter.ts';
 import { checkAddress, type Inbox, isInboxProtocol } from './inbox.ts';
 import type { Tag, SnsInputs } from './inputs.ts';
 import { type Replay, type Replays, replayWindow } from './replaying.ts';
 import {
   deadLetterTarget,
+  scopeOf,
   type Subscription,
   subscriptionArn,
   subscriptionOf,
@@ -27,6 +29,8 @@ import {
 const BEGAN = 'BeginningArchiveTime';
 const PAGE = 100;
 const MAX_TAGS = 50;
+/** Of one topic, as Amazon has it. */
+const MAX_FILTERS = 200;
 
 interface Setting {
   default?: string;
@@ -92,6 +96,7 @@ export class SnsManaging {
   readonly #archive: Archive;
   readonly #replays: Replays;
   readonly #clock: Clock;
+  readonly #limits: 'strict' | 'relaxed';
 
   /** @param parts.inbox null: nothing is sent to phones and by mail */
   constructor(parts: {
@@ -101,6 +106,7 @@ export class SnsManaging {
     archive: Archive;
     replays: Replays;
     clock: Clock;
+    limits: 'strict' | 'relaxed';
   }) {
     this.#topics = parts.topics;
     this.#confirming = parts.confirming;
@@ -108,12 +114,15 @@ export class SnsManaging {
     this.#archive = parts.archive;
     this.#replays = parts.replays;
     this.#clock = parts.clock;
+    this.#limits = parts.limits;
   }
 
   // ---- Topics -----------------------------------------------------------------------------------------------------
 
-  async createTopic({ Name, Attributes, Tags = [] }: SnsInputs['CreateTopic'], caller: Caller): Promise<object> {
-    const given = Attributes ?? new Map<string, string>();
+  async createTopic(input: SnsInputs['CreateTopic'], caller: Caller): Promise<object> {
+    const { Name, Attributes: given = new Map<string, string>(), Tags = [], DataProtectionPolicy = '' } = input;
+    if (DataProtectionPolicy !== '')
+      throw invalid('DataProtectionPolicy Reason: this broker looks for no personal data');
     const fifo = given.get('FifoTopic') === 'true';
     const base = fifo && Name.endsWith('.fifo') ? Name.slice(0, -'.fifo'.length) : Name;
     if (Name.length > 256 || !/^[\w-]+$/.test(base) || fifo !== Name.endsWith('.fifo'))
@@ -255,6 +264,7 @@ export class SnsManaging {
       await this.#confirming.ask(same, caller);
       return { SubscriptionArn: answeredArn(same, caller, input.ReturnSubscriptionArn) };
     }
+    await this.#checkFilter(given, topic);
     const subscription = subscriptionOf({
       account: topic.account,
       topic: topic.name,
@@ -318,6 +328,7 @@ export class SnsManaging {
     assertReaches(caller, subscription.account, [deadLetterTarget(given.get('RedrivePolicy'))]);
     const attributes = new Map([...subscription.attributes, [AttributeName, AttributeValue]]);
     if (AttributeValue === '') attributes.delete(AttributeName);
+    if (AttributeName.startsWith('FilterPolicy')) await this.#checkFilter(attributes, subscription);
     const changed = subscriptionOf({ ...subscription, attributes });
     if (AttributeName !== 'ReplayPolicy') {
       await this.#topics.putSubscription(changed);
@@ -329,6 +340,25 @@ export class SnsManaging {
     await this.#topics.putSubscription({ ...changed, replay });
     if (replay !== null) this.#replays.start(changed);
     return {};
+  }
+
+  /**
+   * @param of the subscription that it is for, or the topic, when it is a new one
+   * @throws InvalidParameterException, FilterPolicyLimitExceededException
+   */
+  async #checkFilter(attributes: ReadonlyMap<string, string>, of: Subscription | Topic): Promise<void> {
+    const policy = attributes.get('FilterPolicy') ?? '';
+    if (policy === '') return;
+    checkFilter(policy, scopeOf(attributes));
+    const isNew = 'topic' in of ? of.wants === null : true;
+    const topic = 'topic' in of ? await this.#topics.find(of.account, of.topic) : of;
+    if (this.#limits === 'relaxed' || !isNew || topic === undefined) return;
+    const filters = (await this.#topics.subscriptionsOf(topic)).filter(({ wants }) => wants !== null).length;
+    if (filters >= MAX_FILTERS)
+      throw new AwsError(
+        'FilterPolicyLimitExceededException',
+        `A topic has at most ${MAX_FILTERS} filter policies. \`--aws-limits relaxed\` allows more.`,
+      );
   }
 
   #replayOf(policy: string | undefined, topic: Topic, { origin, region }: Caller): Replay | null {

@@ -1,7 +1,8 @@
 import { hash, randomUUID } from 'node:crypto';
 import { AwsError } from '../errors.ts';
 import { type Attribute, isBinary } from '../content.ts';
-import { attributesOf } from '../message.ts';
+import { attributesOf, isToken } from '../message.ts';
+import { fitsXml } from '../xml.ts';
 import type { Filtered } from './filter.ts';
 import type { PublishedInput } from './inputs.ts';
 import type { Topic } from './topics.ts';
@@ -26,7 +27,8 @@ export interface Published {
 export function publishedOf(input: PublishedInput, topic: Topic): Published {
   const { Message, Subject, MessageStructure, MessageGroupId: groupId } = input;
   if (Message === '') throw invalid('Empty message');
-  if (Subject !== undefined && (Subject === '' || Subject.length > MAX_SUBJECT || /[\r\n]/.test(Subject)))
+  checkText(Message);
+  if (Subject !== undefined && (Subject === '' || Subject.length > MAX_SUBJECT || /\p{Cc}/u.test(Subject)))
     throw invalid('Subject');
   if (MessageStructure !== undefined && MessageStructure !== 'json') throw invalid('MessageStructure');
   const byProtocol = MessageStructure === 'json' ? structureOf(Message) : undefined;
@@ -35,10 +37,12 @@ export function publishedOf(input: PublishedInput, topic: Topic): Published {
   for (const { name, type, value } of attributes)
     bytes += Buffer.byteLength(name) + Buffer.byteLength(type) + Buffer.byteLength(value);
   if (bytes > MAX_BYTES) throw invalid('Message too long');
+  if (groupId !== undefined && !isToken(groupId)) throw invalid('MessageGroupId');
   const dedupeId = dedupeIdOf(input, topic);
+  const scope = topic.attributes.get('FifoThroughputScope') === 'MessageGroup' ? [groupId] : [];
   return {
     // The same for a message that is published again, so that it is answered as the first.
-    id: dedupeId === undefined ? randomUUID() : uuidOf(`${topic.account} ${topic.name} ${dedupeId}`),
+    id: dedupeId === undefined ? randomUUID() : uuidOf([topic.account, topic.name, ...scope, dedupeId].join(' ')),
     subject: Subject,
     attributes,
     groupId,
@@ -64,12 +68,18 @@ function checkedAttributes({ MessageAttributes }: PublishedInput): Attribute[] {
   }
 }
 
+/** A queue could not give it to every client. @throws InvalidParameterException */
+function checkText(text: string): void {
+  if (!fitsXml(text)) throw invalid('Message Reason: it has characters that XML does not have');
+}
+
 /** What each protocol is given. */
 function structureOf(message: string): Map<string, string> {
   const structure = parsed(message);
   if (typeof structure !== 'object' || structure === null || Array.isArray(structure))
     throw invalid('Message Structure - JSON message body failed to parse');
   const texts = Object.entries(structure).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  for (const [, text] of texts) checkText(text);
   const found = new Map(texts);
   if (!found.has('default')) throw invalid('Message Structure - No default entry in JSON message body');
   return found;
@@ -84,7 +94,10 @@ function dedupeIdOf(input: PublishedInput, { fifo, attributes }: Topic): string 
     );
   }
   if (MessageGroupId === undefined) throw invalid('The MessageGroupId parameter is required for FIFO topics');
-  if (MessageDeduplicationId !== undefined) return MessageDeduplicationId;
+  if (MessageDeduplicationId !== undefined) {
+    if (!isToken(MessageDeduplicationId)) throw invalid('MessageDeduplicationId');
+    return MessageDeduplicationId;
+  }
   if (attributes.get('ContentBasedDeduplication') === 'true') return hash('sha256', Message, 'hex');
   throw invalid(
     'The topic should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly',

@@ -57,9 +57,10 @@ export class SnsService implements AwsService {
     clock: Clock;
     webhooks: 'public' | 'any';
     inbox?: 'kept';
+    limits: 'strict' | 'relaxed';
     onBug: (error: unknown) => void;
   }) {
-    const { sessions, clock } = parts;
+    const { sessions, clock, limits } = parts;
     const topics = new Topics(sessions);
     this.#topics = topics;
     this.#signer = new Signer(topics, clock);
@@ -80,7 +81,15 @@ export class SnsService implements AwsService {
       report: parts.onBug,
     });
     this.#replays = publishing.replays;
-    const managing = new SnsManaging({ topics, confirming, inbox, archive, replays: publishing.replays, clock });
+    const managing = new SnsManaging({
+      topics,
+      confirming,
+      inbox,
+      archive,
+      replays: publishing.replays,
+      clock,
+      limits,
+    });
     this.#handlers = {
       AddPermission: (input, caller) => permissions.addPermission(input, caller),
       ConfirmSubscription: (input, caller) => confirming.confirmSubscription(input, caller),

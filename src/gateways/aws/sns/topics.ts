@@ -5,7 +5,7 @@ import { AwsError } from '../errors.ts';
 import { type Arn, arnText, namespaceOf, parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
 import { Turns } from '../turns.ts';
-import { compileFilter, type FilterMatch } from './filter.ts';
+import { compileFilter, type FilterMatch, type FilterScope } from './filter.ts';
 import { isSame, type Replay } from './replaying.ts';
 
 /** A topic of SNS: keeps nothing, and knows who is to be given what is published. */
@@ -229,10 +229,14 @@ export function topicOf(
 
 /** With its filter ready. @throws InvalidParameterException */
 export function subscriptionOf(subscription: Omit<Subscription, 'wants'>): Subscription {
-  const policy = subscription.attributes.get('FilterPolicy') ?? '';
-  const scope =
-    subscription.attributes.get('FilterPolicyScope') === 'MessageBody' ? 'MessageBody' : 'MessageAttributes';
-  return { ...subscription, wants: policy === '' ? null : compileFilter(policy, scope) };
+  const { attributes } = subscription;
+  const policy = attributes.get('FilterPolicy') ?? '';
+  return { ...subscription, wants: policy === '' ? null : compileFilter(policy, scopeOf(attributes)) };
+}
+
+/** What the filter policy of a subscription looks at. */
+export function scopeOf(attributes: ReadonlyMap<string, string>): FilterScope {
+  return attributes.get('FilterPolicyScope') === 'MessageBody' ? 'MessageBody' : 'MessageAttributes';
 }
 
 export function topicArn(caller: Pick<Caller, 'region'>, { account, name }: Pick<Topic, 'account' | 'name'>): string {

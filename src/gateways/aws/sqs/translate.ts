@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { asBuffer, type Envelope, type HeaderValue } from '../../../core/records.ts';
 import type { Attribute, SqsRecord } from '../content.ts';
-import { fitsXml } from '../message.ts';
+import { fitsXml } from '../xml.ts';
 
 /** Of the name of an attribute, as the clients of SQS take it. */
 const MAX_NAME = 256;
