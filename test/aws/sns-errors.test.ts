@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testBroker } from '../../src/testing/index.ts';
 import { type Answer, call, FORMS, SNS } from './call.ts';
+import { documentedErrors } from './documented.ts';
 
 const ARN = 'arn:aws:sns:us-east-1:000000000000';
 const TopicArn = `${ARN}:news`;
@@ -39,6 +40,17 @@ const NEVER: Readonly<Record<string, string>> = {
   VerificationException: NO_PHONES,
 };
 
+const BY_ENTRY = 'an entry of the batch fails';
+const IDEMPOTENT = 'what is not there is deleted already';
+/** Of errors that can be provoked, which actions never answer with them, and why. */
+const NEVER_BY: Readonly<Record<string, string>> = {
+  'ConfirmSubscription FilterPolicyLimitExceededException': 'a filter is counted when it is set',
+  'DeleteTopic NotFoundException': IDEMPOTENT,
+  'PublishBatch InvalidParameterValueException': BY_ENTRY,
+  'Unsubscribe NotFoundException': IDEMPOTENT,
+  'UntagResource TagLimitExceededException': 'it takes tags away',
+};
+
 interface Cause {
   error: string;
   what: string;
@@ -46,6 +58,7 @@ interface Cause {
   input: object;
 }
 
+const MANY_TAGS = Array.from({ length: 51 }, (_, i) => ({ Key: `k${i}`, Value: 'v' }));
 const entries = (...ids: string[]) => ids.map((Id) => ({ Id, Message: 'a' }));
 const batch = (PublishBatchRequestEntries: object[], topic = TopicArn) => ({
   TopicArn: topic,
@@ -90,6 +103,18 @@ const CAUSES: readonly Cause[] = [
     'an attribute that is not there to be set': ['SetTopicAttributes', { TopicArn, AttributeName: 'Owner' }],
     'an ARN of nothing': ['GetTopicAttributes', { TopicArn: 'news' }],
     'a token of nobody': ['ListTopics', { NextToken: 'x' }],
+    'a token of nobody, for subscriptions': ['ListSubscriptions', { NextToken: 'x' }],
+    'an ARN of nothing, to be deleted': ['DeleteTopic', { TopicArn: 'news' }],
+    'an ARN of nothing, for its subscriptions': ['ListSubscriptionsByTopic', { TopicArn: 'news' }],
+    'an ARN of nothing, for a batch': ['PublishBatch', batch(entries('a'), 'news')],
+    'an ARN of nothing, for its tags': ['ListTagsForResource', { ResourceArn: 'news' }],
+    'an ARN of nothing, for a tag less': ['UntagResource', { ResourceArn: 'news', TagKeys: ['a'] }],
+    'an ARN of no subscription': ['GetSubscriptionAttributes', { SubscriptionArn: TopicArn }],
+    'an ARN of no subscription, to be set': [
+      'SetSubscriptionAttributes',
+      { SubscriptionArn: TopicArn, AttributeName: 'RawMessageDelivery', AttributeValue: 'true' },
+    ],
+    'an ARN of no subscription, to be ended': ['Unsubscribe', { SubscriptionArn: TopicArn }],
     'a confirmation with a wrong token': ['ConfirmSubscription', { TopicArn, Token: 'x' }],
     'a protocol that there is not': ['Subscribe', { TopicArn, Protocol: 'pigeon', Endpoint: 'home' }],
     'an endpoint that is no queue': ['Subscribe', { TopicArn, Protocol: 'sqs', Endpoint: 'q' }],
@@ -137,6 +162,16 @@ const CAUSES: readonly Cause[] = [
     'a subscription of a topic that is gone': ['Subscribe', { TopicArn: GONE, Protocol: 'sqs', Endpoint: QUEUE }],
     'a subscription that is gone': ['GetSubscriptionAttributes', { SubscriptionArn: `${TopicArn}:x` }],
     'a confirmation for a topic that is gone': ['ConfirmSubscription', { TopicArn: GONE, Token: 'x' }],
+    'a change of a topic that is gone': ['SetTopicAttributes', { TopicArn: GONE, AttributeName: 'DisplayName' }],
+    'the subscriptions of a topic that is gone': ['ListSubscriptionsByTopic', { TopicArn: GONE }],
+    'a change of a subscription that is gone': [
+      'SetSubscriptionAttributes',
+      { SubscriptionArn: `${TopicArn}:x`, AttributeName: 'RawMessageDelivery', AttributeValue: 'true' },
+    ],
+    'a permission for a topic that is gone': [
+      'AddPermission',
+      { TopicArn: GONE, Label: 'a', AWSAccountId: ['123456789012'], ActionName: ['Publish'] },
+    ],
     'a permission of a topic that is gone': ['RemovePermission', { TopicArn: GONE, Label: 'a' }],
   }),
   ...causes('ResourceNotFoundException', {
@@ -145,10 +180,8 @@ const CAUSES: readonly Cause[] = [
     'a tag taken from a topic that is gone': ['UntagResource', { ResourceArn: GONE, TagKeys: ['a'] }],
   }),
   ...causes('TagLimitExceededException', {
-    'more than fifty tags': [
-      'TagResource',
-      { ResourceArn: TopicArn, Tags: Array.from({ length: 51 }, (_, i) => ({ Key: `k${i}`, Value: 'v' })) },
-    ],
+    'more than fifty tags': ['TagResource', { ResourceArn: TopicArn, Tags: MANY_TAGS }],
+    'a topic with more than fifty tags': ['CreateTopic', { Name: 'tagged', Tags: MANY_TAGS }],
   }),
 ];
 
@@ -194,10 +227,21 @@ for (const form of FORMS) {
   });
 }
 
-test('every error of the model of SNS is provoked, or it is said why it cannot be', () => {
-  // The first one by who may not: test/conformance/aws/sns-policies.test.ts.
-  const above = ['AuthorizationErrorException', 'FilterPolicyLimitExceededException'];
-  const provoked = new Set([...CAUSES.map(({ error }) => error), ...above]);
-  const left = [...SNS.errors.keys()].filter((error) => !provoked.has(error));
-  assert.deepEqual(left.toSorted(), Object.keys(NEVER).toSorted());
+test('every error that Amazon documents for an action of SNS is provoked by it, or it is said why it cannot be', () => {
+  // By who may not: test/authorize/aws.test.ts has every action of the model.
+  const denied = 'AuthorizationErrorException';
+  const limit = 'FilterPolicyLimitExceededException';
+  const above = [`Subscribe ${limit}`, `SetSubscriptionAttributes ${limit}`];
+  const provoked = new Set([...CAUSES.map(({ action, error }) => `${action} ${error}`), ...above]);
+  const left = documentedErrors('client-sns').filter((pair) => {
+    const [action = '', error = ''] = pair.split(' ');
+    if (SNS.refused.has(action) || error in NEVER || pair in NEVER_BY || error === denied) return false;
+    return !provoked.has(pair);
+  });
+  assert.deepEqual(left, []);
+  const errors = new Set([...CAUSES.map(({ error }) => error), denied, limit]);
+  assert.deepEqual(
+    [...SNS.errors.keys()].filter((error) => !errors.has(error)).toSorted(),
+    Object.keys(NEVER).toSorted(),
+  );
 });
