@@ -1,11 +1,11 @@
 /** Every action of SQS and SNS, as somebody who has no right to it. */
 import assert from 'node:assert/strict';
-import { createHash, createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import type { SnsAction } from '../../src/gateways/aws/sns/inputs.ts';
 import type { SqsAction } from '../../src/gateways/aws/sqs/inputs.ts';
 import { SNS, SQS } from '../aws/call.ts';
-import { type AccessKey, assertListed, assertRefused, ELSEWHERE, HIDDEN, type Place, place } from './strangers.ts';
+import { amzDate, signed } from '../aws/signing.ts';
+import { assertListed, assertRefused, ELSEWHERE, HIDDEN, type Place, place } from './strangers.ts';
 
 const REGION = 'us-east-1';
 const ACCOUNT = '000000000000';
@@ -85,24 +85,6 @@ function snsInputs(SubscriptionArn: string): Record<SnsAction, object[] | string
   };
 }
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
-
-/** Signature Version 4 of a POST to `/`, in the header. */
-function signed(service: Service, headers: Record<string, string>, body: string, { id, secret }: AccessKey): string {
-  const time = headers['x-amz-date'] ?? '';
-  const day = time.slice(0, 8);
-  const names = Object.keys(headers).sort();
-  const lines = names.map((name) => `${name}:${headers[name]}\n`).join('');
-  const request = ['POST', '/', '', lines, names.join(';'), sha256(body)].join('\n');
-  const scope = [day, REGION, service, 'aws4_request'];
-  const text = ['AWS4-HMAC-SHA256', time, scope.join('/'), sha256(request)].join('\n');
-  let key: string | Buffer = `AWS4${secret}`;
-  for (const part of scope) key = hmac(key, part);
-  const signature = hmac(key, text).toString('hex');
-  return `AWS4-HMAC-SHA256 Credential=${id}/${scope.join('/')}, SignedHeaders=${names.join(';')}, Signature=${signature}`;
-}
-
 interface Answer {
   status: number;
   /** Of an error, without what is before its name. */
@@ -115,11 +97,11 @@ async function ask(at: Place, user: string, service: Service, action: string, in
   const body = JSON.stringify(input);
   const headers = {
     'content-type': 'application/x-amz-json-1.0',
-    'x-amz-date': new Date().toISOString().replaceAll(/[-:]|\.\d+/g, ''),
+    'x-amz-date': amzDate(),
     'x-amz-target': `${SERVICES[service].target}.${action}`,
   };
   const host = { host: new URL(url).host };
-  const authorization = signed(service, { ...headers, ...host }, body, at.keyOf(user));
+  const authorization = signed({ service, region: REGION }, { ...headers, ...host }, body, at.keyOf(user));
   const response = await fetch(url, { method: 'POST', headers: { ...headers, authorization }, body });
   const text = await response.text();
   const output = (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>;

@@ -39,10 +39,15 @@ export function invalidValue(value: unknown, parameter: string, reason: string):
   );
 }
 
-/** What an entry of a batch is told that the others need not know. */
-export function failure(id: string, error: unknown): object {
+/**
+ * What an entry of a batch is told that the others need not know.
+ *
+ * @param errors of a service whose entries have the codes of forms
+ */
+export function failure(id: string, error: unknown, errors?: ServiceModel['errors']): object {
   if (!(error instanceof AwsError)) throw error;
-  return { Id: id, SenderFault: error.status < 500, Code: error.error, Message: error.message };
+  const Code = errors?.get(error.error)?.code ?? error.error;
+  return { Id: id, SenderFault: error.status < 500, Code, Message: error.message };
 }
 
 /** Of SNS. */

@@ -149,7 +149,9 @@ export class AwsGateway implements Gateway {
       const xml = `<?xml version="1.0"?><${action}Response xmlns="${service.xmlns}">${result}<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata></${action}Response>`;
       return answer(200, 'text/xml', requestId, xml);
     } catch (error) {
-      return this.#failure(error, call, requestId);
+      // What is refused before it is read is answered in its form as well.
+      const known = call.form === undefined ? this.#callOf(request.headers, new Map()) : call;
+      return this.#failure(error, known, requestId);
     }
   }
 

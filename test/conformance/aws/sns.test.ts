@@ -238,8 +238,8 @@ test('a batch is published entry by entry, and what is wrong with one is not hel
     }),
   );
   assert.deepEqual(
-    [Successful.map(({ Id }) => Id), Failed.map(({ Id, SenderFault }) => [Id, SenderFault])],
-    [['a', 'c'], [['b', true]]],
+    [Successful.map(({ Id }) => Id), Failed.map(({ Id, Code, SenderFault }) => [Id, Code, SenderFault])],
+    [['a', 'c'], [['b', 'InvalidParameter', true]]],
   );
   assert.deepEqual(bodies(await receive(bench, queueUrl)), ['one', 'for queues']);
   await assert.rejects(

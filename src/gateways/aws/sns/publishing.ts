@@ -3,6 +3,7 @@ import { RailheadError } from '../../../core/errors.ts';
 import type { PublishRequest } from '../../../core/session.ts';
 import { traceIn, xrayOf } from '../../../core/trace-context.ts';
 import { AwsError, failure } from '../errors.ts';
+import type { ServiceModel } from '../model.ts';
 import { parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
 import { encodeRecord, FORMAT_SQS } from '../content.ts';
@@ -54,6 +55,7 @@ export class Publishing {
   readonly #webhooks: Webhooks;
   readonly #inbox: Inbox | null;
   readonly #clock: Clock;
+  readonly #errors: ServiceModel['errors'];
   readonly replays: Replays;
   #lastSequence = 0;
 
@@ -64,9 +66,11 @@ export class Publishing {
     webhooks: Webhooks;
     inbox: Inbox | null;
     clock: Clock;
+    errors: ServiceModel['errors'];
     report: (error: unknown) => void;
   }) {
     this.#topics = parts.topics;
+    this.#errors = parts.errors;
     this.#signer = parts.signer;
     this.#webhooks = parts.webhooks;
     this.#inbox = parts.inbox;
@@ -132,7 +136,7 @@ export class Publishing {
       try {
         good.push({ id: entry.Id, input: entry, message: publishedOf(entry, topic) });
       } catch (error) {
-        Failed.push(failure(entry.Id, error));
+        Failed.push(failure(entry.Id, error, this.#errors));
       }
     }
     if (good.reduce((sum, { message }) => sum + message.bytes, 0) > MAX_BATCH_BYTES)

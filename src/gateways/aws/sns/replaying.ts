@@ -124,7 +124,7 @@ export class Replays {
 
   async #run(account: string, id: string): Promise<void> {
     while (!this.#closed) {
-      const subscription = (await this.#topics.all(account)).subscriptions.find((each) => each.id === id);
+      const subscription = await this.#topics.findSubscription(account, id);
       const replay = subscription?.replay;
       const topic = subscription && (await this.#topics.find(account, subscription.topic));
       if (subscription === undefined || topic === undefined || replay?.state !== 'running') return;
@@ -166,7 +166,7 @@ export class Replays {
   async #progress(subscription: Subscription, replay: Replay, now: Pick<Replay, 'next' | 'state'>): Promise<void> {
     const { account, topic, id } = subscription;
     await this.#topics.inTurn({ account, name: topic }, async () => {
-      const current = (await this.#topics.all(account)).subscriptions.find((each) => each.id === id);
+      const current = await this.#topics.findSubscription(account, id);
       if (current === undefined || !isSame(current.replay, replay)) return;
       await this.#topics.putSubscription({ ...current, replay: { ...replay, ...now } });
     });

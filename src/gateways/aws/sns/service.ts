@@ -78,6 +78,7 @@ export class SnsService implements AwsService {
       webhooks: this.#webhooks,
       inbox,
       clock,
+      errors: this.model.errors,
       report: parts.onBug,
     });
     this.#replays = publishing.replays;

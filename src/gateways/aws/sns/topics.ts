@@ -127,6 +127,11 @@ export class Topics {
     return subscription;
   }
 
+  /** Whoever asks. */
+  async findSubscription(account: string, id: string): Promise<Subscription | undefined> {
+    return (await this.#account(account)).subscriptions.get(id);
+  }
+
   async subscriptionsOf({ account, name }: Topic): Promise<readonly Subscription[]> {
     return [...((await this.#account(account)).byTopic.get(name)?.values() ?? [])];
   }

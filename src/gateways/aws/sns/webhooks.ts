@@ -138,7 +138,7 @@ export class Webhooks {
 
   /** As topic and subscription have it now. */
   async #policyOf(account: string, webhook: Webhook | undefined): Promise<DeliveryPolicy> {
-    const subscription = webhook && (await this.#find(account, webhook.subscription));
+    const subscription = webhook && (await this.#topics.findSubscription(account, webhook.subscription));
     const topic = subscription && (await this.#topics.find(account, subscription.topic));
     return policyOf(topic?.attributes.get('DeliveryPolicy'), subscription?.attributes.get('DeliveryPolicy'));
   }
@@ -152,7 +152,7 @@ export class Webhooks {
 
   /** `refused`: it will not be taken later either. */
   async #post(account: string, { subscription: id, headers, body }: Webhook): Promise<'done' | 'again' | 'refused'> {
-    const subscription = await this.#find(account, id);
+    const subscription = await this.#topics.findSubscription(account, id);
     // Nobody waits for it any more.
     if (subscription === undefined) return 'done';
     const { signal } = this.#closing;
@@ -167,13 +167,9 @@ export class Webhooks {
     }
   }
 
-  async #find(account: string, wanted: string): Promise<Subscription | undefined> {
-    return (await this.#topics.all(account)).subscriptions.find(({ id }) => id === wanted);
-  }
-
   /** To the dead-letter queue of its subscription; without one it is gone, as with Amazon. */
   async #bury(account: string, { subscription: id, body }: Webhook): Promise<void> {
-    const subscription = await this.#find(account, id);
+    const subscription = await this.#topics.findSubscription(account, id);
     const dead = deadLetterTarget(subscription?.attributes.get('RedrivePolicy'));
     if (dead === undefined) return;
     const records = encodeRecord({ body });
