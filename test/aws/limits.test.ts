@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startServer } from '../../src/server/index.ts';
 import { testBroker } from '../../src/testing/index.ts';
-import { call } from './call.ts';
+import { call, FORMS } from './call.ts';
 
 interface Received {
   Messages?: { Body: string; ReceiptHandle: string }[];
@@ -33,6 +33,43 @@ test('with relaxed limits a message waits for a month, and a receive gets a hund
   assert.equal((await good('ReceiveMessage', {})).Messages?.[0]?.Body, 'later');
   for (let i = 0; i < 2; i++) await good('PurgeQueue', {});
 });
+
+for (const form of FORMS) {
+  test(`what is as large as Amazon allows is kept as it was sent (${form})`, async () => {
+    await using broker = await testBroker();
+    const { url } = await broker.endpoint('aws');
+    const QueueName = `${'q'.repeat(75)}.fifo`;
+    const QueueUrl = `${url}/000000000000/${QueueName}`;
+    const good = async (action: string, input: object, by = form): Promise<string> => {
+      const { status, text } = await call(url, by, action, { QueueUrl, ...input });
+      assert.equal(status, 200, text);
+      return text;
+    };
+    await good('CreateQueue', { QueueName, Attributes: { FifoQueue: 'true' } });
+    const names = [...Array.from({ length: 8 }, (_, i) => `a${i}`), 'n'.repeat(255), 'n'.repeat(256)];
+    const MessageAttributes = Object.fromEntries(
+      names.map((name) => [name, { DataType: `String.${'t'.repeat(248)}`, StringValue: name }]),
+    );
+    const attributeBytes = names.reduce((sum, name) => sum + 255 + 2 * name.length, 0);
+    const MessageSystemAttributes = { AWSTraceHeader: { DataType: 'String', StringValue: 'x'.repeat(4096) } };
+    const [MessageGroupId, MessageDeduplicationId] = ['g'.repeat(128), '~'.repeat(128)];
+    const MessageBody = 'é'.repeat(1000).padEnd((1 << 20) - attributeBytes - 1000, 'x');
+    const sent = { MessageBody, MessageAttributes, MessageSystemAttributes, MessageGroupId, MessageDeduplicationId };
+    await good('SendMessage', sent);
+    const more = await call(url, form, 'SendMessage', { QueueUrl, ...sent, MessageBody: `${MessageBody}x` });
+    assert.equal(more.error, 'InvalidParameterValue', 'one byte more is too much');
+    const wanted = { MessageSystemAttributeNames: ['All'], MessageAttributeNames: ['All'] };
+    const got = JSON.parse(await good('ReceiveMessage', wanted, 'json')) as {
+      Messages: (typeof sent & { Body: string; Attributes: object })[];
+    };
+    const [message] = got.Messages;
+    assert.equal(message?.Body, MessageBody);
+    assert.deepEqual(message.MessageAttributes, MessageAttributes);
+    const { AWSTraceHeader } = MessageSystemAttributes;
+    const expected = { MessageGroupId, MessageDeduplicationId, AWSTraceHeader: AWSTraceHeader.StringValue };
+    assert.partialDeepStrictEqual(message.Attributes, expected);
+  });
+}
 
 test('a second port answers as ElasticMQ does, also for the queue URLs of its older versions', async () => {
   const server = await startServer({

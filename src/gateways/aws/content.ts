@@ -14,7 +14,8 @@ import type { RecordFormat } from '../../engine/formats.ts';
  *          [u8 n, n bytes dedupe id]      DEDUPE; with SCOPED it counts within its group alone
  *          [u8 n, n bytes sender]         SENDER
  *          [u16 n, n bytes trace header]  TRACE
- *          [u32 n, n bytes attributes]    ATTRIBUTES: each u8 n name, u8 n type, u32 n value; UTF-8, or bytes of a Binary
+ *          [u32 n, n bytes attributes]    ATTRIBUTES: each u8 n name, u8 n type, u32 n value; UTF-8, or bytes of a Binary.
+ *                                         No name is empty, and one may have 256 bytes, which is written as 0
  *          body                           the rest, UTF-8
  * ```
  *
@@ -27,6 +28,8 @@ const KNOWN_FLAGS = 127;
 /** What the engine has to look at. */
 const LOOK = FLAG.DELAY | FLAG.GROUP | FLAG.DEDUPE;
 const PREFIX_BYTES = 5;
+/** In bytes. */
+const LONGEST_NAME = 256;
 
 export interface Attribute {
   name: string;
@@ -102,7 +105,7 @@ function encodeAttributes(attributes: readonly Attribute[]): Buffer {
   for (const { name, type, value } of attributes) {
     const head = [name, type].flatMap((text) => {
       const bytes = Buffer.from(text, 'utf8');
-      return [Buffer.from([bytes.byteLength]), bytes];
+      return [Buffer.from([bytes.byteLength % LONGEST_NAME]), bytes];
     });
     const bytes = typeof value === 'string' ? Buffer.from(value, 'utf8') : value;
     const length = Buffer.alloc(4);
@@ -184,7 +187,8 @@ function text(bytes: Buffer, { from, to }: Span): string {
 function eachAttribute(bytes: Buffer, { from, to }: Span, visit: (attribute: Attribute) => void): boolean {
   let at = from;
   while (at < to) {
-    const name = at + 1 + (bytes[at] ?? 0);
+    const nameBytes = bytes[at] ?? 0;
+    const name = at + 1 + (nameBytes === 0 ? LONGEST_NAME : nameBytes);
     const type = name + 1 + (bytes[name] ?? 0);
     if (type + 4 > to) return false;
     const value = type + 4;
