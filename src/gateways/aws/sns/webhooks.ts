@@ -5,7 +5,7 @@ import type { Consumer, DeliveryRun, PublishRequest, Session } from '../../../co
 import { encodeRecord, FORMAT_SQS, readRecord, type SqsRecord } from '../content.ts';
 import { type DeliveryPolicy, policyOf, retryDelayMs } from './delivery-policy.ts';
 import { Throttle } from './throttle.ts';
-import { deadLetterTarget, type Subscription, type Topics } from './topics.ts';
+import { deadLetterTarget, type Topics } from './topics.ts';
 
 /** Of each account: what is to be posted to endpoints of HTTP lies in this queue until it is, or is given up. */
 export const WEBHOOKS = 'sns-webhooks';
