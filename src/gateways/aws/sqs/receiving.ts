@@ -103,7 +103,8 @@ export class Receiving {
         if (same !== undefined) return { Messages: same };
       }
       const waitMs = (input.WaitTimeSeconds ?? settings.waitSeconds) * 1000;
-      const poll = new Poll();
+      // One that does not wait takes what is there, which may come in parts: some of it has to be safe on disk first.
+      const poll = new Poll(waitMs === 0 ? max : 1);
       const consumer = await session.consume(
         {
           topic: queue.name,
@@ -245,21 +246,25 @@ async function checkInFlight({ name }: Queue, session: Session): Promise<void> {
     throw new AwsError('OverLimit', `The maximum number of in flight messages is reached: ${most}. Delete some first.`);
 }
 
-/** What a poll has got so far. It is over with the first messages, or when there is nothing more to wait for. */
+/** What a poll has got so far. It is over when that is enough, or when there is nothing more to wait for. */
 class Poll implements DeliverySink {
   readonly runs: DeliveryRun[] = [];
   readonly over: Promise<void>;
   readonly #end: () => void;
+  /** Messages that are still wanted. */
+  #left: number;
 
-  constructor() {
+  constructor(enough: number) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.over = promise;
     this.#end = resolve;
+    this.#left = enough;
   }
 
   deliver(runs: DeliveryRun[]): void {
+    for (const run of runs) this.#left -= run.count;
     this.runs.push(...runs);
-    this.#end();
+    if (this.#left <= 0) this.#end();
   }
 
   ended(): void {
