@@ -127,9 +127,9 @@ export class FilterView {
   }
 }
 
-/** Bytes match nothing. A list stands for each of its elements. */
+/** Bytes are as if they were not there. A list stands for each of its elements. */
 function valuesOf({ type, value }: Attribute): readonly unknown[] {
-  if (typeof value !== 'string' || isBinary(type)) return [Symbol('bytes')];
+  if (typeof value !== 'string' || isBinary(type)) return [];
   if (type === 'String.Array') {
     const list = parsed(value);
     return Array.isArray(list) ? (list as unknown[]) : [value];
