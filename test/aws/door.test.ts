@@ -1,6 +1,7 @@
 /** Who counts as logged in, at the door of Amazon's services. */
 import assert from 'node:assert/strict';
-import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { ManualClock } from '../../src/core/clock.ts';
 import { AwsDoor } from '../../src/gateways/aws/door.ts';
@@ -39,6 +40,14 @@ test('a connection is no stranger any more once a request was let in, and not be
     assert.equal(loggedIn, 0);
     assert.equal((await fetch(`${url}/good`)).status, 200);
     assert.equal(loggedIn, 1);
+    // What each of them took of the memory for bodies is given back: there is room for ten at one time.
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    for (let i = 0; i < 25; i++) {
+      socket.write(`POST /good HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n${'x'.repeat(10)}`);
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      assert.match(answer.toString(), /^HTTP\/1.1 200 /);
+    }
+    socket.destroy();
   } finally {
     server.close();
     await door.close();

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { testBroker } from '../../testing/index.ts';
 import { HeadReader } from './head.ts';
+import { Lane } from './lane.ts';
 
 const LIST = '{}';
 /** What waits for an answer that never comes. */
@@ -185,4 +187,40 @@ test('a body that a client reads slowly does not mix with the next', LIMIT, asyn
     }
     assert.equal((text.match(/HTTP\/1\.1 200 OK/g) ?? []).length, 2);
   });
+});
+
+test('what a client sends while it is answered is read no further than can be remembered', async () => {
+  const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  const { promise: held, resolve: answer } = Promise.withResolvers<{
+    status: number;
+    headers: string[];
+    body: string;
+  }>();
+  let handedOver = 0;
+  const lane = new Lane(socket, {
+    secure: false,
+    letIn: () => {},
+    idleMs: 1_000,
+    begin: () => {},
+    answer: () => held,
+    over: () => {},
+    handOver: () => void handedOver++,
+    date: () => 'now',
+    onBug: (error) => assert.fail(String(error)),
+  });
+  const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  socket.push(post(LIST));
+  await pause();
+  assert.equal(socket.isPaused(), false);
+  for (let i = 0; i < 5; i++) {
+    socket.push(Buffer.alloc(16 * 1024, 'x'));
+    await pause();
+  }
+  assert.equal(socket.isPaused(), true);
+  answer({ status: 200, headers: [], body: '' });
+  await pause();
+  // Goes on with what it has kept, which is no request of its kind.
+  assert.equal(handedOver, 1);
+  lane.close();
+  socket.destroy();
 });

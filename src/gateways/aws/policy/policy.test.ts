@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Principal } from '../../../core/auth.ts';
+import type { Caller } from '../service.ts';
+import { admitted } from './asking.ts';
 import { BadPolicy } from './parts.ts';
 import { judge, parsePolicy, type Verdict } from './policy.ts';
 
@@ -88,4 +90,27 @@ test('what is not understood or not supported is no policy', () => {
   ])
     assert.throws(() => parsePolicy(JSON.stringify({ Statement: bad })), BadPolicy, JSON.stringify(bad));
   for (const text of ['', '[]', '{}', 'null', '{"Statement":']) assert.throws(() => parsePolicy(text), BadPolicy, text);
+});
+
+test('a policy that cannot be read keeps everybody out but those who may everything', () => {
+  const caller: Caller = {
+    principal: ANN,
+    account: '123456789012',
+    region: 'eu-central-1',
+    origin: 'http://localhost',
+    path: '/',
+    request: { address: '10.1.2.3', secure: false, headers: {} },
+    requestId: '',
+    onGone: () => () => {},
+  };
+  const asked = {
+    action: 'sqs:SendMessage',
+    on: { namespace: 'default', name: 'orders', arn: RESOURCE },
+    rights: ['publish'],
+    now: 0,
+  } as const;
+  const bad = new BadPolicy('not JSON');
+  assert.throws(() => admitted(bad, { ...asked, caller }), /explicit deny/);
+  const root: Principal = { name: 'root', grants: [{ namespace: '*', resource: '*', actions: 'all' }] };
+  assert.equal(admitted(bad, { ...asked, caller: { ...caller, principal: root } }).principal, root);
 });
