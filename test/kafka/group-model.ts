@@ -113,7 +113,7 @@ class GroupModel {
     // Who left without a word is missed after its session. The others come as often as they are told to.
     for (let ms = 0; ms < 2 * SESSION_MS; ms += 5_000) {
       this.#pass(5_000);
-      for (const one of [...this.#consumers]) {
+      for (const one of this.#consumers) {
         await this.#beat(one, 'heard');
         one.owned = new Set(one.told);
       }
@@ -252,7 +252,7 @@ class GroupModel {
       this.#topics.delete(name);
       // Nobody reads what is not there any more.
       for (const one of this.#consumers)
-        for (const place of [...one.owned]) if (place.startsWith(topic.id)) one.owned.delete(place);
+        for (const place of one.owned) if (place.startsWith(topic.id)) one.owned.delete(place);
     } else if (topic.partitions < MOST_PARTITIONS) {
       const count = topic.partitions + 1 + this.#random.below(3);
       await this.peer.ask('createPartitions', 3, {
