@@ -1,27 +1,48 @@
 /**
- * The code of the package: src/ as CommonJS in few files. Hundreds of small ones take longer to find and to read than to
- * run, and that was a third of a start. What is loaded when it is used (protocols, commands, the lab) stays apart. What we
- * depend on is not in it, and nothing is made shorter: a stack trace has the names of the source.
+ * The code of the package: src/ as CommonJS in few files, with the libraries that a start needs. Hundreds of small files
+ * take longer to find and to read than to run, and most of a library is what we do not use of it. What is loaded when it is
+ * used (protocols, commands, the lab) stays apart. Nothing is made shorter: a stack trace has the names of the source.
  */
-import { globSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve, sep } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
+const modules = join(root, 'node_modules');
 /** What is run or loaded by its path; the others are named by the bundler. */
 const ENTRIES = ['{index,server/index,testing/index,cli/main,lab/main}.ts', 'lab/processes/*.ts'];
+/** They stay dependencies: our types name theirs. */
+const BUNDLED = ['commander', 'croner', 'msgpackr', 'pino', 'zod'].flatMap(withDependencies);
 /** One folder below the target, as src/server is below src/: code that looks for files beside itself finds them. */
 const PARTS = 'code';
+/** Whose code is in it, under which licence. */
+const NOTICES = 'THIRD-PARTY.txt';
+
+interface Manifest {
+  name: string;
+  version: string;
+  dependencies?: Record<string, string>;
+}
 
 export async function bundle(target: string): Promise<void> {
   const { build } = await import('vite');
   const sources = join(root, 'src');
   const entries = globSync(ENTRIES, { cwd: sources }).map((file) => [file.replace(/\.ts$/, ''), join(sources, file)]);
+  const used = new Set<string>();
   await build({
     configFile: false,
     root,
     logLevel: 'warn',
     publicDir: false,
-    ssr: { target: 'node', external: true },
+    ssr: { target: 'node', external: true, noExternal: BUNDLED },
+    plugins: [
+      {
+        name: 'packages-used',
+        generateBundle(_options, files) {
+          for (const file of Object.values(files))
+            if (file.type === 'chunk') for (const id of file.moduleIds) used.add(packageOf(id));
+        },
+      },
+    ],
     build: {
       ssr: true,
       outDir: target,
@@ -39,4 +60,38 @@ export async function bundle(target: string): Promise<void> {
       },
     },
   });
+  used.delete('');
+  writeFileSync(
+    join(target, NOTICES),
+    [...used]
+      .sort()
+      .map(noticeOf)
+      .join(`\n${'-'.repeat(120)}\n\n`),
+  );
+}
+
+function manifestOf(name: string): Manifest {
+  // What npm installed is a package.
+  return JSON.parse(readFileSync(join(modules, name, 'package.json'), 'utf8')) as Manifest;
+}
+
+/** A package, and what it needs to run. */
+function withDependencies(name: string): string[] {
+  return [name, ...Object.keys(manifestOf(name).dependencies ?? {}).flatMap(withDependencies)];
+}
+
+/** Empty for what is ours. */
+function packageOf(id: string): string {
+  const at = id.lastIndexOf(`${sep}node_modules${sep}`);
+  if (at < 0) return '';
+  const [scope = '', name = ''] = id.slice(at + '/node_modules/'.length).split(sep);
+  return scope.startsWith('@') ? `${scope}/${name}` : scope;
+}
+
+/** Every licence of a library that we may take in wants its text to go with the code. */
+function noticeOf(name: string): string {
+  const texts = readdirSync(join(modules, name)).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file));
+  if (texts.length === 0) throw new Error(`${name} has no text of its licence: it cannot be in the bundle.`);
+  const { version } = manifestOf(name);
+  return [`${name} ${version}\n`, ...texts.map((file) => readFileSync(join(modules, name, file), 'utf8'))].join('\n');
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { run } from './run.ts';
+import { keepCompiled } from './compiled.ts';
 
 // `railhead ls | head` closes the pipe early: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -12,7 +12,11 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.stderr.write(`railhead: this is Node ${process.versions.node}; use 22.18 or newer.\n`);
   process.exitCode = 1;
 } else {
-  void run(process.argv.slice(2)).then((code) => {
-    process.exitCode = code;
-  });
+  keepCompiled();
+  // Only what is loaded from here on is kept.
+  void import('./run.ts')
+    .then(({ run }) => run(process.argv.slice(2)))
+    .then((code) => {
+      process.exitCode = code;
+    });
 }

@@ -31,6 +31,7 @@ export async function run(argv: readonly string[]): Promise<ExitCode> {
       else await refuseVerb(verb);
       return 0;
     }
+    verb.prepare?.();
     await (await build(verb)).parseAsync([...rest], { from: 'user' });
     return exitCodeOfProcess();
   } catch (error) {

@@ -1,14 +1,23 @@
 import type { Command } from 'commander';
+import { fixYoungGeneration } from '../server/young-generation.ts';
 
 /** A verb of the command line. Its file is loaded when it is used: `railhead --help` stays quick. */
 export interface Verb {
   name: string;
   summary: string;
   load: () => Promise<{ configure: (command: Command) => void }>;
+  /** Done before it is loaded, by the process that runs it. */
+  prepare?: () => void;
 }
 
 export const VERBS: readonly Verb[] = [
-  { name: 'serve', summary: 'run a broker (the default)', load: () => import('./commands/serve.ts') },
+  {
+    name: 'serve',
+    summary: 'run a broker (the default)',
+    load: () => import('./commands/serve.ts'),
+    // The heap is small yet, and loading the code makes enough objects for six collections.
+    prepare: fixYoungGeneration,
+  },
   {
     name: 'declare',
     summary: 'declare a queue, a topic or a subscription',

@@ -49,6 +49,7 @@ describe('the packed package', { skip, timeout: 5 * STEP_TIMEOUT_MS }, () => {
     for (const file of [
       'LICENSE',
       'NOTICE',
+      'dist/THIRD-PARTY.txt',
       'dist/index.js',
       'dist/index.mjs',
       'dist/index.d.ts',
@@ -58,6 +59,20 @@ describe('the packed package', { skip, timeout: 5 * STEP_TIMEOUT_MS }, () => {
     }
     const unwanted = files.filter((file) => /(^|\/)(src|test|benches)\/|\.test\.|(?<!\.d)\.m?ts$/.test(file));
     assert.deepEqual(unwanted, []);
+  });
+
+  test('what a start needs of the libraries is in it, and so are their licences', async () => {
+    const dist = join(project, 'node_modules/railhead/dist');
+    const notices = readFileSync(join(dist, 'THIRD-PARTY.txt'), 'utf8');
+    for (const name of ['commander', 'croner', 'msgpackr', 'pino', 'sonic-boom', 'zod'])
+      assert.match(notices, new RegExp(`^${name} \\d+\\.\\d+\\.\\d+$`, 'm'));
+    const code = (await readdir(dist, { recursive: true })).filter((file) => file.endsWith('.js'));
+    for (const file of code)
+      assert.doesNotMatch(
+        readFileSync(join(dist, file), 'utf8'),
+        /\brequire\(["'](commander|croner|msgpackr|pino|sonic-boom|zod)["'/]/,
+        file,
+      );
   });
 
   for (const version of [OLDEST_NODE, process.versions.node]) {

@@ -5,8 +5,11 @@ import { createLogger, type Logger } from '../../server/log.ts';
 import type { RunningServer } from '../../server/running-server.ts';
 import { startServer } from '../../server/server.ts';
 import { allSettings } from '../../server/settings.ts';
-import { fixYoungGeneration } from '../../server/young-generation.ts';
+import { writeCompiled } from '../compiled.ts';
 import { paint, print, printJson } from '../terminal.ts';
+
+/** After a start, by when the first clients have been there. */
+const WRITE_COMPILED_MS = 3_000;
 
 type Flags = Record<string, unknown> & { config?: string; json?: boolean };
 
@@ -24,7 +27,6 @@ export function configure(command: Command): void {
     '\nEvery setting has an environment variable too, and logins have only that: see docs/configuration.md.',
   );
   command.action(async (flags: Flags) => {
-    fixYoungGeneration();
     const loaded = await load(flags);
     const log = createLogger(loaded.config.log, process.stderr, (level, text) =>
       paint(COLOURS[level] ?? 'reset', text, process.stderr),
@@ -37,6 +39,7 @@ export function configure(command: Command): void {
     });
     logSettings(log, loaded);
     announce(server, loaded, flags);
+    setTimeout(writeCompiled, WRITE_COMPILED_MS).unref();
     await untilStopped(server, log);
   });
 }
