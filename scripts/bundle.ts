@@ -14,6 +14,18 @@ const ENTRIES = ['{index,server/index,testing/index,cli/main,lab/main}.ts', 'lab
 const BUNDLED = ['commander', 'croner', 'msgpackr', 'pino', 'zod'].flatMap(withDependencies);
 /** One folder below the target, as src/server is below src/: code that looks for files beside itself finds them. */
 const PARTS = 'code';
+/** What processes begin with, in the order of their steps. All that the same of these need is one file. */
+const STARTS = new Map([
+  ['client', 'index.ts'],
+  ['testing', 'testing/index.ts'],
+  // Before compiled code is looked for, after it, and what every verb that talks to a broker loads.
+  ['main', 'cli/main.ts'],
+  ['run', 'cli/run.ts'],
+  ['verb', 'cli/broker.ts'],
+  ['serve', 'cli/commands/serve.ts'],
+  ['broker', 'engine/broker.ts'],
+  ['aws', 'gateways/aws/server.ts'],
+]);
 /** Whose code is in it, under which licence. */
 const NOTICES = 'THIRD-PARTY.txt';
 
@@ -56,6 +68,11 @@ export async function bundle(target: string): Promise<void> {
           exports: 'named',
           entryFileNames: '[name].js',
           chunkFileNames: `${PARTS}/[name].js`,
+          // A module that a group imports has its own.
+          codeSplitting: {
+            groups: [{ debugName: 'starts', name: fileOf(sources) }],
+            includeDependenciesRecursively: false,
+          },
         },
       },
     },
@@ -68,6 +85,35 @@ export async function bundle(target: string): Promise<void> {
       .map(noticeOf)
       .join(`\n${'-'.repeat(120)}\n\n`),
   );
+}
+
+type FileOf = (id: string, context: { getModuleInfo(id: string): Module | null }) => string | null;
+
+interface Module {
+  importedIds: string[];
+}
+
+/** Null for what is loaded later, which the bundler divides as it likes. */
+function fileOf(sources: string): FileOf {
+  let files: Map<string, string> | undefined;
+  return (id, context) => {
+    files ??= filesOf(sources, (of) => context.getModuleInfo(of)?.importedIds ?? []);
+    return files.get(id) ?? null;
+  };
+}
+
+/** By module: the starts that cannot be without it. So no file loads what its start does not need, and none goes in circles. */
+function filesOf(sources: string, importsOf: (id: string) => string[]): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const [start, file] of STARTS) {
+    const seen = new Set<string>([join(sources, file)]);
+    for (const id of seen) {
+      for (const imported of importsOf(id)) seen.add(imported);
+      const others = files.get(id);
+      files.set(id, others === undefined ? start : `${others}-${start}`);
+    }
+  }
+  return files;
 }
 
 function manifestOf(name: string): Manifest {

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { GatewayConnection, Peer } from './gateway.ts';
 
@@ -25,8 +25,9 @@ export const HTTP_LIMITS: HttpLimits = {
 
 /** Node's HTTP parser on connections of the shared listener: its limits, and draining. Who answers is another's matter. */
 export class HttpSockets {
-  /** For its events. */
-  readonly server: Server;
+  readonly #limits: HttpLimits;
+  readonly #setUp: (server: Server) => void;
+  #server: Server | undefined;
   /** Requests without an answer, by connection. */
   readonly #busy = new Map<Duplex, number>();
   readonly #peers = new WeakMap<Duplex, Peer>();
@@ -34,9 +35,16 @@ export class HttpSockets {
   readonly #others = new WeakMap<Duplex, GatewayConnection>();
   #closing = false;
 
-  constructor(limits: Partial<HttpLimits> = {}) {
-    const { maxHeaderBytes, maxHeaders, headersMs, requestMs, idleMs, checkMs } = { ...HTTP_LIMITS, ...limits };
-    this.server = createServer({
+  /** @param setUp listens to the events of the server, which is made for the first connection */
+  constructor(limits: Partial<HttpLimits>, setUp: (server: Server) => void) {
+    this.#limits = { ...HTTP_LIMITS, ...limits };
+    this.#setUp = setUp;
+  }
+
+  /** Neither made nor loaded before somebody speaks HTTP so that it is needed. */
+  #open(): Server {
+    const { maxHeaderBytes, maxHeaders, headersMs, requestMs, idleMs, checkMs } = this.#limits;
+    const server = process.getBuiltinModule('node:http').createServer({
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: headersMs,
       requestTimeout: requestMs,
@@ -45,9 +53,12 @@ export class HttpSockets {
       insecureHTTPParser: false,
       noDelay: true,
     });
-    this.server.maxHeadersCount = maxHeaders;
+    server.maxHeadersCount = maxHeaders;
     // It never listens, the shared listener does; this event alone starts the timer that enforces the timeouts.
-    this.server.emit('listening');
+    server.emit('listening');
+    this.#setUp(server);
+    if (this.#closing) server.close();
+    return server;
   }
 
   get closing(): boolean {
@@ -62,7 +73,8 @@ export class HttpSockets {
     this.#peers.set(socket, peer);
     this.#busy.set(socket, 0);
     socket.once('close', () => this.#busy.delete(socket));
-    this.server.emit('connection', socket);
+    this.#server ??= this.#open();
+    this.#server.emit('connection', socket);
     return {
       close: (reason) => {
         const other = this.#others.get(socket);
@@ -96,7 +108,7 @@ export class HttpSockets {
   /** Stops its timer. Connections are the listener's to close. */
   close(): void {
     this.#closing = true;
-    this.server.close();
+    this.#server?.close();
     for (const socket of this.#busy.keys()) this.#drain(socket);
   }
 

@@ -1,6 +1,6 @@
 import { chmod } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
+import type { Server as TlsServer, TlsOptions, TLSSocket } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import { ByAddress, isLoopback } from './by-address.ts';
@@ -104,6 +104,8 @@ export class Listener {
     this.#strangers = new Strangers(this.#limits.maxUnauthenticated);
     if (options.tls !== undefined) {
       // Never listens: it is handed the connections that were let in, so that limits hold before any cryptography.
+      // Not an import: most starts do without what TLS takes to load.
+      const { createServer: createTlsServer } = process.getBuiltinModule('node:tls');
       this.#tls = createTlsServer({ handshakeTimeout: this.#limits.handshakeMs, ...options.tls });
       this.#tls.on('secureConnection', (socket) => this.#encrypted(socket));
       this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());

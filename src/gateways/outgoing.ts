@@ -1,6 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { type IncomingMessage, request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { BlockList, isIPv6, type LookupFunction } from 'node:net';
 
 const TIMEOUT_MS = 15_000;
@@ -114,8 +113,10 @@ async function ask(
     lookup: checked,
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
   } as const;
+  // Most brokers never ask anybody.
+  const { request } = await (protocol === 'https:' ? import('node:https') : import('node:http'));
   return new Promise((resolve, reject) => {
-    const sent = (protocol === 'https:' ? httpsRequest : httpRequest)(url, options, (response) => {
+    const sent = request(url, options, (response) => {
       // Cut off by the signal after the head came: whoever reads is told by the stream.
       response.on('error', () => {});
       resolve(response);

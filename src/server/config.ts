@@ -172,7 +172,8 @@ function fromText(setting: Setting, value: unknown): unknown {
 }
 
 function check(raw: Tree, origins: Map<string, string>): ServerConfig {
-  const parsed = settingsSchema.safeParse(raw);
+  // Once in the life of a process: zod's own way to be quick is to compile code first.
+  const parsed = settingsSchema.safeParse(raw, { jitless: true });
   if (!parsed.success) {
     const settings = allSettings();
     const sentences = new Set<string>();

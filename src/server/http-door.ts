@@ -33,18 +33,18 @@ export class HttpDoor implements Gateway {
 
   constructor(options: HttpDoorOptions) {
     this.#options = options;
-    this.#sockets = new HttpSockets(options.limits);
-    const { server } = this.#sockets;
-    server.on('request', (request, response) => {
-      this.#sockets.peer(request.socket)?.authenticated();
-      this.#sockets.begin(request, response);
-      this.#answer(request, response).catch((error: unknown) => {
-        options.onBug(error);
-        response.destroy();
+    this.#sockets = new HttpSockets(options.limits ?? {}, (server) => {
+      server.on('request', (request, response) => {
+        this.#sockets.peer(request.socket)?.authenticated();
+        this.#sockets.begin(request, response);
+        this.#answer(request, response).catch((error: unknown) => {
+          options.onBug(error);
+          response.destroy();
+        });
       });
+      server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+      server.on('clientError', (error, socket) => refuse(socket, clientError(error)));
     });
-    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
-    server.on('clientError', (error, socket) => refuse(socket, clientError(error)));
   }
 
   handle(socket: Duplex, peer: Peer): GatewayConnection {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createSecureContext, type TlsOptions } from 'node:tls';
+import type { TlsOptions } from 'node:tls';
 import { RailheadError } from '../core/errors.ts';
 import { Listener, type ListenerOptions } from '../gateways/listener.ts';
 import type { ServerConfig } from './settings.ts';
@@ -76,7 +76,7 @@ export async function readTls({
     }),
   } as const;
   try {
-    createSecureContext(tls);
+    process.getBuiltinModule('node:tls').createSecureContext(tls);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new RailheadError(

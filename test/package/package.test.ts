@@ -3,11 +3,13 @@
  * the oldest Node it supports and on this one, by import and require, from TypeScript, in jest and in vitest.
  */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { lstat, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { samplesOf } from '../samples.ts';
 import * as consumer from './consumers.ts';
 import { compile, installPacked, npmInstall, STEP_TIMEOUT_MS, succeed, writeAll } from './project.ts';
@@ -73,6 +75,19 @@ describe('the packed package', { skip, timeout: 5 * STEP_TIMEOUT_MS }, () => {
         /\brequire\(["'](commander|croner|msgpackr|pino|sonic-boom|zod)["'/]/,
         file,
       );
+  });
+
+  test('what a start compiles is kept for the next one', { skip: process.platform === 'win32' }, async () => {
+    const home = join(directory, 'cache');
+    const command = join(project, 'node_modules/railhead/dist/cli/main.js');
+    await promisify(execFile)(process.execPath, [command, 'serve', '--help'], {
+      env: { ...process.env, XDG_CACHE_HOME: home },
+    });
+    const kept = await readdir(join(home, 'railhead'), { recursive: true });
+    let bytes = 0;
+    for (const file of kept) bytes += (await lstat(join(home, 'railhead', file))).size;
+    // What was loaded before the directory was looked for would be missing.
+    assert.ok(bytes > 300_000, `${bytes} bytes in ${kept.join(', ')}`);
   });
 
   for (const version of [OLDEST_NODE, process.versions.node]) {

@@ -66,7 +66,13 @@ export class AwsDoor implements Gateway {
   readonly #options: DoorOptions;
   /** Connections that Node's parser has not seen. */
   readonly #lanes = new Set<Lane>();
-  readonly #sockets = new HttpSockets();
+  readonly #sockets = new HttpSockets({}, (server) => {
+    server.on('request', (request, response) => this.#serve(request, response));
+    server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      else socket.destroy();
+    });
+  });
   readonly #budget: BodyBudget;
   readonly #date = new HttpDate();
   #inFlight = 0;
@@ -75,12 +81,6 @@ export class AwsDoor implements Gateway {
   constructor(options: DoorOptions) {
     this.#options = options;
     this.#budget = new BodyBudget(options.maxMemoryBytes);
-    const { server } = this.#sockets;
-    server.on('request', (request, response) => this.#serve(request, response));
-    server.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-      else socket.destroy();
-    });
   }
 
   handle(socket: Duplex, peer: Peer): GatewayConnection {

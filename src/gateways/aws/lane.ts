@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { DoorAnswer, DoorRequest } from './door.ts';
 import { type Head, HeadReader } from './head.ts';
@@ -108,7 +108,7 @@ export class Lane {
 
   #answer({ status, headers, body }: DoorAnswer): void {
     if (this.#state !== 'answering') return;
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+    let text = `HTTP/1.1 ${status} ${status === 200 ? 'OK' : reasonOf(status)}\r\n`;
     for (let i = 0; i + 1 < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
     const connection = this.#ending ? 'close' : 'keep-alive';
     text += `Date: ${this.#options.date()}\r\nConnection: ${connection}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
@@ -177,6 +177,10 @@ export class Lane {
 /** Of the other end; of an IPv4 client on an IPv6 socket as the client has it. */
 export function addressOf({ remoteAddress = '' }: Pick<LaneSocket, 'remoteAddress'>): string {
   return remoteAddress.replace(/^::ffff:(?=\d+\.)/, '');
+}
+
+function reasonOf(status: number): string {
+  return process.getBuiltinModule('node:http').STATUS_CODES[status] ?? '';
 }
 
 class LaneRequest implements DoorRequest {
