@@ -206,6 +206,20 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await api(httpUrl, 'PUT', '/schedules/nightly', { cron: '0 3 * * *', to: 'reports', body: 1 });
     await page.getByRole('link', { name: 'Users' }).click();
     await page.getByText('Nobody has to log in here').waitFor();
+    const acl = {
+      user: '*',
+      kind: 'topic',
+      pattern: 'prefixed',
+      name: 'secret',
+      operation: 'read',
+      permission: 'deny',
+    };
+    await api(httpUrl, 'POST', '/acls', acl);
+    await api(httpUrl, 'PUT', '/quotas', { user: null, clientId: 'batch', producerByteRate: 2_048 });
+    await page.reload();
+    await page.getByText('every other user, client batch: produces 2 KiB a second').waitFor();
+    await page.getByRole('button', { name: 'Remove: everybody may not read topic secret…' }).click();
+    await page.getByText('Removed: everybody may not read topic secret…').waitFor();
     await page.getByRole('link', { name: 'Schedules' }).click();
     await page.getByText('0 3 * * *').waitFor();
     await page.getByRole('button', { name: 'Delete' }).click();

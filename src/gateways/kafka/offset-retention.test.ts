@@ -103,9 +103,27 @@ test('when a group was used is known after a restart, and whoever was away with 
   broker.clock.moveTo(broker.clock.now() + 30 * DAY);
   await broker.restart();
   assert.equal(await committed(await broker.dial(), 'g'), 7, 'a month in which nobody could come');
+  await pass(broker, STEP / 2);
   await commit(await broker.dial(), 'g');
   await pass(broker, 4 * DAY - STEP);
   assert.equal(await committed(await broker.dial(), 'g'), 7);
+  await pass(broker, 3 * STEP);
+  assert.equal(await committed(await broker.dial(), 'g'), -1);
+});
+
+test('a group that had members before a restart was used until then, although it had committed long ago', async (t) => {
+  const broker = await withMovedClock(t, { offsetsRetentionMs: 4 * DAY });
+  const peer = await broker.dial();
+  await create(peer);
+  const { memberId, generation: generationId } = await join(peer, 'g', HOUR / 2);
+  await commit(peer, 'g', { memberId, generation: generationId });
+  for (let passed = 0; passed < 3 * DAY; passed += HOUR / 4)
+    await pass(broker, HOUR / 4, () => peer.ask('heartbeat', 3, { groupId: 'g', generationId, memberId }));
+  await broker.restart();
+  await pass(broker, 3 * DAY);
+  assert.equal(await committed(await broker.dial(), 'g'), 7, 'six days after it committed, three after its member');
+  await pass(broker, DAY + 2 * STEP);
+  assert.equal(await committed(await broker.dial(), 'g'), -1);
 });
 
 test('a cursor that no client of Kafka has committed does not expire', async (t) => {

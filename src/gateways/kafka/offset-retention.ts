@@ -29,7 +29,8 @@ export interface OffsetRetentionOptions {
  * another protocol stays.
  *
  * When a group was last used is kept with the broker, in steps: so offsets are kept for the retention, and up to two
- * steps longer. A time in which the broker did not run takes no group away before its members could come back.
+ * steps longer. The first look is a step after the start, so that members can come back before it, however long the broker
+ * was down.
  */
 export class OffsetRetention {
   readonly #options: OffsetRetentionOptions;
@@ -131,15 +132,10 @@ export class OffsetRetention {
   }
 
   async #read(): Promise<Map<string, number>> {
-    const { clock, own, retentionMs } = this.#options;
-    const { documents } = await (await own()).request('listDocuments', { kind: KIND });
+    const { documents } = await (await this.#options.own()).request('listDocuments', { kind: KIND });
     // Nobody else writes them.
     const buckets = documents.map(({ value }) => JSON.parse(value) as Record<string, number>);
-    // Members that the broker has lost sight of get a step to come back.
-    const least = clock.now() - retentionMs;
-    return new Map(
-      buckets.flatMap((bucket) => Object.entries(bucket).map(([group, at]) => [group, Math.max(at, least)])),
-    );
+    return new Map(buckets.flatMap((bucket) => Object.entries(bucket)));
   }
 }
 
