@@ -457,3 +457,19 @@ test('partitions are where they are to be: a move to the broker is done, another
   const listed = await peer.ask('listPartitionReassignments', 0, { topics: null });
   assert.deepEqual([listed?.errorCode, listed?.topics], [ERROR.NONE, []]);
 });
+
+test('every partition has the leader that it is to have', async (t) => {
+  const peer = await start(t);
+  const elect = async (topicPartitions: { topic: string; partitions: number[] }[] | null) => {
+    const answer = await peer.ask('electLeaders', 2, { electionType: 0, topicPartitions });
+    assert.equal(answer?.errorCode, ERROR.NONE);
+    return answer.replicaElectionResults.map(({ partitionResult }) => partitionResult.map((each) => each.errorCode));
+  };
+  assert.deepEqual(await elect(null), []);
+  const asked = [
+    { topic: 't', partitions: [1, 2] },
+    { topic: 'nowhere', partitions: [0] },
+  ];
+  const unknown = ERROR.UNKNOWN_TOPIC_OR_PARTITION;
+  assert.deepEqual(await elect(asked), [[ERROR.ELECTION_NOT_NEEDED, unknown], [unknown]]);
+});

@@ -24,7 +24,7 @@ import {
   syncGroup,
 } from './messages/groups.ts';
 import { deleteRecords, fetch, listOffsets, offsetForLeaderEpoch, produce } from './messages/log.ts';
-import { alterPartitionReassignments, listPartitionReassignments } from './messages/reassignments.ts';
+import { alterPartitionReassignments, electLeaders, listPartitionReassignments } from './messages/reassignments.ts';
 import { shareAcknowledge, shareFetch, shareGroupDescribe, shareGroupHeartbeat } from './messages/share-groups.ts';
 import {
   addOffsetsToTxn,
@@ -90,6 +90,7 @@ export const APIS = {
   deleteRecords,
   createPartitions,
   describeLogDirs,
+  electLeaders,
   alterPartitionReassignments,
   listPartitionReassignments,
   offsetDelete,

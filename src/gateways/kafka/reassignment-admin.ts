@@ -13,7 +13,20 @@ const FORBIDDEN = {
 };
 
 /** A cluster of one broker, as Kafka is one: every partition is where it is to be, and nothing moves. */
-export const reassignmentAdmin: Handlers<'alterPartitionReassignments' | 'listPartitionReassignments'> = {
+export const reassignmentAdmin: Handlers<
+  'alterPartitionReassignments' | 'listPartitionReassignments' | 'electLeaders'
+> = {
+  /** Of all partitions only those are told of that were not led as they are to be: there are none. */
+  async electLeaders(client, { topicPartitions }) {
+    if (!allowed(client, 'alter', 'cluster'))
+      return { errorCode: ERROR.CLUSTER_AUTHORIZATION_FAILED, replicaElectionResults: [] };
+    const results = (topicPartitions ?? []).map(async ({ topic, partitions }) => {
+      const count = (await client.shared.topics.find(topic))?.partitions ?? 0;
+      return { topic, partitionResult: partitions.map((partition) => election(partition, count)) };
+    });
+    return { errorCode: ERROR.NONE, replicaElectionResults: await Promise.all(results) };
+  },
+
   async alterPartitionReassignments(client, { topics, allowReplicationFactorChange }) {
     if (!allowed(client, 'alter', 'cluster')) return { ...FORBIDDEN, responses: [] };
     const responses = await Promise.all(topics.map((topic) => reassign(client, topic)));
@@ -25,6 +38,12 @@ export const reassignmentAdmin: Handlers<'alterPartitionReassignments' | 'listPa
     return { errorCode: ERROR.NONE, topics: [] };
   },
 };
+
+function election(partitionId: number, partitions: number) {
+  return partitionId >= 0 && partitionId < partitions
+    ? { partitionId, errorCode: ERROR.ELECTION_NOT_NEEDED, errorMessage: 'Its one broker leads it.' }
+    : { partitionId, errorCode: ERROR.UNKNOWN_TOPIC_OR_PARTITION, errorMessage: 'There is no such partition.' };
+}
 
 async function reassign({ shared }: Client, { name, partitions }: Asked): Promise<Answer> {
   const topic = await shared.topics.find(name);

@@ -3,6 +3,12 @@ import { CLUSTER, type Row } from './acl-rows.ts';
 
 export const CLUSTER_ROWS: readonly Row[] = [
   {
+    api: 'electLeaders',
+    rights: [['alter', 'cluster', CLUSTER]],
+    refused: ['CLUSTER_AUTHORIZATION_FAILED'],
+    ask: (peer) => peer.ask('electLeaders', 2, { topicPartitions: null }),
+  },
+  {
     api: 'alterPartitionReassignments',
     rights: [['alter', 'cluster', CLUSTER]],
     refused: ['CLUSTER_AUTHORIZATION_FAILED'],

@@ -1,6 +1,24 @@
-import { api, array, bool, int16, int32, nullableArray, nullableString, string, struct } from '../fields.ts';
+import { api, array, bool, int16, int32, int8, nullableArray, nullableString, string, struct } from '../fields.ts';
 
-/** On which brokers partitions are, and are to be. */
+/** On which brokers partitions are, and are to be, and which of them leads. */
+
+export const electLeaders = api(43, [0, 2], 2, {
+  request: struct({
+    electionType: int8.from(1).or(0),
+    topicPartitions: nullableArray(struct({ topic: string, partitions: array(int32) })),
+    timeoutMs: int32.or(60000),
+  }),
+  response: struct({
+    throttleTimeMs: int32.or(0),
+    errorCode: int16.from(1).or(0),
+    replicaElectionResults: array(
+      struct({
+        topic: string,
+        partitionResult: array(struct({ partitionId: int32, errorCode: int16, errorMessage: nullableString.or(null) })),
+      }),
+    ),
+  }),
+});
 
 export const alterPartitionReassignments = api(45, [0, 1], 0, {
   request: struct({
