@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { SeededRandom } from '../../../src/core/random.ts';
 import { type Observation, play } from './actor.ts';
 import { DIFFERENCES } from './differences.ts';
+import type { Proof } from './proofs.ts';
 import { script, type Step } from './script.ts';
 
 export interface Mismatch {
@@ -37,6 +38,21 @@ export async function compare(seed: number, steps: number, brokers: Brokers): Pr
     if (mismatch === undefined) return undefined;
   }
   return mismatch;
+}
+
+/** What the two see at the end of a script; played again, with more patience, while it is not what is said of it. */
+export async function prove(proof: Proof, brokers: Brokers): Promise<{ rabbitmq: unknown; here: unknown }> {
+  let seen: { rabbitmq: unknown; here: unknown } = { rabbitmq: undefined, here: undefined };
+  for (const patience of PATIENCES) {
+    const prefix = `p${++runs}.`;
+    const [rabbitmq, here] = await Promise.all([
+      play(proof.steps, { url: brokers.rabbitmq, prefix, patience }),
+      play(proof.steps, { url: brokers.railhead, prefix, patience }),
+    ]);
+    seen = { rabbitmq: proof.see(rabbitmq.at(-1) ?? {}), here: proof.see(here.at(-1) ?? {}) };
+    if (isDeepStrictEqual(seen, { rabbitmq: proof.rabbitmq, here: proof.here })) break;
+  }
+  return seen;
 }
 
 /** The first step after which the two saw what is not on the list. */

@@ -44,7 +44,8 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     what: 'the place of what is given back to a quorum queue',
-    rabbitmq: 'before all that was never out, in the order in which it came back',
+    rabbitmq:
+      'before all that was never out, in the order in which it came back; in 3.10 without a delivery limit behind all',
     here: 'its original place, as in a classic queue',
     why: 'one order for every queue; retried messages do not overtake each other',
   },
@@ -62,13 +63,13 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     what: 'a message that a full queue refuses, in a transaction',
-    rabbitmq: 'is lost, and the rest is committed',
-    here: 'makes the commit fail with 406',
+    rabbitmq: 'makes the commit fail with 406, and the rest is there all the same',
+    here: 'makes the commit fail with 406, and nothing of it is there',
     why: 'a transaction takes effect as a whole or not at all',
   },
   {
     what: 'the prefetch of a consumer of a stream',
-    rabbitmq: 'counts chunks: what came together is delivered together, above it too',
+    rabbitmq: '3.10 counts chunks: what came together is delivered together, above it too',
     here: 'counts messages',
     why: 'a client that asks for one gets one',
   },
@@ -79,7 +80,7 @@ export const DIFFERENCES: readonly Difference[] = [
     why: 'as for other wrong arguments',
   },
   {
-    what: 'exchange and routing key of a dead letter, after the queue it died in was deleted or has another dead-letter exchange',
+    what: 'exchange and routing key of a dead letter, after the queue it died in was declared anew with another dead-letter exchange',
     rabbitmq: 'those that it came by',
     here: 'those that it would come by now',
     why: 'the story of a message names the queue where it died; where that sends its dead letters is looked up when the message is delivered',

@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import { SeededRandom } from '../../../src/core/random.ts';
 import { testBroker } from '../../../src/testing/index.ts';
 import { RABBITMQ_MISSING, startRabbitMq } from '../rabbitmq.ts';
-import { compareMany, describeMismatch, firstMismatch } from './compare.ts';
+import { compareMany, describeMismatch, firstMismatch, prove } from './compare.ts';
+import { DIFFERENCES } from './differences.ts';
 import { setPolicies } from './policies.ts';
+import { PROOFS } from './proofs.ts';
 import { script } from './script.ts';
 
 const SCRIPTS = 48;
@@ -24,6 +26,23 @@ test('seeded scripts see on RabbitMQ what they see here', { skip: RABBITMQ_MISSI
   const seeds = Array.from({ length: SCRIPTS }, (_, i) => (i % 2 === 0 ? i : from + i));
   const found = await compareMany(seeds, STEPS, { rabbitmq: rabbitmq.url, railhead: url }, { width: WIDTH });
   assert.equal(found.map(describeMismatch).join('\n'), '');
+});
+
+test('every difference on the list is there, as the list says', { skip: RABBITMQ_MISSING ?? false }, async (t) => {
+  assert.deepEqual(
+    PROOFS.map(({ what }) => what),
+    DIFFERENCES.map(({ what }) => what),
+  );
+  const rabbitmq = await startRabbitMq();
+  t.after(() => rabbitmq.stop());
+  const broker = await testBroker();
+  t.after(() => broker.close());
+  const brokers = { rabbitmq: rabbitmq.url, railhead: (await broker.endpoint('amqp')).url };
+  const seen = await Promise.all(PROOFS.map(async (proof) => ({ what: proof.what, ...(await prove(proof, brokers)) })));
+  assert.deepEqual(
+    seen,
+    PROOFS.map(({ what, rabbitmq, here }) => ({ what, rabbitmq, here })),
+  );
 });
 
 test('a script is the same for the same seed, and what differs is found at its step', () => {

@@ -323,10 +323,10 @@ class Author {
     if (running !== undefined) {
       if (random.chance(0.3)) {
         this.#consuming.delete(running);
-        // What it holds makes it count; see the list.
+        this.#steps.push({ do: 'cancel', tag: running });
+        // While it holds something it counts; see the list.
         if (this.#flavour === 'quorum')
           this.#steps.push({ do: 'settleConsumed', tag: running, how: 'ack', which: 'all' });
-        this.#steps.push({ do: 'cancel', tag: running });
         return;
       }
       this.#steps.push({
