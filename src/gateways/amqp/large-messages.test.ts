@@ -185,6 +185,24 @@ test('a channel that is closed in the middle of a large message is told so after
   assert.equal(heard.findLast(({ name }) => name === 'basicGetOk')?.body.toString('utf8', 0, 1), '0');
 });
 
+test('a large message whose queue is deleted while it is half sent ends the connection with 541', async (t) => {
+  const { peer, wire, heard, ended, until } = await bench(t);
+  peer.publish(1, '', 'q', Buffer.alloc(8 * MIB, 'railhead'));
+  await until(() => names(heard, 1).includes('basicAck'));
+  const consume = { noLocal: false, noAck: false, exclusive: false, noWait: false, arguments: new Map() };
+  wire.stall();
+  peer.say(2, 'basicConsume', { reserved1: 0, queue: 'q', consumerTag: 'c', ...consume });
+  await quiet();
+  peer.say(1, 'queueDelete', { reserved1: 0, queue: 'q', ifUnused: false, ifEmpty: false, noWait: false });
+  await quiet();
+  await until(() => {
+    wire.readOn();
+    return ended.length > 0;
+  });
+  assert.deepEqual(ended, [541]);
+  assert.ok(!names(heard, 2).includes('basicDeliver'), 'nobody takes a part for the whole');
+});
+
 test('a transaction takes a bounded part of memory, which comes back when it ends; above it the connection ends with 506', async (t) => {
   const { peer, heard, ended, published, until } = await bench(t);
   const large = Buffer.alloc(AMQP_LIMITS.maxMessageBytes, 'large');

@@ -57,8 +57,19 @@ export function streamPolicy(
   const ageMs = age === undefined ? null : intervalMs(age);
   if (ageMs === undefined || ageMs === 0) throw args.invalid('x-max-age', 'invalid_max_age');
   const bytes = args.whole('x-max-length-bytes', 1) ?? null;
+  checkSizes(args);
   const retain = { untilSettled: false, ageMs, bytes, compact: false };
   return { durability: 'fsync', maxMessageBytes: QUEUE_MESSAGE_BYTES, retain };
+}
+
+const MOST_SEGMENT_BYTES = 3_000_000_000;
+
+/** Where and how RabbitMQ would store it: means nothing here, but what it refuses is refused. */
+function checkSizes(args: QueueArguments): void {
+  args.whole('x-stream-max-segment-size-bytes', 0, MOST_SEGMENT_BYTES);
+  const filter = args.integer('x-stream-filter-size-bytes');
+  if (filter !== undefined && (filter < 16 || filter > 255))
+    throw args.invalid('x-stream-filter-size-bytes', `{invalid_value,${filter}}; expected 16 to 255`);
 }
 
 /** Where a consumer of a stream begins. */

@@ -833,6 +833,29 @@ test('a consumer of a quorum queue that settles nothing in time is cancelled, an
   assert.deepEqual(closed, []);
 });
 
+test('no-local is ignored: a consumer gets what its own connection published', async (t) => {
+  const { channel } = await client(t);
+  await channel.assertQueue('q');
+  channel.sendToQueue('q', Buffer.from('own'));
+  const [message] = await consumed(channel, 'q', 1, { noLocal: true, noAck: true });
+  assert.equal(message?.content.toString(), 'own');
+});
+
+test('a delivery that the consumer timeout took back counts as failed', async (t) => {
+  const { channel, connection, broker } = await client(t, { clock: 'manual' });
+  await channel.assertQueue('q', { arguments: { 'x-queue-type': 'quorum', 'x-consumer-timeout': 60_000 } });
+  channel.sendToQueue('q', Buffer.from('x'));
+  await channel.waitForConfirms();
+  const slow = await connection.createChannel();
+  const [arrived, cancelled] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await slow.consume('q', (message) => (message === null ? cancelled.resolve() : arrived.resolve()));
+  await arrived.promise;
+  await broker.clock.advance('61s');
+  await cancelled.promise;
+  const { headers } = (await got(channel, 'q')).properties;
+  assert.deepEqual([headers?.['x-delivery-count'], headers?.['x-acquired-count']], [1, 1]);
+});
+
 test('x-consumer-timeout of a consumer counts, else that of its queue', async (t) => {
   const { connection, channel, broker } = await client(t, { clock: 'manual' });
   const wrong = await connection.createChannel();

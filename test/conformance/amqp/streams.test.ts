@@ -220,6 +220,29 @@ test('what RabbitMQ refuses of streams is refused in its words', async (t) => {
   for (const [text, ask] of ending) assert.match(await refused(url, ask), text);
 });
 
+test('sizes of how RabbitMQ stores a stream mean nothing, but are checked and compared', async (t) => {
+  const { channel, connection } = await client(t);
+  const sizes = { 'x-stream-max-segment-size-bytes': 1_000_000, 'x-stream-filter-size-bytes': 32 };
+  await channel.assertQueue('s', { arguments: { ...STREAM, ...sizes } });
+  await publish(channel, 'a');
+  assert.deepEqual(shown(await read(connection, 1, { 'x-stream-offset': 'first' })), ['0: a']);
+  // A filter of another size is nothing that two declares must agree on, as in RabbitMQ.
+  await channel.assertQueue('s', { arguments: { ...STREAM, ...sizes, 'x-stream-filter-size-bytes': 64 } });
+  const wrong: [RegExp, string, object][] = [
+    [/inequivalent arg 'x-stream-max-segment-size-bytes'/, 's', { 'x-stream-max-segment-size-bytes': 2_000_000 }],
+    [/max_value_exceeded/, 'x', { 'x-stream-max-segment-size-bytes': 4_000_000_000 }],
+    [/expected integer, got longstr/, 'x', { 'x-stream-max-segment-size-bytes': 'big' }],
+    [/expected 16 to 255/, 'x', { 'x-stream-filter-size-bytes': 15 }],
+    [/expected 16 to 255/, 'x', { 'x-stream-filter-size-bytes': 256 }],
+  ];
+  for (const [text, name, args] of wrong) {
+    const on = await connection.createChannel();
+    const { code, message } = await closedWith(on, () => on.assertQueue(name, { arguments: { ...STREAM, ...args } }));
+    assert.equal(code, 406);
+    assert.match(message, text);
+  }
+});
+
 test('a stream is bound, declared again and deleted like a queue, and its consumers hear of that', async (t) => {
   const { channel, connection } = await client(t);
   await channel.assertQueue('s', { arguments: STREAM });
