@@ -267,6 +267,8 @@ describe('the verbs against a server', () => {
     await ok('alert', 'set', 'deep', '--when', 'depth', '--above', '1000', '--for', '5m', '--topic', 'alerts');
     assert.match((await ok('alert', 'ls')).out, /deep +depth +1000 +5m +\* +alerts/);
     assert.match((await cli('alert', 'set', 'x', '--when', 'depth')).err, /needs a limit/);
+    assert.match((await ok('alert', 'show')).err, /Nothing is on/);
+    assert.match((await ok('alert', 'show', '--ended')).err, /None is over/);
     await ok('alert', 'rm', 'deep');
     assert.match((await cli('alert', 'rm', 'deep')).err, /There is no stored rule "deep"/);
     await ok('policy', 'clear', 'short');

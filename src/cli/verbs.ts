@@ -124,7 +124,7 @@ export const VERBS: readonly Verb[] = [
   },
   {
     name: 'alert',
-    summary: 'set, list or delete rules by which the broker says that something is wrong',
+    summary: 'show what is wrong by the rules of a broker; set, list or delete them',
     load: () => import('./commands/alert.ts'),
   },
   {

@@ -3,6 +3,7 @@ import type { ComponentType } from 'preact';
 import { loginWanted, logOut, namespace, who } from './api.ts';
 import { connection } from './live.ts';
 import { link } from './model/place.ts';
+import { AlertsPage } from './pages/alerts.tsx';
 import { ConfigurationPage } from './pages/configuration.tsx';
 import { ConnectionsPage } from './pages/connections.tsx';
 import { DeadPage } from './pages/dead.tsx';
@@ -28,6 +29,7 @@ const PAGES: { path: string; title: string; icon: IconName; page: ComponentType 
   { path: 'queues', title: 'Queues', icon: 'queues', page: QueuesPage },
   { path: 'topics', title: 'Topics', icon: 'topics', page: TopicsPage },
   { path: 'dead', title: 'Dead letters', icon: 'dead', page: DeadPage },
+  { path: 'alerts', title: 'Alerts', icon: 'alerts', page: AlertsPage },
   { path: 'routing', title: 'Routing', icon: 'routing', page: RoutingPage },
   { path: 'schedules', title: 'Schedules', icon: 'schedules', page: SchedulesPage },
   { path: 'connections', title: 'Connections', icon: 'connections', page: ConnectionsPage },

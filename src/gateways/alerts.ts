@@ -10,16 +10,64 @@ import { durationMs, type Duration } from '../core/units.ts';
  */
 export const ALERT_DOCUMENT = 'alert';
 
-/** What can be wrong; `above` has this unit, and this default. */
+/** What can be wrong, and what to do then; `above` has this unit, and this default. */
 export const CONDITIONS = {
-  depth: { of: 'subscription', unit: 'messages', above: null, says: 'messages that are not settled' },
-  oldest: { of: 'subscription', unit: 'duration', above: null, says: 'age of the oldest message that is not settled' },
-  deadLetters: { of: 'subscription', unit: 'messages', above: 0, says: 'messages in a dead-letter queue' },
-  noConsumers: { of: 'subscription', unit: 'messages', above: 0, says: 'messages that wait while nobody consumes' },
-  journal: { of: 'broker', unit: 'percent', above: 90, says: 'share of the commit log in use' },
-  memory: { of: 'broker', unit: 'percent', above: 95, says: 'share of limits.memory in use' },
-  disk: { of: 'broker', unit: 'percent', above: 90, says: 'share of the file system of `dir` in use' },
-  unhealthy: { of: 'broker', unit: 'none', above: 0, says: 'the broker says itself that something is wrong' },
+  depth: {
+    of: 'subscription',
+    unit: 'messages',
+    above: null,
+    says: 'messages that are not settled',
+    todo: 'More consumers, or faster ones; or fewer messages.',
+  },
+  oldest: {
+    of: 'subscription',
+    unit: 'duration',
+    above: null,
+    says: 'age of the oldest message that is not settled',
+    todo: 'More consumers; or look for a message that fails again and again.',
+  },
+  deadLetters: {
+    of: 'subscription',
+    unit: 'messages',
+    above: 0,
+    says: 'messages in a dead-letter queue',
+    todo: 'See why they died; redrive them when the cause is gone, or drop them.',
+  },
+  noConsumers: {
+    of: 'subscription',
+    unit: 'messages',
+    above: 0,
+    says: 'messages that wait while nobody consumes',
+    todo: 'Start its worker, or purge it if nobody needs them.',
+  },
+  journal: {
+    of: 'broker',
+    unit: 'percent',
+    above: 90,
+    says: 'share of the commit log in use',
+    todo: 'Publishers wait when it is full: give the disk room, or let consumers catch up; what is settled is reclaimed.',
+  },
+  memory: {
+    of: 'broker',
+    unit: 'percent',
+    above: 95,
+    says: 'share of limits.memory in use',
+    todo: 'Publishers wait above it: find who reads slowly or sends in bulk, or raise `limits.memory`.',
+  },
+  disk: {
+    of: 'broker',
+    unit: 'percent',
+    above: 90,
+    says: 'share of the file system of `dir` in use',
+    todo: 'Make room on the disk, or let topics keep less.',
+  },
+  unhealthy: {
+    of: 'broker',
+    unit: 'none',
+    above: 0,
+    says: 'the broker says itself that something is wrong',
+    todo: 'Read the reason on the home page or in `/healthz`, and the log.',
+  },
 } as const;
 
 export type Condition = keyof typeof CONDITIONS;
@@ -147,6 +195,14 @@ export interface ActiveAlert {
   readonly above: number;
   /** Since when it is so, ms. */
   readonly since: number;
+}
+
+/** One that was on, and is not any more. */
+export interface EndedAlert extends Omit<ActiveAlert, 'state'> {
+  /** ms. */
+  readonly until: number;
+  /** `over`: it is not so any more. `rule`: nobody looks any more, for the rule was changed or deleted. */
+  readonly end: 'over' | 'rule';
 }
 
 export interface AlertSubject {

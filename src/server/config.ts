@@ -210,6 +210,11 @@ function refuseContradictions(config: ServerConfig, origins: Origins): void {
       'CONFIG',
       'Client certificates need tls.cert, tls.key and tls.clientCa. Set all of these, or neither of the others.',
     );
+  if (config.alertSecret !== undefined && config.alertSecretFile !== undefined)
+    throw new RailheadError(
+      'CONFIG',
+      `alertSecret (from ${origins.get('alertSecret') ?? ''}) and alertSecretFile are both set. Leave one of them out.`,
+    );
   const names = new Set<string>(config.token === undefined ? [] : ['token']);
   const keys = new Set<string>();
   if (config.accessKey !== undefined) {

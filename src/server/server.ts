@@ -11,6 +11,7 @@ import type { Broker } from '../engine/broker.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import { LiveStats } from '../gateways/http/live/stats.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
+import { signingOf } from './alerts/signing.ts';
 import { AlertWatch } from './alerts/watch.ts';
 import { checkConfig, refuseStrangers } from './config.ts';
 import { HttpDoor } from './http-door.ts';
@@ -246,6 +247,7 @@ class Server implements RunningServer {
       clock: this.#clock,
       log: this.#log,
       webhooks: allowPrivateWebhooks ? 'any' : 'public',
+      signing: signingOf(this.#config),
       ...(this.#options.random !== undefined && { random: this.#options.random }),
     });
     this.#undo.push(() => watch.close());
@@ -286,7 +288,7 @@ class Server implements RunningServer {
       live,
       facts: {
         ...factsOf(this.#config, this.#options.origins, this.#ports.listeners, () => broker.namespaces()),
-        alerts: () => ({ rules: alerts.rules(), active: alerts.active() }),
+        alerts: () => ({ rules: alerts.rules(), active: alerts.active(), ended: alerts.ended() }),
         doctor: async () => {
           const { examine } = await import('./doctor/examine.ts');
           return examine({

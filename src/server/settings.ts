@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { alertRuleSchema } from '../gateways/alerts.ts';
+import { areSecrets } from './alerts/signing.ts';
 import { issuerSchema } from './jwt/settings.ts';
 import { duration, nonEmpty as text, size } from './setting-units.ts';
 
@@ -234,6 +235,17 @@ export const settingsSchema = z.strictObject({
       'When the broker tells somebody by itself that something is wrong, and whom. `railhead alert` and the HTTP API store rules with the broker instead; of two with one name the stored one counts. See [alerts.md](alerts.md).',
     allowed: 'a list of { name, when, above, queues, for, webhook or topic }',
     fileOnly: true,
+  }),
+  alertSecret: text.refine(areSecrets).optional().register(settingDocs, {
+    summary:
+      'Signs what alerts post to webhooks, so that receivers know that it is from this broker; two secrets while one replaces the other. See [alerts.md](alerts.md#signatures).',
+    allowed: 'one secret or two, each whsec_ and the output of `openssl rand -base64 32`',
+    secret: true,
+  }),
+  alertSecretFile: text.optional().register(settingDocs, {
+    summary: 'File with the same, one in a line. It is read for each notice, so that a change counts at once.',
+    allowed: 'the path of a file',
+    placeholder: 'FILE',
   }),
   tls: z
     .strictObject({

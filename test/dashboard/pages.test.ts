@@ -10,29 +10,19 @@ import { after, before, describe, test, type TestContext } from 'node:test';
 import axeCore from 'axe-core';
 import kafkajs from 'kafkajs';
 import { pino } from 'pino';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { buildDashboard } from '../../scripts/dashboard.ts';
-import { type RunningServer, startServer } from '../../src/server/index.ts';
+import type { Clock } from '../../src/core/clock.ts';
+import { type ServerConfigInput, startServer } from '../../src/server/index.ts';
 import { VERBS } from '../../src/cli/verbs.ts';
 import { ROUTES } from '../../src/gateways/http/routes/index.ts';
+import { alertTests } from './alerts.ts';
 import { launch, noBrowser, open, type Watched } from './browser.ts';
+import { api, axe, HOSTILE, type Rig } from './rig.ts';
 
-const HOSTILE = [
-  '<img src=x onerror=alert(1)>',
-  '"><script>alert(2)</script>',
-  'javascript:alert(3)//',
-  '${alert(4)}{{alert(5)}}',
-  '../../etc/passwd?#%2e%2e',
-  '__proto__',
-  '\u202eevil',
-];
 const TOKEN = 'a-token-that-nobody-guesses';
 
-interface AxeResults {
-  violations: { id: string; impact: string; help: string; nodes: { html: string }[] }[];
-}
-
-describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
+describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
   let directory = '';
   let browser: Browser;
   /** By the pages of all tests: `POST /api/v1/…`. */
@@ -47,17 +37,10 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  interface Rig {
-    server: RunningServer;
-    httpUrl: string;
-    /** Opens a page that must give no reason to complain. */
-    visit: (url: string, options?: Parameters<typeof open>[2]) => Promise<Page>;
-  }
-
-  const start = async (t: TestContext, more: { token?: string; kafka?: number } = {}): Promise<Rig> => {
+  const start = async (t: TestContext, more: ServerConfigInput = {}, clock?: Clock): Promise<Rig> => {
     const server = await startServer(
       { memory: true, port: 0, host: ['127.0.0.1'], amqp: false, aws: false, kafka: false, ...more },
-      { log: pino({ level: 'silent' }), dashboard: join(directory, 'pages') },
+      { log: pino({ level: 'silent' }), dashboard: join(directory, 'pages'), ...(clock !== undefined && { clock }) },
     );
     const opened: Watched[] = [];
     t.after(async () => {
@@ -292,6 +275,8 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
     assert.deepEqual(await axe(page), []);
   });
 
+  alertTests(start);
+
   test('shows one namespace or another', async (t) => {
     const { httpUrl, visit } = await start(t);
     await api(httpUrl, 'PUT', '/queues/here', {});
@@ -452,6 +437,7 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
       '#/topics/events/audit',
       '#/dead',
       '#/dead/mail.dead',
+      '#/alerts',
       '#/routing',
       '#/schedules',
       '#/users',
@@ -578,26 +564,4 @@ describe('the dashboard', { skip: noBrowser, timeout: 120_000 }, () => {
       [],
     );
   });
-
-  async function axe(page: Page, rules?: string[]): Promise<AxeResults['violations']> {
-    const options = { resultTypes: ['violations'], ...(rules !== undefined && { runOnly: rules }) };
-    // Put into the page above.
-    const results = await page.evaluate<AxeResults>(`axe.run(document, ${JSON.stringify(options)})`);
-    return results.violations.map(({ id, impact, help, nodes }) => ({
-      id,
-      impact,
-      help,
-      nodes: nodes.slice(0, 3).map(({ html }) => ({ html: html.slice(0, 200) })),
-    }));
-  }
 });
-
-async function api<Answer>(url: string, method: string, path: string, body?: unknown): Promise<Answer> {
-  const response = await fetch(`${url}/api/v1${path}`, {
-    method,
-    headers: { 'content-type': 'application/json' },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  if (!response.ok) throw new Error(await response.text());
-  return (await response.json()) as Answer;
-}

@@ -1,17 +1,25 @@
+import { apiPath, who } from '../api.ts';
+import { alertConcerns, ALERT_BEAT, type Alerts } from '../model/alerts.ts';
 import { concerns, type Concern } from '../model/attention.ts';
 import { bytes, count, duration, many, rate, short, time } from '../model/format.ts';
 import { link } from '../model/place.ts';
 import type { Sample } from '../model/rows.ts';
 import { history, look, now, rows, trends } from '../live.ts';
 import { Chart } from '../parts/chart.tsx';
+import { useFetched } from '../parts/fetched.ts';
 import { Waiting } from '../parts/waiting.tsx';
 
 export function HomePage() {
   // Drawn anew with each look.
-  void look.value;
+  const looks = look.value;
+  const mayAsk = who.value?.may.admin ?? false;
+  const alerts = useFetched<Alerts>(mayAsk ? apiPath('alerts') : undefined, Math.floor(looks / ALERT_BEAT));
   const { sample, info, health } = now;
   if (sample === undefined || info === undefined || health === undefined) return <Waiting />;
-  const found = concerns({ rows, sample, info, health, growth: (one) => trends.growth(one) });
+  const found = [
+    ...alertConcerns(alerts.value?.active ?? []),
+    ...concerns({ rows, sample, info, health, growth: (one) => trends.growth(one) }),
+  ];
   const stop = found.some(({ severity }) => severity === 'stop');
   const mood = stop ? 'stop' : found.length > 0 ? 'caution' : 'go';
   return (

@@ -7,12 +7,13 @@ export interface Fetched<T> {
   again: () => void;
 }
 
-/** What the API answers, asked once and when told to. */
-export function useFetched<T>(path: string): Fetched<T> {
+/** What the API answers, asked once, when told to, and when `beat` is another. Nothing is asked without a path. */
+export function useFetched<T>(path: string | undefined, beat = 0): Fetched<T> {
   const [value, setValue] = useState<T>();
   const [failure, setFailure] = useState('');
   const [asked, setAsked] = useState(0);
   useEffect(() => {
+    if (path === undefined) return undefined;
     let over = false;
     call<T>('GET', path).then(
       (answer) => {
@@ -27,6 +28,6 @@ export function useFetched<T>(path: string): Fetched<T> {
     return () => {
       over = true;
     };
-  }, [path, asked, namespace.value]);
+  }, [path, asked, beat, namespace.value]);
   return { ...(value !== undefined && { value }), failure, again: () => setAsked(asked + 1) };
 }

@@ -1,10 +1,10 @@
-import type { ActiveAlert, ShownRule } from '../alerts.ts';
+import type { ActiveAlert, EndedAlert, ShownRule } from '../alerts.ts';
 
 /** What only the server around the gateways knows, for those who may do everything with it. */
 export interface ServerFacts {
   /** What should be changed, by the list of docs/security.md. */
   doctor: () => Promise<DoctorFinding[]>;
-  alerts: () => { rules: ShownRule[]; active: ActiveAlert[] };
+  alerts: () => { rules: ShownRule[]; active: ActiveAlert[]; ended: EndedAlert[] };
   /** The configuration in force, without secrets. */
   settings: () => { path: string; value: string; from: string; summary: string }[];
   /** Those in which there is anything. */

@@ -1,10 +1,15 @@
 /** Alerts of a server whose clock the test moves, and where their notices come. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { ManualClock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
 import { nextTurn } from '../../core/real-time.ts';
 import { SeededRandom } from '../../core/random.ts';
 import type { Session } from '../../core/session.ts';
@@ -13,7 +18,7 @@ import { Slices } from '../../gateways/metrics/slices.ts';
 import { alertRule, type AlertRuleInput, StoredAlerts } from '../../gateways/alerts.ts';
 import { SYSTEM_NAMESPACE } from '../../core/access.ts';
 import { Rail } from '../../sdk/rail.ts';
-import { startServer } from '../index.ts';
+import { startServer, type ServerConfigInput } from '../index.ts';
 import { AlertBoard } from './board.ts';
 import { look } from './look.ts';
 import type { Notice } from './notice.ts';
@@ -22,11 +27,16 @@ import { Notifier } from './notifier.ts';
 /** Enough for a look and what it publishes, none of which waits for anything but the loop. */
 const TURNS = 60;
 
-async function place(t: TestContext, alerts: AlertRuleInput[], allowPrivateWebhooks = true) {
+async function place(
+  t: TestContext,
+  alerts: AlertRuleInput[],
+  allowPrivateWebhooks = true,
+  more: Pick<ServerConfigInput, 'alertSecret' | 'alertSecretFile'> = {},
+) {
   const clock = new ManualClock();
   const lines: string[] = [];
   const log = pino({ level: 'info', base: null }, { write: (line: string) => void lines.push(line) });
-  const config = { memory: true, port: 0, host: ['127.0.0.1'], alerts, allowPrivateWebhooks };
+  const config = { memory: true, port: 0, host: ['127.0.0.1'], alerts, allowPrivateWebhooks, ...more };
   const server = await startServer(config, { clock, log, random: new SeededRandom(7) });
   t.after(() => server.close());
   const connect = (namespace: string): Session => server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace });
@@ -46,6 +56,7 @@ async function place(t: TestContext, alerts: AlertRuleInput[], allowPrivateWebho
 /** Somebody who takes notices, with the status that the test says. */
 async function webhook(t: TestContext) {
   const notices: Notice[] = [];
+  const came: { headers: Record<string, string | undefined>; body: string }[] = [];
   const statuses: number[] = [];
   let asked = 0;
   const server = createServer((request, response) => {
@@ -55,6 +66,8 @@ async function webhook(t: TestContext) {
       asked++;
       const status = statuses.shift() ?? 200;
       if (status === 200) notices.push(JSON.parse(text) as Notice);
+      // None of these is there twice.
+      came.push({ headers: request.headers as Record<string, string | undefined>, body: text });
       response.writeHead(status).end();
     });
   });
@@ -63,7 +76,7 @@ async function webhook(t: TestContext) {
   t.after(() => server.close());
   const address = server.address();
   assert.ok(address !== null && typeof address === 'object');
-  return { url: `http://127.0.0.1:${address.port}/secret-path`, notices, statuses, asked: () => asked };
+  return { url: `http://127.0.0.1:${address.port}/secret-path`, notices, came, statuses, asked: () => asked };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -87,10 +100,12 @@ test('what holds for as long as a rule says is told once, and once more when it 
   assert.equal(hook.asked(), 1, 'told once');
   assert.deepEqual(hook.notices[0], {
     text: 'ALERT: deep (depth above 1): orders: 2',
+    id: hook.notices[0]?.id ?? '',
     rule: 'deep',
     state: 'firing',
     when: 'depth',
     above: 1,
+    todo: 'More consumers, or faster ones; or fewer messages.',
     at: new Date(since + 60_000).toISOString(),
     broker: server.broker.info().journalId,
     total: 1,
@@ -109,6 +124,8 @@ test('what holds for as long as a rule says is told once, and once more when it 
   await pass(10);
   await until(() => hook.notices.length === 2);
   assert.equal(hook.notices[1]?.state, 'resolved');
+  assert.match(hook.notices[0].id, /^alert_[\w-]{22}$/);
+  assert.notEqual(hook.notices[1].id, hook.notices[0].id);
 });
 
 test('what is over before its time is told to nobody', async (t) => {
@@ -317,3 +334,110 @@ test('many alerts of one look are one notice', () => {
   assert.deepEqual(board.update(rule, findings, 1), []);
   assert.equal(board.update(rule, findings.slice(5_000), 2)[0]?.state, 'resolved');
 });
+
+test('what is over is remembered with since when and until when, the last first, and so is what a rule left behind', () => {
+  const board = new AlertBoard();
+  const rule = alertRule({ name: 'deep', when: 'depth', above: 0, for: 10 });
+  const finding = (name: string) => ({ subject: { namespace: 'default', topic: name, subscription: name }, value: 3 });
+  board.update(rule, [finding('a'), finding('b'), finding('short')], 0);
+  board.update(rule, [finding('a'), finding('b')], 10);
+  assert.deepEqual(board.ended(), [], 'what was never told is not remembered');
+  board.update(rule, [finding('a')], 20);
+  board.forget('deep', 30);
+  assert.deepEqual(
+    board.ended().map(({ subject, since, until, end, value }) => [subject?.topic, since, until, end, value]),
+    [
+      ['a', 0, 30, 'rule', 3],
+      ['b', 0, 20, 'over', 3],
+    ],
+  );
+  const now = alertRule({ name: 'now', when: 'depth', above: 0, for: 0 });
+  board.update(
+    now,
+    Array.from({ length: 1_000 }, (_, i) => finding(`q${i}`)),
+    40,
+  );
+  board.update(now, [], 50);
+  assert.equal(board.ended().length, 100);
+});
+
+test('a notice is signed with every secret, and verified by whoever has one of them', async (t) => {
+  const { isFromRailhead } = await verifierOfTheDocument(t);
+  const dir = await mkdtemp(join(tmpdir(), 'railhead-signing-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const file = join(dir, 'secret');
+  const secret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
+  const [old, next, foreign] = [secret(), secret(), secret()];
+  await writeFile(file, `${old}\n`);
+  const hook = await webhook(t);
+  const rule = { name: 'deep', when: 'depth', above: 0, for: 0, webhook: hook.url } as const;
+  const { clock, lines, pass, rail } = await place(t, [rule], true, { alertSecretFile: file });
+  const verified = (index: number, by: string): boolean => {
+    const { headers, body } = hook.came[index] ?? { headers: {}, body: '' };
+    // The clock of the broker is not that of this machine.
+    const seconds = Number(headers['webhook-timestamp']);
+    assert.equal(seconds, Math.floor(clock.now() / 1_000));
+    t.mock.timers.enable({ apis: ['Date'], now: seconds * 1_000 });
+    try {
+      assert.equal(isFromRailhead(headers, `${body} `, by), false, 'another body');
+      assert.equal(isFromRailhead({ ...headers, 'webhook-id': 'alert_another' }, body, by), false, 'another id');
+      const result = isFromRailhead(headers, body, by);
+      t.mock.timers.setTime((seconds + 301) * 1_000);
+      assert.equal(isFromRailhead(headers, body, by), false, 'an old one');
+      return result;
+    } finally {
+      t.mock.timers.reset();
+    }
+  };
+  const orders = rail.queue('orders');
+  await orders.send(1);
+  await pass(10);
+  await until(() => hook.came.length === 1);
+  assert.deepEqual([verified(0, old), verified(0, next), verified(0, foreign)], [true, false, false]);
+  assert.equal(hook.came[0]?.headers['webhook-id'], hook.notices[0]?.id);
+
+  await writeFile(file, `${next}\n${old}\n`);
+  await orders.purge();
+  await pass(10);
+  await until(() => hook.came.length === 2);
+  assert.deepEqual([verified(1, old), verified(1, next), verified(1, foreign)], [true, true, false]);
+
+  await writeFile(file, 'not a secret\n');
+  await orders.send(2);
+  await pass(10);
+  await until(() => lines.some((line) => line.includes('has no secrets')));
+  assert.equal(hook.came.length, 2, 'nothing goes out without a signature');
+  await writeFile(file, next);
+  clock.advance(60_000);
+  await until(() => hook.came.length === 3);
+  assert.deepEqual([verified(2, old), verified(2, next)], [false, true]);
+  for (const each of [old, next]) assert.ok(!lines.join('').includes(each.slice(6)), 'the log has a secret');
+});
+
+test('secrets that are none are refused at the start, and so are both ways to give them', async () => {
+  const refused = (config: ServerConfigInput) =>
+    assert.rejects(startServer({ memory: true, port: 0, ...config }), (error) => {
+      assert.ok(RailheadError.is(error, 'CONFIG'));
+      assert.match(error.message, /alertSecret/);
+      assert.doesNotMatch(error.message, /too-short/);
+      return true;
+    });
+  const good = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+  await refused({ alertSecret: 'whsec_too-short' });
+  await refused({ alertSecret: `${good} ${good} ${good}` });
+  await refused({ alertSecretFile: '/nowhere/at/all' });
+  await refused({ alertSecret: good, alertSecretFile: '/nowhere/at/all' });
+});
+
+/** The sample of docs/alerts.md. */
+async function verifierOfTheDocument(t: TestContext): Promise<{
+  isFromRailhead: (headers: Record<string, string | undefined>, body: string, secret: string) => boolean;
+}> {
+  const dir = await mkdtemp(join(tmpdir(), 'railhead-verifier-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const page = await readFile(join(import.meta.dirname, '../../../docs/alerts.md'), 'utf8');
+  const [, code = ''] = /```ts\n(\/\/ verify\.ts\n[\s\S]*?)```/.exec(page) ?? [];
+  const file = join(dir, 'verify.ts');
+  await writeFile(file, code);
+  return (await import(file)) as Awaited<ReturnType<typeof verifierOfTheDocument>>;
+}

@@ -1,4 +1,4 @@
-import type { ActiveAlert, AlertRule, AlertSubject } from '../../gateways/alerts.ts';
+import type { ActiveAlert, AlertRule, AlertSubject, EndedAlert } from '../../gateways/alerts.ts';
 
 /** What a look found above the limit of a rule. */
 export interface Finding {
@@ -14,6 +14,9 @@ export interface Change {
   readonly alerts: readonly ActiveAlert[];
 }
 
+/** Of those that are over: the last ones are remembered, since the start of the broker. */
+const MAX_ENDED = 100;
+
 /**
  * Which alerts are on. For each rule and each of its subjects:
  *
@@ -23,6 +26,8 @@ export interface Change {
  */
 export class AlertBoard {
   readonly #rules = new Map<string, Map<string, ActiveAlert>>();
+  /** The oldest first. */
+  #ended: EndedAlert[] = [];
 
   /** Of one rule, as it is now. */
   update(rule: AlertRule, findings: readonly Finding[], now: number): Change[] {
@@ -42,6 +47,7 @@ export class AlertBoard {
     const over = [...before]
       .filter(([key, { state }]) => state === 'firing' && !after.has(key))
       .map(([, alert]) => alert);
+    this.#remember(over, now, 'over');
     if (after.size > 0) this.#rules.set(rule.name, after);
     else this.#rules.delete(rule.name);
     return [
@@ -51,12 +57,27 @@ export class AlertBoard {
   }
 
   /** A rule that is gone, or says something else now: nobody is told of what it had found. */
-  forget(name: string): void {
+  forget(name: string, now: number): void {
+    const on = [...(this.#rules.get(name)?.values() ?? [])].filter(({ state }) => state === 'firing');
+    this.#remember(on, now, 'rule');
     this.#rules.delete(name);
   }
 
   active(): ActiveAlert[] {
     return [...this.#rules.values()].flatMap((alerts) => [...alerts.values()]);
+  }
+
+  /** Those that were told and are over, the last first. */
+  ended(): EndedAlert[] {
+    return this.#ended.toReversed();
+  }
+
+  #remember(alerts: readonly ActiveAlert[], until: number, end: EndedAlert['end']): void {
+    const ended = alerts.slice(-MAX_ENDED).map((alert) => {
+      const { state: _, ...rest } = alert;
+      return { ...rest, until, end };
+    });
+    this.#ended = [...this.#ended, ...ended].slice(-MAX_ENDED);
   }
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { formatDuration } from '../../core/units.ts';
 import { type ActiveAlert, CONDITIONS } from '../../gateways/alerts.ts';
 import type { Change } from './board.ts';
@@ -6,10 +7,14 @@ import type { Change } from './board.ts';
 export interface Notice {
   /** In words, under the name that chat programs read. */
   readonly text: string;
+  /** The same however often it is sent. */
+  readonly id: string;
   readonly rule: string;
   readonly state: 'firing' | 'resolved';
   readonly when: string;
   readonly above: number;
+  /** What to do. */
+  readonly todo: string;
   readonly at: string;
   /** Of its journal: the same over restarts. */
   readonly broker: string;
@@ -34,10 +39,12 @@ export function noticeOf({ rule, state, at, alerts }: Change, broker: string): N
   const limit = CONDITIONS[when].unit === 'none' ? '' : ` above ${amount(when, above)}`;
   return {
     text: `${state === 'firing' ? 'ALERT' : 'Resolved'}: ${name} (${when}${limit}): ${some.join(', ')}`,
+    id: idOf([broker, name, state, at]),
     rule: name,
     state,
     when,
     above,
+    todo: CONDITIONS[when].todo,
     at: new Date(at).toISOString(),
     broker,
     total: alerts.length,
@@ -45,6 +52,11 @@ export function noticeOf({ rule, state, at, alerts }: Change, broker: string): N
       .slice(0, MAX_ALERTS)
       .map(({ subject, value, since }) => ({ ...subject, value, since: new Date(since).toISOString() })),
   };
+}
+
+/** One look tells of one rule at most once that it is on, and once that it is over. */
+function idOf(parts: readonly (string | number)[]): string {
+  return `alert_${createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)}`;
 }
 
 function inWords({ subject, when, value }: ActiveAlert): string {

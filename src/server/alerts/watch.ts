@@ -11,6 +11,7 @@ import {
   type AlertRule,
   alertRule,
   type AlertRuleInput,
+  type EndedAlert,
   readAlert,
   type ShownRule,
   shownRule,
@@ -21,6 +22,7 @@ import { AlertBoard, type Change } from './board.ts';
 import { look } from './look.ts';
 import { type Notice, noticeOf } from './notice.ts';
 import { Notifier } from './notifier.ts';
+import type { Signing } from './signing.ts';
 
 const LOOK_MS = 10_000;
 
@@ -35,6 +37,8 @@ export interface AlertWatchOptions {
   log: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** Which addresses a webhook may have. */
   webhooks: 'public' | 'any';
+  /** Left out, webhooks are not signed. */
+  signing?: Signing | undefined;
 }
 
 /** Looks every ten seconds, as long as there are rules, and tells whom they name. */
@@ -81,6 +85,10 @@ export class AlertWatch {
     return this.#board.active();
   }
 
+  ended(): EndedAlert[] {
+    return this.#board.ended();
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     this.#cancel?.();
@@ -97,7 +105,8 @@ export class AlertWatch {
     for (const [name, { value }] of stored)
       for (const input of readAlert({ name, value })) rules.set(name, { rule: alertRule(input), from: 'stored' });
     const texts = new Map(Array.from(rules, ([name, { rule }]) => [name, JSON.stringify(rule)]));
-    for (const [name, text] of this.#texts) if (texts.get(name) !== text) this.#board.forget(name);
+    for (const [name, text] of this.#texts)
+      if (texts.get(name) !== text) this.#board.forget(name, this.#options.clock.now());
     this.#texts = texts;
     this.#rules = [...rules.values()];
     if (this.#rules.length > 0 && this.#looking === undefined) this.#arm();
@@ -147,11 +156,17 @@ export class AlertWatch {
   async #post({ webhook }: AlertRule, notice: Notice): Promise<void> {
     if (webhook === null) return;
     const { post } = await import('../../gateways/outgoing.ts');
+    const { webhooks, signing, clock } = this.#options;
+    const body = JSON.stringify(notice);
     const status = await post({
       url: webhook,
-      headers: { 'Content-Type': 'application/json', 'User-Agent': 'railhead-alerts' },
-      body: JSON.stringify(notice),
-      addresses: this.#options.webhooks,
+      headers: {
+        'Content-Type': 'application/json',
+        'User-Agent': 'railhead-alerts',
+        ...signing?.headers({ id: notice.id, at: clock.now(), body }),
+      },
+      body,
+      addresses: webhooks,
       signal: this.#closing.signal,
     });
     if (status < 200 || status > 299) throw new Error(`the webhook answered with HTTP ${status}`);

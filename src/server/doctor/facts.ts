@@ -105,11 +105,15 @@ function endOf(file: string | undefined): number | null {
   }
 }
 
-function secretsOf({ tls, accessKeyFile }: ServerConfig, directory: string | null): { file: string; what: string }[] {
+function secretsOf(
+  { tls, accessKeyFile, alertSecretFile }: ServerConfig,
+  directory: string | null,
+): { file: string; what: string }[] {
   const files: { file: string; what: string }[] = [];
   if (tls.key !== undefined) files.push({ file: tls.key, what: 'the private key of TLS' });
   const keyFile = accessKeyFile ?? (directory === null ? undefined : join(directory, 'railhead.key'));
   if (keyFile !== undefined) files.push({ file: keyFile, what: 'the key of all access keys' });
+  if (alertSecretFile !== undefined) files.push({ file: alertSecretFile, what: 'what signs alerts' });
   if (directory !== null) files.push({ file: directory, what: 'all messages' });
   return files;
 }

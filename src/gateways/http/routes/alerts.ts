@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SYSTEM_NAMESPACE } from '../../../core/access.ts';
-import { alertFields, CONDITIONS, StoredAlerts } from '../../alerts.ts';
+import { type ActiveAlert, alertFields, type Condition, CONDITIONS, StoredAlerts } from '../../alerts.ts';
 import { isoTime } from '../messages.ts';
 import { name, route, type Route } from '../route.ts';
 import { known } from './server.ts';
@@ -8,6 +8,28 @@ import { known } from './server.ts';
 const when = z.string().describe(`One of ${Object.keys(CONDITIONS).join(', ')}.`);
 const above = z.number().describe('Messages, percent, or milliseconds.');
 const subject = z.object({ namespace: z.string(), topic: z.string(), subscription: z.string() });
+const said = {
+  rule: z.string(),
+  when,
+  says: z.string().describe('What the value is, in words.'),
+  unit: z
+    .enum(['messages', 'duration', 'percent', 'none'])
+    .describe('Of the value and the limit; a duration is in milliseconds.'),
+  subject: subject.nullable().describe('Null: the broker.'),
+  value: z.number(),
+  above,
+  since: z.iso.datetime(),
+};
+
+function wordsOf(condition: Condition): Pick<(typeof CONDITIONS)[Condition], 'says' | 'unit' | 'of'> {
+  const { says, unit, of } = CONDITIONS[condition];
+  return { says, unit, of };
+}
+
+function inWords({ rule, when: condition, subject: of, value, above: limit, since }: Omit<ActiveAlert, 'state'>) {
+  const { says, unit } = CONDITIONS[condition];
+  return { rule, when: condition, says, unit, subject: of, value, above: limit, since: isoTime(since) };
+}
 
 /** All of them take the right `admin` in every namespace. */
 export const alertRoutes: Route[] = [
@@ -16,25 +38,34 @@ export const alertRoutes: Route[] = [
     method: 'get',
     path: '/alerts',
     operationId: 'listAlerts',
-    summary: 'Alerts that are on or about to be, and the rules: those of the config file and those that are stored.',
+    summary:
+      'Alerts that are on or about to be, the last hundred that are over, and the rules: those of the config file and those that are stored.',
     tag: 'alerts',
     params: z.object({}),
     result: z.object({
       active: z.array(
         z.object({
-          rule: z.string(),
-          when,
+          ...said,
           state: z.enum(['pending', 'firing']),
-          subject: subject.nullable().describe('Null: the broker.'),
-          value: z.number(),
-          above,
-          since: z.iso.datetime(),
+          todo: z.string().describe('What to do.'),
         }),
       ),
+      ended: z
+        .array(
+          z.object({
+            ...said,
+            until: z.iso.datetime(),
+            end: z.enum(['over', 'rule']).describe('`rule`: its rule was changed or deleted.'),
+          }),
+        )
+        .describe('Since the start of the broker, the last first.'),
       rules: z.array(
         z.object({
           name: z.string(),
           when,
+          says: said.says,
+          unit: said.unit,
+          of: z.enum(['subscription', 'broker']),
           above,
           queues: z.string(),
           namespace: z.string(),
@@ -46,8 +77,12 @@ export const alertRoutes: Route[] = [
       ),
     }),
     handle: async ({ facts, principal }) => {
-      const { active, rules } = known(facts, principal).alerts();
-      return { active: active.map(({ since, ...rest }) => ({ ...rest, since: isoTime(since) })), rules };
+      const { active, ended, rules } = known(facts, principal).alerts();
+      return {
+        active: active.map((alert) => ({ ...inWords(alert), state: alert.state, todo: CONDITIONS[alert.when].todo })),
+        ended: ended.map((alert) => ({ ...inWords(alert), until: isoTime(alert.until), end: alert.end })),
+        rules: rules.map((rule) => ({ ...rule, ...wordsOf(rule.when) })),
+      };
     },
   }),
   route({
