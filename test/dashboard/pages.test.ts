@@ -18,6 +18,7 @@ import { VERBS } from '../../src/cli/verbs.ts';
 import { ROUTES } from '../../src/gateways/http/routes/index.ts';
 import { alertTests } from './alerts.ts';
 import { launch, noBrowser, open, type Watched } from './browser.ts';
+import { dialogTests } from './dialogs.ts';
 import { api, axe, HOSTILE, type Rig } from './rig.ts';
 
 const TOKEN = 'a-token-that-nobody-guesses';
@@ -275,6 +276,7 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     assert.deepEqual(await axe(page), []);
   });
 
+  dialogTests(start, () => browser, asked);
   alertTests(start);
 
   test('shows one namespace or another', async (t) => {
