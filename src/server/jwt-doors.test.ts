@@ -85,6 +85,24 @@ test('over the native protocol: the connection ends with the token, and with the
   });
 });
 
+test('over the native protocol: who gives a function has a new token for each connection, and goes on', async (t) => {
+  const { server, token, clock } = await place(t);
+  const asked: number[] = [];
+  const fresh = (): Promise<string> => {
+    asked.push(clock.now());
+    return token();
+  };
+  const rail = await connect(server.url, { token: fresh, connectTimeout: '2s' });
+  t.after(() => rail.close());
+  for (let life = 0; life < 3; life++) {
+    await rail.queue('q').send(life);
+    clock.advance(LIFE_MS);
+  }
+  await rail.queue('q').send('the last');
+  assert.equal(asked.length, 4);
+  assert.equal((await rail.queue('q').stats()).ready, 4);
+});
+
 test('over AMQP as the password: a new one in time keeps the connection, else it ends with the token', async (t) => {
   const { token, clock, amqp } = await place(t);
   const [renewed, left] = [await amqp(await token()), await amqp(await token())];
@@ -162,6 +180,35 @@ test('over Kafka by OAUTHBEARER, and as the password: the connection ends with t
     );
   }
   const ended = Promise.all([once(bearer.peer.socket, 'close'), once(plain.peer.socket, 'close')]);
+  clock.advance(LIFE_MS);
+  await ended;
+});
+
+test('over Kafka a client is told how long its token lasts, and goes on with a newer one of the same user (KIP-368)', async (t) => {
+  const { server, token, clock, issuer } = await place(t);
+  const port = Number(server.kafkaAddress?.split(':').at(-1));
+  const peer = await RawPeer.dial(port);
+  t.after(() => peer.socket.destroy());
+  const logIn = async (shown: string) => {
+    await peer.ask('saslHandshake', 1, { mechanism: 'OAUTHBEARER' });
+    return peer.ask('saslAuthenticate', 1, { authBytes: Buffer.from(`n,,\u0001auth=Bearer ${shown}\u0001\u0001`) });
+  };
+  const topics = async (): Promise<unknown> => {
+    const asked = { topics: null, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false };
+    return (await peer.ask('metadata', 1, asked))?.topics.map(({ name }) => name);
+  };
+  assert.equal((await logIn(await token()))?.sessionLifetimeMs, LIFE_MS);
+  assert.deepEqual(await topics(), ['q']);
+  for (let life = 0; life < 3; life++) {
+    clock.advance(LIFE_MS * 0.9);
+    const again = await logIn(await token());
+    assert.deepEqual([again?.errorCode, again?.sessionLifetimeMs], [ERROR.NONE, LIFE_MS]);
+    assert.deepEqual(await topics(), ['q']);
+  }
+  for (const refused of ['nonsense', await issuer.sign(clock.now(), { sub: 'bob', scope: 'q' })])
+    assert.equal((await logIn(refused))?.errorCode, ERROR.SASL_AUTHENTICATION_FAILED);
+  assert.deepEqual(await topics(), ['q'], 'the token that was good is good until its end');
+  const ended = once(peer.socket, 'close');
   clock.advance(LIFE_MS);
   await ended;
 });

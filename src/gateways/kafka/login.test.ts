@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { test } from 'node:test';
 import { type Authenticator, LOCAL_PRINCIPAL } from '../../core/auth.ts';
+import { ManualClock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { nobodysScramVerifier, scramVerifier } from '../../core/scram.ts';
 import { ERROR } from './errors.ts';
@@ -66,7 +67,7 @@ async function scram(login: Login, { name = ESCAPED, password = PASSWORD, header
 test('SCRAM lets in who proves to know the password, and proves that the server knows it', async () => {
   const known = await authenticator();
   const run = async (exchange: Exchange = {}) => {
-    const login = new Login(known);
+    const login = new Login(known, new ManualClock());
     assert.equal(login.handshake({ mechanism: 'SCRAM-SHA-256' }, 1).errorCode, ERROR.NONE);
     const result = await scram(login, exchange);
     assert.equal(login.principal !== undefined, result.errorCode === ERROR.NONE);
@@ -90,7 +91,7 @@ test('SCRAM lets in who proves to know the password, and proves that the server 
 
 test('OAUTHBEARER lets in who has a token of the broker', async () => {
   const run = async (text: string) => {
-    const login = new Login(await authenticator());
+    const login = new Login(await authenticator(), new ManualClock());
     login.handshake({ mechanism: 'OAUTHBEARER' }, 1);
     return (await login.authenticate({ authBytes: Buffer.from(text) })).errorCode;
   };
@@ -102,7 +103,7 @@ test('OAUTHBEARER lets in who has a token of the broker', async () => {
 });
 
 test('bytes without a mechanism, or after one has failed, are refused', async () => {
-  const login = new Login(await authenticator());
+  const login = new Login(await authenticator(), new ManualClock());
   const say = async (text: string) => (await login.authenticate({ authBytes: Buffer.from(text) })).errorCode;
   assert.equal(await say('x'), ERROR.ILLEGAL_SASL_STATE);
   const refused = login.handshake({ mechanism: 'GSSAPI' }, 1);

@@ -1,50 +1,71 @@
 import type { Authenticator, Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
+import { RenewablePrincipal } from '../renewable-principal.ts';
 import { ERROR, KafkaError } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { saslAuthenticate, saslHandshake } from './messages/discovery.ts';
 import { mechanismsOf, type SaslStep } from './sasl.ts';
 
 /**
- * none        nothing was chosen, or what was chosen has failed
- * asked       a mechanism was chosen; its next bytes come
- * done        logged in
+ * SASL, in the frames of the protocol (KIP-43, KIP-152). Who has logged in with a token is told how long that is good, and
+ * logs in again on the same connection before it ends (KIP-368).
  */
-type State = { name: 'none' } | { name: 'asked'; step: SaslStep } | { name: 'done'; principal: Principal };
-
-/** SASL, in the frames of the protocol (KIP-43, KIP-152). */
 export class Login {
   readonly #mechanisms: ReadonlyMap<string, SaslStep>;
-  #state: State = { name: 'none' };
+  readonly #clock: Clock;
+  /** A mechanism was chosen; its next bytes come. */
+  #step: SaslStep | undefined;
+  #principal: Principal | undefined;
 
-  constructor(authenticator: Authenticator) {
+  constructor(authenticator: Authenticator, clock: Clock) {
     this.#mechanisms = mechanismsOf(authenticator);
+    this.#clock = clock;
   }
 
+  /** Whoever has logged in, also while a new login is under way and when it has failed: until the token that was shown ends. */
   get principal(): Principal | undefined {
-    return this.#state.name === 'done' ? this.#state.principal : undefined;
+    return this.#principal;
   }
 
   handshake({ mechanism }: RequestOf<typeof saslHandshake>, version: number): ResponseOf<typeof saslHandshake> {
     // Of version 0 the bytes of the mechanism come without a frame of the protocol: no client of today does that.
-    const step = version > 0 ? this.#mechanisms.get(mechanism) : undefined;
-    this.#state = step === undefined ? { name: 'none' } : { name: 'asked', step };
-    const errorCode = step === undefined ? ERROR.UNSUPPORTED_SASL_MECHANISM : ERROR.NONE;
+    this.#step = version > 0 ? this.#mechanisms.get(mechanism) : undefined;
+    const errorCode = this.#step === undefined ? ERROR.UNSUPPORTED_SASL_MECHANISM : ERROR.NONE;
     return { errorCode, mechanisms: [...this.#mechanisms.keys()] };
   }
 
   async authenticate({ authBytes }: RequestOf<typeof saslAuthenticate>): Promise<ResponseOf<typeof saslAuthenticate>> {
-    if (this.#state.name !== 'asked') return refusal(ERROR.ILLEGAL_SASL_STATE, 'A mechanism is to be chosen first.');
-    const { step } = this.#state;
-    this.#state = { name: 'none' };
+    const step = this.#step;
+    if (step === undefined) return refusal(ERROR.ILLEGAL_SASL_STATE, 'A mechanism is to be chosen first.');
+    this.#step = undefined;
     try {
       const answer = await step(authBytes);
-      this.#state =
-        'next' in answer ? { name: 'asked', step: answer.next } : { name: 'done', principal: answer.principal };
-      return { errorCode: ERROR.NONE, errorMessage: null, authBytes: answer.bytes };
+      if ('next' in answer) this.#step = answer.next;
+      else this.#enter(answer.principal);
+      const sessionLifetimeMs = 'next' in answer ? 0 : this.#lifetime();
+      return { errorCode: ERROR.NONE, errorMessage: null, authBytes: answer.bytes, sessionLifetimeMs };
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
       return refusal(error.code, error.message);
     }
+  }
+
+  /** @throws SASL_AUTHENTICATION_FAILED for another user than before, as in Kafka */
+  #enter(shown: Principal): void {
+    const before = this.#principal;
+    if (before === undefined) this.#principal = shown.expiresAt === undefined ? shown : new RenewablePrincipal(shown);
+    else if (before.name !== shown.name)
+      throw new KafkaError(
+        'SASL_AUTHENTICATION_FAILED',
+        `Cannot change principals during re-authentication from ${before.name} to ${shown.name}`,
+      );
+    else if (before instanceof RenewablePrincipal) before.renew(shown);
+  }
+
+  /** ms; 0 for a login that does not end by itself. */
+  #lifetime(): number {
+    const { expiresAt: ends = Infinity } = this.#principal ?? {};
+    return ends === Infinity ? 0 : Math.max(1, Math.floor(ends - this.#clock.now()));
   }
 }
 

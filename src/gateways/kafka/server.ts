@@ -32,6 +32,8 @@ export interface KafkaGatewayOptions {
   clock: Clock;
   /** For the jitter of retries. */
   random?: Random;
+  /** By which logins with a token end. Default: the same. */
+  loginClock?: Clock;
   limits?: Partial<KafkaLimits>;
   /** Of the broker, shared by its gateways. Default: as much as the limits of each connection allow. */
   sendBuffers?: SendBuffers;
@@ -100,10 +102,11 @@ export class KafkaGateway implements Gateway {
   }
 
   handle(socket: Duplex, peer: Peer): GatewayConnection {
-    const { authenticator, advertised } = this.#options;
+    const { authenticator, advertised, clock, loginClock = clock } = this.#options;
     const connection: KafkaConnection = new KafkaConnection(socket, peer, {
       shared: this.#shared,
       authenticator,
+      loginClock,
       advertised,
       open: (principal, clientName) => this.#connect(principal, clientName),
       gone: () => {

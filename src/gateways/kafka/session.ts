@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Authenticator, Principal } from '../../core/auth.ts';
+import type { Clock } from '../../core/clock.ts';
 import { InOrder } from '../../core/in-order.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Session } from '../../core/session.ts';
@@ -25,6 +26,8 @@ const LAST_WORDS_MS = 5_000;
 export interface ConnectionContext {
   readonly shared: Shared;
   readonly authenticator: Authenticator;
+  /** By which tokens end. */
+  readonly loginClock: Clock;
   /** @throws what ends the connection. */
   open(principal: Principal, clientName: string): Promise<Session>;
   /** Where clients are told to go, if not to where they are. */
@@ -72,7 +75,7 @@ export class KafkaConnection implements GatewayConnection {
     this.#socket = socket;
     this.#peer = peer;
     this.#context = context;
-    this.#login = new Login(context.authenticator);
+    this.#login = new Login(context.authenticator, context.loginClock);
     this.#out = new ByteOutput(socket, {
       maxBytes: context.shared.limits.maxOutputBytes,
       sendBuffers: context.shared.sendBuffers,

@@ -15,7 +15,8 @@ export interface Line {
 
 export interface ConnectorOptions {
   dial: (signal: AbortSignal) => Promise<Duplex>;
-  hello: Hello;
+  /** Asked for each attempt. */
+  hello: () => Promise<Hello>;
   clock: Clock;
   random: Random;
   connectTimeoutMs: number;
@@ -34,6 +35,8 @@ export class Connector {
   #attempt: AbortController | undefined;
   #attempts = 0;
   #openedAt = 0;
+  /** The session of the connection before. */
+  #resume: string | undefined;
   #stopped = false;
 
   constructor(options: ConnectorOptions) {
@@ -49,9 +52,10 @@ export class Connector {
       attempt.abort(notReached(`The broker did not let us in within ${connectTimeoutMs} ms.`)),
     );
     try {
+      const shown = await abortable(hello(), signal, () => {});
       const socket = await abortable(dial(signal), signal, (late) => late.destroy());
       const connection: Connection = new Connection(socket, {
-        hello,
+        hello: this.#resume === undefined ? shown : { ...shown, resume: this.#resume },
         clock,
         handlers: {
           frame: (type, fields) => handlers.frame(type, fields),
@@ -65,7 +69,7 @@ export class Connector {
       signal.removeEventListener('abort', onAbort);
       if (connection.isDown) throw notReached('The broker closed the connection at once.');
       // The next connection ends this one first, in case the broker has not noticed that it broke.
-      hello.resume = welcome.sessionId;
+      this.#resume = welcome.sessionId;
       this.#openedAt = clock.now();
       return { connection, welcome };
     } finally {

@@ -17,7 +17,8 @@ export interface RemoteOptions {
   socketPath?: string;
   /** Opens the byte stream of each connection, for a broker that moves or lives in this process. */
   dial?: (signal: AbortSignal) => Promise<Duplex>;
-  token?: string;
+  /** Or what gives one for each attempt to log in, for tokens that end: when its token does, a connection is made anew. */
+  token?: string | (() => string | Promise<string>);
   user?: string;
   password?: string;
   /** Default: of the URL, else `default`. */
@@ -46,13 +47,14 @@ export function endpointOf(options: RemoteOptions): Endpoint {
   throw new RailheadError('INVALID', 'Nothing says where the broker is. Give a url or a socketPath.');
 }
 
-export function helloOf(options: RemoteOptions, endpoint: Endpoint): Hello {
+/** What the next attempt to log in begins with. */
+export async function helloOf(options: RemoteOptions, endpoint: Endpoint): Promise<Hello> {
   const hello: Hello = {
     protocol: PROTOCOL,
     client: { name: options.clientName ?? 'railhead-node', version: VERSION },
     namespace: options.namespace ?? endpoint.namespace ?? DEFAULT_NAMESPACE,
   };
-  const token = options.token ?? endpoint.token;
+  const token = typeof options.token === 'function' ? await options.token() : (options.token ?? endpoint.token);
   const user = options.user ?? endpoint.user;
   const password = options.password ?? endpoint.password;
   if (token !== undefined) hello.token = token;

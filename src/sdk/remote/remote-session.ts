@@ -102,7 +102,7 @@ export class RemoteSession implements Session, ConsumerHost {
     this.#consumers = new ConsumerTable(() => this.#touch());
     this.#connector = new Connector({
       dial: options.dial ?? ((signal) => dial(endpoint.at, signal, options.tls)),
-      hello: helloOf(options, endpoint),
+      hello: () => helloOf(options, endpoint),
       clock,
       random: options.random ?? systemRandom,
       connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,

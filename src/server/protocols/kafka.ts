@@ -3,13 +3,14 @@ import { KafkaGateway } from '../../gateways/kafka/server.ts';
 import { placeOf } from '../listen.ts';
 import type { Needs } from './needs.ts';
 
-export function openKafka({ config, broker, connect, authenticator, report }: Needs): KafkaGateway {
+export function openKafka({ config, broker, connect, authenticator, clock, report }: Needs): KafkaGateway {
   const { kafkaAdvertised, kafkaAutoCreate, kafkaOffsetsRetention } = config;
   return new KafkaGateway({
     authenticator,
     connect: (principal, namespace, name) => connect({ principal, namespace, name }, 'kafka'),
     broker: { journalId: broker.info().journalId },
     clock: new SystemClock(),
+    loginClock: clock,
     limits: {
       autoCreatePartitions: kafkaAutoCreate === false ? 0 : kafkaAutoCreate,
       offsetsRetentionMs: kafkaOffsetsRetention,
