@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ByAddress } from './by-address.ts';
+import { ByAddress, networkOf } from './by-address.ts';
 
 test('an address is crowded while as many connections as it may have are open, and others are not', () => {
   const open = new ByAddress(2);
@@ -19,4 +19,14 @@ test('this machine may have any number', () => {
     for (let i = 0; i < 5; i++) open.add(address);
     assert.equal(open.isCrowded(address), address === '');
   }
+});
+
+test('all addresses of one IPv6 network count as one, and so does IPv4 in either spelling', () => {
+  assert.equal(networkOf('2001:db8:1:2::1'), networkOf('2001:db8:1:2:ffff:ffff:ffff:ffff'));
+  assert.equal(networkOf('2001:db8::1'), '2001:db8:0:0::/64');
+  assert.notEqual(networkOf('2001:db8:1:2::1'), networkOf('2001:db8:1:3::1'));
+  assert.equal(networkOf('::1'), '0:0:0:0::/64');
+  assert.equal(networkOf('fe80::1%eth0'), 'fe80:0:0:0::/64');
+  assert.equal(networkOf('::ffff:192.0.2.1'), networkOf('192.0.2.1'));
+  assert.notEqual(networkOf('192.0.2.1'), networkOf('192.0.2.2'));
 });

@@ -25,3 +25,23 @@ export class ByAddress {
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
 }
+
+/** Groups of an IPv6 address that name the network: within it one machine may take any address that it likes. */
+const NETWORK_GROUPS = 4;
+const GROUPS = 8;
+
+/** Who could hold very many addresses counts as one: an IPv4 address, the /64 of an IPv6 address. */
+export function networkOf(address: string): string {
+  const [bare = ''] = address.split('%', 1);
+  if (!bare.includes(':')) return bare;
+  // An IPv4 address that came to a socket for both.
+  if (bare.includes('.')) return bare.slice(bare.lastIndexOf(':') + 1);
+  const [head = '', tail] = bare.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  if (tail !== undefined) {
+    const rest = tail === '' ? [] : tail.split(':');
+    while (groups.length + rest.length < GROUPS) groups.push('0');
+    groups.push(...rest);
+  }
+  return `${groups.slice(0, NETWORK_GROUPS).join(':')}::/64`;
+}

@@ -29,7 +29,9 @@ export interface DoctorFacts {
   /** Where the directory lies, if that is no local disk. */
   fileSystem: string | null;
   descriptors: number | null;
+  /** What each port may have, and how many ports there are. */
   connections: number;
+  ports: number;
   memoryLimit: number;
   machineMemory: number;
   root: boolean;
@@ -128,13 +130,15 @@ const CHECKS: Readonly<Record<string, Check>> = {
           ),
         )
       : null,
-  'open-files': ({ descriptors, connections }) =>
-    descriptors === null || descriptors >= connections + OWN_DESCRIPTORS
+  'open-files': ({ descriptors, connections, ports }) => {
+    const needed = connections * ports + OWN_DESCRIPTORS;
+    return descriptors === null || descriptors >= needed
       ? null
       : warning(
-          `The process may open ${descriptors} files; limits.connections is ${connections}, and the broker needs some ${OWN_DESCRIPTORS} beside.`,
-          `Raise it (LimitNOFILE=, ulimit -n) to ${connections + OWN_DESCRIPTORS} or more, or lower limits.connections.`,
-        ),
+          `The process may open ${descriptors} files; limits.connections is ${connections} for each of ${ports} ports, and the broker needs some ${OWN_DESCRIPTORS} beside.`,
+          `Raise it (LimitNOFILE=, ulimit -n) to ${needed} or more, lower limits.connections, or turn off protocols that nobody speaks.`,
+        );
+  },
   'machine-memory': ({ memoryLimit, machineMemory }) =>
     2 * memoryLimit + OWN_MEMORY <= machineMemory
       ? null

@@ -66,6 +66,7 @@ export async function lookAround(parts: DoctorParts): Promise<DoctorFacts> {
     fileSystem: directory === null ? null : await fileSystemOf(directory),
     descriptors: descriptorLimit(),
     connections: config.limits.connections,
+    ports: listeners.size,
     memoryLimit: config.limits.memory,
     machineMemory: Math.min(totalmem(), process.constrainedMemory() || Infinity),
     root: process.getuid?.() === 0,
