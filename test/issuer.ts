@@ -1,3 +1,4 @@
+import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -19,6 +20,14 @@ export class Issuer {
   /** In place of what it answers by itself. */
   answer: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   url = 'https://issuer.example';
+  /** Who logs in with a browser: claims for the token. Undefined: nobody is let in there. */
+  visitor: JWTPayload | undefined;
+  /** Of the client that is registered, if it has one. */
+  clientSecret: string | undefined;
+  /** What tokens for browsers are signed at, ms. */
+  now = (): number => Date.now();
+  /** Codes that were given out, with what they are bound to. */
+  readonly #codes = new Map<string, URLSearchParams>();
 
   static async start(t: TestContext, alg = 'ES256'): Promise<Issuer> {
     const issuer = new Issuer();
@@ -62,10 +71,65 @@ export class Issuer {
       return;
     }
     if (request.url === '/.well-known/openid-configuration') {
-      response.end(JSON.stringify({ issuer: this.url, jwks_uri: `${this.url}/keys` }));
+      const [authorization_endpoint, token_endpoint] = [`${this.url}/authorize?tenant=1`, `${this.url}/token`];
+      response.end(
+        JSON.stringify({ issuer: this.url, jwks_uri: `${this.url}/keys`, authorization_endpoint, token_endpoint }),
+      );
+      return;
+    }
+    if (request.url?.startsWith('/authorize?') === true) {
+      this.#authorize(new URL(request.url, this.url).searchParams, response);
+      return;
+    }
+    if (request.url === '/token') {
+      void this.#token(request, response);
       return;
     }
     this.fetched++;
     void this.jwks().then((keys) => response.end(JSON.stringify(keys)));
+  }
+
+  /** As if the visitor had agreed on a page of the issuer. */
+  #authorize(asked: URLSearchParams, response: ServerResponse): void {
+    const back = new URL(asked.get('redirect_uri') ?? '');
+    back.searchParams.set('state', asked.get('state') ?? '');
+    if (this.visitor === undefined) back.searchParams.set('error', 'access_denied');
+    else {
+      const code = randomUUID();
+      this.#codes.set(code, asked);
+      back.searchParams.set('code', code);
+    }
+    response.writeHead(302, { location: back.href }).end();
+  }
+
+  /** A code is good once, for who can prove to have begun the login, and at the address that it was given to. */
+  async #token(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let text = '';
+    for await (const chunk of request.setEncoding('utf8')) text += String(chunk);
+    const shown = new URLSearchParams(text);
+    const code = shown.get('code') ?? '';
+    const asked = this.#codes.get(code);
+    this.#codes.delete(code);
+    const clientId = asked?.get('client_id') ?? '';
+    const isClient =
+      this.clientSecret === undefined
+        ? shown.get('client_id') === clientId
+        : request.headers.authorization === `Basic ${btoa(`${clientId}:${this.clientSecret}`)}`;
+    const proof = createHash('sha256')
+      .update(shown.get('code_verifier') ?? '')
+      .digest('base64url');
+    const isGood =
+      asked?.get('code_challenge_method') === 'S256' &&
+      asked.get('code_challenge') === proof &&
+      asked.get('redirect_uri') === shown.get('redirect_uri') &&
+      shown.get('grant_type') === 'authorization_code' &&
+      isClient;
+    response.setHeader('content-type', 'application/json');
+    if (!isGood) {
+      response.writeHead(400).end('{"error":"invalid_grant"}');
+      return;
+    }
+    const claims = { aud: clientId, nonce: asked.get('nonce') ?? '', ...this.visitor };
+    response.end(JSON.stringify({ id_token: await this.sign(this.now(), claims), token_type: 'Bearer' }));
   }
 }

@@ -64,20 +64,40 @@ export async function post(
 }
 
 /**
+ * Posts a form, and reads the answer, whatever its status, of at most `maxBytes`.
+ *
+ * @throws when there is no answer or a longer one, or an address is not public
+ */
+export async function postForm(
+  request: Outgoing & { headers: Readonly<Record<string, string>>; body: string; maxBytes: number },
+): Promise<{ status: number; text: string }> {
+  const { body, maxBytes } = request;
+  const type = 'application/x-www-form-urlencoded';
+  const headers = { ...request.headers, 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) };
+  const response = await ask(request, 'POST', headers, body);
+  return { status: response.statusCode ?? 0, text: (await read(response, maxBytes)).toString() };
+}
+
+/**
  * Gets a document of at most `maxBytes`.
  *
  * @throws when there is no answer, one that is not 200 or that is longer, or an address is not public
  */
 export async function get(request: Outgoing & { maxBytes: number }): Promise<Buffer> {
   const response = await ask(request, 'GET', { Accept: 'application/json' });
+  if (response.statusCode === 200) return read(response, request.maxBytes);
+  response.destroy();
+  throw new Error(`the answer has the status ${response.statusCode}`);
+}
+
+async function read(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
   try {
-    if (response.statusCode !== 200) throw new Error(`the answer has the status ${response.statusCode}`);
     const chunks: Buffer[] = [];
     let bytes = 0;
     // Without an encoding a response gives buffers; its type does not say so.
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.byteLength;
-      if (bytes > request.maxBytes) throw new Error(`the answer has more than ${request.maxBytes} bytes`);
+      if (bytes > maxBytes) throw new Error(`the answer has more than ${maxBytes} bytes`);
       chunks.push(chunk);
     }
     return Buffer.concat(chunks);

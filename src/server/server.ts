@@ -171,6 +171,7 @@ class Server implements RunningServer {
       onExpired: () => this.#recheckRights(),
       onRefused: (issuer, why) => this.#log.debug({ issuer, why }, 'a token was refused'),
       onKeysFailure: (issuer, why) => this.#log.warn({ issuer, why }, 'the keys of an issuer cannot be fetched'),
+      onLoginFailure: (issuer, why) => this.#log.warn({ issuer, why }, 'a login with an issuer failed'),
     });
     this.#undo.push(() => logins.close());
     return logins;
@@ -303,6 +304,7 @@ class Server implements RunningServer {
         },
       },
       dashboard: this.#options.dashboard,
+      federated: this.#jwt?.codeFlows() ?? [],
     };
     const http = lazily(async () => (await import('./protocols/http.ts')).openHttp(needs, shown));
     const door = new HttpDoor({

@@ -227,7 +227,7 @@ export const settingsSchema = z.strictObject({
   jwt: z.array(issuerSchema).default([]).register(settingDocs, {
     summary:
       'Who else says who somebody is: issuers of JSON Web Tokens (OIDC), with what their claims allow. See [security](security.md#tokens-of-others).',
-    allowed: 'a list of { name, issuer, audience, jwksUrl or jwksFile, algorithms, subject, clockSkew, allow }',
+    allowed: 'a list of { name, issuer, audience, jwksUrl or jwksFile, algorithms, subject, clockSkew, allow, login }',
     fileOnly: true,
   }),
   alerts: z.array(alertRuleSchema).default([]).register(settingDocs, {

@@ -19,6 +19,7 @@ import { ROUTES } from '../../src/gateways/http/routes/index.ts';
 import { alertTests } from './alerts.ts';
 import { launch, noBrowser, open, type Watched } from './browser.ts';
 import { dialogTests } from './dialogs.ts';
+import { Issuer } from '../issuer.ts';
 import { api, axe, HOSTILE, type Rig } from './rig.ts';
 
 const TOKEN = 'a-token-that-nobody-guesses';
@@ -340,6 +341,31 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     await page.getByRole('heading', { name: 'Log in to Railhead' }).waitFor();
   });
 
+  test('leads to an issuer who knows the person, and is logged in when it is back', async (t) => {
+    const issuer = await Issuer.start(t);
+    issuer.visitor = { sub: 'ann', groups: ['ops'] };
+    const port = await freePort();
+    const login = { clientId: 'dashboard', url: `http://127.0.0.1:${port}/` };
+    const allow = [{ claim: 'groups', has: 'ops', role: 'operator' as const }];
+    const sso = { name: 'sso', issuer: issuer.url, audience: 'x', addresses: 'any' as const, allow, login };
+    const { httpUrl } = await start(t, { port, token: TOKEN, jwt: [sso] });
+    // It goes to another host, and is refused before: what the browser says of both is meant here.
+    const { page, complaints } = await open(browser, httpUrl);
+    t.after(() => page.close());
+    page.setDefaultTimeout(15_000);
+    await page.getByRole('link', { name: 'Log in with sso' }).click();
+    await page.getByRole('heading', { name: 'All is well' }).waitFor();
+    await page.getByText('sso:ann').waitFor();
+    await page.getByRole('button', { name: 'Log out' }).click();
+    issuer.visitor = undefined;
+    await page.getByRole('link', { name: 'Log in with sso' }).click();
+    await page.getByText('The login was not confirmed.').waitFor();
+    assert.deepEqual(
+      complaints.filter((text) => text.startsWith('the policy')),
+      [],
+    );
+  });
+
   test('a body is decoded as what it is, or shown as bytes', async (t) => {
     const { httpUrl, visit } = await start(t);
     await api(httpUrl, 'PUT', '/queues/q', {});
@@ -567,3 +593,12 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     );
   });
 });
+
+/** One that was free a moment ago: the issuer has to know the address before the broker has it. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

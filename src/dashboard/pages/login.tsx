@@ -1,11 +1,21 @@
 import { useState } from 'preact/hooks';
-import { logIn, messageOf } from '../api.ts';
+import { apiPath, logIn, messageOf } from '../api.ts';
 import { Failure } from '../parts/failure.tsx';
+import { useFetched } from '../parts/fetched.ts';
+import { place } from '../parts/navigation.ts';
+
+/** What whoever comes back from an issuer without a login is told. */
+const REFUSED: Record<string, string> = {
+  refused: 'The login was not confirmed. Try again, or ask who runs this broker.',
+  unreachable: 'Whoever confirms logins cannot be asked now. Try again in a minute.',
+  later: 'Too many logins were refused. Try again in a minute.',
+};
 
 /** Asked for when the broker wants to know who this is. */
 export function LoginPage() {
   const [by, setBy] = useState<'password' | 'token'>('password');
-  const [failure, setFailure] = useState('');
+  const [failure, setFailure] = useState(REFUSED[place.value.query.get('login') ?? ''] ?? '');
+  const { value } = useFetched<{ issuers: string[] }>(apiPath('login'));
   const [busy, setBusy] = useState(false);
   const submit = async (form: FormData): Promise<void> => {
     const field = (name: string): string => {
@@ -33,6 +43,11 @@ export function LoginPage() {
         }}
       >
         <h1>Log in to Railhead</h1>
+        {(value?.issuers ?? []).map((issuer) => (
+          <a key={issuer} class="button primary" href={apiPath('login', issuer)}>
+            Log in with {issuer}
+          </a>
+        ))}
         <div class="choice" role="group" aria-label="Log in with">
           <button type="button" aria-pressed={by === 'password'} onClick={() => setBy('password')}>
             Password

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { isIPv6 } from 'node:net';
 import type { Authenticator, Credentials, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
+import { networkOf } from '../by-address.ts';
 
 /** A login is over after so long without a request, and after so long in any case. */
 const IDLE_MS = 3_600_000;
@@ -57,11 +57,19 @@ export class BrowserLogins {
   }
 
   /** @throws UNAUTHENTICATED, RATE_LIMITED after too many of these from one address */
-  async login(credentials: Credentials, { address, secure }: Origin): Promise<{ login: BrowserLogin; cookie: string }> {
+  async login(credentials: Credentials, origin: Origin): Promise<{ login: BrowserLogin; cookie: string }> {
+    return this.loginAs(() => this.#authenticator.authenticate(credentials), origin);
+  }
+
+  /** The same for who is known in another way. @throws UNAUTHENTICATED, RATE_LIMITED */
+  async loginAs(
+    authenticate: () => Promise<Principal>,
+    { address, secure }: Origin,
+  ): Promise<{ login: BrowserLogin; cookie: string }> {
     this.#failures.assertFew(address);
     let principal: Principal;
     try {
-      principal = await this.#authenticator.authenticate(credentials);
+      principal = await authenticate();
     } catch (error) {
       if (RailheadError.is(error, 'UNAUTHENTICATED')) this.#failures.add(address);
       throw error;
@@ -132,26 +140,15 @@ class Failures {
     }
     const [oldest] = this.#byAddress.keys();
     if (this.#byAddress.size >= MAX_ADDRESSES && oldest !== undefined) this.#byAddress.delete(oldest);
-    this.#byAddress.set(network(address), { count: 1, until: this.#clock.now() + FAILURES_MS });
+    this.#byAddress.set(networkOf(address), { count: 1, until: this.#clock.now() + FAILURES_MS });
   }
 
   #of(address: string): { count: number; until: number } | undefined {
-    const failures = this.#byAddress.get(network(address));
+    const failures = this.#byAddress.get(networkOf(address));
     if (failures === undefined || failures.until > this.#clock.now()) return failures;
-    this.#byAddress.delete(network(address));
+    this.#byAddress.delete(networkOf(address));
     return undefined;
   }
-}
-
-/** Of an IPv6 address the first 64 bits. */
-export function network(address: string): string {
-  if (!isIPv6(address) || address.startsWith('::ffff:')) return address;
-  const [head = '', tail] = address.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const end = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros =
-    tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - groups.length - end.length) }, () => '0');
-  return `${[...groups, ...zeros, ...end].slice(0, 4).join(':')}::/64`;
 }
 
 /** `__Host-`: no other host and no plain connection can have set it. Browsers take it over TLS alone. */

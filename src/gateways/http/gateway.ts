@@ -10,6 +10,7 @@ import { type Exposition, EXPOSITION_TYPE } from '../metrics/exposition.ts';
 import { parseJson, readBody } from './body.ts';
 import { assertCsrf, BrowserLogins, type HttpEnv, type Origin } from './browser-logins.ts';
 import { errorResponse } from './errors.ts';
+import { type FederatedIssuer, FederatedLogins } from './federated-logins.ts';
 import { guardBrowser } from '../browser-guard.ts';
 import { addLoginRoutes, LOGIN_BODY, MAX_LOGIN_BODY_BYTES } from './login-routes.ts';
 import type { Dashboard } from './dashboard/files.ts';
@@ -37,6 +38,8 @@ export interface HttpGatewayOptions {
   /** More names that the Host header may have. */
   allowedHosts: readonly string[];
   facts?: ServerFacts;
+  /** With whom people may log in, in place of a password. */
+  federated?: readonly FederatedIssuer[];
   /** The pages for people; without it there are none. */
   dashboard?: Dashboard;
   /** A failure that is a bug of ours, for the log. */
@@ -137,6 +140,7 @@ export class HttpGateway {
     addLoginRoutes(app, {
       authenticator: this.#options.authenticator,
       logins: this.#logins,
+      federated: new FederatedLogins(this.#options.federated ?? []),
       principal: (c) => this.#login(c),
       body: async (c) => {
         const held = { bytes: 0 };

@@ -1,6 +1,8 @@
 import type { Context as HonoContext, Hono } from 'hono';
 import { z } from 'zod';
 import { type Action, type Authenticator, isAuthorized, type Principal } from '../../core/auth.ts';
+import { RailheadError } from '../../core/errors.ts';
+import { type FederatedLogins, forgetTrip } from './federated-logins.ts';
 import { isoTime } from './messages.ts';
 import { assertCsrf, type BrowserLogin, type BrowserLogins, type HttpEnv } from './browser-logins.ts';
 import { parse } from './route.ts';
@@ -11,6 +13,9 @@ import { parse } from './route.ts';
  * | route | body | answer |
  * | --- | --- | --- |
  * | `POST /api/v1/login` | `{ user, password }` or `{ token }` | what whoami says, with the cookie |
+ * | `GET /api/v1/login` | | `{ issuers }`: with whom people may log in, in place of a password |
+ * | `GET /api/v1/login/{issuer}` | | 302 to where that issuer asks who it is, or back where it cannot be asked |
+ * | `GET /api/v1/login/{issuer}/done` | | 302 to the pages, with the cookie; to their login where it was refused |
  * | `POST /api/v1/logout` | none | `{ "loggedOut": true }`, and the cookie is taken away |
  * | `GET /api/v1/whoami` | | `{ name, loginRequired, csrf, expiresAt, may, tags }` |
  *
@@ -31,6 +36,7 @@ const ACTIONS: readonly Action[] = ['inspect', 'publish', 'consume', 'configure'
 export interface LoginRoutes {
   authenticator: Authenticator;
   logins: BrowserLogins;
+  federated: FederatedLogins;
   /** Who sends a request, by its header or its cookie. @throws UNAUTHENTICATED */
   principal: (c: Context) => Promise<Principal>;
   body: (c: Context) => Promise<unknown>;
@@ -39,7 +45,7 @@ export interface LoginRoutes {
 }
 
 export function addLoginRoutes(app: Hono<HttpEnv>, gateway: LoginRoutes): void {
-  const { authenticator, logins } = gateway;
+  const { authenticator, logins, federated } = gateway;
   const show = (c: Context, principal: Principal, login: BrowserLogin | undefined): object => ({
     name: principal.name,
     loginRequired: authenticator.required,
@@ -59,6 +65,35 @@ export function addLoginRoutes(app: Hono<HttpEnv>, gateway: LoginRoutes): void {
     const { login, cookie } = await logins.login(credentials, c.env.origin);
     return gateway.answer(200, show(c, login.principal, login), { 'set-cookie': cookie });
   });
+  app.get('/api/v1/login', () => gateway.answer(200, { issuers: federated.names() }));
+  app.get('/api/v1/login/:issuer', async (c) => {
+    const name = c.req.param('issuer');
+    const home = federated.homeOf(name);
+    try {
+      const { location, cookie } = await federated.begin(name, c.env.origin.secure);
+      return redirect(location, [cookie]);
+    } catch (error) {
+      if (!RailheadError.is(error)) throw error;
+      return redirect(`${home}#/?login=unreachable`, []);
+    }
+  });
+  app.get('/api/v1/login/:issuer/done', async (c) => {
+    const name = c.req.param('issuer');
+    const { secure } = c.env.origin;
+    const { code, state } = c.req.query();
+    const cookies = c.req.header('cookie');
+    const home = federated.homeOf(name);
+    try {
+      const finish = async (): Promise<Principal> =>
+        (await federated.finish(name, { code, state, cookies, secure })).principal;
+      const { cookie } = await logins.loginAs(finish, c.env.origin);
+      return redirect(home, [cookie, forgetTrip(secure)]);
+    } catch (error) {
+      if (!RailheadError.is(error)) throw error;
+      // A person is there, and the page says it in words.
+      return redirect(`${home}#/?login=${error.code === 'RATE_LIMITED' ? 'later' : 'refused'}`, [forgetTrip(secure)]);
+    }
+  });
   app.post('/api/v1/logout', async (c) => {
     const login = logins.find(c.req.header('cookie'), c.env.origin);
     if (login !== undefined) assertCsrf(login, 'POST', c.req.header('railhead-csrf'));
@@ -70,4 +105,10 @@ export function addLoginRoutes(app: Hono<HttpEnv>, gateway: LoginRoutes): void {
     const login = byHeader ? undefined : logins.find(c.req.header('cookie'), c.env.origin);
     return gateway.answer(200, show(c, await gateway.principal(c), login));
   });
+}
+
+function redirect(location: string, cookies: readonly string[]): Response {
+  const headers = new Headers({ location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
+  for (const cookie of cookies) headers.append('set-cookie', cookie);
+  return new Response(null, { status: 302, headers });
 }

@@ -28,6 +28,7 @@ async function place(t: TestContext, config: Partial<IssuerInput> = {}, alg = 'E
     onExpired: () => expired++,
     onRefused: (_issuer, reason) => why.push(reason),
     onKeysFailure: (_issuer, reason) => why.push(reason),
+    onLoginFailure: (_issuer, reason) => why.push(reason),
   });
   t.after(() => logins.close());
   const sign = (claims?: JWTPayload, header?: { alg?: string; kid?: string }): Promise<string> =>

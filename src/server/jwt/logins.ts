@@ -4,6 +4,7 @@ import type { Grant, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { grantOfRule, grantsOfRole } from '../../core/roles.ts';
 import { claimHas, claimText } from './claims.ts';
+import { CodeFlow } from './code-flow.ts';
 import { FileKeys, type Keys, RemoteKeys } from './keys.ts';
 import type { IssuerConfig } from './settings.ts';
 
@@ -23,6 +24,8 @@ export interface JwtLoginsOptions {
   /** A token was refused, or keys could not be fetched: why, without the token. */
   onRefused: (issuer: string, why: string) => void;
   onKeysFailure: (issuer: string, why: string) => void;
+  /** Somebody came back from the issuer and was not let in, or could not be led there. */
+  onLoginFailure: (issuer: string, why: string) => void;
 }
 
 interface Issuer {
@@ -101,6 +104,33 @@ export class JwtLogins {
     return principal;
   }
 
+  /** Where people may log in with a browser. */
+  codeFlows(): CodeFlow[] {
+    const { clock, onLoginFailure } = this.#options;
+    return [...this.#issuers.values()].flatMap(({ config }) => {
+      const { login } = config;
+      if (login === undefined) return [];
+      return new CodeFlow({
+        issuer: { ...config, login },
+        clock,
+        signal: this.#closing.signal,
+        verify: (token, clientId, nonce) => this.#findLogin(token, { config, clientId, nonce }),
+        onFailure: (why) => onLoginFailure(config.name, why),
+      });
+    });
+  }
+
+  /** Of an ID token, which is for the dashboard itself and for this login alone. */
+  async #findLogin(
+    token: string,
+    expected: { config: IssuerConfig; clientId: string; nonce: string },
+  ): Promise<Principal | undefined> {
+    if (token.length > 4 * MAX_TOKEN_LENGTH || !TOKEN.test(token)) return undefined;
+    const principal = await this.#verify(token, expected);
+    if (principal !== undefined) this.#watch(principal.expiresAt);
+    return principal;
+  }
+
   /** Reads keys again: those in files, and those that may be asked for again. @throws CONFIG */
   async renewKeys(): Promise<void> {
     for (const { keys } of this.#issuers.values()) await keys.renew();
@@ -113,7 +143,11 @@ export class JwtLogins {
     this.#timers.clear();
   }
 
-  async #verify(token: string): Promise<TokenPrincipal | undefined> {
+  /** @param login what an ID token has to be for; others are for the audience that is configured */
+  async #verify(
+    token: string,
+    login?: { config: IssuerConfig; clientId: string; nonce: string },
+  ): Promise<TokenPrincipal | undefined> {
     const { clock, onRefused } = this.#options;
     const { decodeJwt, jwtVerify } = this.#jose;
     let name = 'unknown';
@@ -122,14 +156,18 @@ export class JwtLogins {
       if (issuer === undefined) throw new Error('its issuer is not configured');
       const { config, keys } = issuer;
       name = config.name;
+      if (login !== undefined && login.config !== config) throw new Error('it is of another issuer');
       const { payload } = await jwtVerify(token, (header, jws) => keys.find(header, jws), {
         issuer: config.issuer,
-        audience: config.audience,
+        audience: login?.clientId ?? config.audience,
         algorithms: config.algorithms,
         clockTolerance: config.clockSkew / 1000,
         currentDate: new Date(clock.now()),
         requiredClaims: ['exp'],
       });
+      if (login !== undefined && payload['nonce'] !== login.nonce) throw new Error('it is for another login');
+      if (login !== undefined && (payload['azp'] ?? login.clientId) !== login.clientId)
+        throw new Error('it is for another client');
       return this.#principalOf(config, payload);
     } catch (error) {
       // Whatever is wrong with it, or with the keys that it names: it is refused.

@@ -59,11 +59,27 @@ export const issuerSchema = z
     /** How far the clocks may be apart. */
     clockSkew: duration('jwt.clockSkew').pipe(z.int().max(MAX_CLOCK_SKEW_MS)).default(30_000),
     allow: z.array(allowSchema).default([]),
+    /** People log in to the dashboard there (the authorization code flow, with PKCE). */
+    login: z
+      .strictObject({
+        /** Of the dashboard, as it is registered with the issuer. */
+        clientId: nonEmpty,
+        /** Left out: a public client, which PKCE is made for. */
+        clientSecret: nonEmpty.optional(),
+        /** Where people open the dashboard. The issuer leads back to `URL/api/v1/login/NAME/done`. */
+        url: z.url({ protocol: /^https?$/ }),
+        scope: nonEmpty.default('openid profile email'),
+      })
+      .optional(),
   })
   .refine(({ jwksUrl, jwksFile }) => jwksUrl === undefined || jwksFile === undefined, 'both jwksUrl and jwksFile')
   .refine(
     ({ issuer, jwksUrl, jwksFile, addresses }) => jwksFile !== undefined || isAllowedUrl(jwksUrl ?? issuer, addresses),
     'keys that are fetched without https',
+  )
+  .refine(
+    ({ issuer, login, addresses }) => login === undefined || isAllowedUrl(issuer, addresses),
+    'a login with an issuer that is not asked by https',
   );
 
 export type IssuerConfig = z.output<typeof issuerSchema>;

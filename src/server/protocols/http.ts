@@ -4,7 +4,9 @@ import { dashboardDirectory } from '../dashboard.ts';
 import type { Needs } from './needs.ts';
 
 /** What the API tells of the server around it, and where the pages lie. Default of these: beside the code. */
-type Shown = Pick<HttpGatewayOptions, 'health' | 'metrics' | 'live' | 'facts'> & { dashboard: string | undefined };
+type Shown = Pick<HttpGatewayOptions, 'health' | 'metrics' | 'live' | 'facts' | 'federated'> & {
+  dashboard: string | undefined;
+};
 
 export function openHttp({ config, connect, authenticator, clock, report }: Needs, shown: Shown): HttpGateway {
   const { limits, allowedHosts } = config;
