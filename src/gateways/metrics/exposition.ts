@@ -63,6 +63,8 @@ export class Exposition {
   }
 }
 
+const SPECIAL = /["\\\n]/;
+
 /** `{a="1",b="2"}`. Values come from clients: names of queues may hold anything. */
 export function labelText(labels: Labels): string {
   const text = Object.entries(labels).map(([label, value]) => `${label}="${escaped(value)}"`);
@@ -70,6 +72,8 @@ export function labelText(labels: Labels): string {
 }
 
 function escaped(value: string): string {
+  // Hardly any name has one of these, and there are thousands of names.
+  if (!SPECIAL.test(value)) return value;
   return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
 }
 

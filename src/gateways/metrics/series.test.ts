@@ -18,6 +18,7 @@ function group(limit: number): (rows: Row[]) => Promise<string[]> {
       { name: 'done_total', type: 'counter', help: 'Done.', of: ({ done }) => done },
     ],
     key: ({ name }) => name,
+    isBlank: ({ depth, done }) => depth === 0 && done === 0,
     labels: ({ name }) => ({ queue: name }),
     rank: ({ depth }) => depth,
     limit,
@@ -76,6 +77,28 @@ test('among equals the first ones keep their series', async () => {
     lines.filter((line) => line.startsWith('depth')),
     ['depth{queue="a"} 0', 'depth{queue="b"} 0', 'depth{queue="other"} 0'],
   );
+});
+
+test('where some are as full as the last that fits, the first of them fits', async () => {
+  const lines = await group(2)([row('a', 5, 0), row('b', 7, 0), row('c', 5, 0), row('d', 5, 0), row('e', 0, 0)]);
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith('depth')),
+    ['depth{queue="a"} 5', 'depth{queue="b"} 7', 'depth{queue="other"} 10'],
+  );
+});
+
+test('one that has nothing to count, or has nothing any more, changes nothing of the others', async () => {
+  const look = group(1);
+  const others = async (rows: Row[]): Promise<string[]> => (await look(rows)).filter((line) => line.includes('other'));
+  const blank = Array.from({ length: 40 }, (_, i) => row(`blank-${i}`, 0, 0));
+  assert.deepEqual(await others([row('a', 9, 1), ...blank]), [
+    'depth{queue="other"} 0',
+    'age{queue="other"} 0',
+    'done_total{queue="other"} 0',
+  ]);
+  assert.deepEqual((await others([row('a', 9, 1), ...blank, row('b', 2, 3)])).at(-1), 'done_total{queue="other"} 3');
+  assert.deepEqual((await others([row('a', 9, 1), ...blank, row('b', 0, 8)])).at(-1), 'done_total{queue="other"} 8');
+  assert.deepEqual((await others([row('a', 9, 1), ...blank])).at(-1), 'done_total{queue="other"} 8');
 });
 
 test('looks at one time are counted one after the other', async () => {

@@ -14,6 +14,8 @@ export interface Kind<T> {
   /** Of this one alone, also after another of the same name took its place. */
   key: (thing: T) => string | number;
   labels: (thing: T) => Labels;
+  /** All of its figures are 0: then nobody needs to ask for each of them. Most of ten thousand queues are so. */
+  isBlank?: (thing: T) => boolean;
   /** Those with the most have series of their own. */
   rank: (thing: T) => number;
   /** So many of them. */
@@ -21,6 +23,9 @@ export interface Kind<T> {
   /** Labels of the others. */
   other: Labels;
 }
+
+/** Between two looks at the time. */
+const STEP = 16;
 
 /**
  * Series for many things of one kind, at most `limit` of each column and one `other` for the rest, so that ten thousand
@@ -52,18 +57,21 @@ export class SeriesGroup<T> {
   }
 
   async #write(out: Exposition, things: readonly T[], slices: Slices): Promise<void> {
-    const { columns, key, labels, limit } = this.#kind;
+    const { columns, key, labels, limit, isBlank } = this.#kind;
     const isOwn = this.#choose(things);
     const seen = new Map<string | number, readonly number[]>();
     const together = columns.map(() => 0);
     for (let i = 0; i < things.length; i++) {
-      if (slices.due()) await slices.rest();
+      if (i % STEP === 0 && slices.due()) await slices.rest();
       // Inside the bounds: the array is only read here.
       const thing = things[i] as T;
-      const counted = this.#counted(thing);
+      const own = isOwn(i);
+      const blank = isBlank?.(thing) === true;
+      if (blank && !own && this.#last.size === 0) continue;
+      const counted = blank ? undefined : this.#counted(thing);
       // Among those that have counted nothing, now and at the last look, nobody needs its name.
       const id = counted !== undefined || this.#last.size > 0 ? key(thing) : '';
-      if (isOwn(i)) this.#writeLines(out, labelText(labels(thing)), ({ of }) => of(thing));
+      if (own) this.#writeLines(out, labelText(labels(thing)), ({ of }) => of(thing));
       else this.#gather(thing, this.#last.get(id), counted, together);
       if (counted !== undefined) seen.set(id, counted);
     }
@@ -77,12 +85,19 @@ export class SeriesGroup<T> {
   #choose(things: readonly T[]): (index: number) => boolean {
     const { limit, rank } = this.#kind;
     if (things.length <= limit) return () => true;
-    const ranks = Float64Array.from(things, rank);
-    const sorted = ranks.toSorted();
-    const least = sorted[sorted.length - limit] ?? Infinity;
-    let above = 0;
-    for (const each of ranks) if (each > least) above++;
-    let equals = limit - above;
+    const ranks = new Float64Array(things.length);
+    // Those that hold nothing need not be sorted: of ten thousand queues that is most.
+    const full: number[] = [];
+    for (let i = 0; i < things.length; i++) {
+      // Inside the bounds, as above.
+      const each = rank(things[i] as T);
+      ranks[i] = each;
+      if (each > 0) full.push(each);
+    }
+    const isCrowded = full.length > limit;
+    const least = isCrowded ? (full.sort((a, b) => b - a)[limit - 1] ?? Infinity) : 0;
+    const above = isCrowded ? full.findIndex((each) => each <= least) : full.length;
+    let equals = limit - Math.max(0, above);
     return (index) => {
       const own = ranks[index] ?? 0;
       return own > least || (own === least && equals-- > 0);

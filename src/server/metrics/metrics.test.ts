@@ -1,12 +1,19 @@
 /** `/metrics` of a server, over HTTP. What Prometheus itself says of it is in test/tooling. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
+import type { SubscriptionStats, TopicStats } from '../../core/stats.ts';
+import { Exposition } from '../../gateways/metrics/exposition.ts';
+import { Slices } from '../../gateways/metrics/slices.ts';
 import { hashToken } from '../users.ts';
 import { connect } from '../../sdk/connect.ts';
 import { defineQueue } from '../../sdk/define.ts';
+import { Rail } from '../../sdk/rail.ts';
 import { startServer, type ServerConfigInput } from '../index.ts';
+import { TopicSeries } from './topics.ts';
 
 async function place(t: TestContext, config: ServerConfigInput = {}) {
   const server = await startServer(
@@ -93,6 +100,96 @@ test('ten thousand queues are as many series as the limit says, and one for the 
     'railhead_subscription_ready{namespace="other",topic="other",kind="other",subscription="other"} 0',
   );
   assert.ok(lines.length < 2_500, `${lines.length} lines`);
+});
+
+test('a scrape of ten thousand queues is done in small pieces, between which messages flow', async (t) => {
+  const { server } = await place(t);
+  const session = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  await Promise.all(
+    Array.from({ length: 10_000 }, (_, i) => session.request('declareTopic', { name: `q${i}`, kind: 'queue' })),
+  );
+  await server.broker.settled();
+  await session.request('declareTopic', { name: 'flow', kind: 'queue' });
+  const rail = new Rail({ session });
+  // What the first request over HTTP loads is not of the scrape.
+  await fetch(`${server.httpUrl}/readyz`);
+  const scrapes: { longestMs: number; totalMs: number; sent: number }[] = [];
+  for (let i = 0; i < 4; i++) {
+    let sent = 0;
+    // Whoever reads the answer is another process: what that costs is not the broker's.
+    const scraper = spawn(process.execPath, ['-e', `fetch('${server.httpUrl}/metrics').then((a) => a.text())`]);
+    const over = once(scraper, 'exit');
+    // To start a process takes a while at once, too.
+    const pauses = new Pauses();
+    const flow = { on: true };
+    const flowing = (async () => {
+      for (; flow.on; sent++) await rail.queue('flow').send(sent);
+    })();
+    assert.deepEqual(await over, [0, null]);
+    flow.on = false;
+    await flowing;
+    scrapes.push({ ...pauses.stop(), sent });
+  }
+  for (const { longestMs, totalMs, sent } of scrapes)
+    t.diagnostic(`the longest piece ${longestMs.toFixed(1)} ms of ${totalMs.toFixed(0)} ms, ${sent} messages beside`);
+  // Of processor time, which is some times longer where others use the same core: then a part of it all.
+  for (const { longestMs, totalMs } of scrapes)
+    assert.ok(longestMs <= Math.max(20, totalMs / 4), `${longestMs.toFixed(1)} of ${totalMs.toFixed(1)} ms at once`);
+});
+
+/** How much processor time the thread of the loop takes between two of its turns: so long everything else waits. */
+class Pauses {
+  #longest = 0;
+  #over = false;
+  readonly #begun = threadMs();
+
+  constructor() {
+    let last = this.#begun;
+    const look = (): void => {
+      const now = threadMs();
+      this.#longest = Math.max(this.#longest, now - last);
+      last = now;
+      if (!this.#over) setImmediate(look);
+    };
+    setImmediate(look);
+  }
+
+  stop(): { longestMs: number; totalMs: number } {
+    this.#over = true;
+    return { longestMs: this.#longest, totalMs: threadMs() - this.#begun };
+  }
+}
+
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
+
+test('whatever is counted of a queue is counted with the others when it has no series of its own', async (t) => {
+  const { server } = await place(t);
+  const session = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
+  await session.request('declareTopic', { name: 'q', kind: 'queue' });
+  const [blank] = [...server.broker.survey()];
+  assert.ok(blank !== undefined);
+  const others = async (stats: Partial<TopicStats>, subscription: Partial<SubscriptionStats>): Promise<string[]> => {
+    const out = new Exposition();
+    const subscriptions = blank.stats.subscriptions.map((each) => ({ ...each, ...subscription }));
+    const changed = { ...blank, stats: { ...blank.stats, ...stats, subscriptions } };
+    await new TopicSeries(0).write(out, [changed], new Slices(), 10_000);
+    const lines = out.text().split('\n');
+    return lines
+      .filter((line) => line.startsWith('railhead_') && !line.endsWith(' 0'))
+      .map((line) => line.split('{')[0] ?? '');
+  };
+  assert.deepEqual(await others({}, {}), []);
+  for (const name of ['messages', 'bytes', 'published', 'duplicates', 'refused'] as const)
+    assert.equal((await others({ [name]: 7 }, {})).length, 1, name);
+  for (const name of ['ready', 'delayed', 'leased'] as const)
+    assert.equal((await others({}, { [name]: 7, depth: 7 })).length, 1, name);
+  const counted = ['consumers', 'delivered', 'redelivered', 'acked', 'released', 'deadLettered', 'expired'] as const;
+  for (const name of counted) assert.equal((await others({}, { [name]: 7 })).length, 1, name);
+  assert.equal((await others({}, { paused: true })).length, 1);
+  assert.equal((await others({}, { oldestAt: 3_000 })).length, 1);
 });
 
 test('it takes a login, and the right to look at every namespace', async (t) => {

@@ -135,6 +135,12 @@ export class TopicSeries {
       columns: TOPIC_COLUMNS,
       key: ({ id }) => id,
       labels: labelsOf,
+      isBlank: ({ stats }) =>
+        stats.messages === 0 &&
+        stats.bytes === 0 &&
+        stats.published === 0 &&
+        stats.duplicates === 0 &&
+        stats.refused === 0,
       rank: ({ stats }) => stats.messages,
       limit,
       other,
@@ -143,6 +149,17 @@ export class TopicSeries {
       columns: SUBSCRIPTION_COLUMNS,
       key: ({ of, stats }) => `${of.id}/${stats.subscription}`,
       labels: ({ of, stats }) => ({ ...labelsOf(of), subscription: stats.subscription }),
+      isBlank: ({ stats }) =>
+        stats.depth === 0 &&
+        stats.oldestAt === null &&
+        stats.consumers === 0 &&
+        !stats.paused &&
+        stats.delivered === 0 &&
+        stats.redelivered === 0 &&
+        stats.acked === 0 &&
+        stats.released === 0 &&
+        stats.deadLettered === 0 &&
+        stats.expired === 0,
       rank: ({ stats }) => stats.depth,
       limit,
       other: { ...other, subscription: OTHER },
