@@ -56,9 +56,13 @@ test('every operator matches what it says and nothing else, in attributes and in
 });
 
 test('a field may be wanted there or not there', () => {
-  assert.ok(matchesAttributes({ a: [{ exists: true }] }, { a: [''] }));
-  assert.ok(!matchesAttributes({ a: [{ exists: true }] }, { b: [''] }));
-  assert.ok(matchesAttributes({ a: [{ exists: false }] }, {}));
+  assert.ok(matchesAttributes({ a: [{ exists: true }] }, { a: ['x'] }));
+  assert.ok(!matchesAttributes({ a: [{ exists: true }] }, { b: ['x'] }));
+  assert.ok(matchesAttributes({ a: [{ exists: false }] }, { b: [1] }));
+  assert.ok(!matchesAttributes({ a: [{ exists: false }] }, {}), 'a message without any attribute');
+  assert.ok(matchesAttributes({}, {}));
+  assert.ok(!matchesBody({ a: [{ exists: true }] }, { a: null }));
+  assert.ok(!matchesBody({ a: [{ exists: true }] }, { a: '' }));
   assert.ok(!matchesAttributes({ a: [{ exists: false }] }, { a: [1] }));
   assert.ok(matchesBody({ a: { b: [{ exists: false }] } }, { a: {} }));
   assert.ok(matchesBody({ a: { b: [{ exists: false }] } }, {}));
@@ -152,7 +156,7 @@ function written({ fields: each, or }: PlainPolicy): object {
 
 function wants(plain: Plain, values: readonly unknown[]): boolean {
   if (typeof plain !== 'object') return values.includes(plain);
-  if ('exists' in plain) return plain.exists ? values.length > 0 : values.length === 0;
+  if ('exists' in plain) return plain.exists ? values.some((value) => value !== '') : values.length === 0;
   return values.some((value) => {
     if ('prefix' in plain) return typeof value === 'string' && value.indexOf(plain.prefix) === 0;
     if ('suffix' in plain) return typeof value === 'string' && value.slice(-1) === plain.suffix;
@@ -169,6 +173,10 @@ function model({ fields: each, or }: PlainPolicy, attributes: Attributes): boole
   return all && (or.length === 0 || or.some((alternative) => model(alternative, attributes)));
 }
 
+function isEmpty({ fields: each, or }: PlainPolicy): boolean {
+  return each.length === 0 && or.every(isEmpty);
+}
+
 test('a policy of fields and alternatives decides as a plain model does', () => {
   const attributes = fc.dictionary(
     fc.constantFrom(...NAMES),
@@ -177,7 +185,8 @@ test('a policy of fields and alternatives decides as a plain model does', () => 
   fc.assert(
     fc.property(policy, attributes, (plain, given) => {
       const wanted = model(plain, given);
-      assert.equal(matchesAttributes(written(plain), given), wanted);
+      const hasAttributes = Object.keys(given).length > 0 || isEmpty(plain);
+      assert.equal(matchesAttributes(written(plain), given), wanted && hasAttributes);
       assert.equal(matchesBody(written(plain), given), wanted);
     }),
     { numRuns: 3000 },

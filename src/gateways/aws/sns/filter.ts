@@ -65,7 +65,9 @@ function compiled(text: string, scope: FilterScope): { matches: FilterMatch; cou
   const counts = { fields: 0, combinations: 1, level: 1 };
   const match = compilePolicy(policy, scope, counts, 0);
   const matches: FilterMatch = (message) => {
-    if ('attributes' in message) return match(attributeFields(message.attributes));
+    // As Amazon has it: without any attribute not even the wish for one that is not there comes true.
+    if ('attributes' in message)
+      return (message.attributes.size > 0 || counts.fields === 0) && match(attributeFields(message.attributes));
     return isObject(message.body) && match(bodyFields(message.body));
   };
   return { matches, counts };
@@ -191,7 +193,9 @@ function textOperator(operator: string): (field: string, argument: unknown) => C
 
 function exists(field: string, argument: unknown): Condition {
   if (typeof argument !== 'boolean') throw bad(`${field}: exists match pattern must be either true or false`);
-  return (values) => values.length > 0 === argument;
+  // What is null or empty is not there enough to be wished for.
+  if (argument) return (values) => values.some((value) => value !== null && value !== '');
+  return (values) => values.length === 0;
 }
 
 const COMPARE: ReadonlyMap<unknown, (value: number, bound: number) => boolean> = new Map([
