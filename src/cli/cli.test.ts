@@ -250,6 +250,15 @@ describe('the verbs against a server', () => {
         /ann +admin +monitoring +sha256,sha512 +0 +publish,consume orders\* in shop; \["\^a",/,
       );
       assert.match((await run('permit', 'ann', ...patterns, '--read', '(a)\\1')).err, /is not understood/);
+      await fine('permit-topic', 'ann', 'events', '--namespace', 'shop', '--write', '^{username}\\.', '--read', '.*');
+      assert.match((await fine('ls')).out, /keys \["\^\{username\}\\\\\.","\.\*"\] of events in shop/);
+      const [withKeys] = (await fine('ls', '--json')).json;
+      assert.deepEqual(withKeys?.['topicPermissions'], [
+        { user: 'ann', namespace: 'shop', exchange: 'events', write: '^{username}\\.', read: '.*' },
+      ]);
+      assert.match((await run('permit-topic', 'bob', 'events')).err, /no stored user "bob"/);
+      await fine('permit-topic', 'ann', 'events', '--clear', '--namespace', 'shop');
+      assert.match((await run('permit-topic', 'ann', 'events', '--clear')).err, /has no topic permission/);
       await fine('permit', 'ann', '--clear', '--namespace', 'shop');
       await fine('allow', 'ann', 'none', 'orders*', '--namespace', 'shop');
       await fine('passwd', 'ann');
@@ -260,7 +269,7 @@ describe('the verbs against a server', () => {
     }
   });
 
-  test('policies are set, listed and cleared', async () => {
+  test('policies, operator policies and limits of AMQP are set, listed and cleared', async () => {
     await ok('policy', 'set', 'short', '^jobs', '{"max-length":5}', '--apply-to', 'queues', '--priority', '3');
     assert.match((await ok('policy', 'ls')).out, /short +\^jobs +queues +3 +\{"max-length":5\}/);
     assert.match((await cli('policy', 'set', 'bad', '^jobs', '{"ha-mode":"all"}')).err, /is not supported/);
@@ -271,6 +280,18 @@ describe('the verbs against a server', () => {
     assert.match((await ok('alert', 'show', '--ended')).err, /None is over/);
     await ok('alert', 'rm', 'deep');
     assert.match((await cli('alert', 'rm', 'deep')).err, /There is no stored rule "deep"/);
+    await ok('policy', 'set', 'strict', '^jobs', '{"max-length":3}', '--operator');
+    assert.match((await cli('policy', 'set', 'b', '.', '{"max-age":"1D"}', '--operator')).err, /operators may say/);
+    assert.doesNotMatch((await ok('policy', 'ls')).out, /strict/);
+    assert.match((await ok('policy', 'ls', '--operator')).out, /strict +\^jobs +all +0 +\{"max-length":3\}/);
+    assert.match((await cli('policy', 'clear', 'strict')).err, /There is no policy "strict"/);
+    await ok('policy', 'clear', 'strict', '--operator');
+    await ok('vhost-limit', 'set', 'max-queues', '100');
+    assert.match((await cli('vhost-limit', 'set', 'max-queues', 'many')).err, /write a whole number/);
+    assert.match((await cli('vhost-limit', 'set', 'max-cats', '1')).err, /max-connections, max-queues/);
+    assert.deepEqual((await ok('vhost-limit', 'ls', '--json')).json, [{ 'max-queues': 100 }]);
+    await ok('vhost-limit', 'clear', 'max-queues');
+    assert.match((await cli('vhost-limit', 'clear', 'max-queues')).err, /There is no limit "max-queues"/);
     await ok('policy', 'clear', 'short');
     assert.match((await cli('policy', 'clear', 'short')).err, /There is no policy "short"/);
   });

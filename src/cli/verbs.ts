@@ -118,6 +118,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/policy.ts'),
   },
   {
+    name: 'vhost-limit',
+    summary: 'limit the connections and queues of AMQP in a namespace',
+    load: () => import('./commands/vhost-limit.ts'),
+  },
+  {
     name: 'doctor',
     summary: 'check a broker that runs and its configuration, and say what to fix',
     load: () => import('./commands/doctor.ts'),

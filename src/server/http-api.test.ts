@@ -389,6 +389,15 @@ test('users are stored with what they may do, and their passwords are not shown'
     permissions: [{ user: 'ann', namespace: 'shop', ...patterns }],
   });
   assert.deepEqual((await call('DELETE', '/permissions/ann/shop')).body, { deleted: true });
+  const keys = { write: '^{username}\\.', read: '.*' };
+  assert.deepEqual((await call('PUT', '/topic-permissions/ann/shop/events', keys)).body, { created: true });
+  assert.equal((await call('PUT', '/topic-permissions/ann/shop/events', { ...keys, read: '(a)\\1' })).status, 400);
+  assert.equal((await call('PUT', '/topic-permissions/bob/shop/events', keys)).status, 404);
+  assert.deepEqual((await call('GET', '/topic-permissions')).body, {
+    permissions: [{ user: 'ann', namespace: 'shop', exchange: 'events', ...keys }],
+  });
+  assert.deepEqual((await call('DELETE', '/topic-permissions/ann/shop/events')).body, { deleted: true });
+  assert.equal((await call('DELETE', '/topic-permissions/ann/shop/events')).status, 404);
   assert.deepEqual((await call('DELETE', '/users/ann')).body, { deleted: true });
 });
 
@@ -450,6 +459,29 @@ test('a policy is set, listed and cleared', async (t) => {
     policies: [{ name: 'short', ...policy, applyTo: 'all' }],
   });
   assert.deepEqual((await call('DELETE', '/policies/short')).body, { deleted: true });
+});
+
+test('an operator policy is set beside policies, and only with what operators may say', async (t) => {
+  const call = await api(t);
+  const policy = { pattern: '^jobs', applyTo: 'queues', priority: 0, definition: { 'max-length': 5 } };
+  assert.deepEqual((await call('PUT', '/operator-policies/strict', policy)).body, { created: true });
+  assert.equal(
+    (await call('PUT', '/operator-policies/bad', { ...policy, definition: { 'max-age': '1D' } })).status,
+    501,
+  );
+  assert.deepEqual((await call('GET', '/operator-policies')).body, { policies: [{ name: 'strict', ...policy }] });
+  assert.deepEqual((await call('GET', '/policies')).body, { policies: [] });
+  assert.deepEqual((await call('DELETE', '/operator-policies/strict')).body, { deleted: true });
+});
+
+test('limits of what AMQP clients may have are set, listed and taken away', async (t) => {
+  const call = await api(t);
+  assert.deepEqual((await call('PUT', '/vhost-limits/max-queues', { value: 10 })).body, { created: true });
+  assert.equal((await call('PUT', '/vhost-limits/max-queues', { value: 1.5 })).status, 400);
+  assert.equal((await call('PUT', '/vhost-limits/max-cats', { value: 1 })).status, 400);
+  assert.deepEqual((await call('GET', '/vhost-limits')).body, { limits: { 'max-queues': 10 } });
+  assert.deepEqual((await call('DELETE', '/vhost-limits/max-queues')).body, { deleted: true });
+  assert.equal((await call('DELETE', '/vhost-limits/max-queues')).status, 404);
 });
 
 test('the doctor says what to fix about the server', async (t) => {

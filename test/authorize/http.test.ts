@@ -56,11 +56,14 @@ const BODIES: Record<string, object> = {
   unbind: binding,
   putRule: { verbs: ['publish'] },
   putPermission: { configure: '', write: '', read: '' },
+  putTopicPermission: { write: '', read: '' },
   putPolicy: { pattern: '.*', definition: { 'max-length': 1 } },
   failRecord: { topic: `${HIDDEN}-topic`, partition: 0, offset: 0 },
   addAcl: acl,
   removeAcl: acl,
   putQuota: { user: null, producerByteRate: 1 },
+  putOperatorPolicy: { pattern: '.*', definition: { 'max-length': 1 } },
+  putVhostLimit: { value: 1 },
   putAlert: { when: 'depth', above: 1 },
 };
 
@@ -70,6 +73,7 @@ const PARAMS: Record<string, string> = {
   pattern: '*',
   id: '1.0.0',
   algorithm: 'sha256',
+  limit: 'max-queues',
 };
 
 type Spec = (typeof ROUTES)[number]['spec'];

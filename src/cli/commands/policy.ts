@@ -1,17 +1,21 @@
 import type { Command } from 'commander';
 import { RailheadError } from '../../core/errors.ts';
-import { APPLY_TO, Policies, type Policy } from '../../gateways/policies.ts';
+import { APPLY_TO, OPERATOR_POLICY_DOCUMENT, Policies, type Policy, POLICY_DOCUMENT } from '../../gateways/policies.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { note, print, printJson, safe, table, type Column } from '../terminal.ts';
 import { json, UsageError } from '../usage.ts';
 
-interface SetOptions extends BrokerOptions {
+interface PolicyOptions extends BrokerOptions {
+  operator?: boolean;
+}
+
+interface SetOptions extends PolicyOptions {
   applyTo?: string;
   priority?: string;
 }
 
 export function configure(command: Command): void {
-  brokerOptions(
+  policyOptions(
     command
       .command('set')
       .description('Set a policy and apply it. Replaces one of the same name.')
@@ -21,13 +25,23 @@ export function configure(command: Command): void {
       .option('--apply-to <WHAT>', `${APPLY_TO.join(', ')} (default: all)`)
       .option('--priority <NUMBER>', 'of all that match one object the highest counts (default: 0)'),
   ).action(set);
-  brokerOptions(command.command('ls').description('List the policies of the namespace.')).action(list);
-  brokerOptions(
+  policyOptions(command.command('ls').description('List the policies of the namespace.')).action(list);
+  policyOptions(
     command
       .command('clear')
       .description('Clear a policy. Queues and exchanges are as if it had not been.')
       .argument('<name>', 'the policy'),
   ).action(clear);
+}
+
+function policyOptions(command: Command): Command {
+  return brokerOptions(
+    command.option('--operator', 'an operator policy: it counts over the others, of two numbers the smaller one'),
+  );
+}
+
+function policies(rail: ConstructorParameters<typeof Policies>[0], { operator = false }: PolicyOptions): Policies {
+  return new Policies(rail, operator ? OPERATOR_POLICY_DOCUMENT : POLICY_DOCUMENT);
 }
 
 async function set(name: string, pattern: string, definition: string, options: SetOptions): Promise<void> {
@@ -41,20 +55,20 @@ async function set(name: string, pattern: string, definition: string, options: S
     ...(applyTo !== undefined && { applyTo }),
     ...(priority !== undefined && { priority: Number(priority) }),
   };
-  const { created } = await withRail(options, (rail) => new Policies(rail).put(policy));
+  const { created } = await withRail(options, (rail) => policies(rail, options).put(policy));
   if (options.json) printJson({ created });
   else print(`${created ? 'Set' : 'Replaced'} ${name}.`);
 }
 
-async function list(options: BrokerOptions): Promise<void> {
-  const policies = await withRail(options, (rail) => new Policies(rail).list());
-  if (options.json) for (const policy of policies) printJson(policy);
-  else if (policies.length === 0) note('No policies.');
-  else for (const line of table(COLUMNS, policies)) print(line);
+async function list(options: PolicyOptions): Promise<void> {
+  const found = await withRail(options, (rail) => policies(rail, options).list());
+  if (options.json) for (const policy of found) printJson(policy);
+  else if (found.length === 0) note('No policies.');
+  else for (const line of table(COLUMNS, found)) print(line);
 }
 
-async function clear(name: string, options: BrokerOptions): Promise<void> {
-  const { deleted } = await withRail(options, (rail) => new Policies(rail).delete(name));
+async function clear(name: string, options: PolicyOptions): Promise<void> {
+  const { deleted } = await withRail(options, (rail) => policies(rail, options).delete(name));
   if (!deleted) throw new RailheadError('NOT_FOUND', `There is no policy ${JSON.stringify(name)}.`);
   if (options.json) printJson({ deleted });
   else print(`Cleared ${name}.`);

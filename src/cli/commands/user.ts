@@ -46,6 +46,12 @@ export function configure(command: Command): void {
     .option('--read <PATTERN>', 'names of what it may consume and bind from', '')
     .option('--clear', 'take it away')
     .action(permit);
+  user('permit-topic', 'Say by which routing keys a user may publish to an exchange of type topic, and bind to it.')
+    .argument('<exchange>', 'the exchange')
+    .option('--write <PATTERN>', 'routing keys to publish with; {username} and {vhost} stand for these', '')
+    .option('--read <PATTERN>', 'routing keys to bind by', '')
+    .option('--clear', 'take it away: any routing key goes')
+    .action(permitTopic);
   kafkaRights(verb, withUsers);
   command
     .command('entry')
@@ -168,6 +174,24 @@ async function permit(user: string, options: PermitOptions): Promise<void> {
   say(options, { created }, `${user} may now do in ${safe(namespace)} what these patterns say.`);
 }
 
+async function permitTopic(user: string, exchange: string, options: Omit<PermitOptions, 'configure'>): Promise<void> {
+  const { namespace = 'default', write, read, clear = false } = options;
+  const of = { user, namespace, router: exchange };
+  if (clear) {
+    const { deleted } = await withUsers(options, (users) => users.clearKeyPermission(of));
+    if (!deleted)
+      throw new RailheadError('NOT_FOUND', `${JSON.stringify(user)} has no topic permission for ${exchange}.`);
+    say(options, { deleted }, `${user} may use any routing key with ${safe(exchange)} in ${safe(namespace)}.`);
+    return;
+  }
+  const { created } = await withUsers(options, (users) => users.setKeyPermission({ ...of, write, read }));
+  say(
+    options,
+    { created },
+    `${user} may use the routing keys that match, with ${safe(exchange)} in ${safe(namespace)}.`,
+  );
+}
+
 interface Row {
   user: StoredUser;
   keys: number;
@@ -175,28 +199,39 @@ interface Row {
 }
 
 async function list(options: BrokerOptions): Promise<void> {
-  const [users, rules, permissions, accessKeys] = await withUsers(options, async (stored) => [
+  const [users, rules, permissions, topicPermissions, accessKeys] = await withUsers(options, async (stored) => [
     await stored.list(),
     await stored.rules(),
     await stored.permissions(),
+    await stored.keyPermissions(),
     await stored.accessKeys(),
   ]);
-  const rows = users.map((user): Row & { rules: typeof rules; permissions: typeof permissions } => {
-    const own = { rules: rules.filter(isOf(user)), permissions: permissions.filter(isOf(user)) };
+  const rows = users.map((user) => {
+    const own = {
+      rules: rules.filter(isOf(user)),
+      permissions: permissions.filter(isOf(user)),
+      topicPermissions: topicPermissions
+        .filter(isOf(user))
+        .map(({ router, ...rest }) => ({ ...rest, exchange: router })),
+    };
     const may = [
       ...own.rules.map(({ verbs, pattern, namespace }) => `${verbs.join(',')} ${pattern} in ${namespace}`),
       ...own.permissions.map(
         ({ namespace, configure: c, write, read }) => `${JSON.stringify([c, write, read])} in ${namespace}`,
       ),
+      ...own.topicPermissions.map(
+        ({ namespace, exchange, write, read }) =>
+          `keys ${JSON.stringify([write, read])} of ${exchange} in ${namespace}`,
+      ),
     ];
     return { user, keys: accessKeys.filter(isOf(user)).length, may: may.join('; '), ...own };
   });
   if (options.json)
-    for (const { user, keys: count, rules: allowed, permissions: permitted } of rows) {
+    for (const { user, keys: count, may: _, ...own } of rows) {
       const { name, role, tags, password } = user;
       const scram = Object.keys(password?.scram ?? {});
       const facts = { name, role, tags, password: password !== null, scram, keys: count };
-      printJson({ ...facts, rules: allowed, permissions: permitted });
+      printJson({ ...facts, ...own });
     }
   else if (rows.length === 0) note('No stored users.');
   else for (const line of table(COLUMNS, rows)) print(line);

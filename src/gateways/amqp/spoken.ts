@@ -1,7 +1,7 @@
 import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
 import { OPERATOR_POLICY_DOCUMENT, POLICY_DOCUMENT } from '../policies.ts';
 import type { Connect } from '../session-cache.ts';
-import { VHOST_LIMIT_DOCUMENT } from './vhost-limits.ts';
+import { VHOST_LIMIT_DOCUMENT } from '../vhost-limits.ts';
 
 const RULES: readonly string[] = [POLICY_DOCUMENT, OPERATOR_POLICY_DOCUMENT, VHOST_LIMIT_DOCUMENT];
 

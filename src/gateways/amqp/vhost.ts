@@ -18,7 +18,7 @@ import {
   named,
   toAttributes,
 } from './translate.ts';
-import { type VhostLimit, VhostLimits, type VhostLimitValues } from './vhost-limits.ts';
+import { type VhostLimit, VhostLimits, type VhostLimitValues } from '../vhost-limits.ts';
 
 export interface Exchange {
   readonly name: string;

@@ -1,6 +1,6 @@
 import { toVhost } from '../../../core/vhosts.ts';
 import type { Vhost } from '../vhost.ts';
-import { checkVhostLimit, VhostLimits } from '../vhost-limits.ts';
+import { checkVhostLimit, VhostLimits } from '../../vhost-limits.ts';
 import { bad, notFound } from './errors.ts';
 import { param } from './fields.ts';
 import { isJson, type Json } from './json.ts';

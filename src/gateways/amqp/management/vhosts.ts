@@ -1,7 +1,7 @@
 import { toNamespace, toVhost } from '../../../core/vhosts.ts';
 import { OPERATOR_POLICY_DOCUMENT, Policies } from '../../policies.ts';
 import type { Vhost } from '../vhost.ts';
-import { VhostLimits } from '../vhost-limits.ts';
+import { VhostLimits } from '../../vhost-limits.ts';
 import { bad } from './errors.ts';
 import { param } from './fields.ts';
 import { type Json } from './json.ts';

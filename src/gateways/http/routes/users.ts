@@ -8,6 +8,7 @@ import { name, route, type Route } from '../route.ts';
 
 const user = z.string().min(1).max(128);
 const pattern = z.string().max(1024).describe('A pattern of names: characters, . * + ? [classes] (groups) | ^ $.');
+const keys = z.string().max(1024);
 const role = z.enum(ROLES);
 const verb = z.enum(RULE_VERBS);
 const SCRAM = ['sha256', 'sha512'] as const;
@@ -237,6 +238,61 @@ export const userRoutes: Route[] = [
       const result = await new StoredUsers(session).clearPermission(params.user, params.namespace);
       if (result.deleted) return result;
       throw new RailheadError('NOT_FOUND', `${JSON.stringify(params.user)} has no permission there.`);
+    },
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'get',
+    path: '/topic-permissions',
+    operationId: 'listTopicPermissions',
+    summary: 'By which routing keys stored users may publish to exchanges of type topic, and bind to them.',
+    tag: 'users',
+    params: z.object({}),
+    result: z.object({
+      permissions: z.array(
+        z.object({
+          user: z.string(),
+          namespace: z.string(),
+          exchange: z.string(),
+          write: z.string(),
+          read: z.string(),
+        }),
+      ),
+    }),
+    handle: async ({ session }) => {
+      const permissions = await new StoredUsers(session).keyPermissions();
+      return { permissions: permissions.map(({ router, ...rest }) => ({ ...rest, exchange: router })) };
+    },
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'put',
+    path: '/topic-permissions/{user}/{namespace}/{exchange}',
+    operationId: 'putTopicPermission',
+    summary: 'Says by which routing keys a stored user may publish to an exchange of type topic, and bind to it.',
+    tag: 'users',
+    params: z.object({ user, namespace: name, exchange: name }),
+    body: z.strictObject({
+      write: keys.describe('Routing keys to publish with; {username} and {vhost} stand for these.'),
+      read: keys.describe('Routing keys to bind by.'),
+    }),
+    result: z.object({ created: z.boolean() }),
+    handle: ({ session, params: { exchange, ...of }, body }) =>
+      new StoredUsers(session).setKeyPermission({ ...of, router: exchange, ...body }),
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'delete',
+    path: '/topic-permissions/{user}/{namespace}/{exchange}',
+    operationId: 'deleteTopicPermission',
+    summary: 'Takes a topic permission away: any routing key goes, where the user may publish or bind.',
+    tag: 'users',
+    params: z.object({ user, namespace: name, exchange: name }),
+    result: z.object({ deleted: z.boolean() }),
+    handle: async ({ session, params: { exchange, ...of } }) => {
+      const result = await new StoredUsers(session).clearKeyPermission({ ...of, router: exchange });
+      if (result.deleted) return result;
+      throw new RailheadError('NOT_FOUND', `${JSON.stringify(of.user)} has no topic permission there.`);
     },
   }),
 ];

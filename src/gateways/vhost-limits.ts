@@ -1,14 +1,14 @@
-import { RailheadError } from '../../core/errors.ts';
-import type { Session } from '../../core/session.ts';
+import { RailheadError } from '../core/errors.ts';
+import type { Session } from '../core/session.ts';
 
 /**
- * How much a virtual host may have, as RabbitMQ's `set_vhost_limits` says it. Documents of its namespace: the name of the
- * limit, and the number.
+ * How much a virtual host may have, as RabbitMQ's `set_vhost_limits` says it: the AMQP gateway heeds it. Documents of its
+ * namespace: the name of the limit, and the number.
  */
 export const VHOST_LIMIT_DOCUMENT = 'vhostLimit';
 
-const LIMITS = ['max-connections', 'max-queues'] as const;
-export type VhostLimit = (typeof LIMITS)[number];
+export const VHOST_LIMITS = ['max-connections', 'max-queues'] as const;
+export type VhostLimit = (typeof VHOST_LIMITS)[number];
 
 /** Absent: no limit. */
 export type VhostLimitValues = Readonly<Partial<Record<VhostLimit, number>>>;
@@ -17,11 +17,11 @@ const MOST = 2 ** 31 - 1;
 
 /** @throws INVALID, saying what is allowed */
 export function checkVhostLimit(name: string, value: unknown): { name: VhostLimit; value: number } {
-  const known = LIMITS.find((each) => each === name);
+  const known = VHOST_LIMITS.find((each) => each === name);
   if (known === undefined)
     throw new RailheadError(
       'INVALID',
-      `${JSON.stringify(name)} is no limit of a virtual host; there are ${LIMITS.join(', ')}.`,
+      `${JSON.stringify(name)} is no limit of a virtual host; there are ${VHOST_LIMITS.join(', ')}.`,
     );
   const number = Number(value);
   if (typeof value === 'boolean' || value === null || !Number.isInteger(number) || number < -1 || number > MOST)
