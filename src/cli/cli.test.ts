@@ -292,6 +292,12 @@ describe('the verbs against a server', () => {
     assert.deepEqual((await ok('vhost-limit', 'ls', '--json')).json, [{ 'max-queues': 100 }]);
     await ok('vhost-limit', 'clear', 'max-queues');
     assert.match((await cli('vhost-limit', 'clear', 'max-queues')).err, /There is no limit "max-queues"/);
+    await ok('vhost', 'set', '--default-queue-type', 'quorum', '--tag', 'a', '--tag', 'b');
+    assert.match((await ok('vhost', 'set', '--description', 'orders')).out, /default queue type: quorum/);
+    assert.deepEqual((await ok('vhost', 'show', '--json')).json, [
+      { description: 'orders', tags: ['a', 'b'], defaultQueueType: 'quorum' },
+    ]);
+    assert.match((await cli('vhost', 'set', '--default-queue-type', 'lazy')).err, /write classic, quorum, stream/);
     await ok('policy', 'clear', 'short');
     assert.match((await cli('policy', 'clear', 'short')).err, /There is no policy "short"/);
   });

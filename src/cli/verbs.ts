@@ -118,6 +118,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/policy.ts'),
   },
   {
+    name: 'vhost',
+    summary: 'show or change what a namespace says of itself as a virtual host of AMQP',
+    load: () => import('./commands/vhost.ts'),
+  },
+  {
     name: 'vhost-limit',
     summary: 'limit the connections and queues of AMQP in a namespace',
     load: () => import('./commands/vhost-limit.ts'),

@@ -59,6 +59,7 @@ export const POLICY_KEYS: ReadonlyMap<string, { of: 'queue' | 'exchange'; allowe
     'dead-letter-strategy',
     { of: 'queue', allowed: 'at-most-once or at-least-once', check: oneOf('at-most-once', 'at-least-once') },
   ],
+  ['consumer-timeout', { of: 'queue', allowed: 'milliseconds from 1', check: whole(1) }],
   ['delivery-limit', { of: 'queue', allowed: 'a whole number from -1', check: whole(-1, 1_000_000) }],
   ['queue-mode', { of: 'queue', allowed: 'default or lazy', check: oneOf('default', 'lazy') }],
   ['queue-version', { of: 'queue', allowed: '1 or 2', check: whole(1, 2) }],

@@ -484,6 +484,23 @@ test('limits of what AMQP clients may have are set, listed and taken away', asyn
   assert.equal((await call('DELETE', '/vhost-limits/max-queues')).status, 404);
 });
 
+test('a namespace says what it is as a virtual host, and what is not given stays', async (t) => {
+  const call = await api(t);
+  const facts = { description: '', tags: [], defaultQueueType: 'classic' };
+  assert.deepEqual((await call('GET', '/vhost')).body, facts);
+  assert.deepEqual((await call('PATCH', '/vhost', { defaultQueueType: 'quorum' })).body, {
+    ...facts,
+    defaultQueueType: 'quorum',
+  });
+  assert.equal((await call('PATCH', '/vhost', { defaultQueueType: 'lazy' })).status, 400);
+  await call('PATCH', '/vhost', { description: 'orders', tags: ['a'] });
+  assert.deepEqual((await call('GET', '/vhost')).body, {
+    description: 'orders',
+    tags: ['a'],
+    defaultQueueType: 'quorum',
+  });
+});
+
 test('the doctor says what to fix about the server', async (t) => {
   const call = await api(t);
   const findings = (await call('GET', '/doctor')).body['findings'] as { check: string; fix: string }[];

@@ -64,6 +64,7 @@ const BODIES: Record<string, object> = {
   putQuota: { user: null, producerByteRate: 1 },
   putOperatorPolicy: { pattern: '.*', definition: { 'max-length': 1 } },
   putVhostLimit: { value: 1 },
+  changeVhost: { description: 'x' },
   putAlert: { when: 'depth', above: 1 },
 };
 

@@ -38,6 +38,8 @@ const FREE: Record<string, string> = {
   'GET /api/connections': OWN,
   'GET /api/connections/:name': OWN,
   'DELETE /api/connections/:name': OWN,
+  'GET /api/connections/username/:user': OWN,
+  'DELETE /api/connections/username/:user': OWN,
   'GET /api/connections/:name/channels': OWN,
   'GET /api/channels': OWN,
   'GET /api/channels/:name': OWN,
@@ -197,7 +199,7 @@ test('every route of the management API is refused to who sees no virtual host, 
   for (const [key, answer] of answers) {
     const reason = FREE[key];
     const expected =
-      reason === NEVER ? ['501'] : reason === OWN || reason === NONE_FOR_ALL ? ['200', '404'] : ['200', '503'];
+      reason === NEVER ? ['501'] : reason === OWN || reason === NONE_FOR_ALL ? ['200', '204', '404'] : ['200', '503'];
     assert.ok(expected.includes(answer), `${key}: ${answer}`);
   }
   const { text } = await ask(found.at, 'root', 'GET', '/api/connections');

@@ -194,13 +194,14 @@ export class Channel {
   #open(method: AnyMethod): void {
     if (method.name !== 'channelOpen') throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
     this.#state = 'open';
+    this.#context.vhost.traffic.channelsOpened++;
     this.#context.out.method(this.number, 'channelOpenOk', { reserved1: Buffer.alloc(0) });
   }
 
   #whileClosing({ name }: AnyMethod): void {
     if (name === 'channelClose') this.#context.out.method(this.number, 'channelCloseOk', {});
     if (name !== 'channelCloseOk') return;
-    this.#state = 'closed';
+    this.#end();
     this.#context.gone(this);
   }
 
@@ -440,6 +441,12 @@ export class Channel {
     });
   }
 
+  #end(): void {
+    // One that was never open was not counted as opened.
+    if (this.#state !== 'opening') this.#context.vhost.traffic.channelsClosed++;
+    this.#state = 'closed';
+  }
+
   #isOver(): boolean {
     return this.#state === 'closing' || this.#state === 'closed';
   }
@@ -453,7 +460,7 @@ export class Channel {
   async #close(): Promise<void> {
     this.#drop();
     await this.#consuming.close();
-    this.#state = 'closed';
+    this.#end();
     this.#context.out.method(this.number, 'channelCloseOk', {});
     this.#context.gone(this);
   }
@@ -463,7 +470,7 @@ export class Channel {
     if (this.#state === 'closed') return;
     this.flush();
     this.#drop();
-    this.#state = 'closed';
+    this.#end();
     this.#deferred = [];
     await this.#consuming.close();
   }

@@ -57,6 +57,9 @@ export class Confirming {
     const { records, count, upload } = batch;
     const unconfirmed = this.#confirms?.add(count);
     const context = this.#context;
+    const { traffic } = context.vhost;
+    traffic.received += count;
+    if (unconfirmed !== undefined) traffic.receivedToConfirm += count;
     context.hold(records.byteLength);
     context.publishes();
     const stored = upload === undefined ? this.#store(batch) : upload.id.then((body) => this.#store(batch, body));
@@ -92,9 +95,14 @@ export class Confirming {
   }
 
   #published(batch: PublishedBatch, receipt: PublishReceipt, unconfirmed: Unconfirmed | undefined): void {
-    if (batch.mandatory && receipt.runs.length === 0 && receipt.refused === undefined) this.giveBack(batch);
+    const { traffic } = this.#context.vhost;
+    const unroutable = receipt.runs.length === 0 && receipt.refused === undefined;
+    if (unroutable && batch.mandatory) this.giveBack(batch);
+    else if (unroutable) traffic.dropped += batch.count;
     if (unconfirmed === undefined) return;
-    this.#confirms?.settle(unconfirmed, receipt.refused === undefined ? [] : refusedTags(unconfirmed, receipt));
+    const refused = receipt.refused === undefined ? [] : refusedTags(unconfirmed, receipt);
+    traffic.confirmed += batch.count - refused.reduce((sum, [from, to]) => sum + to - from, 0);
+    this.#confirms?.settle(unconfirmed, refused);
     this.#context.confirms();
   }
 
@@ -124,6 +132,7 @@ export class Confirming {
   /** Nobody takes them, and the client wanted to know. */
   giveBack({ records, count }: PublishedBatch): void {
     if (this.#context.isOver()) return;
+    this.#context.vhost.traffic.returned += count;
     const view = new RecordView();
     for (let i = 0, at = 0; i < count; i++, at = view.end)
       this.#context.out.unroutable(this.#context.channel, records, view.at(records, at));

@@ -20,7 +20,7 @@ import { StreamReader } from './stream-reader.ts';
 import { takeOne } from './take-one.ts';
 import { type StreamOptions, streamOptions } from './streams.ts';
 import { refuseStream } from './topology.ts';
-import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs, hasSingleActive, isQuorum, named } from './translate.ts';
+import { hasSingleActive, isQuorum, named } from './translate.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
 export interface ConsumingContext {
@@ -225,7 +225,7 @@ export class Consuming implements ConsumerOwner {
     const asked = args.get('x-consumer-timeout');
     const own = integerOf(asked);
     if (asked !== undefined && (own === undefined || own < 0)) throw this.#badArgument('x-consumer-timeout', queue);
-    return Math.max(1, own ?? consumerTimeoutMs(queue.declared) ?? CONSUMER_TIMEOUT_MS);
+    return own === undefined ? this.#context.vhost.timeoutMs(queue) : Math.max(1, own);
   }
 
   #badArgument(name: string, queue: Queue): AmqpError {
@@ -251,9 +251,11 @@ export class Consuming implements ConsumerOwner {
 
   deliver(consumer: AmqpConsumer, runs: readonly DeliveryRun[]): void {
     if (this.#closed) return;
-    const { out, channel } = this.#context;
+    const { out, channel, vhost } = this.#context;
     try {
       for (const run of runs) {
+        if (consumer.noAck) vhost.traffic.deliveredAutoAck += run.count;
+        else vhost.traffic.delivered += run.count;
         const records = this.#records(run, consumer.queue);
         if (!consumer.noAck) consumer.unsettled += run.count;
         if (run.bodyBytes !== undefined) this.#deliverLarge(consumer, run, records, run.bodyBytes);
@@ -328,7 +330,7 @@ export class Consuming implements ConsumerOwner {
     const { ready } = await vhost.counts(queue);
     if (ready === 0) this.#gotNone();
     else
-      await takeOne(session, queue, noAck, (run) => {
+      await takeOne(session, { name: queue.name, timeoutMs: vhost.timeoutMs(queue), noAck }, (run) => {
         if (this.#closed) return 'unwanted';
         if (run === undefined) this.#gotNone();
         else this.#got(queue, run, noAck, ready - 1);
@@ -337,12 +339,15 @@ export class Consuming implements ConsumerOwner {
   }
 
   #gotNone(): void {
-    const { channel, out } = this.#context;
+    const { channel, out, vhost } = this.#context;
+    vhost.traffic.gotNone++;
     if (!this.#closed) out.method(channel, 'basicGetEmpty', { reserved1: '' });
   }
 
   #got(queue: Queue, run: DeliveryRun, noAck: boolean, left: number): void {
-    const { channel, out } = this.#context;
+    const { channel, out, vhost } = this.#context;
+    if (noAck) vhost.traffic.gotAutoAck++;
+    else vhost.traffic.got++;
     const records = this.#records(run, queue);
     const tag = noAck
       ? this.#settling.unacked.skip()

@@ -11,6 +11,8 @@ export interface ConnectionInfo {
   readonly namespace: string;
   readonly clientName: string;
   readonly clientProperties: Table;
+  /** By which it logged in: `PLAIN`. */
+  readonly mechanism: string;
   readonly connectedAt: number;
   readonly secure: boolean;
   readonly peerHost: string;

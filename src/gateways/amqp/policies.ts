@@ -5,6 +5,7 @@ import { type Field, integerOf, numberField, type Table, textField, textOf } fro
 import { streamPolicy } from './streams.ts';
 import {
   ALTERNATE_ARGUMENT,
+  consumerTimeoutMs,
   type Declared,
   existingExchange,
   existingQueue,
@@ -25,7 +26,7 @@ export function exchangeTarget(name: string): PolicyTarget {
 }
 
 /** Of two numbers, one of the queue itself and one of its policy, the stricter one counts. */
-const NUMBERS = ['message-ttl', 'expires', 'max-length', 'max-length-bytes', 'delivery-limit'];
+const NUMBERS = ['message-ttl', 'expires', 'max-length', 'max-length-bytes', 'delivery-limit', 'consumer-timeout'];
 
 const QUORUM_ONLY = ['delivery-limit'];
 const CLASSIC_ONLY = ['reject-publish-dlx'];
@@ -80,6 +81,11 @@ export function effectiveQueue(
   policy: Says | undefined,
 ): QueueSettings {
   return queueSettings({ ...declared, arguments: withPolicy(declared.arguments, policy) }, name, namespace);
+}
+
+/** How long consumers of a queue may keep a delivery, as far as it or its policy says so. */
+export function effectiveTimeoutMs(declared: Declared, policy: Says | undefined): number | undefined {
+  return consumerTimeoutMs({ ...declared, arguments: withPolicy(declared.arguments, policy) });
 }
 
 /** How a queue or stream that exists has to change; undefined when it is as it should be. */

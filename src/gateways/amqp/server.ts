@@ -11,6 +11,7 @@ import type { ConnectionInfo } from './live.ts';
 import { refusedVhost } from './errors.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
 import { AmqpConnection } from './session.ts';
+import { Traffic } from './traffic.ts';
 import { Vhost } from './vhost.ts';
 
 export interface AmqpGatewayOptions {
@@ -36,6 +37,7 @@ export class AmqpGateway implements Gateway {
   readonly #options: AmqpGatewayOptions;
   readonly #limits: AmqpLimits;
   readonly #sendBuffers: SendBuffers;
+  readonly traffic = new Traffic();
   #nextId = 1;
   readonly #connections = new Set<AmqpConnection>();
   /** In which namespace each is that was let into one. */
@@ -68,13 +70,14 @@ export class AmqpGateway implements Gateway {
       open: (principal, vhost, clientName) => this.#open(connection, principal, vhost, clientName),
       shortage: () => this.#shortage,
       gone: () => {
-        this.#connections.delete(connection);
+        if (this.#connections.delete(connection)) this.traffic.connectionsClosed++;
         this.#places.delete(connection);
         if (this.#connections.size === 0) this.#onEmpty?.();
       },
       report: (error) => report?.(error),
     });
     this.#connections.add(connection);
+    this.traffic.connectionsOpened++;
     return connection;
   }
 
@@ -162,7 +165,7 @@ export class AmqpGateway implements Gateway {
   async #openVhost(namespace: string): Promise<Vhost> {
     const session = await this.#options.connect(LOCAL_PRINCIPAL, namespace, 'amqp');
     if (!this.#watching) void this.#watchShortage(session);
-    return Vhost.open(namespace, session);
+    return Vhost.open(namespace, session, this.traffic);
   }
 
   /** Until the session is closed. It is one broker for all virtual hosts. */

@@ -47,6 +47,8 @@ interface LoggedIn {
   readonly principal: Principal;
   readonly user: string;
   readonly client: ClientProperties;
+  /** By which it logged in. */
+  readonly mechanism: string;
 }
 
 /**
@@ -162,6 +164,7 @@ export class AmqpConnection implements GatewayConnection {
       namespace: state.vhost.namespace,
       clientName: state.client.name,
       clientProperties: state.client.table,
+      mechanism: state.mechanism,
       connectedAt: this.#connectedAt,
       secure: this.#peer.secure,
       ...socketInfo(this.#socket, this.#peer.address),
@@ -294,15 +297,16 @@ export class AmqpConnection implements GatewayConnection {
     this.#state = { name: 'busy' };
     this.#socket.pause();
     const client = clientProperties(args.clientProperties);
+    const login = { client, mechanism: args.mechanism };
     try {
       const shown = credentials(args, this.#peer.certificate);
       const principal = await this.#context.authenticate(shown);
       if (this.#isOver()) return;
       this.#state =
         principal.expiresAt === undefined
-          ? { name: 'tune', principal, user: shown.user, client }
+          ? { name: 'tune', principal, user: shown.user, ...login }
           : // With a token a client may call itself anything.
-            { name: 'tune', principal: new RenewablePrincipal(principal), user: principal.name, client };
+            { name: 'tune', principal: new RenewablePrincipal(principal), user: principal.name, ...login };
       this.#peer.authenticated(principal.name);
       this.#out.method(0, 'connectionTune', tune(this.#context.limits));
       this.#goOn();
@@ -335,14 +339,14 @@ export class AmqpConnection implements GatewayConnection {
     else this.#end();
   }
 
-  #tuned(args: Arguments<'connectionTuneOk'>, { principal, user, client }: LoggedIn): void {
+  #tuned(args: Arguments<'connectionTuneOk'>, login: LoggedIn): void {
     const { limits, clock } = this.#context;
     checkTuned(args, limits);
     this.#channelMax = args.channelMax;
     this.#shape.maxFrameBytes = args.frameMax;
     this.#out.frameMax = args.frameMax;
     this.#heartbeatSeconds = args.heartbeat;
-    this.#state = { name: 'opening', principal, user, client };
+    this.#state = { ...login, name: 'opening' };
     if (args.heartbeat === 0) return;
     this.#heartbeat = new Heartbeat({
       clock,

@@ -1,9 +1,10 @@
 import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
 import { OPERATOR_POLICY_DOCUMENT, POLICY_DOCUMENT } from '../policies.ts';
 import type { Connect } from '../session-cache.ts';
+import { VHOST_DOCUMENT } from '../vhost-facts.ts';
 import { VHOST_LIMIT_DOCUMENT } from '../vhost-limits.ts';
 
-const RULES: readonly string[] = [POLICY_DOCUMENT, OPERATOR_POLICY_DOCUMENT, VHOST_LIMIT_DOCUMENT];
+const RULES: readonly string[] = [POLICY_DOCUMENT, OPERATOR_POLICY_DOCUMENT, VHOST_LIMIT_DOCUMENT, VHOST_DOCUMENT];
 
 /** Whether documents of this kind say what is so in a virtual host, and have to be applied. */
 export function isRule(kind: string): boolean {

@@ -1,7 +1,5 @@
 import type { DeliveryRun, Session } from '../../core/session.ts';
 import { FORMAT_AMQP } from './content.ts';
-import { CONSUMER_TIMEOUT_MS, consumerTimeoutMs } from './translate.ts';
-import type { Queue } from './vhost.ts';
 
 /**
  * For `basic.get`: by a consumer that lives for one message, or for the answer that there is none. `use` says whether
@@ -9,8 +7,7 @@ import type { Queue } from './vhost.ts';
  */
 export async function takeOne(
   session: Session,
-  { name, declared }: Queue,
-  noAck: boolean,
+  { name, timeoutMs, noAck }: { name: string; timeoutMs: number; noAck: boolean },
   use: (run: DeliveryRun | undefined) => 'kept' | 'unwanted',
 ): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<DeliveryRun | undefined>();
@@ -19,7 +16,7 @@ export async function takeOne(
       topic: name,
       subscription: name,
       lease: 'connection',
-      leaseMs: Math.max(1, consumerTimeoutMs(declared) ?? CONSUMER_TIMEOUT_MS),
+      leaseMs: timeoutMs,
       formats: [FORMAT_AMQP],
       bodies: 'apart',
       beside: true,

@@ -20,6 +20,7 @@ import {
   queueSettings,
   toAttributes,
   toBinding,
+  withDefaultType,
 } from './translate.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
@@ -131,9 +132,10 @@ export class Topology {
   // ---- Queues -----------------------------------------------------------------------------------------------------
 
   async declareQueue(
-    declare: Arguments<'queueDeclare'>,
+    asDeclared: Arguments<'queueDeclare'>,
   ): Promise<{ queue: string; messageCount: number; consumerCount: number }> {
     const { vhost, owner, rights } = this.#context;
+    const declare = withDefaultType(asDeclared, vhost.facts.defaultQueueType);
     const asked = withoutLineEnds(declare.queue);
     if (asked === DIRECT_REPLY || isDirectReply(asked)) return this.#checkDirectReply(asked);
     const passive = declare.passive;
@@ -149,6 +151,8 @@ export class Topology {
       assertEquivalent(what, declaredQueue(declare), existing.declared, QUEUE_ARGUMENTS);
     }
     this.#lastQueue = name;
+    if (!passive) vhost.traffic.queuesDeclared++;
+    if (fresh) vhost.traffic.queuesCreated++;
     if (fresh) return { queue: name, messageCount: 0, consumerCount: 0 };
     const { ready, consumers } = await vhost.counts(existing ?? (await vhost.queue(name, owner)));
     return { queue: name, messageCount: ready, consumerCount: consumers };
@@ -224,6 +228,7 @@ export class Topology {
     // RabbitMQ minds neither for streams, and counts nothing.
     if (ifEmpty && ready > 0 && found.kind === 'queue') throw new AmqpError('PRECONDITION_FAILED', `${what} not empty`);
     await vhost.session.request('deleteTopic', { name });
+    vhost.traffic.queuesDeleted++;
     vhost.owners.delete(name);
     await vhost.dropUnbound();
     return found.kind === 'queue' ? ready : 0;

@@ -68,6 +68,7 @@ export class ChannelTransaction {
 
   async #commit(session: Session, vhost: Vhost, consuming: Consuming): Promise<PublishedBatch[]> {
     const { alone, unroutable } = await this.#routable(vhost);
+    for (const { count } of this.#publishes) vhost.traffic.received += count;
     for (const { tag, upTo, action } of this.#settlings) consuming.settle(tag, upTo, action);
     const settlements = consuming.takeSettlements();
     const publishes = alone.map(({ route, records }): PublishRequest => ({

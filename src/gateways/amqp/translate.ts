@@ -3,6 +3,7 @@ import { toVhost } from '../../core/vhosts.ts';
 import type { Backoff, Overflow, RouterType, SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import type { Attributes } from '../../core/declaration.ts';
 import type { BindingDefinition, RouterDefinition, TopicDefinition } from '../../core/definitions.ts';
+import type { QueueType } from '../vhost-facts.ts';
 import type { DeadLetterTarget } from './deaths.ts';
 import { AmqpError } from './errors.ts';
 import {
@@ -117,9 +118,14 @@ export function assertEquivalent(what: string, want: Declared, have: Declared, c
     if (want[flag] !== have[flag]) throw inequivalent(what, name, `'${want[flag]}'`, `'${have[flag]}'`);
   }
   for (const name of compared) {
-    const [a, b] = [want.arguments.get(name), have.arguments.get(name)];
+    const [a, b] = [want, have].map(({ arguments: args }) => (isClassic(name, args) ? undefined : args.get(name)));
     if (valueOf(a) !== valueOf(b)) throw inequivalent(what, name, shown(a, b), shown(b, a));
   }
+}
+
+/** Of this type is also what names none. */
+function isClassic(name: string, args: Table): boolean {
+  return name === 'x-queue-type' && textOf(args.get(name)) === 'classic';
 }
 
 // ---- Queues ---------------------------------------------------------------------------------------------------------
@@ -262,6 +268,14 @@ function limits(args: QueueArguments, policy: Partial<TopicPolicy>, deadLetters:
   if (messages !== undefined) policy.maxMessages = messages;
   if (bytes !== undefined) policy.maxBytes = bytes;
   if (overflow !== undefined && (messages ?? bytes) !== undefined) policy.overflow = overflow[deadLetters];
+}
+
+/** With the type that queues of its virtual host have, where the client names none and the queue can be of it. */
+export function withDefaultType(declare: QueueDeclare, type: QueueType): QueueDeclare {
+  const { durable, exclusive, autoDelete, arguments: args } = declare;
+  const canBe = durable && !exclusive && !autoDelete;
+  if (type === 'classic' || !canBe || args.has('x-queue-type')) return declare;
+  return { ...declare, arguments: new Map([...args, ['x-queue-type', textField(type)]]) };
 }
 
 /** What a declare of a queue says, to be kept and compared. */

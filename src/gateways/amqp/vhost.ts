@@ -6,18 +6,21 @@ import { OPERATOR_POLICY_DOCUMENT, Policies, PolicySet, type Ruling } from '../p
 import type { DeadLetterTarget } from './deaths.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
-import { alternateOf, changeOf, exchangeTarget, queueTarget } from './policies.ts';
+import { alternateOf, changeOf, effectiveTimeoutMs, exchangeTarget, queueTarget } from './policies.ts';
+import type { Traffic } from './traffic.ts';
 import {
   BUILT_IN,
   deadLetterTarget,
   type Declared,
   DELAYED_TYPE,
   existingExchange,
+  CONSUMER_TIMEOUT_MS,
   existingQueue,
   isQueue,
   named,
   toAttributes,
 } from './translate.ts';
+import { KeptVhostFacts, PLAIN_VHOST, type VhostFacts } from '../vhost-facts.ts';
 import { type VhostLimit, VhostLimits, type VhostLimitValues } from '../vhost-limits.ts';
 
 export interface Exchange {
@@ -41,6 +44,8 @@ export interface Queue {
 export class Vhost {
   readonly namespace: string;
   readonly session: Session;
+  /** Of all virtual hosts of the gateway. */
+  readonly traffic: Traffic;
   /** Exclusive queues, and the connection that owns each. */
   readonly owners = new Map<string, object>();
   readonly directReplies = new DirectReplies();
@@ -55,17 +60,19 @@ export class Vhost {
   policyGeneration = 0;
   #policies = new PolicySet([], []);
   #limits: VhostLimitValues = {};
+  #facts: VhostFacts = PLAIN_VHOST;
   #declaring: Promise<unknown> = Promise.resolve();
   #applying: Promise<void> = Promise.resolve();
 
-  private constructor(namespace: string, session: Session) {
+  private constructor(namespace: string, session: Session, traffic: Traffic) {
     this.namespace = namespace;
     this.session = session;
+    this.traffic = traffic;
   }
 
   /** Makes the exchanges that are always there. */
-  static async open(namespace: string, session: Session): Promise<Vhost> {
-    const vhost = new Vhost(namespace, session);
+  static async open(namespace: string, session: Session, traffic: Traffic): Promise<Vhost> {
+    const vhost = new Vhost(namespace, session, traffic);
     const existing = new Set((await session.request('listRouters', {})).routers.map(({ name }) => name));
     for (const { name, type, internal = false } of BUILT_IN) {
       if (existing.has(name)) continue;
@@ -106,6 +113,11 @@ export class Vhost {
     return this.#policies;
   }
 
+  /** What it says of itself. */
+  get facts(): VhostFacts {
+    return this.#facts;
+  }
+
   /** Makes every queue and exchange of AMQP what it declared and the policies, as they are now, say. */
   applyPolicies(): Promise<void> {
     this.policyGeneration++;
@@ -119,6 +131,7 @@ export class Vhost {
     const policies = new PolicySet(await new Policies(this.session).list(), await operators.list());
     this.#policies = policies;
     this.#limits = await new VhostLimits(this.session).read();
+    this.#facts = await new KeptVhostFacts(this.session).read();
     for (const definition of await this.#queues())
       await this.#applyToQueue(definition, policies.of(queueTarget(definition.name, existingQueue(definition))));
     const { routers } = await this.session.request('listRouters', {});
@@ -166,6 +179,12 @@ export class Vhost {
       'PRECONDITION_FAILED',
       `cannot declare queue '${name}': queue limit in vhost '${toVhost(this.namespace)}' (${limit}) is reached`,
     );
+  }
+
+  /** How long a consumer of it may keep a delivery, when it does not say so itself. */
+  timeoutMs({ name, declared }: Queue): number {
+    const policy = this.#policies.of(queueTarget(name, declared));
+    return Math.max(1, effectiveTimeoutMs(declared, policy) ?? CONSUMER_TIMEOUT_MS);
   }
 
   // ---- Exchanges --------------------------------------------------------------------------------------------------
@@ -302,6 +321,7 @@ export class Vhost {
   async dropQueue(name: string, when: 'unused' | 'always'): Promise<void> {
     try {
       await this.session.request('deleteTopic', { name, ...(when === 'unused' && { ifUnused: true }) });
+      this.traffic.queuesDeleted++;
       this.owners.delete(name);
       await this.dropUnbound();
     } catch (error) {

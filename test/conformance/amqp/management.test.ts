@@ -246,8 +246,8 @@ test('connections, channels and consumers are shown, and a connection can be clo
   await channel.checkQueue('q');
   const [shown] = (await call('GET', '/api/connections')).body;
   assert.deepEqual(
-    [shown.user_provided_name, shown.vhost, shown.channels, shown.protocol, shown.state],
-    ['a test', '/', 1, 'AMQP 0-9-1', 'running'],
+    [shown.user_provided_name, shown.vhost, shown.channels, shown.protocol, shown.state, shown.auth_mechanism],
+    ['a test', '/', 1, 'AMQP 0-9-1', 'running', 'PLAIN'],
   );
   assert.ok(shown.recv_oct > 0 && shown.client_properties.capabilities['basic.nack']);
   const path = `/api/connections/${encodeURIComponent(shown.name)}`;
@@ -265,10 +265,18 @@ test('connections, channels and consumers are shown, and a connection can be clo
     );
   }
   assert.equal((await call('GET', '/api/vhosts/elsewhere/connections')).status, 404);
+  assert.equal((await call('GET', '/api/connections/username/guest')).body.length, 1);
+  assert.equal((await call('GET', '/api/connections/username/nobody')).body.length, 0);
+  assert.equal((await call('DELETE', '/api/connections/username/nobody')).status, 204);
+  assert.equal((await call('POST', '/api/rebalance/queues', {})).status, 204);
   const closed = new Promise((resolve) => connection.once('close', resolve));
   assert.equal((await call('DELETE', path)).status, 204);
   await closed;
   assert.equal((await call('DELETE', path)).status, 404);
+  const again = await client();
+  const gone = new Promise((resolve) => again.once('close', resolve));
+  assert.equal((await call('DELETE', '/api/connections/username/guest')).status, 204);
+  await gone;
 });
 
 test('virtual hosts are made, shown with their counts, and deleted with all that is in them', async (t) => {
@@ -276,7 +284,8 @@ test('virtual hosts are made, shown with their counts, and deleted with all that
   assert.equal((await call('PUT', '/api/vhosts/shop', {})).status, 201);
   assert.equal((await call('PUT', '/api/vhosts/shop', {})).status, 204);
   assert.equal((await call('PUT', '/api/vhosts/%24system', {})).status, 400);
-  assert.equal((await call('PUT', '/api/vhosts/q', { default_queue_type: 'quorum' })).status, 400);
+  assert.equal((await call('PUT', '/api/vhosts/q', { default_queue_type: 'lazy' })).status, 400);
+  assert.equal((await call('PUT', '/api/vhosts/q', { tracing: true })).status, 501);
   await call('PUT', '/api/queues/shop/q', {});
   await call('POST', '/api/exchanges/shop/amq.default/publish', { routing_key: 'q', payload: 'x' });
   assert.equal((await call('GET', '/api/vhosts/shop')).body.messages, 1);
@@ -286,6 +295,37 @@ test('virtual hosts are made, shown with their counts, and deleted with all that
   assert.deepEqual(await names(), ['/']);
   assert.equal((await call('GET', '/api/queues/shop')).status, 404);
   assert.equal((await call('DELETE', '/api/vhosts/%2F')).status, 400);
+});
+
+test('a virtual host keeps its description and tags, and gives queues that ask for no type its own', async (t) => {
+  const { call, client } = await place(t);
+  const facts = { description: 'orders', tags: 'eu, old', default_queue_type: 'quorum' };
+  assert.equal((await call('PUT', '/api/vhosts/%2F', facts)).status, 204);
+  assert.equal((await call('PUT', '/api/vhosts/%2F', { description: 'all orders' })).status, 204);
+  const { body } = await call('GET', '/api/vhosts/%2F');
+  const shown = { description: 'all orders', tags: ['eu', 'old'], default_queue_type: 'quorum' };
+  assert.deepEqual(
+    [body.description, body.tags, body.default_queue_type, body.metadata],
+    [...Object.values(shown), shown],
+  );
+  const channel = await (await client()).createChannel();
+  const typeOf = async (queue: string): Promise<unknown> => (await call('GET', `/api/queues/%2F/${queue}`)).body.type;
+  await channel.assertQueue('plain');
+  await channel.assertQueue('plain', { arguments: { 'x-queue-type': 'quorum' } });
+  await channel.assertQueue('asked', { arguments: { 'x-queue-type': 'classic' } });
+  await channel.assertQueue('passing', { durable: false });
+  await channel.assertQueue('own', { exclusive: true });
+  await channel.assertQueue('goes', { autoDelete: true });
+  assert.deepEqual(await Promise.all(['plain', 'asked', 'passing', 'own', 'goes'].map(typeOf)), [
+    'quorum',
+    ...['asked', 'passing', 'own', 'goes'].map(() => 'classic'),
+  ]);
+  const other = await place(t);
+  const { body: exported } = await call('GET', '/api/definitions');
+  assert.equal((await other.call('POST', '/api/definitions', exported)).status, 204);
+  assert.deepEqual((await other.call('GET', '/api/definitions')).body.vhosts, [
+    { name: '/', ...shown, metadata: shown },
+  ]);
 });
 
 test('users and permissions are kept, and count over AMQP at once', async (t) => {
@@ -576,6 +616,8 @@ test('definitions that RabbitMQ exported are taken, and its users log in with th
   assert.equal((await call('GET', '/api/queues/%2F/jobs')).body.policy, 'pol');
   const shovels = [{ vhost: '/', component: 'shovel', name: 's', value: {} }];
   assert.equal((await call('POST', '/api/definitions', { ...OF_RABBITMQ, parameters: shovels })).status, 501);
+  const limited = OF_RABBITMQ.users.map((user) => ({ ...user, limits: { 'max-connections': 1 } }));
+  assert.equal((await call('POST', '/api/definitions', { ...OF_RABBITMQ, users: limited })).status, 501);
 });
 
 test('the overview, the node and the health checks say what tools look at', async (t) => {
@@ -639,6 +681,75 @@ test('metrics have the names of RabbitMQ, as sums and for each queue', async (t)
   assert.ok(each.includes('rabbitmq_queue_messages_ready{vhost="/",queue="a"} 1\n'));
   assert.ok(each.includes('rabbitmq_queue_messages_ready{vhost="/",queue="b\\"\\\\"} 1\n'));
   assert.ok(each.includes('rabbitmq_queue_messages_published_total{vhost="/",queue="a"} 1\n'));
+  const detailed = async (query: string): Promise<string[]> =>
+    (await call('GET', `/metrics/detailed${query}`)).body
+      .split('\n')
+      .filter((line: string) => line.startsWith('rabbitmq'));
+  const coarse = await detailed('?family=queue_coarse_metrics&vhost=%2F');
+  assert.ok(coarse.includes('rabbitmq_detailed_queue_messages_ready{vhost="/",queue="a"} 1'), coarse.join('\n'));
+  assert.equal(coarse.length, 6);
+  assert.equal((await detailed('?family=queue_consumer_count')).length, 2);
+  assert.deepEqual(await detailed('?family=queue_coarse_metrics&vhost=other'), []);
+  assert.deepEqual(await detailed(''), []);
+});
+
+test('metrics count what AMQP clients did, under the names that dashboards of RabbitMQ ask for', async (t) => {
+  const { call, client } = await place(t);
+  const connection = await client();
+  const channel = await connection.createConfirmChannel();
+  channel.on('return', () => {});
+  await channel.assertQueue('q');
+  await channel.assertQueue('q');
+  await channel.assertQueue('small', { maxLength: 1, arguments: { 'x-overflow': 'reject-publish' } });
+  for (let i = 0; i < 3; i++) channel.sendToQueue('q', Buffer.from('x'));
+  channel.sendToQueue('nowhere', Buffer.from('x'));
+  channel.sendToQueue('nowhere', Buffer.from('x'), { mandatory: true });
+  channel.sendToQueue('small', Buffer.from('x'));
+  await channel.waitForConfirms();
+  channel.sendToQueue('small', Buffer.from('x'));
+  await channel.waitForConfirms().catch(() => {});
+  const other = await connection.createChannel();
+  other.on('error', () => {});
+  other.sendToQueue('q', Buffer.from('x'));
+  await other.get('q', { noAck: true });
+  await other.get('q');
+  await other.get('nothing').catch(() => {});
+  await channel.purgeQueue('small');
+  await channel.get('small');
+  for (const noAck of [true, false]) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { consumerTag } = await channel.consume('q', () => resolve(), { noAck });
+    if (!noAck) channel.sendToQueue('q', Buffer.from('x'));
+    await promise;
+    await channel.cancel(consumerTag);
+  }
+  await channel.waitForConfirms();
+  await channel.deleteQueue('small');
+  const { body } = await call('GET', '/metrics');
+  const value = (name: string): number => Number(new RegExp(`^rabbitmq_${name} (\\d+)$`, 'm').exec(body)?.[1]);
+  const expected: [string, number][] = [
+    ['connections_opened_total', 1],
+    ['connections_closed_total', 0],
+    ['channels_opened_total', 2],
+    ['channels_closed_total', 1],
+    ['queues_declared_total', 3],
+    ['queues_created_total', 2],
+    ['queues_deleted_total', 1],
+    ['global_messages_received_total', 9],
+    ['global_messages_received_confirm_total', 8],
+    ['global_messages_confirmed_total', 7],
+    ['global_messages_unroutable_returned_total', 1],
+    ['global_messages_unroutable_dropped_total', 1],
+    ['global_messages_delivered_get_auto_ack_total', 1],
+    ['global_messages_delivered_get_manual_ack_total', 1],
+    ['global_messages_get_empty_total', 1],
+  ];
+  assert.deepEqual(
+    expected.map(([name]) => [name, value(name)]),
+    expected,
+  );
+  const [byHand, byThat] = ['manual', 'auto'].map((how) => value(`global_messages_delivered_consume_${how}_ack_total`));
+  assert.ok(Number(byHand) >= 1 && Number(byThat) >= 1, `${byHand}, ${byThat}`);
 });
 
 test('what RabbitMQ would keep and obey and this broker would ignore is refused', async (t) => {

@@ -1,5 +1,6 @@
 /** Policies, as the clients of queues and exchanges meet them. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -205,6 +206,35 @@ test('a policy gives exchanges an alternate one, and takes it back', async (t) =
   channel.publish('x.old', 'nowhere', Buffer.from('x'));
   await channel.waitForConfirms();
   assert.deepEqual(await texts(channel, 'found'), []);
+});
+
+test('a policy says how long consumers may keep a delivery, and of two numbers the smaller one counts', async (t) => {
+  const at = await testPlace(t, { clock: 'manual' });
+  const connection = await connect(at.url);
+  t.after(() => connection.close().catch(() => {}));
+  const session = new Policies(at.broker.rail);
+  await session.put({ name: 'slow', pattern: '^q', definition: { 'consumer-timeout': 60_000 } });
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue('q-own', { arguments: { 'x-consumer-timeout': 30_000 } });
+  await channel.assertQueue('q-longer', { arguments: { 'x-consumer-timeout': 120_000 } });
+  await channel.assertQueue('q-none');
+  for (const [queue, used] of [
+    ['q-own', 30_000],
+    ['q-longer', 60_000],
+    ['q-none', 60_000],
+  ] as const) {
+    await publish(channel, queue, 'x');
+    const slow = await connection.createChannel();
+    const closed = once(slow, 'error');
+    const arrived = Promise.withResolvers<void>();
+    await slow.consume(queue, () => arrived.resolve());
+    await arrived.promise;
+    await at.broker.clock.advance(`${used - 1000}ms`);
+    await slow.checkQueue(queue);
+    await at.broker.clock.advance('2s');
+    const [error] = (await closed) as [Error];
+    assert.match(error.message, new RegExp(`Timeout value used: ${used} ms`));
+  }
 });
 
 test('settings that say where or how RabbitMQ stores are accepted, all others refused', async (t) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { KeptVhostFacts } from '../../../src/gateways/vhost-facts.ts';
 import { client, closedWith, consumed, texts } from './client.ts';
 
 const QUORUM = { 'x-queue-type': 'quorum' };
@@ -71,4 +72,25 @@ test('arguments of quorum queues are refused elsewhere and when they make no sen
     assert.equal(code, 406);
     assert.match(message, text);
   }
+});
+
+test('the default type of a virtual host is that of queues that name none, and another declare must agree with it', async (t) => {
+  const { channel, connection, broker } = await client(t);
+  const facts = new KeptVhostFacts(broker.rail);
+  await channel.assertQueue('old');
+  await facts.put({ defaultQueueType: 'quorum' });
+  await channel.assertQueue('q', { arguments: { 'x-delivery-limit': 3 } });
+  await channel.assertQueue('q', { arguments: { ...QUORUM, 'x-delivery-limit': 3 } });
+  const on = await connection.createChannel();
+  const { code, message } = await closedWith(on, () => on.assertQueue('old'));
+  assert.equal(code, 406);
+  assert.match(message, /inequivalent arg 'x-queue-type' for queue 'old'/);
+  await channel.assertQueue('old', { arguments: { 'x-queue-type': 'classic' } });
+  // Of no type that it cannot be of.
+  await channel.assertQueue('brief', { autoDelete: true });
+  await facts.put({ defaultQueueType: 'stream' });
+  await channel.assertQueue('s');
+  await channel.assertQueue('s', { arguments: { 'x-queue-type': 'stream' } });
+  await facts.put({ defaultQueueType: 'classic' });
+  await channel.assertQueue('old');
 });

@@ -27,7 +27,7 @@ function showConnection(management: Management, info: ConnectionInfo): Json {
     state: 'running',
     type: 'network',
     protocol: 'AMQP 0-9-1',
-    auth_mechanism: 'PLAIN',
+    auth_mechanism: info.mechanism,
     ssl: info.secure,
     peer_host: info.peerHost,
     peer_port: info.peerPort,
@@ -128,7 +128,19 @@ function oneChannel(call: Call): Json {
   return found;
 }
 
+function ofUser(call: Call): ConnectionInfo[] {
+  const { user, ...params } = call.params;
+  return liveOf({ ...call, params }).filter((each) => each.user === user);
+}
+
 export const connectionRoutes: Route[] = [
+  route('GET', '/api/connections/username/:user', (call) =>
+    list(ofUser(call).map((each) => showConnection(call.management, each))),
+  ),
+  route('DELETE', '/api/connections/username/:user', (call) => {
+    for (const { id } of ofUser(call)) call.management.options.amqp.disconnect(id, 'Closed via management plugin');
+    return done;
+  }),
   ...['/api/connections', '/api/vhosts/:vhost/connections'].map((path) =>
     route('GET', path, async (call) => {
       await assertVhost(call);

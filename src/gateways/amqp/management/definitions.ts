@@ -10,7 +10,8 @@ import { checkParameter, parametersOf, putParameter } from './parameters.ts';
 import { putPolicy, readPolicy, showPolicy } from './policies.ts';
 import { queuesOf, showQueue } from './queues.ts';
 import { type Call, done, object, type Route, route } from './route.ts';
-import { readTopicPermission, readUser, showTopicPermission, showUser } from './users.ts';
+import { readTopicPermission, readUser, refuseLimits, showTopicPermission, showUser } from './users.ts';
+import { putFacts, readFacts, showFacts } from './vhosts.ts';
 
 /** What a list of definitions keeps of what is shown: what a declare says. */
 const QUEUE_FIELDS = ['name', 'vhost', 'durable', 'auto_delete', 'arguments'];
@@ -58,7 +59,7 @@ async function exportAll(call: Call): Promise<Json> {
     product_name: 'Railhead',
     product_version: broker.version,
     users: (await users.list()).map(showUser),
-    vhosts: vhosts.map(({ namespace }) => ({ name: toVhost(namespace) })),
+    vhosts: vhosts.map(showFacts),
     permissions: (await users.permissions()).map(({ namespace, ...rest }) => ({ ...rest, vhost: toVhost(namespace) })),
     topic_permissions: (await users.keyPermissions()).map(showTopicPermission),
     global_parameters: [],
@@ -98,6 +99,8 @@ async function importInto(call: Call): Promise<void> {
   for (const { name } of items(body, 'global_parameters'))
     if (!NAMES_OF_CLUSTERS.includes(String(name))) throw notSupported(`The global parameter ${JSON.stringify(name)}`);
   // Before anything is changed.
+  for (const item of items(body, 'users')) refuseLimits(item);
+  for (const item of items(body, 'vhosts')) factsOf(item);
   for (const item of items(body, 'policies')) readPolicy(text(item, 'name'), item);
   for (const item of items(body, 'parameters')) {
     // Who may set policies may not say what stands over them.
@@ -142,10 +145,16 @@ async function importInto(call: Call): Promise<void> {
   for (const item of items(body, 'bindings')) await changeBinding(call, await vhostOf(item), 'bind', bindingOf(item));
 }
 
+/** RabbitMQ says some of them twice. */
+function factsOf(item: Json): ReturnType<typeof readFacts> {
+  return readFacts({ ...(isJson(item['metadata']) && item['metadata']), ...item });
+}
+
 async function importUsers({ management, body }: Call): Promise<void> {
   const { users } = management.options;
   for (const item of items(body, 'users')) await users.put(await readUser(shortText(item, 'name'), item));
-  for (const item of items(body, 'vhosts')) await management.makeVhost(shortText(item, 'name'));
+  for (const item of items(body, 'vhosts'))
+    await putFacts(await management.makeVhost(shortText(item, 'name')), factsOf(item));
   for (const item of items(body, 'permissions')) {
     const patterns = { configure: text(item, 'configure'), write: text(item, 'write'), read: text(item, 'read') };
     await users.setPermission(shortText(item, 'user'), toNamespace(shortText(item, 'vhost')), patterns);

@@ -6,6 +6,7 @@ import { BodyBudget } from '../../body-budget.ts';
 import type { ConnectionInfo } from '../live.ts';
 import { Rights } from '../rights.ts';
 import { Topology } from '../topology.ts';
+import type { Traffic } from '../traffic.ts';
 import type { Vhost } from '../vhost.ts';
 import { asManagementError, bad, ManagementError, notAuthorized, notFound } from './errors.ts';
 import { isJson, type Json } from './json.ts';
@@ -24,6 +25,7 @@ export interface ManagementOptions {
   readonly amqp: {
     vhost(namespace: string): Promise<Vhost>;
     live(): ConnectionInfo[];
+    readonly traffic: Readonly<Traffic>;
     /** After all in it was deleted. */
     forget(namespace: string): void;
     /** False when there is none. */

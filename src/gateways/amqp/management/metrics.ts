@@ -1,11 +1,37 @@
 import { toVhost } from '../../../core/vhosts.ts';
 import { Exposition, EXPOSITION_TYPE, type Labels } from '../../metrics/exposition.ts';
 import { Slices } from '../../metrics/slices.ts';
-import { QUEUE_COLUMNS, type QueueFigures } from './queue-series.ts';
+import { bad } from './errors.ts';
+import { memoryLimit } from './overview.ts';
+import { MAX_QUEUE_SERIES, QUEUE_COLUMNS, type QueueFigures } from './queue-series.ts';
 import { countersOf, countsOf, type QueueFacts, queuesOf } from './queues.ts';
 import { type Answer, type Call, type Route, route } from './route.ts';
+import type { Traffic } from '../traffic.ts';
 
 type Figures = Record<string, number>;
+
+/** Of AMQP clients alone: what those of other protocols do is in the metrics of queues, and in our own. */
+const TRAFFIC: readonly (readonly [name: string, help: string, of: keyof Traffic])[] = [
+  ['rabbitmq_connections_opened_total', 'Connections opened', 'connectionsOpened'],
+  ['rabbitmq_connections_closed_total', 'Connections closed', 'connectionsClosed'],
+  ['rabbitmq_channels_closed_total', 'Channels closed', 'channelsClosed'],
+  ['rabbitmq_channels_opened_total', 'Channels opened', 'channelsOpened'],
+  ['rabbitmq_queues_declared_total', 'Queues declared', 'queuesDeclared'],
+  ['rabbitmq_queues_created_total', 'Queues created', 'queuesCreated'],
+  ['rabbitmq_queues_deleted_total', 'Queues deleted', 'queuesDeleted'],
+  ['rabbitmq_global_messages_received_total', 'Messages received from publishers', 'received'],
+  ['rabbitmq_global_messages_received_confirm_total', 'Messages received, to be confirmed', 'receivedToConfirm'],
+  ['rabbitmq_global_messages_confirmed_total', 'Messages confirmed to publishers', 'confirmed'],
+  ['rabbitmq_global_messages_unroutable_returned_total', 'Unroutable messages returned to publishers', 'returned'],
+  ['rabbitmq_global_messages_unroutable_dropped_total', 'Unroutable messages dropped', 'dropped'],
+  ['rabbitmq_global_messages_delivered_consume_manual_ack_total', 'Delivered to consumers that ack', 'delivered'],
+  ['rabbitmq_global_messages_delivered_consume_auto_ack_total', 'Delivered, acked by that', 'deliveredAutoAck'],
+  ['rabbitmq_global_messages_delivered_get_manual_ack_total', 'Answers to basic.get, to be acked', 'got'],
+  ['rabbitmq_global_messages_delivered_get_auto_ack_total', 'Answers to basic.get, acked by that', 'gotAutoAck'],
+  ['rabbitmq_global_messages_get_empty_total', 'basic.get that found nothing', 'gotNone'],
+];
+
+const QUEUE_PREFIX = 'rabbitmq_queue_';
 
 function figuresOf(facts: QueueFacts): Figures {
   return { ...countsOf(facts), bytes: facts.stats.bytes, ...countersOf(facts) };
@@ -48,8 +74,10 @@ async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<An
   out.add('rabbitmq_queues', 'gauge', 'Queues available', queues.length);
   const unacked = channels.reduce((count, each) => count + each.unacked, 0);
   out.add('rabbitmq_channel_messages_unacked', 'gauge', 'Delivered but not yet acknowledged messages', unacked);
+  const { traffic } = management.options.amqp;
   const figures: [string, string, number][] = [
-    ['rabbitmq_global_messages_received_total', 'Total number of messages received', total['publish'] ?? 0],
+    ...TRAFFIC.map(([name, help, of]): [string, string, number] => [name, help, traffic[of]]),
+    ['rabbitmq_global_messages_routed_total', 'Total number of messages routed to queues', total['publish'] ?? 0],
     ['rabbitmq_global_messages_delivered_total', 'Total number of messages delivered', total['deliver_get'] ?? 0],
     ['rabbitmq_global_messages_redelivered_total', 'Total number of messages redelivered', total['redeliver'] ?? 0],
     ['rabbitmq_global_messages_acknowledged_total', 'Total number of messages acknowledged', total['ack'] ?? 0],
@@ -57,6 +85,10 @@ async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<An
   for (const [name, help, value] of figures) out.add(name, 'counter', help, value);
   const { broker } = management.options;
   out.add('rabbitmq_process_resident_memory_bytes', 'gauge', 'Memory used in bytes', process.memoryUsage.rss());
+  out.add('rabbitmq_resident_memory_limit_bytes', 'gauge', 'Memory that there is in bytes', memoryLimit());
+  const free = broker.info().counters['journalFreeBytes'] ?? 0;
+  out.add('rabbitmq_disk_space_available_bytes', 'gauge', 'Disk space available in bytes', free);
+  out.add('rabbitmq_global_consumers', 'gauge', 'Consumers currently connected', consumers);
   const trouble = broker.health().reason === null ? 0 : 1;
   out.add('rabbitmq_alarms_free_disk_space_watermark', 'gauge', 'Storage needs a look', trouble);
   out.add('rabbitmq_build_info', 'gauge', 'What this is', 1, {
@@ -71,7 +103,45 @@ async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<An
   return { is: 'text', type: EXPOSITION_TYPE, text: exposition.text() };
 }
 
+/** What RabbitMQ calls families, of those that are about queues: the columns that each has. */
+const FAMILIES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['queue_coarse_metrics', ['messages_ready', 'messages_unacked', 'messages']],
+  ['queue_consumer_count', ['consumers']],
+  ['queue_metrics', ['consumers', 'messages_bytes', 'messages_published_total']],
+]);
+
+/** Series of each queue, only of the families and virtual hosts that were asked for, under names of their own. */
+async function detailed(call: Call): Promise<Answer> {
+  call.access.assertMonitoring();
+  const { query, management } = call;
+  const wanted = new Set(query.getAll('family').flatMap((family) => FAMILIES.get(family) ?? []));
+  const columns = QUEUE_COLUMNS.filter(({ name }) => wanted.has(name.slice(QUEUE_PREFIX.length)));
+  const vhosts = query.getAll('vhost');
+  const exposition = new Exposition();
+  const slices = new Slices();
+  let left = MAX_QUEUE_SERIES;
+  for (const vhost of columns.length === 0 ? [] : await management.vhosts(call)) {
+    const name = toVhost(vhost.namespace);
+    if (vhosts.length > 0 && !vhosts.includes(name)) continue;
+    for (const facts of await queuesOf(vhost)) {
+      if (left-- === 0)
+        throw bad(`there are more than ${MAX_QUEUE_SERIES} queues; name a virtual host, or scrape /metrics/per-object`);
+      const figures = { topicId: 0, labels: {}, figures: figuresOf(facts) };
+      const labels = { vhost: name, queue: facts.definition.name };
+      for (const column of columns)
+        exposition.add(
+          { ...column, name: `rabbitmq_detailed_${column.name.slice('rabbitmq_'.length)}` },
+          column.of(figures),
+          labels,
+        );
+      if (slices.due()) await slices.rest();
+    }
+  }
+  return { is: 'text', type: EXPOSITION_TYPE, text: exposition.text() };
+}
+
 export const metricsRoutes: Route[] = [
+  route('GET', '/metrics/detailed', detailed),
   route('GET', '/metrics', (call) => metrics(call, 'aggregated')),
   route('GET', '/metrics/per-object', (call) => metrics(call, 'per object')),
 ];

@@ -86,6 +86,10 @@ async function overview(call: Call): Promise<Json> {
   };
 }
 
+export function memoryLimit(): number {
+  return Math.min(process.constrainedMemory() || totalmem(), totalmem());
+}
+
 function node(management: Management): Json {
   const { counters } = management.options.broker.info();
   return {
@@ -97,7 +101,7 @@ function node(management: Management): Json {
     processors: availableParallelism(),
     rates_mode: 'basic',
     mem_used: process.memoryUsage.rss(),
-    mem_limit: Math.min(process.constrainedMemory() || totalmem(), totalmem()),
+    mem_limit: memoryLimit(),
     mem_alarm: false,
     disk_free: counters['journalFreeBytes'] ?? 0,
     disk_free_limit: 0,

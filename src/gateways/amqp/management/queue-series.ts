@@ -2,7 +2,7 @@ import type { Labels } from '../../metrics/exposition.ts';
 import { type Column, SeriesGroup } from '../../metrics/series.ts';
 
 /** Queues with series of their own. */
-const MAX_QUEUE_SERIES = 2_000;
+export const MAX_QUEUE_SERIES = 2_000;
 const OTHER = 'other';
 
 /** What is counted of one queue. */

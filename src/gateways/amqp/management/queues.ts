@@ -180,6 +180,11 @@ export const queueRoutes: Route[] = [
   route('GET', '/api/queues', async (call) => list(await listQueues(call))),
   route('GET', '/api/queues/:vhost', async (call) => list(await listQueues(call))),
   route('GET', '/api/queues/:vhost/:name', async (call) => object(await getQueue(call))),
+  // There is one node: it has them all.
+  route('POST', '/api/rebalance/queues', (call) => {
+    call.access.assertAdministrator();
+    return done;
+  }),
   route('PUT', '/api/queues/:vhost/:name', async (call) => put(await putQueue(call))),
   route('DELETE', '/api/queues/:vhost/:name', async (call) => {
     await deleteQueue(call);

@@ -1,9 +1,9 @@
 import type { StoredKeyPermission, StoredUser, UserChange } from '../../../core/access.ts';
 import { storedPassword } from '../../../core/passwords.ts';
 import { toNamespace, toVhost } from '../../../core/vhosts.ts';
-import { bad, notFound } from './errors.ts';
+import { bad, notFound, notSupported } from './errors.ts';
 import { param, shortText, text } from './fields.ts';
-import type { Json } from './json.ts';
+import { isJson, type Json } from './json.ts';
 import { type Call, done, list, object, put, type Route, route } from './route.ts';
 
 /** RabbitMQ's names of how it hashes passwords, and ours of the same. */
@@ -26,9 +26,16 @@ export function showUser({ name, password, tags }: StoredUser): Json {
   };
 }
 
+/** @throws not_supported for a user of definitions that has some */
+export function refuseLimits({ name, limits }: Json): void {
+  if (isJson(limits) && Object.keys(limits).length > 0)
+    throw notSupported(`A limit of the user ${JSON.stringify(name)}`);
+}
+
 /** Of a body, as `PUT /api/users` and definitions have it. @throws bad_request */
 export async function readUser(name: string, body: Json): Promise<UserChange> {
   const { tags = [], password, password_hash: hash } = body;
+  refuseLimits(body);
   const list = Array.isArray(tags) ? tags.map(String) : String(tags).split(',');
   const user = { name, tags: list.map((tag) => tag.trim()).filter((tag) => tag !== '') };
   if (typeof password === 'string' && password !== '') return { ...user, password: await storedPassword(password) };

@@ -1,8 +1,9 @@
 import { toNamespace, toVhost } from '../../../core/vhosts.ts';
 import { OPERATOR_POLICY_DOCUMENT, Policies } from '../../policies.ts';
+import { checkVhostFacts, KeptVhostFacts, type VhostFacts } from '../../vhost-facts.ts';
 import type { Vhost } from '../vhost.ts';
 import { VhostLimits } from '../../vhost-limits.ts';
-import { bad } from './errors.ts';
+import { bad, notSupported } from './errors.ts';
 import { param } from './fields.ts';
 import { type Json } from './json.ts';
 import { countersOf, countsOf, queuesOf } from './queues.ts';
@@ -10,7 +11,6 @@ import { type Call, done, list, object, put, type Route, route } from './route.t
 
 async function showVhost(call: Call, vhost: Vhost): Promise<Json> {
   const { management } = call;
-  const name = toVhost(vhost.namespace);
   const totals = { messages: 0, messages_ready: 0, messages_unacknowledged: 0 };
   const stats: Record<string, number> = {};
   for (const facts of await queuesOf(vhost)) {
@@ -21,11 +21,7 @@ async function showVhost(call: Call, vhost: Vhost): Promise<Json> {
     for (const [counter, value] of Object.entries(countersOf(facts))) stats[counter] = (stats[counter] ?? 0) + value;
   }
   return {
-    name,
-    description: name === '/' ? 'Default virtual host' : '',
-    tags: [],
-    metadata: { description: '', tags: [] },
-    default_queue_type: 'classic',
+    ...showFacts(vhost),
     tracing: false,
     cluster_state: { [management.node]: 'running' },
     ...management.rates.withRates(`${vhost.namespace}\0vhost`, totals),
@@ -33,16 +29,44 @@ async function showVhost(call: Call, vhost: Vhost): Promise<Json> {
   };
 }
 
+/** As lists and definitions have it. */
+export function showFacts({ namespace, facts }: Vhost): Json {
+  const name = toVhost(namespace);
+  const description = facts.description === '' && name === '/' ? 'Default virtual host' : facts.description;
+  const shown = { description, tags: [...facts.tags], default_queue_type: facts.defaultQueueType };
+  return { name, ...shown, metadata: shown };
+}
+
+/** What a body says of a virtual host; what it leaves out stays as it is. @throws INVALID, not_supported */
+export function readFacts(body: Json): Partial<VhostFacts> {
+  const { description, tags, tracing } = body;
+  const type = body['default_queue_type'] ?? body['defaultqueuetype'];
+  if (tracing === true || tracing === 'true') throw notSupported('Tracing of a virtual host');
+  const plain = { description: '', tags: [], defaultQueueType: 'classic' };
+  const given = {
+    ...(typeof description === 'string' && { description }),
+    // Of tools that know texts alone.
+    ...(tags !== undefined &&
+      tags !== null && { tags: typeof tags === 'string' ? tags.split(/, */).filter(Boolean) : tags }),
+    // Erlang's word for none.
+    ...(type !== undefined && type !== null && { defaultQueueType: type === 'undefined' ? 'classic' : type }),
+  };
+  const checked = checkVhostFacts({ ...plain, ...given });
+  return Object.fromEntries(Object.entries(checked).filter(([name]) => name in given));
+}
+
+export async function putFacts(vhost: Vhost, facts: Partial<VhostFacts>): Promise<void> {
+  if (Object.keys(facts).length > 0) await new KeptVhostFacts(vhost.session).put(facts);
+}
+
 /** A namespace needs no declaration: to make one is to make its `amq.*` exchanges. */
 async function putVhost(call: Call): Promise<boolean> {
   call.access.assertAdministrator();
   const { management, params, body } = call;
   const name = param(params, 'vhost');
-  const type = body['default_queue_type'] ?? body['defaultqueuetype'] ?? 'classic';
-  if (type !== 'classic' && type !== 'undefined')
-    throw bad(`default_queue_type is ${JSON.stringify(type)}; only classic is supported`);
+  const facts = readFacts(body);
   const existed = (await management.namespaces()).has(toNamespace(name));
-  await management.makeVhost(name);
+  await putFacts(await management.makeVhost(name), facts);
   return !existed;
 }
 
@@ -59,6 +83,7 @@ async function deleteVhost(call: Call): Promise<void> {
     for (const { name } of await policies.list()) await policies.delete(name);
   const limits = new VhostLimits(session);
   for (const name of Object.keys(await limits.read())) await limits.delete(name);
+  await new KeptVhostFacts(session).clear();
   for (;;) {
     const { topics } = await session.request('listTopics', { limit: 1000 });
     if (topics.length === 0) break;

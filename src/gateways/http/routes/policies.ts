@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { RailheadError } from '../../../core/errors.ts';
 import { APPLY_TO, OPERATOR_POLICY_DOCUMENT, Policies, POLICY_DOCUMENT } from '../../policies.ts';
+import { KeptVhostFacts, QUEUE_TYPES } from '../../vhost-facts.ts';
 import { VHOST_LIMITS, VhostLimits } from '../../vhost-limits.ts';
 import { name, route, type Route } from '../route.ts';
 
@@ -120,4 +121,41 @@ const limitRoutes: Route[] = [
   }),
 ];
 
-export const policyRoutes: Route[] = [...KINDS.flatMap(routesOf), ...limitRoutes];
+const facts = {
+  description: z.string().max(1024),
+  tags: z.array(z.string().min(1).max(64)).max(16),
+  defaultQueueType: z.enum(QUEUE_TYPES),
+};
+
+const factRoutes: Route[] = [
+  route({
+    method: 'get',
+    path: '/vhost',
+    operationId: 'showVhost',
+    summary: 'What the namespace says of itself as a virtual host of AMQP, and of which type its queues are.',
+    tag: 'policies',
+    params: z.object({}),
+    result: z.object(facts),
+    handle: async ({ session }) => {
+      const { tags, ...rest } = await new KeptVhostFacts(session).read();
+      return { ...rest, tags: [...tags] };
+    },
+  }),
+  route({
+    method: 'patch',
+    path: '/vhost',
+    operationId: 'changeVhost',
+    summary:
+      'Changes what is given. Queues that AMQP clients declare without a type are of the default type from then on.',
+    tag: 'policies',
+    params: z.object({}),
+    body: z.strictObject(facts).partial(),
+    result: z.object(facts),
+    handle: async ({ session, body }) => {
+      const { tags, ...rest } = await new KeptVhostFacts(session).put(body);
+      return { ...rest, tags: [...tags] };
+    },
+  }),
+];
+
+export const policyRoutes: Route[] = [...KINDS.flatMap(routesOf), ...limitRoutes, ...factRoutes];
