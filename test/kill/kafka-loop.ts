@@ -1,12 +1,25 @@
-import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs';
+import { type Admin, Kafka, logLevel, type Producer, type ProducerConfig } from 'kafkajs';
 import { SeededRandom } from '../../src/core/random.ts';
+import { RawPeer } from '../kafka/raw-peer.ts';
 import { after, Child, withDirectory } from './child.ts';
-import { KafkaHistory, type KafkaReport, type Offsets, type Seen } from './kafka-history.ts';
+import {
+  type Isolation,
+  KafkaHistory,
+  type KafkaReport,
+  type Offsets,
+  type Seen,
+  type Transaction,
+} from './kafka-history.ts';
 
 const TOPIC = 'numbers';
 const GROUP = 'readers';
 const PARTITIONS = 3;
 const PRODUCERS = 3;
+/**
+ * One: kafkajs begins to leave out one aborted transaction with each record that it looks at, so that in the midst of two it
+ * lets through a record of the second. The simulation has several, and a reader that counts right.
+ */
+const TRANSACTIONAL = 1;
 const MAX_BATCH = 20;
 /** So that a kill finds commits of which somebody was told just now. */
 const COMMITS_BETWEEN_KILLS = 4;
@@ -28,7 +41,8 @@ export interface KafkaLoopOptions {
 
 /**
  * A server is killed under kafkajs: idempotent producers with acks=all, which send again by themselves what was not
- * answered, and a group that consumes and commits. What became of it is for `KafkaHistory` to judge.
+ * answered, transactional ones that commit and abort, and a group that consumes what is committed and says how far it is.
+ * What became of it is for `KafkaHistory` to judge.
  */
 export function kafkaLoop({ cycles, seed, onCycle = () => {} }: KafkaLoopOptions): Promise<KafkaReport> {
   return withDirectory(async (dir) => {
@@ -53,10 +67,12 @@ export function kafkaLoop({ cycles, seed, onCycle = () => {} }: KafkaLoopOptions
       await consumer.run({
         autoCommitInterval: 50,
         eachMessage: async ({ partition, message }) =>
-          history.consume({ partition, offset: Number(message.offset), value: String(message.value) }),
+          history.consume({ partition, offset: Number(message.offset), value: String(message.value) }, 'committed'),
       });
-      for (let i = 0; i < PRODUCERS; i++)
-        lines.push(new Line(kafka, `p${i}`, new SeededRandom(seed + 1 + i), history, stop));
+      for (let i = 0; i < PRODUCERS + TRANSACTIONAL; i++) {
+        const own = { kafka, name: `p${i}`, random: new SeededRandom(seed + 1 + i), history, stop };
+        lines.push(i < PRODUCERS ? new Line(own) : new TransactionalLine(own));
+      }
       const running = lines.map((line) => line.run());
       for (let cycle = 0; cycle < cycles; cycle++) {
         // kafkajs pauses between its attempts: the kill comes once all producers and the group went on.
@@ -68,14 +84,16 @@ export function kafkaLoop({ cycles, seed, onCycle = () => {} }: KafkaLoopOptions
         await after(random.below(100));
         await server.child.kill();
         server = await start(dir, port);
-        await askOffsets(admin, history);
+        await askOffsets(admin, port, history);
         onCycle(cycle, history);
       }
       stop.now = true;
       await Promise.all(running);
-      const ends = await askOffsets(admin, history);
+      for (const line of lines) await line.finish();
+      await mark(kafka, history);
+      const ends = await askOffsets(admin, port, history);
       for (let waited = 0; !reached(await committedOf(admin), ends) && waited < DRAIN_MS; waited += 50) await after(50);
-      return history.report(await readAll(kafka, ends));
+      return history.report(await readAll(kafka, ends, 'uncommitted'), await readAll(kafka, ends, 'committed'));
     } finally {
       stop.now = true;
       await Promise.allSettled([...lines.map((line) => line.close()), consumer.disconnect(), admin.disconnect()]);
@@ -84,60 +102,116 @@ export function kafkaLoop({ cycles, seed, onCycle = () => {} }: KafkaLoopOptions
   });
 }
 
+interface LineOptions {
+  kafka: Kafka;
+  name: string;
+  random: SeededRandom;
+  history: KafkaHistory;
+  stop: { readonly now: boolean };
+}
+
 /** One producer that sends, batch after batch, to one partition at a time. */
 class Line {
   acknowledged = 0;
-  readonly #kafka: Kafka;
-  readonly #name: string;
-  readonly #random: SeededRandom;
-  readonly #history: KafkaHistory;
-  readonly #stop: { readonly now: boolean };
-  #producer: Producer | undefined;
+  protected readonly options: LineOptions;
+  protected producer: Producer | undefined;
   #next = 0;
 
-  constructor(
-    kafka: Kafka,
-    name: string,
-    random: SeededRandom,
-    history: KafkaHistory,
-    stop: { readonly now: boolean },
-  ) {
-    this.#kafka = kafka;
-    this.#name = name;
-    this.#random = random;
-    this.#history = history;
-    this.#stop = stop;
+  constructor(options: LineOptions) {
+    this.options = options;
   }
 
   async run(): Promise<void> {
-    while (!this.#stop.now) {
-      const partition = this.#random.below(PARTITIONS);
-      const values = Array.from({ length: 1 + this.#random.below(MAX_BATCH) }, () => `${this.#name}:${this.#next++}`);
-      this.#history.attempt(values);
+    while (!this.options.stop.now) {
       try {
-        const producer = (this.#producer ??= await this.#open());
-        const messages = values.map((value) => ({ value, partition }));
-        const [told] = await producer.send({ topic: TOPIC, acks: -1, messages });
-        this.#history.acknowledge({ partition, baseOffset: Number(told?.baseOffset), values });
+        await this.act((this.producer ??= await this.open()));
         this.acknowledged++;
       } catch {
         // Not known, and kafkajs would number the next batch as it did this one: another producer goes on.
-        await this.#producer?.disconnect();
-        this.#producer = undefined;
+        await this.close();
+        this.producer = undefined;
         await after(10);
       }
     }
   }
 
-  async #open(): Promise<Producer> {
-    const producer = this.#kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
+  protected async act(producer: Producer): Promise<void> {
+    await this.send(producer);
+  }
+
+  /** Some values, to one partition. */
+  protected async send(sender: Pick<Producer, 'send'>, transaction?: Transaction): Promise<void> {
+    const { random, name, history } = this.options;
+    const partition = random.below(PARTITIONS);
+    const values = Array.from({ length: 1 + random.below(MAX_BATCH) }, () => `${name}:${this.#next++}`);
+    history.attempt(values, transaction);
+    const messages = values.map((value) => ({ value, partition }));
+    const [told] = await sender.send({ topic: TOPIC, acks: -1, messages });
+    history.acknowledge({ partition, baseOffset: Number(told?.baseOffset), values });
+  }
+
+  protected async open(more: ProducerConfig = {}): Promise<Producer> {
+    const producer = this.options.kafka.producer({ idempotent: true, maxInFlightRequests: 1, ...more });
     await producer.connect();
     return producer;
   }
 
+  /** Nothing of it is open any more. */
+  async finish(): Promise<void> {}
+
   async close(): Promise<void> {
-    await this.#producer?.disconnect();
+    await this.producer?.disconnect();
   }
+}
+
+/** One that sends in transactions, of which it aborts some. Whoever comes after it under its name ends what is open. */
+class TransactionalLine extends Line {
+  #open: Transaction | undefined;
+
+  protected override async act(producer: Producer): Promise<void> {
+    const { history, random } = this.options;
+    this.#over();
+    const transaction = (this.#open = history.begin());
+    const sender = await producer.transaction();
+    for (let sends = 1 + random.below(3); sends > 0; sends--) await this.send(sender, transaction);
+    if (random.chance(0.3)) {
+      transaction.outcome = 'dead';
+      await sender.abort();
+      return;
+    }
+    transaction.outcome = 'asked';
+    await sender.commit();
+    transaction.outcome = 'committed';
+  }
+
+  protected override async open(): Promise<Producer> {
+    const producer = await super.open({ transactionalId: this.options.name, transactionTimeout: 60_000 });
+    this.#over();
+    return producer;
+  }
+
+  override async finish(): Promise<void> {
+    await this.close();
+    this.producer = await this.open();
+  }
+
+  #over(): void {
+    if (this.#open?.outcome === 'open') this.#open.outcome = 'dead';
+    this.#open = undefined;
+  }
+}
+
+/** A record at the end of each partition: a client cannot tell that it has read the end of a transaction. */
+async function mark(kafka: Kafka, history: KafkaHistory): Promise<void> {
+  const producer = kafka.producer();
+  await producer.connect();
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const values = [`end:${partition}`];
+    history.attempt(values);
+    const [told] = await producer.send({ topic: TOPIC, acks: -1, messages: [{ value: values[0] ?? '', partition }] });
+    history.acknowledge({ partition, baseOffset: Number(told?.baseOffset), values });
+  }
+  await producer.disconnect();
 }
 
 export function clientOf(address: string): Kafka {
@@ -160,13 +234,25 @@ export async function start(dir: string, port: number): Promise<KafkaServer> {
 }
 
 /** What the broker says after a start must not be behind what anybody was told before. */
-async function askOffsets(admin: Admin, history: KafkaHistory): Promise<Offsets> {
+async function askOffsets(admin: Admin, port: number, history: KafkaHistory): Promise<Offsets> {
   const [committed, end] = [history.floor('committed'), history.floor('end')];
   history.answered('committed', committed, await committedOf(admin));
-  const found = await admin.fetchTopicOffsets(TOPIC);
-  const ends = new Map(found.map(({ partition, high }) => [partition, Number(high)]));
+  const ends = await endsAt(port);
   history.answered('end', end, ends);
   return ends;
+}
+
+/** With what open transactions have there: kafkajs asks for the end of what is committed alone. */
+async function endsAt(port: number): Promise<Offsets> {
+  const peer = await RawPeer.dial(port);
+  const partitions = Array.from({ length: PARTITIONS }, (_, partitionIndex) => ({ partitionIndex, timestamp: -1 }));
+  const told = await peer.ask('listOffsets', 5, {
+    replicaId: -1,
+    isolationLevel: 0,
+    topics: [{ name: TOPIC, partitions }],
+  });
+  peer.socket.destroy();
+  return new Map((told?.topics[0]?.partitions ?? []).map(({ partitionIndex, offset }) => [partitionIndex, offset]));
 }
 
 async function committedOf(admin: Admin): Promise<Offsets> {
@@ -178,10 +264,14 @@ function reached(offsets: Offsets, ends: Offsets): boolean {
   return [...ends].every(([partition, end]) => (offsets.get(partition) ?? 0) >= end);
 }
 
-async function readAll(kafka: Kafka, ends: Offsets): Promise<Seen[]> {
+async function readAll(kafka: Kafka, ends: Offsets, isolation: Isolation): Promise<Seen[]> {
   const log: Seen[] = [];
   const next = new Map<number, number>();
-  const consumer = kafka.consumer({ groupId: 'auditor', maxWaitTimeInMs: 100 });
+  const consumer = kafka.consumer({
+    groupId: `auditor of ${isolation}`,
+    maxWaitTimeInMs: 100,
+    readUncommitted: isolation === 'uncommitted',
+  });
   await consumer.connect();
   try {
     await consumer.subscribe({ topic: TOPIC, fromBeginning: true });

@@ -1,4 +1,4 @@
-/** kill -9 of a server under kafkajs, idempotent producers and a group, 200 times; `--cycles`, `--seed`. */
+/** kill -9 of a server under kafkajs: idempotent producers, transactions and a group, 200 times; `--cycles`, `--seed`. */
 import { parseArgs } from 'node:util';
 import { kafkaLoop } from '../kill/kafka-loop.ts';
 
