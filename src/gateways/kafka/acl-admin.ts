@@ -55,6 +55,7 @@ export const aclAdmin: Handlers<'describeAcls' | 'createAcls' | 'deleteAcls'> = 
     const users = await client.shared.users();
     const results: { errorCode: number; errorMessage: string | null }[] = [];
     for (const creation of creations) {
+      await client.shared.turns.begin();
       try {
         await users.addAcl(aclOf(creation));
         results.push({ errorCode: ERROR.NONE, errorMessage: null });
@@ -72,6 +73,7 @@ export const aclAdmin: Handlers<'describeAcls' | 'createAcls' | 'deleteAcls'> = 
     const users = await client.shared.users();
     const filterResults: Matching[] = [];
     for (const filter of filters) {
+      await client.shared.turns.begin();
       try {
         const matches = matcherOf(filter);
         const found = (await users.acls()).filter(matches);

@@ -19,6 +19,7 @@ import type { ShareGroup } from './share/share-group.ts';
 import type { ShareSessions } from './share/share-session.ts';
 import type { ShareSubscriptions } from './share/subscriptions.ts';
 import type { Topics } from './topics.ts';
+import type { Turns } from './turns.ts';
 
 /** What all connections share. */
 export interface Shared {
@@ -41,6 +42,8 @@ export interface Shared {
   /** The users that are stored with the broker. */
   users(): Promise<StoredUsers>;
   readonly quotas: Quotas;
+  /** For requests that name much. */
+  readonly turns: Turns;
   /** A number for the fetch session of a connection, that no other has. */
   nextFetchSession(): number;
   report(error: unknown): void;

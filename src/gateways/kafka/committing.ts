@@ -42,7 +42,7 @@ export const committing: Handlers<'offsetCommit' | 'offsetFetch'> = {
     if (version >= 8)
       return {
         topics: [],
-        groups: await Promise.all(request.groups.map((group) => fetchGroup(client, group, commits))),
+        groups: await client.shared.turns.each(request.groups, (group) => fetchGroup(client, group, commits)),
       };
     const { groupId, topics } = request;
     const { errorCode = 0, topics: found } = await fetchGroup(client, { groupId, topics }, commits);

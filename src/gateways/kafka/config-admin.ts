@@ -34,20 +34,18 @@ interface Resource {
 export const configAdmin: Handlers<'describeConfigs' | 'alterConfigs' | 'incrementalAlterConfigs'> = {
   async describeConfigs(client, { resources, includeSynonyms }) {
     const synonyms = includeSynonyms ? 'with-synonyms' : 'plain';
-    return { results: await Promise.all(resources.map((resource) => describe(client, resource, synonyms))) };
+    return { results: await client.shared.turns.each(resources, (resource) => describe(client, resource, synonyms)) };
   },
 
   /** What is not named goes back to its default. */
   async alterConfigs(client, { resources, validateOnly }) {
     const how = validateOnly ? 'check' : 'change';
     return {
-      responses: await Promise.all(
-        resources.map((resource) =>
-          answer(resource, () =>
-            resource.resourceType === RESOURCE.group
-              ? changeGroup(client, resource.resourceName, how, () => resource.configs)
-              : change(client, resource, how, () => resource.configs),
-          ),
+      responses: await client.shared.turns.each(resources, (resource) =>
+        answer(resource, () =>
+          resource.resourceType === RESOURCE.group
+            ? changeGroup(client, resource.resourceName, how, () => resource.configs)
+            : change(client, resource, how, () => resource.configs),
         ),
       ),
     };
@@ -56,15 +54,13 @@ export const configAdmin: Handlers<'describeConfigs' | 'alterConfigs' | 'increme
   async incrementalAlterConfigs(client, { resources, validateOnly }) {
     const how = validateOnly ? 'check' : 'change';
     return {
-      responses: await Promise.all(
-        resources.map((resource) =>
-          answer(resource, () =>
-            resource.resourceType === RESOURCE.group
-              ? changeGroup(client, resource.resourceName, how, (now) =>
-                  changed(new Map(Object.entries(now)), resource.configs, shareConfig),
-                )
-              : change(client, resource, how, (topic) => changed(valuesOf(topic), resource.configs, topicConfig)),
-          ),
+      responses: await client.shared.turns.each(resources, (resource) =>
+        answer(resource, () =>
+          resource.resourceType === RESOURCE.group
+            ? changeGroup(client, resource.resourceName, how, (now) =>
+                changed(new Map(Object.entries(now)), resource.configs, shareConfig),
+              )
+            : change(client, resource, how, (topic) => changed(valuesOf(topic), resource.configs, topicConfig)),
         ),
       ),
     };

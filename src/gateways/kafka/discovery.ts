@@ -74,7 +74,7 @@ async function topicsOf(client: Client, request: MetadataRequest, version: numbe
     const all = await topics.all();
     return all.filter(({ name }) => maySee(client, name)).map((topic) => describe(client, request, topic));
   }
-  return Promise.all(request.topics.map(async (asked) => topicOf(client, request, asked)));
+  return client.shared.turns.each(request.topics, async (asked) => topicOf(client, request, asked));
 }
 
 async function topicOf(

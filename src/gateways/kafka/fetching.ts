@@ -127,8 +127,8 @@ async function readAll(client: Client, request: Request, wanted: readonly Wanted
   for (let from = 0; from < wanted.length;) {
     let to = from;
     for (let asked = 0; to < wanted.length && (to === from || asked < left); to++) asked += wanted[to]?.maxBytes ?? 0;
-    const some = await Promise.all(
-      wanted.slice(from, to).map((one) => readOne(client, one, isolationOf(request), Math.min(one.maxBytes, left))),
+    const some = await client.shared.turns.each(wanted.slice(from, to), (one) =>
+      readOne(client, one, isolationOf(request), Math.min(one.maxBytes, left)),
     );
     for (const [i, one] of some.entries()) {
       // Only the first batch of an answer may be larger than what is asked for, of all and of its partition.

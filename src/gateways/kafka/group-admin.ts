@@ -69,7 +69,7 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
   },
 
   async deleteGroups(client, { groupsNames }) {
-    return { results: await Promise.all(groupsNames.map((groupId) => deleteOne(client, groupId))) };
+    return { results: await client.shared.turns.each(groupsNames, (groupId) => deleteOne(client, groupId)) };
   },
 };
 

@@ -11,17 +11,13 @@ export const offsetAdmin: Handlers<'offsetDelete'> = {
     if (refusal !== null) return { errorCode: ERROR[refusal], topics: [] };
     const subscribed = new Set([...(group === undefined ? [] : topicsOf(group)), ...modernTopics(client, groupId)]);
     return {
-      topics: await Promise.all(
-        topics.map(async ({ name, partitions }) => ({
-          name,
-          partitions: await Promise.all(
-            partitions.map(async ({ partitionIndex }) => ({
-              partitionIndex,
-              errorCode: ERROR[await deleteOne(client, groupId, name, partitionIndex, subscribed)],
-            })),
-          ),
+      topics: await client.shared.turns.each(topics, async ({ name, partitions }) => ({
+        name,
+        partitions: await client.shared.turns.each(partitions, async ({ partitionIndex }) => ({
+          partitionIndex,
+          errorCode: ERROR[await deleteOne(client, groupId, name, partitionIndex, subscribed)],
         })),
-      ),
+      })),
     };
   },
 };

@@ -23,72 +23,66 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
   async listOffsets(client, { isolationLevel, topics }) {
     const isolation = isolationLevel === READ_COMMITTED ? 'committed' : 'uncommitted';
     return {
-      topics: await Promise.all(
-        topics.map(async ({ name, partitions }) => ({
-          name,
-          partitions: await Promise.all(
-            partitions.map(async ({ partitionIndex, timestamp, currentLeaderEpoch }): Promise<Listed> => {
-              try {
-                const session = await onceAllowed(client, 'describe', 'topic', name);
-                const from = { session, shared: client.shared };
-                const found = await offsetAt(from, name, partitionIndex, timestamp, isolation);
-                checkLeaderEpoch(currentLeaderEpoch);
-                return { partitionIndex, errorCode: ERROR.NONE, leaderEpoch: LEADER_EPOCH, ...found };
-              } catch (error) {
-                return { partitionIndex, errorCode: asKafkaError(error).code };
-              }
-            }),
-          ),
-        })),
-      ),
+      topics: await client.shared.turns.each(topics, async ({ name, partitions }) => ({
+        name,
+        partitions: await client.shared.turns.each(
+          partitions,
+          async ({ partitionIndex, timestamp, currentLeaderEpoch }): Promise<Listed> => {
+            try {
+              const session = await onceAllowed(client, 'describe', 'topic', name);
+              const from = { session, shared: client.shared };
+              const found = await offsetAt(from, name, partitionIndex, timestamp, isolation);
+              checkLeaderEpoch(currentLeaderEpoch);
+              return { partitionIndex, errorCode: ERROR.NONE, leaderEpoch: LEADER_EPOCH, ...found };
+            } catch (error) {
+              return { partitionIndex, errorCode: asKafkaError(error).code };
+            }
+          },
+        ),
+      })),
     };
   },
 
   async offsetForLeaderEpoch(client, { topics }) {
     return {
-      topics: await Promise.all(
-        topics.map(async ({ topic, partitions }) => ({
-          topic,
-          partitions: await Promise.all(
-            partitions.map(async ({ partition, leaderEpoch, currentLeaderEpoch }): Promise<EpochEnd> => {
-              try {
-                const session = await onceAllowed(client, 'describe', 'topic', topic);
-                const { end } = await boundsOf({ session, shared: client.shared }, topic, partition);
-                checkLeaderEpoch(currentLeaderEpoch);
-                const isKnown = leaderEpoch === LEADER_EPOCH;
-                return { errorCode: ERROR.NONE, partition, ...(isKnown && { leaderEpoch, endOffset: end }) };
-              } catch (error) {
-                return { errorCode: asKafkaError(error).code, partition };
-              }
-            }),
-          ),
-        })),
-      ),
+      topics: await client.shared.turns.each(topics, async ({ topic, partitions }) => ({
+        topic,
+        partitions: await client.shared.turns.each(
+          partitions,
+          async ({ partition, leaderEpoch, currentLeaderEpoch }): Promise<EpochEnd> => {
+            try {
+              const session = await onceAllowed(client, 'describe', 'topic', topic);
+              const { end } = await boundsOf({ session, shared: client.shared }, topic, partition);
+              checkLeaderEpoch(currentLeaderEpoch);
+              const isKnown = leaderEpoch === LEADER_EPOCH;
+              return { errorCode: ERROR.NONE, partition, ...(isKnown && { leaderEpoch, endOffset: end }) };
+            } catch (error) {
+              return { errorCode: asKafkaError(error).code, partition };
+            }
+          },
+        ),
+      })),
     };
   },
 
   async deleteRecords(client, { topics }) {
     return {
-      topics: await Promise.all(
-        topics.map(async ({ name, partitions }) => ({
-          name,
-          partitions: await Promise.all(
-            partitions.map(async ({ partitionIndex, offset }): Promise<Trimmed> => {
-              try {
-                const session = await onceAllowed(client, 'delete', 'topic', name, ['manage']);
-                const { end } = await boundsOf({ session, shared: client.shared }, name, partitionIndex);
-                const place = { topic: name, partition: partitionIndex, before: offset === AT_END ? end : offset };
-                const { start } = await session.request('trimTopic', place);
-                // Producers are told of the new start at once.
-                client.shared.topics.forget(name);
-                return { partitionIndex, errorCode: ERROR.NONE, lowWatermark: start };
-              } catch (error) {
-                return { partitionIndex, errorCode: asKafkaError(error).code, lowWatermark: -1 };
-              }
-            }),
-          ),
-        })),
-      ),
+      topics: await client.shared.turns.each(topics, async ({ name, partitions }) => ({
+        name,
+        partitions: await client.shared.turns.each(partitions, async ({ partitionIndex, offset }): Promise<Trimmed> => {
+          try {
+            const session = await onceAllowed(client, 'delete', 'topic', name, ['manage']);
+            const { end } = await boundsOf({ session, shared: client.shared }, name, partitionIndex);
+            const place = { topic: name, partition: partitionIndex, before: offset === AT_END ? end : offset };
+            const { start } = await session.request('trimTopic', place);
+            // Producers are told of the new start at once.
+            client.shared.topics.forget(name);
+            return { partitionIndex, errorCode: ERROR.NONE, lowWatermark: start };
+          } catch (error) {
+            return { partitionIndex, errorCode: asKafkaError(error).code, lowWatermark: -1 };
+          }
+        }),
+      })),
     };
   },
 };

@@ -36,6 +36,7 @@ export const quotaAdmin: Handlers<'describeClientQuotas' | 'alterClientQuotas'> 
     const mayAlter = allowed(client, 'alterConfigs', 'cluster');
     const answers: Altered[] = [];
     for (const entry of entries) {
+      await client.shared.turns.begin();
       try {
         if (!mayAlter) throw new KafkaError('CLUSTER_AUTHORIZATION_FAILED', 'Not allowed.');
         const quota = await altered(client, entry);

@@ -29,7 +29,7 @@ export const reassignmentAdmin: Handlers<
 
   async alterPartitionReassignments(client, { topics, allowReplicationFactorChange }) {
     if (!allowed(client, 'alter', 'cluster')) return { ...FORBIDDEN, responses: [] };
-    const responses = await Promise.all(topics.map((topic) => reassign(client, topic)));
+    const responses = await client.shared.turns.each(topics, (topic) => reassign(client, topic));
     return { allowReplicationFactorChange, errorCode: ERROR.NONE, responses };
   },
 

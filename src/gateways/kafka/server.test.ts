@@ -231,6 +231,14 @@ test('a fetch brings as many bytes as it asks for, of all and of each partition,
   assert.deepEqual(await batchesIn(1_000_000, 1), [1, 0]);
 });
 
+test('a fetch by an id that no topic has is told so', async (t) => {
+  const { peer } = await start(t);
+  const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }];
+  const topics = [{ topic: '', topicId: 'ab'.repeat(16), partitions }];
+  const answer = await peer.ask('fetch', 13, { maxWaitMs: 0, minBytes: 0, topics });
+  assert.equal(answer?.responses[0]?.partitions[0]?.errorCode, ERROR.UNKNOWN_TOPIC_ID);
+});
+
 test('offsets before the first and after the last are out of range', async (t) => {
   const { peer } = await start(t);
   await create(peer, 't');

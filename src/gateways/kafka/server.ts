@@ -22,6 +22,7 @@ import { KafkaConnection } from './session.ts';
 import { ShareGroup } from './share/share-group.ts';
 import { ShareSubscriptions } from './share/subscriptions.ts';
 import { Topics } from './topics.ts';
+import { Turns } from './turns.ts';
 
 export interface KafkaGatewayOptions {
   authenticator: Authenticator;
@@ -91,6 +92,7 @@ export class KafkaGateway implements Gateway {
       own,
       users: async () => new StoredUsers(await system()),
       quotas: new Quotas(system, clock),
+      turns: new Turns(),
       nextFetchSession: () => (this.#fetchSessions = (this.#fetchSessions % MAX_INT32) + 1),
       report: reportBug,
     };

@@ -19,33 +19,33 @@ const LEGAL_NAME = /^[a-zA-Z0-9._-]{1,249}$/;
 
 export const topicAdmin: Handlers<'createTopics' | 'createPartitions' | 'deleteTopics'> = {
   async createTopics(client, { topics, validateOnly }) {
-    const names = topics.map(({ name }) => name);
-    return {
-      topics: await Promise.all(
-        topics.map((topic) =>
-          createOne(
-            client,
-            topic,
-            names.indexOf(topic.name) === names.lastIndexOf(topic.name),
-            validateOnly ? 'check' : 'create',
-          ),
-        ),
-      ),
-    };
+    const repeated = namedTwice(topics);
+    const how = validateOnly ? 'check' : 'create';
+    const answers = client.shared.turns.each(topics, (topic) =>
+      createOne(client, topic, !repeated.has(topic.name), how),
+    );
+    return { topics: await answers };
   },
 
   async createPartitions(client, { topics, validateOnly }) {
-    const names = topics.map(({ name }) => name);
-    const isAlone = (name: string): boolean => names.indexOf(name) === names.lastIndexOf(name);
+    const repeated = namedTwice(topics);
     const how = validateOnly ? 'check' : 'create';
-    return { results: await Promise.all(topics.map((topic) => growOne(client, topic, isAlone(topic.name), how))) };
+    const answers = client.shared.turns.each(topics, (topic) => growOne(client, topic, !repeated.has(topic.name), how));
+    return { results: await answers };
   },
 
   async deleteTopics(client, { topics, topicNames }, version) {
-    const asked = version >= 6 ? topics : topicNames.map((name) => ({ name, topicId: NO_UUID }));
-    return { responses: await Promise.all(asked.map((topic) => deleteOne(client, topic))) };
+    const asked: readonly { name: string | null; topicId: string }[] =
+      version >= 6 ? topics : topicNames.map((name) => ({ name, topicId: NO_UUID }));
+    return { responses: await client.shared.turns.each(asked, (topic) => deleteOne(client, topic)) };
   },
 };
+
+function namedTwice(topics: readonly { name: string }[]): Set<string> {
+  const [once, twice] = [new Set<string>(), new Set<string>()];
+  for (const { name } of topics) (once.has(name) ? twice : once).add(name);
+  return twice;
+}
 
 async function createOne(client: Client, asked: Asked, isAlone: boolean, how: 'check' | 'create'): Promise<Created> {
   const { name } = asked;

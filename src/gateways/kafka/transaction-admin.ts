@@ -26,17 +26,15 @@ export const transactionAdmin: Handlers<'describeProducers' | 'describeTransacti
   async describeProducers(client, { topics }) {
     const open = await producers(client, 'open');
     return {
-      topics: await Promise.all(
-        topics.map(async ({ name, partitionIndexes }) => ({
-          name,
-          partitions: await Promise.all(partitionIndexes.map((index) => activeIn(client, open, name, index))),
-        })),
-      ),
+      topics: await client.shared.turns.each(topics, async ({ name, partitionIndexes }) => ({
+        name,
+        partitions: await client.shared.turns.each(partitionIndexes, (index) => activeIn(client, open, name, index)),
+      })),
     };
   },
 
   async describeTransactions(client, { transactionalIds }) {
-    return { transactionStates: await Promise.all(transactionalIds.map((id) => describe(client, id))) };
+    return { transactionStates: await client.shared.turns.each(transactionalIds, (id) => describe(client, id)) };
   },
 
   async listTransactions(client, { stateFilters, producerIdFilters, durationFilter }) {

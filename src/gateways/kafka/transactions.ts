@@ -49,20 +49,18 @@ export const transactions: Handlers<
       : allowed(client, 'write', 'transactionalId', ref.producer)
         ? ERROR.OPERATION_NOT_ATTEMPTED
         : ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-    const answers = await Promise.all(
-      topics.map(async ({ name, partitions }) => {
-        const topic = await client.shared.topics.find(name);
-        const isRefused = others === ERROR.OPERATION_NOT_ATTEMPTED && !mayWrite(name);
-        const code = isRefused ? ERROR.TOPIC_AUTHORIZATION_FAILED : others;
-        return {
-          name,
-          resultsByPartition: partitions.map((partitionIndex) => {
-            const isThere = isRefused || (topic !== undefined && partitionIndex < topic.partitions);
-            return { partitionIndex, partitionErrorCode: isThere ? code : ERROR.UNKNOWN_TOPIC_OR_PARTITION };
-          }),
-        };
-      }),
-    );
+    const answers = await client.shared.turns.each(topics, async ({ name, partitions }) => {
+      const topic = await client.shared.topics.find(name);
+      const isRefused = others === ERROR.OPERATION_NOT_ATTEMPTED && !mayWrite(name);
+      const code = isRefused ? ERROR.TOPIC_AUTHORIZATION_FAILED : others;
+      return {
+        name,
+        resultsByPartition: partitions.map((partitionIndex) => {
+          const isThere = isRefused || (topic !== undefined && partitionIndex < topic.partitions);
+          return { partitionIndex, partitionErrorCode: isThere ? code : ERROR.UNKNOWN_TOPIC_OR_PARTITION };
+        }),
+      };
+    });
     return { resultsByTopicV3AndBelow: answers };
   },
 
@@ -92,10 +90,11 @@ export const transactions: Handlers<
       : (refusalFor(client, groupId) ?? memberError(client, request));
     if (refusal !== 'NONE') return { topics: refusedCommits(topics, () => refusal) };
     client.shared.offsetRetention.used(groupId);
-    const answers = topics.map(async ({ name, partitions }) => ({
+    const answers = client.shared.turns.each(topics, async ({ name, partitions }) => ({
       name,
-      partitions: await Promise.all(
-        partitions.map(async ({ partitionIndex, committedOffset, committedMetadata }) => {
+      partitions: await client.shared.turns.each(
+        partitions,
+        async ({ partitionIndex, committedOffset, committedMetadata }) => {
           try {
             demand(client, 'read', 'topic', name);
             const committed = toCursor({ offset: committedOffset, metadata: committedMetadata ?? '' });
@@ -105,10 +104,10 @@ export const transactions: Handlers<
           } catch (error) {
             return { partitionIndex, errorCode: failure(client, error, false).code };
           }
-        }),
+        },
       ),
     }));
-    return { topics: await Promise.all(answers) };
+    return { topics: await answers };
   },
 };
 
