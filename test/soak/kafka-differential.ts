@@ -43,6 +43,7 @@ async function makeReady(port: number): Promise<void> {
     saltedPassword: Buffer.alloc(32, 2),
   };
   await peer.ask('alterUserScramCredentials', 0, { deletions: [], upsertions: [credential] });
+  for (const keyType of [0, 1]) await peer.ask('findCoordinator', 3, { key: 'ready', keyType });
   const isReady = async (): Promise<boolean> => {
     const claim = { transactionalId: 'ready', transactionTimeoutMs: 60_000 };
     const claimed = await peer.ask('initProducerId', 4, claim);
