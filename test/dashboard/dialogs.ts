@@ -47,8 +47,15 @@ async function opened(
   check: 'with axe' | 'quickly' = 'quickly',
 ): Promise<Opened> {
   const dialog = page.getByRole('dialog', { name: title });
-  await opener.focus();
-  await page.keyboard.press('Enter');
+  await opener.press('Enter');
+  // A list that was fetched again in between may have taken the key with the button that had it: who looks presses again.
+  if (
+    !(await dialog.waitFor({ timeout: 5_000 }).then(
+      () => true,
+      () => false,
+    ))
+  )
+    await opener.press('Enter');
   await dialog.waitFor();
   if (check === 'with axe') assert.deepEqual(await axe(page), [], String(title));
   assert.equal(await page.locator('dialog img, dialog script, dialog [onerror]').count(), 0, String(title));

@@ -67,7 +67,8 @@ export class ChannelTransaction {
   }
 
   async #commit(session: Session, vhost: Vhost, consuming: Consuming): Promise<PublishedBatch[]> {
-    const { alone, unroutable } = await this.#routable(vhost);
+    const all = await this.#routed(vhost);
+    const alone = all.filter(({ nowhere }) => !nowhere);
     for (const { count } of this.#publishes) vhost.traffic.received += count;
     for (const { tag, upTo, action } of this.#settlings) consuming.settle(tag, upTo, action);
     const settlements = consuming.takeSettlements();
@@ -80,31 +81,28 @@ export class ChannelTransaction {
     try {
       const receipts = await session.commit({ publishes, settlements, cursors: [] });
       receipts.forEach(({ runs }, i) => {
-        const batch = alone[i];
-        if (batch?.mandatory === true && runs.length === 0) unroutable.push(batch);
+        const message = alone[i];
+        if (message !== undefined) message.nowhere = runs.length === 0;
       });
     } catch (error) {
       if (!RailheadError.is(error) || error.code === 'CLOSED') throw error;
       throw new AmqpError('PRECONDITION_FAILED', `transaction not committed: ${error.message}`, { cause: error });
     }
     consuming.passCredit();
-    return unroutable;
+    // In the order in which they were published.
+    return all.filter(({ nowhere, mandatory }) => nowhere && mandatory);
   }
 
-  /** Each message by itself, since a router may send each another way; without those to queues that do not exist. */
-  async #routable(vhost: Vhost): Promise<{ alone: PublishedBatch[]; unroutable: PublishedBatch[] }> {
-    const alone: PublishedBatch[] = [];
-    const unroutable: PublishedBatch[] = [];
+  /** Each message by itself, since a router may send each another way; some are to queues that do not exist. */
+  async #routed(vhost: Vhost): Promise<(PublishedBatch & { nowhere: boolean })[]> {
+    const all: (PublishedBatch & { nowhere: boolean })[] = [];
     for (const batch of this.#publishes) {
       const { to } = batch.route;
-      const missing = 'topic' in to && !(await vhost.hasQueue(to.topic));
+      const nowhere = 'topic' in to && !(await vhost.hasQueue(to.topic));
       const bounds = amqpFormat.bounds(batch.records, batch.count);
-      for (let i = 0; i < batch.count; i++) {
-        const one = { ...batch, records: batch.records.subarray(bounds?.[i], bounds?.[i + 1]), count: 1 };
-        if (!missing) alone.push(one);
-        else if (batch.mandatory) unroutable.push(one);
-      }
+      for (let i = 0; i < batch.count; i++)
+        all.push({ ...batch, records: batch.records.subarray(bounds?.[i], bounds?.[i + 1]), count: 1, nowhere });
     }
-    return { alone, unroutable };
+    return all;
   }
 }

@@ -125,3 +125,21 @@ test('a transaction takes effect as a whole with its commit, and not at all afte
   await assert.rejects(channel.confirmSelect(), /cannot switch from tx to confirm mode/);
   await connection.close();
 });
+
+test('what nobody takes of a transaction comes back in the order in which it was published', async (t) => {
+  const { url } = await place(t);
+  const connection = await new AMQPClient(url).connect();
+  const channel = await connection.channel();
+  const returned: string[] = [];
+  channel.onReturn = (message) => returned.push(message.bodyString() ?? '');
+  await channel.txSelect();
+  for (const [body, exchange] of [
+    ['1', 'amq.direct'],
+    ['2', ''],
+    ['3', 'amq.direct'],
+  ] as const)
+    await channel.basicPublish(exchange, 'nowhere', body, {}, true);
+  await channel.txCommit();
+  assert.deepEqual(returned, ['1', '2', '3']);
+  await connection.close();
+});
