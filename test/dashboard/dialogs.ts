@@ -47,15 +47,8 @@ async function opened(
   check: 'with axe' | 'quickly' = 'quickly',
 ): Promise<Opened> {
   const dialog = page.getByRole('dialog', { name: title });
-  await opener.press('Enter');
-  // A list that was fetched again in between may have taken the key with the button that had it: who looks presses again.
-  if (
-    !(await dialog.waitFor({ timeout: 5_000 }).then(
-      () => true,
-      () => false,
-    ))
-  )
-    await opener.press('Enter');
+  await opener.focus();
+  await page.keyboard.press('Enter');
   await dialog.waitFor();
   if (check === 'with axe') assert.deepEqual(await axe(page), [], String(title));
   assert.equal(await page.locator('dialog img, dialog script, dialog [onerror]').count(), 0, String(title));
@@ -156,6 +149,22 @@ export function dialogTests(start: Start, browser: () => Browser, asked: string[
       await drop.press(drop.dialog.getByRole('button', { name: /^Drop \d/ }));
       await page.getByText(/^\d dead letters? dropped\.$/).waitFor();
     }
+  });
+
+  test('a dialog that Escape closes opens again by a key that is pressed right after', async (t) => {
+    const { httpUrl, visit } = await start(t);
+    const page = await visit(`${httpUrl}/#/users`);
+    const dialog = page.getByRole('dialog', { name: 'Add a user' });
+    await page.getByRole('button', { name: 'Add…' }).press('Enter');
+    await dialog.waitFor();
+    // While the page is busy both keys wait for it, and are taken before what follows from the first.
+    await Promise.all([
+      page.evaluate('for (const end = performance.now() + 500; performance.now() < end;);'),
+      page.keyboard.press('Escape'),
+      page.keyboard.press('Enter'),
+    ]);
+    await dialog.waitFor({ timeout: 5_000 });
+    assert.equal(await page.locator('dialog').count(), 1);
   });
 
   test('the dialogs of users do by keyboard what they do, whatever the names are', async (t) => {

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 
 export interface DialogProps {
@@ -8,26 +8,29 @@ export interface DialogProps {
   wide?: boolean;
 }
 
-/** The browser's own: it keeps the focus, and Escape closes it. */
+/** The browser's own: it keeps the focus, gives it back to where it was, and Escape closes it. */
 export function Dialog({ title, onClose, children, wide }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const over = useRef(false);
-  useEffect(() => {
+  // While it is in the page: one that is closed after that leaves the focus nowhere.
+  useLayoutEffect(() => {
     const dialog = element.current;
-    const opener = document.activeElement;
     dialog?.showModal();
     return () => {
       over.current = true;
       dialog?.close();
-      // One that is taken out while it is open leaves the focus nowhere, and who has no mouse at the top of the page.
-      const isLost = document.activeElement === null || document.activeElement === document.body;
-      if (isLost && opener instanceof HTMLElement && opener.isConnected) opener.focus();
     };
   }, []);
   return (
     <dialog
       ref={element}
       class={wide === true ? 'wide' : ''}
+      // Of Escape, at once: the browser tells of the close itself only after keys that were pressed since.
+      onCancel={(event) => {
+        if (event.target !== element.current) return;
+        event.preventDefault();
+        onClose();
+      }}
       onClose={() => over.current || onClose()}
       aria-labelledby="dialog-title"
     >
