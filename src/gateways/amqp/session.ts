@@ -18,7 +18,8 @@ import { LargeContents } from './large-contents.ts';
 import type { AmqpLimits } from './limits.ts';
 import { type ConnectionInfo, socketInfo } from './live.ts';
 import { type AnyMethod, type Arguments, METHODS } from './methods.ts';
-import { RenewablePrincipal, renewSecret } from './renewable.ts';
+import { RenewablePrincipal } from '../renewable-principal.ts';
+import { renewSecret } from './renewing.ts';
 import type { Vhost } from './vhost.ts';
 
 /** How long the last words of a connection may take to leave, and the client to answer them. */
