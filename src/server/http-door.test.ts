@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { eventually } from '../../test/eventually.ts';
 import { FakeSession } from '../../test/fake-session.ts';
 import { LOCAL_PRINCIPAL, type Authenticator } from '../core/auth.ts';
 import { SystemClock } from '../core/clock.ts';
@@ -166,9 +167,9 @@ test('a client that leaves during a long poll ends its consumer', async (t) => {
   socket.write(
     'POST /api/v1/queues/q/receive HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"wait":"60s"}',
   );
-  await until(() => session.consumers === 1);
+  await eventually('the queue has 1 consumers', () => session.consumers === 1);
   socket.destroy();
-  await until(() => session.consumers === 0);
+  await eventually('the queue has 0 consumers', () => session.consumers === 0);
   assert.deepEqual(bugs, []);
 });
 
@@ -181,18 +182,10 @@ test('draining answers what is under way, ends idle connections, and then nothin
     port,
     'POST /api/v1/queues/q/receive HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"wait":"60s"}',
   );
-  await until(() => session.consumers === 1);
+  await eventually('the queue has 1 consumers', () => session.consumers === 1);
   assert.equal(listener.connections, 2);
   door.close();
   await Promise.all([listener.close(60_000), gateway.close()]);
   assert.match(await polling, /^HTTP\/1\.1 200 .*\{"messages":\[\]\}$/s);
   assert.equal(listener.connections, 0);
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!condition()) {
-    assert.ok(Date.now() < deadline, 'it did not happen within 5 s');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -16,7 +16,8 @@ import {
 } from 'railhead';
 import { testBroker } from 'railhead/testing';
 import { z } from 'zod';
-import { directory, eventually } from './processes.ts';
+import { eventually } from '../eventually.ts';
+import { directory } from './processes.ts';
 
 const quick = { type: 'fixed', min: '10ms', max: '10ms', jitter: false } as const;
 

@@ -5,7 +5,8 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { bytes, connect, defineQueue, open, type Rail } from 'railhead';
 import { Child } from '../kill/child.ts';
-import { directory, eventually } from './processes.ts';
+import { eventually } from '../eventually.ts';
+import { directory } from './processes.ts';
 
 const MIB = 1024 * 1024;
 const files = defineQueue('files', { codec: bytes, maxMessageBytes: '64MiB', maxAttempts: 1 });

@@ -7,7 +7,8 @@ import { test, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { defineQueue, open } from 'railhead';
 import type * as Railhead from 'railhead';
-import { directory, eventually, Member } from './processes.ts';
+import { eventually } from '../eventually.ts';
+import { directory, Member } from './processes.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const IDLE = join(root, 'test/fixtures/embedding/idle.ts');

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
@@ -94,14 +93,5 @@ export class Member {
       this.#waiting.delete(answer.id);
       wake?.(answer);
     } else if (answer.error !== undefined) this.errors.push(answer.error);
-  }
-}
-
-/** Looks again and again until it is so. */
-export async function eventually(what: string, check: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
-  const until = Date.now() + ms;
-  while (!(await check())) {
-    assert.ok(Date.now() < until, `not within ${ms} ms: ${what}`);
-    await new Promise((wake) => setTimeout(wake, 10));
   }
 }

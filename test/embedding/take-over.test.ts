@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defineQueue, open } from 'railhead';
-import { directory, eventually, Member } from './processes.ts';
+import { eventually } from '../eventually.ts';
+import { directory, Member } from './processes.ts';
 
 const jobs = defineQueue<{ n: number }>('jobs', { backoff: { type: 'none' } });
 

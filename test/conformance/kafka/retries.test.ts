@@ -4,6 +4,7 @@ import { test, type TestContext } from 'node:test';
 import type { Consumer, EachMessagePayload, Kafka, KafkaMessage } from 'kafkajs';
 import { Retries } from '../../../src/core/retries.ts';
 import type { TestBroker } from '../../../src/testing/index.ts';
+import { eventually } from '../../eventually.ts';
 import { place } from './broker.ts';
 
 const GROUP = 'billing';
@@ -54,13 +55,6 @@ async function work(t: TestContext, kafka: Kafka, handle: Handle): Promise<Consu
   return consumer;
 }
 
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let waited = 0; !(await isSo()); waited += 20) {
-    assert.ok(waited < 30_000, `in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 async function deadLetters(broker: TestBroker) {
   const { messages } = await broker.rail
     .request('peek', { topic: DEAD, subscription: DEAD, limit: 10 })
@@ -84,8 +78,8 @@ test('a record that a group hands back comes again after the backoff, and is a d
   const key = Buffer.from([0, 255, 254]);
   const messages = ['good', 'bad', 'twice'].map((value) => ({ key, value, partition: 1, headers: { plan: 'pro' } }));
   await producer.send({ topic: 'orders', messages });
-  await until('a dead letter', async () => (await deadLetters(broker)).length === 1);
-  await until('a second success', () => seen.some(({ value, topic }) => value === 'twice' && topic === RETRY));
+  await eventually('a dead letter', async () => (await deadLetters(broker)).length === 1);
+  await eventually('a second success', () => seen.some(({ value, topic }) => value === 'twice' && topic === RETRY));
   const of = (value: string) => seen.filter((each) => each.value === value);
   assert.deepEqual(
     of('bad').map(({ topic, attempts }) => [topic, attempts]),
@@ -114,7 +108,7 @@ test('a record that a group hands back comes again after the backoff, and is a d
   isMended = true;
   const { moved } = await broker.rail.request('redrive', { topic: DEAD, subscription: DEAD });
   assert.equal(moved, 1);
-  await until('the redriven one', () => of('bad').length === 4);
+  await eventually('the redriven one', () => of('bad').length === 4);
   assert.deepEqual([of('bad')[3]?.topic, of('bad')[3]?.attempts], [RETRY, '0']);
   // While the broker is there: a consumer of kafkajs that has lost it begins again, also after its end.
   await consumer.disconnect();
@@ -129,7 +123,7 @@ async function readAll(kafka: Kafka, topic: string): Promise<KafkaMessage[]> {
   await consumer.subscribe({ topics: [topic], fromBeginning: true });
   const found: KafkaMessage[] = [];
   await consumer.run({ eachMessage: async ({ message }) => void found.push(message) });
-  await until('all of the topic', () => found.length >= 4);
+  await eventually('all of the topic', () => found.length >= 4);
   await consumer.disconnect();
   return found;
 }

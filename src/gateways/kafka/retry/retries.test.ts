@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { eventually } from '../../../../test/eventually.ts';
 import { numbered } from '../../../../test/kafka/numbered.ts';
 import { RawPeer } from '../../../../test/kafka/raw-peer.ts';
 import { Retries, type RetryPolicy, retryDelayMs } from '../../../core/retries.ts';
@@ -75,13 +76,6 @@ function reference(offset: number, more: { topic?: string; partition?: number; l
 
 const NO_OFFSET = [ERROR.NONE, -1];
 
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  for (let waited = 0; !(await isSo()); waited += 10) {
-    assert.ok(waited < 20_000, `in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 async function depths({ broker }: Stage): Promise<{ delayed: number; depth: number }> {
   return broker.rail.request('subscriptionStats', { topic: WAITING, subscription: WAITING });
 }
@@ -121,11 +115,11 @@ test('a record that was handed back over another protocol waits for its backoff,
   const stage = await start(t, 'a', 'b');
   const { broker } = stage;
   await broker.rail.fail('g', { topic: 't', partition: 1, offset: 1, reason: 'it broke' });
-  await until('it waits', async () => (await depths(stage)).delayed === 1);
+  await eventually('it waits', async () => (await depths(stage)).delayed === 1);
   await broker.clock.advance('59m');
   assert.deepEqual(await due(stage), []);
   await broker.clock.advance('2m');
-  await until('it is there', async () => (await due(stage)).length === 1);
+  await eventually('it is there', async () => (await due(stage)).length === 1);
   const [record] = await due(stage);
   assert.ok(record);
   assert.ok(record.key?.equals(Buffer.of(255, 0)));
@@ -143,11 +137,11 @@ test('a record that was handed back over another protocol waits for its backoff,
   );
   // The second failure waits for two hours.
   await broker.rail.fail('g', { topic: RETRY, partition: 1, offset: 0, reason: '' });
-  await until('it waits again', async () => (await depths(stage)).delayed === 1);
+  await eventually('it waits again', async () => (await depths(stage)).delayed === 1);
   await broker.clock.advance('119m');
   assert.equal((await due(stage)).length, 1);
   await broker.clock.advance('2m');
-  await until('it is there again', async () => (await due(stage)).length === 2);
+  await eventually('it is there again', async () => (await due(stage)).length === 2);
   await assert.rejects(broker.rail.fail('g', { topic: 't', partition: 1, offset: 2, reason: '' }), {
     code: 'OFFSET_OUT_OF_RANGE',
   });
@@ -178,7 +172,7 @@ test('what is produced to a retry topic has to name a record, and is stored once
   const batch = (): Buffer => numbered(writeBatch([twice, twice]), producerId, 0);
   assert.deepEqual(await produce(peer, RETRY, batch()), NO_OFFSET);
   assert.deepEqual(await produce(peer, RETRY, batch()), NO_OFFSET);
-  await until('both wait', async () => (await depths(stage)).delayed === 2);
+  await eventually('both wait', async () => (await depths(stage)).delayed === 2);
   assert.equal((await depths(stage)).depth, 2);
 });
 
@@ -201,17 +195,17 @@ test('what is not to be tried again, and what is gone before it can be, is a dea
   const stage = await start(t, 'a', 'b', 'c');
   const { broker, peer } = stage;
   assert.deepEqual(await produce(peer, RETRY, writeBatch([reference(0, { last: true })])), NO_OFFSET);
-  await until('a dead letter', async () => (await deadLetters(stage)).length === 1);
+  await eventually('a dead letter', async () => (await deadLetters(stage)).length === 1);
   assert.deepEqual(await deadLetters(stage), [{ body: 'a', reason: 'rejected', error: 'it broke' }]);
   await broker.rail.request('trimTopic', { topic: 't', partition: 1, before: 2 });
   assert.deepEqual(await produce(peer, RETRY, writeBatch([reference(1)])), NO_OFFSET);
-  await until('another one', async () => (await deadLetters(stage)).length === 2);
+  await eventually('another one', async () => (await deadLetters(stage)).length === 2);
   const [, gone] = await deadLetters(stage);
   assert.equal(gone?.error, 'The record 1 in partition 1 of t is gone; it had failed with: it broke');
   // Redriven it is looked for again, and comes at once.
   await broker.rail.request('redrive', { topic: DEAD, subscription: DEAD });
-  await until('the first one', async () => (await due(stage)).length === 1);
-  await until('the other one is dead again', async () => (await deadLetters(stage)).length === 1);
+  await eventually('the first one', async () => (await due(stage)).length === 1);
+  await eventually('the other one is dead again', async () => (await deadLetters(stage)).length === 1);
   assert.equal(String((await due(stage))[0]?.value), 'a');
 });
 
@@ -241,7 +235,7 @@ test('records that are handed back in a transaction come if it commits, and do n
     assert.deepEqual(await deadLetters(stage), []);
     assert.equal((await peer.ask('endTxn', 3, { ...ref, committed }))?.errorCode, ERROR.NONE);
   }
-  await until('the committed one', async () => (await deadLetters(stage)).length > 0);
+  await eventually('the committed one', async () => (await deadLetters(stage)).length > 0);
   assert.deepEqual(
     (await deadLetters(stage)).map(({ body }) => body),
     ['b'],
