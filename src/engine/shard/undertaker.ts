@@ -57,7 +57,8 @@ export class Undertaker {
       .catch((error: unknown) => this.#shard.fail(error))
       .finally(() => {
         this.#busy = false;
-        if (this.#queue.length > 0) this.#shard.wake();
+        // What is left when the broker closes is taken up by the next start.
+        if (this.#queue.length > 0 && !this.#shard.stopped()) this.#shard.wake();
       });
   }
 
