@@ -177,6 +177,8 @@ export interface DeliveryRun {
   attempt: number;
   /** How many of the deliveries before were given back by `return`: they did not fail. Absent: none. */
   returned?: number;
+  /** When it was first handed out, ms. Absent: this delivery is the first. */
+  firstDeliveredAt?: number;
   /** When the broker took the messages, ms. */
   publishedAt: number;
   /** End of the lease, ms; 0 with autoAck. */

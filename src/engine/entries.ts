@@ -17,7 +17,7 @@ import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy
  *          [f64 transaction]          [u8 how, f64 producer id, f64 epoch]
  *          [text blob, f64 bytes of the body in it]                        count is 1 then
  *          records as they came; with a blob, one record up to its body
- * lease    u32 topic  u32 subscription  u8 kind  u32 consumer  f64 deadline  ranges
+ * lease    u32 topic  u32 subscription  u8 kind  u32 consumer  f64 at  f64 deadline  ranges
  * settle   u32 topic  u32 subscription  u8 how  u8 counted  f64 at  f64 due  text reason  text error  ranges
  * ranges   u16 n, n × { u16 partition  f64 offset  u32 count }
  * text     u16 n, n bytes utf-8 (n = 65535: none)
@@ -116,6 +116,7 @@ export interface LeaseEntry {
   subscriptionId: number;
   kind: number;
   consumer: number;
+  at: number;
   deadline: number;
   ranges: OffsetRange[];
 }

@@ -34,14 +34,15 @@ export function readEntry(b: Buffer, at: number): Entry {
     case ENTRY.publish:
       return readPublish(b, at, end);
     case ENTRY.lease: {
-      const { ranges } = readRanges(b, at + 21);
+      const { ranges } = readRanges(b, at + 29);
       return {
         type: 'lease',
         topicId: b.readUInt32LE(at),
         subscriptionId: b.readUInt32LE(at + 4),
         kind: b[at + 8] ?? 0,
         consumer: b.readUInt32LE(at + 9),
-        deadline: b.readDoubleLE(at + 13),
+        at: b.readDoubleLE(at + 13),
+        deadline: b.readDoubleLE(at + 21),
         ranges,
       };
     }

@@ -152,12 +152,13 @@ export class EntryWriter {
   }
 
   #lease(entry: LeaseEntry): void {
-    const b = this.#begin(ENTRY.lease, 32 + entry.ranges.length * 14);
+    const b = this.#begin(ENTRY.lease, 40 + entry.ranges.length * 14);
     let at = this.#at;
     at = b.writeUInt32LE(entry.topicId, at);
     at = b.writeUInt32LE(entry.subscriptionId, at);
     b[at++] = entry.kind;
     at = b.writeUInt32LE(entry.consumer, at);
+    at = b.writeDoubleLE(entry.at, at);
     at = b.writeDoubleLE(entry.deadline, at);
     this.#at = writeRanges(b, entry.ranges, at);
   }

@@ -172,6 +172,7 @@ const run = (over: Partial<DeliveryRun>): DeliveryRun => ({
   count: 4,
   token: 5,
   attempt: 6,
+  firstDeliveredAt: 6.5,
   publishedAt: 7,
   deadline: 8,
   format: 9,

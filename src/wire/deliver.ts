@@ -10,14 +10,14 @@ import { list, object, maybe, oneOf, text, whole } from './shape.ts';
  * ```
  * runs     u16 count, each:
  *          u32 topic id, u32 partition, f64 offset, u32 count
- *          f64 token, u32 attempt, u32 returned, f64 published at ms, f64 deadline ms
+ *          f64 token, u32 attempt, u32 returned, f64 first delivered at ms (0: now), f64 published at ms, f64 deadline ms
  *          u16 format, u32 bytes of records, u32 bytes of history (0: none)
  *          u32 bytes of the body that lies apart (0: none; only for consumers that want it so)
  *          [data history]
  *          records
  * ```
  */
-const RUN_BYTES = 66;
+const RUN_BYTES = 74;
 const FRAME_BYTES = FRAME_HEADER_BYTES + 6;
 const MAX_RUNS = 0xffff;
 
@@ -96,6 +96,7 @@ function writeRun(out: Output, run: DeliveryRun, history: Buffer | undefined): v
   out.f64(run.token);
   out.u32(run.attempt);
   out.u32(run.returned ?? 0);
+  out.f64(run.firstDeliveredAt ?? 0);
   out.f64(run.publishedAt);
   out.f64(run.deadline);
   out.u16(run.format);
@@ -124,6 +125,7 @@ export function readDeliver(reader: ByteReader): DeliveryRun[] {
       token: reader.whole(),
       attempt: reader.u32(),
       ...returnedOf(reader.u32()),
+      ...firstOf(reader.f64()),
       publishedAt: reader.f64(),
       deadline: reader.f64(),
       format: reader.u16(),
@@ -148,6 +150,10 @@ export function readDeliver(reader: ByteReader): DeliveryRun[] {
 
 function returnedOf(returned: number): Pick<DeliveryRun, 'returned'> {
   return returned > 0 ? { returned } : {};
+}
+
+function firstOf(firstDeliveredAt: number): Pick<DeliveryRun, 'firstDeliveredAt'> {
+  return firstDeliveredAt > 0 ? { firstDeliveredAt } : {};
 }
 
 const NOTHING = new Uint8Array(0);

@@ -98,7 +98,7 @@ class Receive extends Checked {
     const fair = queue.rules.order === 'fair';
     const expected = fair ? [] : queue.receive(this.#count, model.now, delivery);
     const got = await system.receive(this.#name, this.#count);
-    const seen = got.map(({ text, attempt }) => ({ text, attempt }));
+    const seen = got.map(({ text, attempt, firstAt }) => ({ text, attempt, firstAt }));
     if (fair) assert.equal(queue.receiveFairly(seen, this.#count, model.now, delivery), undefined, this.toString());
     else assert.deepEqual(seen, expected, this.toString());
     for (const one of got) {

@@ -9,10 +9,19 @@ export interface ModelMessage {
   attempts: number;
   /** Given back without having failed. */
   returns: number;
+  /** When it was first received; nobody asks before. */
+  firstAt: number;
   state:
     | { readonly is: 'ready' }
     | { readonly is: 'delayed'; readonly due: number }
     | { readonly is: 'leased'; readonly deadline: number; readonly delivery: number };
+}
+
+/** What a client sees of a message that it receives. */
+export interface Received {
+  readonly text: string;
+  readonly attempt: number;
+  readonly firstAt: number;
 }
 
 /** Rules of a subscription, the same numbers that the real one is declared with. */
@@ -52,6 +61,7 @@ export class ModelQueue {
       priority,
       attempts: 0,
       returns: 0,
+      firstAt: 0,
       state: due > now ? { is: 'delayed', due } : { is: 'ready' },
     });
   }
@@ -60,17 +70,23 @@ export class ModelQueue {
    * Leases up to `count`: higher priorities first, then publish order; with order by key one of a key at a time, with
    * strict order one of all.
    */
-  receive(count: number, now: number, delivery: number): { text: string; attempt: number }[] {
-    const taken: { text: string; attempt: number }[] = [];
+  receive(count: number, now: number, delivery: number): Received[] {
+    const taken: Received[] = [];
     while (taken.length < count && !this.paused) {
       const ready = this.messages.filter((message) => message.state.is === 'ready' && !this.#isHeldBack(message));
       const top = Math.max(...ready.map(({ priority }) => priority));
       const next = ready.find(({ priority }) => priority === top);
       if (next === undefined) break;
-      next.state = { is: 'leased', deadline: now + this.rules.leaseMs, delivery };
-      taken.push({ text: next.text, attempt: next.attempts + next.returns + 1 });
+      taken.push(this.#hand(next, now, delivery));
     }
     return taken;
+  }
+
+  #hand(message: ModelMessage, now: number, delivery: number): Received {
+    const attempt = message.attempts + message.returns + 1;
+    if (attempt === 1) message.firstAt = now;
+    message.state = { is: 'leased', deadline: now + this.rules.leaseMs, delivery };
+    return { text: message.text, attempt, firstAt: message.firstAt };
   }
 
   #isHeldBack(message: ModelMessage): boolean {
@@ -86,22 +102,19 @@ export class ModelQueue {
    *
    * @returns what is wrong with it
    */
-  receiveFairly(
-    got: readonly { text: string; attempt: number }[],
-    count: number,
-    now: number,
-    delivery: number,
-  ): string | undefined {
+  receiveFairly(got: readonly Received[], count: number, now: number, delivery: number): string | undefined {
     const ready = this.paused ? [] : this.messages.filter(({ state }) => state.is === 'ready');
     if (got.length !== Math.min(count, ready.length)) return `${got.length} of ${count}, ${ready.length} are ready`;
     const taken = new Map<string | undefined, number>();
-    for (const { text, attempt } of got) {
-      const message = ready.find((one) => one.text === text && one.state.is === 'ready');
+    for (const one of got) {
+      const { text } = one;
+      const message = ready.find((other) => other.text === text && other.state.is === 'ready');
       if (message === undefined) return `${text} is not ready`;
-      if (attempt !== message.attempts + message.returns + 1) return `attempt ${attempt} of ${text}`;
       const older = ready.find(({ key, state }) => key === message.key && state.is === 'ready');
       if (older !== message) return `${text} before ${older?.text ?? ''}, which has the same key`;
-      message.state = { is: 'leased', deadline: now + this.rules.leaseMs, delivery };
+      const { attempt, firstAt } = this.#hand(message, now, delivery);
+      if (one.attempt !== attempt) return `attempt ${one.attempt} of ${text}`;
+      if (one.firstAt !== firstAt) return `${text} was first received at ${firstAt}, not ${one.firstAt}`;
       taken.set(message.key, (taken.get(message.key) ?? 0) + 1);
     }
     const most = Math.max(0, ...taken.values());

@@ -93,6 +93,7 @@ export function receiversOf(topic: string, key: string | undefined): string[] {
 export interface Delivery extends LeaseRange {
   readonly text: string;
   readonly attempt: number;
+  readonly firstAt: number;
 }
 
 /** The real broker, and the little that the commands need of it. */
@@ -172,11 +173,12 @@ export class System {
       { ...ref, lease: 'timed' },
       {
         deliver: (runs) => {
-          for (const { partition, offset, count: of, token, attempt, records } of runs) {
+          for (const { partition, offset, count: of, token, attempt, firstDeliveredAt, records } of runs) {
+            const firstAt = firstDeliveredAt ?? this.clock.now();
             const bytes = asBuffer(records);
             for (let i = 0, at = 0; i < of; i++, at = recordEnd(bytes, at)) {
               const text = asBuffer(readRecord(bytes, at).body).toString();
-              got.push({ text, attempt, partition, offset: offset + i, count: 1, token });
+              got.push({ text, attempt, firstAt, partition, offset: offset + i, count: 1, token });
             }
           }
         },

@@ -41,7 +41,7 @@ function publish(offset: number, texts: readonly string[], more: Partial<Publish
 
 function lease(offset: number, consumer = 7, count = 1): Entry {
   const ranges = [{ partition: 0, offset, count }];
-  return { type: 'lease', ...IDS, kind: LEASE_KIND.session, consumer, deadline: NOW + 5000, ranges };
+  return { type: 'lease', ...IDS, kind: LEASE_KIND.session, consumer, at: NOW, deadline: NOW + 5000, ranges };
 }
 
 function settle(how: SettleHow, offset: number, more: Partial<SettleEntry> = {}): Entry {

@@ -176,6 +176,7 @@ export class Consumers {
       this.#fail(`attempt ${run.attempt} after attempt ${copy.attempt}: ${where}`);
     const leasedAt = run.deadline === 0 ? this.#world.clock.now() : run.deadline - (feed.policy.leaseMs ?? 0);
     if (leasedAt < copy.due && !copy.mayReturn) this.#fail(`delivered ${copy.due - leasedAt} ms too early: ${where}`);
+    this.#first(copy, run, leasedAt, where);
     const known = copy.sent === 'sure' && copy.offset !== undefined && !copy.mayReturn && !copy.mayBeDead;
     if (known && (copy.offset !== offset || copy.partition !== run.partition))
       this.#fail(`confirmed at ${copy.partition}/${copy.offset}: ${where}`);
@@ -190,6 +191,15 @@ export class Consumers {
     }
     this.#held = this.#held.filter((held) => held.copy !== copy);
     this.#held.push({ feed, copy, partition: run.partition, offset, token: run.token, deadline: run.deadline, owner });
+  }
+
+  /** The time of the first delivery is there from the second on, and stays. */
+  #first(copy: Copy, { attempt, firstDeliveredAt: at }: DeliveryRun, leasedAt: number, where: string): void {
+    if ((at === undefined) !== (attempt === 1) || (at !== undefined && (at <= 0 || at > leasedAt)))
+      this.#fail(`first delivered at ${at}, handed out at ${leasedAt}: ${where}`);
+    if (at !== undefined && copy.firstAt !== undefined && at !== copy.firstAt && !copy.mayReturn)
+      this.#fail(`first delivered at ${at}, before at ${copy.firstAt}: ${where}`);
+    copy.firstAt = at;
   }
 
   /** With order by key (or strict) one message is out, and nothing overtakes an older one that still waits. */

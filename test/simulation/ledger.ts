@@ -50,6 +50,8 @@ export interface Copy {
   /** Times it was delivered, and the highest attempt number seen. */
   deliveries: number;
   attempt: number;
+  /** When it was first handed out, as the broker says. */
+  firstAt: number | undefined;
 }
 
 /** How a life of the broker ended. */
@@ -147,6 +149,7 @@ export class Ledger {
   #mayReturn(copy: Copy): void {
     copy.mayReturn = true;
     copy.attempt = 0;
+    copy.firstAt = undefined;
   }
 
   nextGroup(): number {
@@ -177,6 +180,7 @@ export class Ledger {
       mayReturn: false,
       deliveries: 0,
       attempt: 0,
+      firstAt: undefined,
     };
     let copies = this.copies.get(copy.subscription);
     if (copies === undefined) this.copies.set(copy.subscription, (copies = new Map()));

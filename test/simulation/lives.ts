@@ -160,7 +160,10 @@ async function settle(
     if (found.withheld.get(copy.subscription)?.has(copy.text) === true) continue;
     const there = found.waiting.get(copy.subscription)?.get(copy.text);
     const lossy = !survives(copy.level, end);
-    if (lossy) copy.attempt = 0;
+    if (lossy) {
+      copy.attempt = 0;
+      copy.firstAt = undefined;
+    }
     if (there === undefined) {
       if (copy.sent === 'trying' && !copy.mayBeGone) copy.sent = lossy ? 'never' : copy.sent;
       else if (copy.sent === 'sure') {

@@ -190,6 +190,7 @@ export class Operations {
       copy.mayReturn = true;
       copy.gone = false;
       copy.attempt = 0;
+      copy.firstAt = undefined;
     }
     this.#consumers.forget(feed);
     this.#request(this.#session.request('seek', { topic: feed.topic, subscription: feed.subscription, to }));

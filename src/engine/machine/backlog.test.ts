@@ -4,7 +4,7 @@ import { DEFAULT_SUBSCRIPTION, type SubscriptionPolicy } from '../../core/policy
 import { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { Backlog } from './backlog.ts';
 
-const LEASE = { token: 1, kind: 0, consumer: 1, deadline: 1000 };
+const LEASE = { token: 1, kind: 0, consumer: 1, at: 0, deadline: 1000 };
 
 function backlog(policy: Partial<SubscriptionPolicy> = {}): Backlog {
   return new Backlog({ ...DEFAULT_SUBSCRIPTION, ...policy });

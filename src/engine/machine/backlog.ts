@@ -235,8 +235,8 @@ export class Backlog {
   giveBack(from: number, count: number, counted: Counted, error: string | undefined): void {
     for (let offset = from; offset < from + count; offset++) {
       if (!this.pending.has(offset)) continue;
-      this.#detach(offset);
-      if (counted !== 'none') this.#count(offset, counted, error);
+      const lease = this.#detach(offset);
+      if (counted !== 'none') this.#count(offset, counted, error, lease);
       if (counted === 'crash') this.suspects.add(offset);
       else this.#arrive(offset);
     }
@@ -245,9 +245,9 @@ export class Backlog {
   delay(from: number, count: number, due: number, counted: Counted, error: string | undefined): void {
     for (let offset = from; offset < from + count; offset++) {
       if (!this.pending.has(offset)) continue;
-      this.#detach(offset);
+      const lease = this.#detach(offset);
       this.#keys?.withdraw(offset, this.#orderKey(offset));
-      if (counted !== 'none') this.#count(offset, counted, error);
+      if (counted !== 'none') this.#count(offset, counted, error, lease);
       this.delayed.add(offset);
       this.#rescheduled.set(offset, due);
       this.#delays.push(due, offset);
@@ -258,9 +258,9 @@ export class Backlog {
   die(from: number, count: number, reason: string, counted: Counted, error: string | undefined): void {
     for (let offset = from; offset < from + count; offset++) {
       if (!this.pending.has(offset)) continue;
-      this.#detach(offset);
+      const lease = this.#detach(offset);
       this.#keys?.withdraw(offset, this.#orderKey(offset));
-      if (counted !== 'none') this.#count(offset, counted, error);
+      if (counted !== 'none') this.#count(offset, counted, error, lease);
       this.dying.set(offset, { reason, error });
     }
   }
@@ -449,18 +449,23 @@ export class Backlog {
     if (next !== undefined) this.#lanes.add(next, this.#priorities?.of(next) ?? 0);
   }
 
-  #detach(offset: number): void {
+  /** Returns the lease that it had. */
+  #detach(offset: number): Lease | undefined {
+    const lease = this.#leases.get(offset);
     this.#lanes.deleteRange(offset, offset + 1);
     if (this.leased.delete(offset)) this.#leases.delete(offset);
     if (this.delayed.delete(offset)) this.#rescheduled.delete(offset);
     this.suspects.delete(offset);
     this.dying.delete(offset);
+    return lease;
   }
 
-  #count(offset: number, counted: Exclude<Counted, 'none'>, error: string | undefined): void {
+  #count(offset: number, counted: Exclude<Counted, 'none'>, error: string | undefined, lease: Lease | undefined): void {
     let trouble = this.troubles.get(offset);
-    if (trouble === undefined)
-      this.troubles.set(offset, (trouble = { attempts: 0, crashes: 0, returns: 0, error: undefined }));
+    if (trouble === undefined) {
+      trouble = { attempts: 0, crashes: 0, returns: 0, firstAt: lease?.at ?? 0, error: undefined };
+      this.troubles.set(offset, trouble);
+    }
     if (counted === 'attempt') trouble.attempts++;
     else if (counted === 'return') trouble.returns++;
     else trouble.crashes++;

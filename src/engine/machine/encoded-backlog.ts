@@ -10,6 +10,8 @@ export interface Lease {
   readonly token: number;
   readonly kind: number;
   readonly consumer: number;
+  /** When it was handed out, ms. */
+  readonly at: number;
   readonly deadline: number;
 }
 
@@ -19,6 +21,8 @@ export interface Trouble {
   crashes: number;
   /** Deliveries that were given back and did not fail. */
   returns: number;
+  /** When it was first handed out, ms. */
+  readonly firstAt: number;
   error: string | undefined;
 }
 

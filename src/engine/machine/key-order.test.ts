@@ -7,7 +7,7 @@ import { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { Backlog } from './backlog.ts';
 
 const POLICY: SubscriptionPolicy = { ...DEFAULT_SUBSCRIPTION, order: 'key' };
-const LEASE = { token: 1, kind: 1, consumer: 1, deadline: 1000 };
+const LEASE = { token: 1, kind: 1, consumer: 1, at: 0, deadline: 1000 };
 const MAX = 4;
 
 type Step =

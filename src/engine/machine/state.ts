@@ -47,6 +47,7 @@ export class State {
           token: this.tokenOf(sequence),
           kind: entry.kind,
           consumer: entry.consumer,
+          at: entry.at,
           deadline: entry.deadline,
         };
         for (const range of entry.ranges)

@@ -4,8 +4,14 @@ import type { Backlog } from '../machine/backlog.ts';
 /** Of one lease: where every second message is settled, a run is a single message. */
 export const MAX_RUNS = 64;
 
-/** All of it with one attempt number. `returned`: see `DeliveryRun`. */
-export type ChosenRange = OffsetRange & { attempt: number; returned: number };
+/** Of all messages of a run. See `DeliveryRun`. */
+export interface Deliveries {
+  attempt: number;
+  returned: number;
+  firstDeliveredAt: number | undefined;
+}
+
+export type ChosenRange = OffsetRange & Deliveries;
 
 /** Runs that can be delivered together. Nothing changes yet. */
 export function choose(
@@ -13,13 +19,17 @@ export function choose(
   partition: number,
   { suspect, max, perKey }: { suspect: number | undefined; max: number; perKey: 'one' | 'several' },
 ): ChosenRange[] {
-  const rangeOf = (offset: number, count = 1): ChosenRange => ({
-    partition,
-    offset,
-    count,
-    attempt: backlog.attemptOf(offset),
-    returned: backlog.troubles.get(offset)?.returns ?? 0,
-  });
+  const rangeOf = (offset: number, count = 1): ChosenRange => {
+    const trouble = backlog.troubles.get(offset);
+    return {
+      partition,
+      offset,
+      count,
+      attempt: backlog.attemptOf(offset),
+      returned: trouble?.returns ?? 0,
+      firstDeliveredAt: trouble?.firstAt,
+    };
+  };
   if (suspect !== undefined) return [rangeOf(suspect)];
   const ranges: ChosenRange[] = [];
   let left = max;

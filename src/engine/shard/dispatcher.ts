@@ -199,6 +199,7 @@ export class Dispatcher {
       ...ids,
       kind: LEASE_KIND[consumer.request.lease],
       consumer: consumer.id,
+      at: now,
       deadline,
       ranges,
     });

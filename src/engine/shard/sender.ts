@@ -53,7 +53,7 @@ export class Sender {
               topic,
               ranges[i]?.partition ?? 0,
               token,
-              ranges[i] ?? { attempt: 1, returned: 0 },
+              ranges[i] ?? { attempt: 1, returned: 0, firstDeliveredAt: undefined },
               autoAck ? 0 : deadline,
               this.#bodies.readable(body, consumer.request.formats),
             ),

@@ -174,16 +174,18 @@ test('counts of receives and receipt handles survive a crash of the broker', asy
   const { sqs, broker } = bench;
   const QueueUrl = await createQueue(sqs, 'orders', { VisibilityTimeout: '30' });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'kept' }));
-  await sqs.send(new ReceiveMessageCommand({ QueueUrl }));
+  const All = { QueueUrl, MessageSystemAttributeNames: ['All' as const] };
+  const { Messages: [first] = [] } = await sqs.send(new ReceiveMessageCommand(All));
+  const firstAt = first?.Attributes?.ApproximateFirstReceiveTimestamp;
+  assert.equal(firstAt, String(broker.clock.now()));
   await broker.clock.advance('30s');
   const { Messages: [second] = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl }));
   await broker.faults.crashAndRecover({ powerCut: true });
   assert.equal((await sqs.send(new ReceiveMessageCommand({ QueueUrl }))).Messages, undefined);
   await broker.clock.advance('30s');
-  const { Messages: [third] = [] } = await sqs.send(
-    new ReceiveMessageCommand({ QueueUrl, MessageSystemAttributeNames: ['All'] }),
-  );
+  const { Messages: [third] = [] } = await sqs.send(new ReceiveMessageCommand(All));
   assert.equal(third?.Attributes?.ApproximateReceiveCount, '3');
+  assert.equal(third.Attributes.ApproximateFirstReceiveTimestamp, firstAt);
   assert.equal(third.MessageId, second?.MessageId);
   await broker.faults.crashAndRecover();
   await sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle: third.ReceiptHandle }));

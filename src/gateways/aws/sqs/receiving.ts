@@ -170,7 +170,7 @@ export class Receiving {
   #messages(run: DeliveryRun, queue: Queue, wanted: Wanted, caller: Caller): ShownMessage[] {
     const messages: ShownMessage[] = [];
     for (const [i, record] of this.#records(run).entries()) {
-      const { topicId, partition, token, attempt, history } = run;
+      const { topicId, partition, token, attempt, firstDeliveredAt, history } = run;
       const offset = run.offset + i;
       const receivedAt = this.#clock.now();
       const system = (name: SystemAttribute): string | undefined => {
@@ -182,7 +182,7 @@ export class Receiving {
           case 'ApproximateReceiveCount':
             return String(attempt);
           case 'ApproximateFirstReceiveTimestamp':
-            return String(receivedAt);
+            return String(firstDeliveredAt ?? receivedAt);
           case 'SequenceNumber':
             return queue.kind === 'fifo' ? sequenceNumber(offset) : undefined;
           case 'MessageDeduplicationId':
