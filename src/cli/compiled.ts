@@ -4,7 +4,6 @@ import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 
 const OWNER_ONLY = 0o700;
-const OTHERS = 0o077;
 const WRITABLE_BY_OTHERS = 0o022;
 /** In a directory that has it (as /tmp does), who may write may still not rename what others own. */
 const STICKY = 0o1000;
@@ -39,7 +38,9 @@ export function privateDirectory(cacheHome: string | undefined): string | undefi
     mkdirSync(asked, { recursive: true, mode: OWNER_ONLY });
     const directory = realpathSync(asked);
     const { uid, mode } = lstatSync(directory);
-    return uid === user && (mode & OTHERS) === 0 && isReachedSafely(directory, user) ? directory : undefined;
+    return uid === user && (mode & WRITABLE_BY_OTHERS) === 0 && isReachedSafely(directory, user)
+      ? directory
+      : undefined;
   } catch {
     return undefined;
   }

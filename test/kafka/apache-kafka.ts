@@ -7,7 +7,7 @@ import { end, freePort, untilListens } from '../peer-process.ts';
 
 const VERSION = '4.1.1';
 /** Outside of the repository: fetched once. */
-const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'railhead', `kafka-${VERSION}`);
+const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'railhead-tests', `kafka-${VERSION}`);
 const CLUSTER_ID = 'cmFpbGhlYWQtcGVlci0xMg';
 
 /** Apache Kafka as one process that is broker and controller, with ports and a directory of its own. */
