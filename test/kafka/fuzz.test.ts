@@ -21,14 +21,24 @@ test('frames of every API, right and broken, cause no error that is our own', as
   assert.ok(answers > frames / 4, `${answers} answers to ${frames} frames`);
 });
 
-/** Notes where lists begin. */
+type ListKind = 'elements' | 'tagged fields';
+
+/** Notes where lists begin, those of tagged fields too. */
 class Watching extends Reader {
-  readonly lists: { at: number; end: number; eachBytes: number }[] = [];
+  readonly lists: { kind: ListKind; at: number; end: number; eachBytes: number }[] = [];
 
   override count(eachBytes: number): number {
     const at = this.at;
     const count = super.count(eachBytes);
-    this.lists.push({ at, end: this.at, eachBytes });
+    this.lists.push({ kind: 'elements', at, end: this.at, eachBytes });
+    return count;
+  }
+
+  override taggedCount(): number {
+    const at = this.at;
+    const count = super.taggedCount();
+    // A tag and a length.
+    this.lists.push({ kind: 'tagged fields', at, end: this.at, eachBytes: 2 });
     return count;
   }
 }
@@ -39,16 +49,17 @@ function bodyOf(api: Api, version: number): { at: number; flexible: boolean } {
   return { at: HEADER_BYTES + (flexible ? 1 : 0), flexible };
 }
 
-function countBytes(version: number, flexible: boolean, count: number): Buffer {
+function countBytes(version: number, flexible: boolean, kind: ListKind, count: number): Buffer {
   const writer = new Writer(version, flexible);
-  if (flexible) writer.varint(count + 1);
+  if (kind === 'tagged fields') writer.varint(count);
+  else if (flexible) writer.varint(count + 1);
   else writer.int32(count);
   return Buffer.concat(writer.take());
 }
 
 test('each list of each API in each version is refused before its first element when it cannot be there', () => {
   const random = new SeededRandom(SEED);
-  let lists = 0;
+  const lists = { elements: 0, 'tagged fields': 0 };
   for (const name of Object.keys(APIS) as ApiName[]) {
     const api: Api = APIS[name];
     for (let version = api.versions[0]; version <= api.versions[1]; version++) {
@@ -58,21 +69,21 @@ test('each list of each API in each version is refused before its first element 
       const watching = new Watching(frame, body.at, frame.byteLength, version, body.flexible);
       api.request.read(watching);
       assert.equal(watching.at, frame.byteLength);
-      for (const { at, end, eachBytes } of watching.lists) {
-        lists++;
+      for (const { kind, at, end, eachBytes } of watching.lists) {
+        lists[kind]++;
         const oneTooMany = Math.floor((frame.byteLength - end) / eachBytes) + 1;
         for (const count of [oneTooMany, 2 ** 31 - 2]) {
-          const said = countBytes(version, body.flexible, count);
+          const said = countBytes(version, body.flexible, kind, count);
           const forged = Buffer.concat([frame.subarray(0, at), said, frame.subarray(end)]);
           const reader = new Reader(forged, body.at, forged.byteLength, version, body.flexible);
-          const what = `${name} ${version}: ${count} at ${at}, SEED=${SEED}`;
+          const what = `${name} ${version}: ${count} ${kind} at ${at}, SEED=${SEED}`;
           assert.throws(() => api.request.read(reader), BrokenRequest, what);
           assert.equal(reader.at, at + said.byteLength, what);
         }
       }
     }
   }
-  assert.ok(lists > 300, `${lists} lists`);
+  for (const [kind, count] of Object.entries(lists)) assert.ok(count > 200, `${count} lists of ${kind}`);
 });
 
 test('a request has at most so many elements in all, however small each is', () => {

@@ -39,21 +39,25 @@ function isFramed(bytes: Buffer): boolean {
 }
 
 function unframeSnappy(bytes: Buffer, maxBytes: number): Buffer {
-  const blocks: Buffer[] = [];
-  let left = maxBytes;
+  // One for all blocks: one of five bytes, in which there is nothing, must not cost memory of its own.
+  const out = new Decompressed(maxBytes);
   for (let at = SNAPPY_HEADER_BYTES; at < bytes.byteLength;) {
     const length = at + 4 <= bytes.byteLength ? bytes.readUInt32BE(at) : Infinity;
     if (at + 4 + length > bytes.byteLength) throw new Error('a block is cut off');
-    const block = unsnap(bytes.subarray(at + 4, at + 4 + length), left);
-    left -= block.byteLength;
-    blocks.push(block);
+    unpackSnappy(bytes.subarray(at + 4, at + 4 + length), out);
     at += 4 + length;
   }
-  return Buffer.concat(blocks);
+  return out.taken;
+}
+
+function unsnap(bytes: Buffer, maxBytes: number): Buffer {
+  const out = new Decompressed(maxBytes);
+  unpackSnappy(bytes, out);
+  return out.taken;
 }
 
 /** A block: how much comes out, then literals and copies. */
-function unsnap(bytes: Buffer, maxBytes: number): Buffer {
+function unpackSnappy(bytes: Buffer, out: Decompressed): void {
   let at = 0;
   const byte = (): number => {
     if (at >= bytes.byteLength) throw new Error('a block is cut off');
@@ -71,8 +75,8 @@ function unsnap(bytes: Buffer, maxBytes: number): Buffer {
     announced += (part & 0x7f) * 2 ** shift;
     more = part >= 0x80;
   }
-  const out = new Decompressed(Math.min(maxBytes, announced));
-  while (at < bytes.byteLength) {
+  const start = out.length;
+  while (at < bytes.byteLength && out.length - start <= announced) {
     const tag = byte();
     const kind = tag & 3;
     if (kind === 0) {
@@ -83,11 +87,11 @@ function unsnap(bytes: Buffer, maxBytes: number): Buffer {
       at += length;
     } else if (kind === 1) {
       const distance = (tag >>> 5) * 256 + byte();
-      out.repeat(distance, ((tag >>> 2) & 7) + 4);
-    } else out.repeat(little(kind === 2 ? 2 : 4), (tag >>> 2) + 1);
+      out.repeat(distance, ((tag >>> 2) & 7) + 4, start);
+    } else out.repeat(little(kind === 2 ? 2 : 4), (tag >>> 2) + 1, start);
   }
-  if (out.length !== announced) throw new Error(`${out.length} bytes come out of a block of ${announced}`);
-  return out.bytes.subarray(0, out.length);
+  const length = out.length - start;
+  if (length !== announced) throw new Error(`${length} bytes come out of a block of ${announced}`);
 }
 
 // ---- What comes out -------------------------------------------------------------------------------------------------
@@ -100,6 +104,11 @@ class Decompressed {
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
+  }
+
+  /** All that has come out. */
+  get taken(): Buffer {
+    return this.bytes.subarray(0, this.length);
   }
 
   reserve(more: number): void {
@@ -116,9 +125,9 @@ class Decompressed {
     this.length += from.copy(this.bytes, this.length, start, end);
   }
 
-  /** Bytes of its own again, `distance` back; they may overlap with what is written. */
-  repeat(distance: number, count: number): void {
-    if (distance === 0 || distance > this.length) throw new Error('a match begins before the first byte');
+  /** Bytes of its own since `start` again, `distance` back; they may overlap with what is written. */
+  repeat(distance: number, count: number, start = 0): void {
+    if (distance === 0 || distance > this.length - start) throw new Error('a match begins before the first byte');
     this.reserve(count);
     const { bytes } = this;
     for (let i = 0, at = this.length; i < count; i++, at++) bytes[at] = bytes[at - distance] ?? 0;
@@ -152,7 +161,7 @@ function unframeLz4(bytes: Buffer, maxBytes: number): Buffer {
     else unpackLz4(bytes, at, at + length, out);
     at += length + (flags & FLAG.blockChecksum ? 4 : 0);
   }
-  return out.bytes.subarray(0, out.length);
+  return out.taken;
 }
 
 /** One block: sequences of literals and a match, the last without one. */

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { RailheadError } from '../../core/errors.ts';
 import { type Envelope, type HeaderValue, MAX_KEY_BYTES } from '../../core/records.ts';
 import type { RecordFormat } from '../../engine/formats.ts';
-import { badBatch, checkCrc, type KafkaRecord, readHeader, readRecords } from './record-batch.ts';
+import { badBatch, checkCrc, checkRecords, type KafkaRecord, readHeader, readRecords } from './record-batch.ts';
 
 /** A record batch is stored byte for byte as it came, compressed or not, and given back so. Never cut. */
 export const FORMAT_KAFKA = 4;
@@ -15,12 +15,16 @@ export const kafkaFormat: RecordFormat = {
   name: 'kafka',
   plainHasKeys: true,
 
-  /** What a batch holds is not decompressed: that it is plain, but for keys, is how the protocol is. */
+  /**
+   * What a batch holds is not decompressed, and looked at only where it is not compressed: that it is plain, but for keys,
+   * is how the protocol is.
+   */
   check(records, count) {
     const header = readHeader(records);
     if (header.count !== count)
       throw badBatch('INVALID_RECORD', `A batch of ${header.count} records was announced with ${count}.`);
     checkCrc(records);
+    if (header.codec === 'none') checkRecords(records, count);
     return true;
   },
 

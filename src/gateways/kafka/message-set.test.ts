@@ -147,6 +147,7 @@ test('a message set that is not whole, nested, or of another layout is refused w
       copy.writeUInt32BE(crc32(copy.subarray(16)), 12);
     });
   const nested = message({ magic: 1, attributes: GZIP, value: gzipSync(inner(1)) });
+  const hollow = message({ magic: 1, attributes: GZIP, value: gzipSync('') });
   const cases: [string, Buffer, string][] = [
     ['nothing', Buffer.alloc(0), 'INVALID_RECORD'],
     ['cut off', fine.subarray(0, -1), 'CORRUPT_MESSAGE'],
@@ -165,6 +166,8 @@ test('a message set that is not whole, nested, or of another layout is refused w
       message({ magic: 1, attributes: GZIP, value: gzipSync(Buffer.alloc(65 * 1024 * 1024)) }),
       'CORRUPT_MESSAGE',
     ],
+    ['very many messages', Buffer.concat(Array<Buffer>(100_001).fill(fine)), 'INVALID_RECORD'],
+    ['very many compressed ones', Buffer.concat([...Array<Buffer>(1_001).fill(hollow), fine]), 'INVALID_RECORD'],
   ];
   for (const [what, set, expected] of cases) assert.equal(refusalOf(set), expected, what);
   const random = new SeededRandom(7);

@@ -30,7 +30,9 @@ const MIN_SIZE = 14;
 const NO_TIMESTAMP = -1;
 /** Of one set, decompressed. A set of empty messages would else become objects of many times its size. */
 const MAX_BYTES = 64 * 1024 * 1024;
-const MAX_MESSAGES = 500_000;
+const MAX_MESSAGES = 100_000;
+/** Each is opened by itself, and one of thirty bytes may hold nothing. A producer sends one. */
+const MAX_COMPRESSED = 1_000;
 
 interface Message {
   readonly codec: Codec;
@@ -42,6 +44,7 @@ interface Message {
 export function upConverted(set: Buffer): Buffer {
   const records: KafkaRecord[] = [];
   let left = MAX_BYTES;
+  let compressed = 0;
   const push = (record: KafkaRecord): void => {
     if (records.length === MAX_MESSAGES)
       throw badBatch('INVALID_RECORD', `A message set has more than ${MAX_MESSAGES} messages.`);
@@ -52,6 +55,8 @@ export function upConverted(set: Buffer): Buffer {
       push(message.record);
       continue;
     }
+    if (++compressed > MAX_COMPRESSED)
+      throw badBatch('INVALID_RECORD', `A message set has more than ${MAX_COMPRESSED} compressed messages.`);
     const inner = opened(message.codec, message.record.value ?? Buffer.alloc(0), left);
     left -= inner.byteLength;
     for (const each of messagesOf(inner)) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { RecordFormats } from '../../engine/formats.ts';
@@ -6,7 +7,7 @@ import { readRecord } from '../../core/records.ts';
 import { decompress } from './compression.ts';
 import { kafkaFormat } from './content.ts';
 import { crc32c } from './crc32c.ts';
-import { type KafkaRecord, placed, readRecords, withLogAppendTime, writeBatch } from './record-batch.ts';
+import { type KafkaRecord, placed, readHeader, readRecords, withLogAppendTime, writeBatch } from './record-batch.ts';
 
 const RECORDS: KafkaRecord[] = [
   { timestamp: 1_700_000_000_000, key: Buffer.from('k'), value: Buffer.from('v'), headers: [['h', Buffer.from('x')]] },
@@ -36,6 +37,33 @@ test('CRC-32C of any length, from any place, is that of its definition', () => {
 
 test('a batch that was written is read back', () => {
   assert.deepEqual(readRecords(writeBatch(RECORDS)), RECORDS);
+});
+
+/** What Java's client 4.1.1 has made of the same three records, with each codec, in base64. */
+const BY_JAVA = new URL('../../../test/fixtures/kafka-batches.json', import.meta.url);
+
+test('batches of the client of Kafka itself are whole, and read alike with every codec', () => {
+  const batches = Object.entries(JSON.parse(readFileSync(BY_JAVA, 'utf8')) as Record<string, string>);
+  assert.deepEqual(batches.map(([codec]) => codec).sort(), ['gzip', 'lz4', 'none', 'snappy', 'zstd']);
+  const text = 'all that is written is written again, and all that is written is read. '.repeat(12);
+  const headers: KafkaRecord['headers'] = [
+    ['name', Buffer.from('value')],
+    ['none', null],
+  ];
+  for (const [codec, base64] of batches) {
+    const batch = Buffer.from(base64, 'base64');
+    assert.equal(readHeader(batch).codec, codec);
+    assert.equal(kafkaFormat.check(batch, 3), true);
+    assert.deepEqual(
+      readRecords(batch),
+      [
+        { timestamp: 1000, key: Buffer.from('key'), value: Buffer.from(text), headers },
+        { timestamp: 1001, key: null, value: Buffer.from('short'), headers: [] },
+        { timestamp: 1002, key: Buffer.from('gone'), value: null, headers: [] },
+      ],
+      codec,
+    );
+  }
 });
 
 test('a flipped bit anywhere after the place is refused as corrupt', () => {

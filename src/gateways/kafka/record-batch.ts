@@ -42,6 +42,9 @@ const PRODUCER_EPOCH = 51;
 const BASE_SEQUENCE = 53;
 const COUNT = 57;
 
+/** Of all records of a batch: one of two bytes becomes an object of fifty times that. */
+const MAX_HEADERS = 500_000;
+
 export const ATTRIBUTE = { codec: 7, logAppendTime: 8, transactional: 16, control: 32 } as const;
 
 /** There is one leader, and it never changes. */
@@ -79,7 +82,8 @@ export function errorNameOf(error: unknown): ErrorName | undefined {
 }
 
 /**
- * Looks at the header of one batch that is all there is in `bytes`. The checksum is another matter.
+ * Looks at the header of one batch that is all there is in `bytes`. The checksum is another matter, but for a header that
+ * cannot be: damage on the way is told as such, since clients try again then.
  *
  * @throws INVALID, as `badBatch`
  */
@@ -96,12 +100,12 @@ export function readHeader(bytes: Buffer): BatchHeader {
   const attributes = bytes.readInt16BE(ATTRIBUTES);
   const codec = CODECS[attributes & ATTRIBUTE.codec];
   if (codec === undefined)
-    throw badBatch('INVALID_RECORD', `The codec ${attributes & ATTRIBUTE.codec} of a batch is not known.`);
+    throw wrongHeader(bytes, `The codec ${attributes & ATTRIBUTE.codec} of a batch is not known.`);
   if ((attributes & ATTRIBUTE.control) !== 0)
-    throw badBatch('INVALID_RECORD', 'Control batches are written by the broker alone.');
+    throw wrongHeader(bytes, 'Control batches are written by the broker alone.');
   const count = bytes.readInt32BE(COUNT);
   if (count < 1 || bytes.readInt32BE(LAST_DELTA) !== count - 1)
-    throw badBatch('INVALID_RECORD', `A batch of ${count} records whose last one is ${bytes.readInt32BE(LAST_DELTA)}.`);
+    throw wrongHeader(bytes, `A batch of ${count} records whose last one is ${bytes.readInt32BE(LAST_DELTA)}.`);
   return {
     count,
     attributes,
@@ -114,14 +118,25 @@ export function readHeader(bytes: Buffer): BatchHeader {
   };
 }
 
+function wrongHeader(bytes: Buffer, message: string): RailheadError {
+  checkCrc(bytes);
+  return badBatch('INVALID_RECORD', message);
+}
+
 /** @throws INVALID, as `badBatch` */
 export function checkCrc(bytes: Buffer): void {
   if (crc32c(bytes, ATTRIBUTES) !== bytes.readUInt32BE(CRC))
     throw badBatch('CORRUPT_MESSAGE', 'The checksum of a record batch is not that of its bytes.');
 }
 
-/** A copy in which all records have the time at which the broker took them. */
+/**
+ * A copy in which all records have the time at which the broker took them. What was damaged on the way must not get a
+ * checksum that says that it was not.
+ *
+ * @throws INVALID, as `badBatch`
+ */
 export function withLogAppendTime(bytes: Buffer, now: number): Buffer {
+  checkCrc(bytes);
   const copy = Buffer.from(bytes);
   copy.writeInt16BE(copy.readInt16BE(ATTRIBUTES) | ATTRIBUTE.logAppendTime, ATTRIBUTES);
   writeInt64(copy, now, MAX_TIMESTAMP);
@@ -151,14 +166,72 @@ export function readRecords(bytes: Buffer): KafkaRecord[] {
   const cursor = new RecordCursor(decompress(header.codec, bytes.subarray(BATCH_HEADER_BYTES)));
   const records: KafkaRecord[] = [];
   for (let i = 0; i < header.count; i++) records.push(cursor.record(header));
-  if (!cursor.done) throw badBatch('INVALID_RECORD', `A batch has more than its ${header.count} records.`);
+  if (!cursor.done) throw tooMany(header.count);
   return records;
+}
+
+/**
+ * That the records of a batch that is not compressed are as many and as long as it says: a consumer would else be stuck
+ * at them. Makes nothing of them, and is quick: every record that is published is looked at.
+ *
+ * @throws INVALID, as `badBatch`
+ */
+export function checkRecords(bytes: Buffer, count: number): void {
+  let at = BATCH_HEADER_BYTES;
+  let end = bytes.byteLength;
+  /** A time or an offset: whatever it is. */
+  const skipNumber = (): void => {
+    for (let i = 0; i < 10 && at < end; i++) if ((bytes[at++] ?? 0) < 0x80) return;
+    throw cutOff();
+  };
+  /** Of at most four bytes, below 0 for null: what is longer than 128 MiB is not in a batch. */
+  const length = (): number => {
+    let zigzag = 0;
+    for (let shift = 0; shift < 28 && at < end; shift += 7) {
+      const byte = bytes[at++] ?? 0;
+      zigzag |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return (zigzag >>> 1) ^ -(zigzag & 1);
+    }
+    throw cutOff();
+  };
+  const skip = (taken: number): void => {
+    if (taken <= 0) return;
+    at += taken;
+    if (at > end) throw cutOff();
+  };
+  for (let i = 0; i < count; i++) {
+    end = bytes.byteLength;
+    const recordEnd = length() + at;
+    if (recordEnd <= at || recordEnd > end) throw cutOff();
+    end = recordEnd;
+    // The attributes.
+    at++;
+    skipNumber();
+    skipNumber();
+    skip(length());
+    skip(length());
+    const headers = length();
+    if (headers < 0) throw cutOff();
+    for (let left = headers; left > 0; left--) {
+      const name = length();
+      if (name < 0) throw cutOff();
+      skip(name);
+      skip(length());
+    }
+    if (at !== recordEnd) throw cutOff();
+  }
+  if (at !== bytes.byteLength) throw tooMany(count);
+}
+
+function tooMany(count: number): RailheadError {
+  return badBatch('INVALID_RECORD', `A batch has more than its ${count} records.`);
 }
 
 class RecordCursor {
   readonly #bytes: Buffer;
   #at = 0;
   #end: number;
+  #headers = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -182,6 +255,9 @@ class RecordCursor {
     const headers: KafkaRecord['headers'] = [];
     const count = this.#varint();
     if (count < 0 || 2 * count > end - this.#at) throw cutOff();
+    this.#headers += count;
+    if (this.#headers > MAX_HEADERS)
+      throw badBatch('INVALID_RECORD', `The records of a batch have more than ${MAX_HEADERS} headers.`);
     for (let i = 0; i < count; i++) headers.push([this.#bytesOrNull()?.toString() ?? '', this.#bytesOrNull()]);
     if (this.#at !== end) throw cutOff();
     return { timestamp: (attributes & ATTRIBUTE.logAppendTime) === 0 ? timestamp : maxTimestamp, key, value, headers };
@@ -194,10 +270,12 @@ class RecordCursor {
     return this.#bytes.subarray(start, start + length);
   }
 
-  /** Zigzag, up to ten bytes; exact up to 2^53. */
+  /** Zigzag, up to ten bytes; exact up to 2^53. Most have one byte. */
   #varint(): number {
-    let value = 0;
-    for (let i = 0; i < 10; i++) {
+    const first = this.#bytes[this.#take(1)] ?? 0;
+    if (first < 0x80) return (first >>> 1) ^ -(first & 1);
+    let value = first & 0x7f;
+    for (let i = 1; i < 10; i++) {
       const byte = this.#bytes[this.#take(1)] ?? 0;
       value += (byte & 0x7f) * 2 ** (7 * i);
       if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
