@@ -3,12 +3,16 @@ import { isUtf8 } from 'node:buffer';
 import { RailheadError } from '../../core/errors.ts';
 import { type Envelope, type HeaderValue, MAX_KEY_BYTES } from '../../core/records.ts';
 import type { RecordFormat } from '../../engine/formats.ts';
+import { OpenedBatches } from './opened-batches.ts';
 import { badBatch, checkCrc, checkRecords, type KafkaRecord, readHeader, readRecords } from './record-batch.ts';
 
 /** A record batch is stored byte for byte as it came, compressed or not, and given back so. Never cut. */
 export const FORMAT_KAFKA = 4;
 
 const CONTENT_TYPE = 'content-type';
+
+/** For all brokers of a process: where the bytes are the same, the records are. */
+const opened = new OpenedBatches((batch) => readRecords(batch).map(toEnvelope));
 
 export const kafkaFormat: RecordFormat = {
   tag: FORMAT_KAFKA,
@@ -31,7 +35,7 @@ export const kafkaFormat: RecordFormat = {
   bounds: () => null,
 
   envelopes(records, count) {
-    const envelopes = readRecords(records).map(toEnvelope);
+    const envelopes = [...opened.envelopes(records)];
     if (envelopes.length !== count) throw badBatch('INVALID_RECORD', `A batch does not have its ${count} records.`);
     return envelopes;
   },
