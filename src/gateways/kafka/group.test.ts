@@ -123,6 +123,58 @@ test('a leader that never says who gets what is out, and the others are asked to
   assert.deepEqual([...group.members.keys()], [other.memberId]);
 });
 
+test('a leader that leaves before it has said who gets what keeps nobody waiting', () => {
+  const group = newGroup();
+  const [leader] = join(group, 0);
+  const second = join(group, 0);
+  assert.ok(leader);
+  join(group, 0, { memberId: leader.memberId });
+  const [other] = second;
+  assert.ok(other);
+  const waiting = sync(group, 1, other);
+  assert.equal(group.leave({ memberId: leader.memberId, instanceId: null }, 2), 'NONE');
+  assert.equal(waiting[0]?.error, 'REBALANCE_IN_PROGRESS');
+  const [again] = join(group, 3, { memberId: other.memberId });
+  assert.deepEqual([again?.error, again?.leader, again?.generation], ['NONE', other.memberId, other.generation + 1]);
+});
+
+test('who leaves, or is not heard of, makes the others come again at once', () => {
+  for (const goes of ['leaves', 'falls silent'] as const) {
+    const { group, member } = alone();
+    const second = join(group, 0);
+    const [again] = join(group, 0, { memberId: member.memberId });
+    assert.ok(again);
+    sync(group, 0, again, { [member.memberId]: 'a' });
+    const [other] = second;
+    assert.ok(other);
+    sync(group, 0, other);
+    const who = { memberId: member.memberId, instanceId: null };
+    assert.equal(group.heartbeat(who, again.generation, 9_000), 'NONE');
+    if (goes === 'leaves') group.leave({ memberId: other.memberId, instanceId: null }, 9_000);
+    else group.tick(SESSION_MS);
+    assert.equal(group.heartbeat(who, again.generation, SESSION_MS), 'REBALANCE_IN_PROGRESS', goes);
+    assert.deepEqual([...group.members.keys()], [member.memberId]);
+  }
+});
+
+test('offsets are committed by a member of the generation that is there, but not while it is shared out', () => {
+  const { group, member } = alone();
+  const who = { memberId: member.memberId, instanceId: null };
+  assert.equal(group.checkCommit(who, member.generation - 1, 1), 'ILLEGAL_GENERATION');
+  join(group, 1);
+  // Who is asked to come again may say first how far it is.
+  assert.equal(group.checkCommit(who, member.generation, 2), 'NONE');
+  const [again] = join(group, 3, { memberId: member.memberId });
+  assert.ok(again);
+  assert.equal(group.checkCommit(who, member.generation, 4), 'ILLEGAL_GENERATION');
+  assert.equal(group.checkCommit(who, again.generation, 4), 'REBALANCE_IN_PROGRESS');
+  const [old] = sync(group, 5, { ...again, generation: member.generation });
+  assert.equal(old?.error, 'ILLEGAL_GENERATION');
+  sync(group, 5, again);
+  assert.equal(group.checkCommit(who, again.generation, 6), 'NONE');
+  assert.equal(group.checkCommit({ ...who, memberId: 'x' }, again.generation, 6), 'UNKNOWN_MEMBER_ID');
+});
+
 test('an older generation, an unknown member and another protocol are told so', () => {
   const { group, member } = alone();
   const who = { memberId: member.memberId, instanceId: null };

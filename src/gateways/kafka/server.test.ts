@@ -341,6 +341,10 @@ test('a client logs in with PLAIN; without a login it gets nothing', async (t) =
   const { peer, errorCode } = await login('right password');
   assert.equal(errorCode, ERROR.NONE);
   await create(peer, 't');
+  // Before the login a request is small.
+  const large = { clientSoftwareName: 'x'.repeat(9_000), clientSoftwareVersion: '1' };
+  assert.equal(await (await RawPeer.dial(port)).ask('apiVersions', 3, large), null);
+  assert.notEqual(await peer.ask('apiVersions', 3, large), null);
 });
 
 test('the token of a server is the password of the user token', async (t) => {
@@ -373,6 +377,12 @@ test('configs that mean nothing here, more than one copy and illegal names are r
   assert.equal(await ask({ name: 'a b' }), ERROR.INVALID_TOPIC_EXCEPTION);
   assert.equal(await ask({}), ERROR.NONE);
   assert.equal(await ask({}), ERROR.TOPIC_ALREADY_EXISTS);
+  const topic = { name: 'twice', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
+  const twice = await peer.ask('createTopics', 5, { topics: [topic, topic] });
+  assert.deepEqual(
+    twice?.topics.map(({ errorCode }) => errorCode),
+    [ERROR.INVALID_REQUEST, ERROR.INVALID_REQUEST],
+  );
 });
 
 test('requests of one connection are answered in the order in which they came', async (t) => {
