@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { RailheadError } from '../core/errors.ts';
 import type { Rail } from '../sdk/rail.ts';
+import { DEFAULT_NAMESPACE, parseUrl } from '../sdk/remote/endpoint.ts';
 import { note } from './terminal.ts';
 import { UsageError } from './usage.ts';
 
@@ -41,6 +42,10 @@ export async function withRail<T>(options: BrokerOptions, work: (rail: Rail) => 
 
 export function urlOf(options: BrokerOptions): string {
   return options.url ?? process.env['RAILHEAD_URL'] ?? DEFAULT_URL;
+}
+
+export function namespaceOf({ namespace, ...options }: BrokerOptions): string {
+  return namespace ?? (options.dir === undefined ? parseUrl(urlOf(options)).namespace : undefined) ?? DEFAULT_NAMESPACE;
 }
 
 async function openRail(options: BrokerOptions): Promise<Rail> {

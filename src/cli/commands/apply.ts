@@ -3,11 +3,13 @@ import { createInterface } from 'node:readline/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { Rail } from '../../sdk/rail.ts';
-import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
+import { brokerOptions, type BrokerOptions } from '../broker.ts';
 import { existing } from '../definitions/existing.ts';
 import { readDefinitions } from '../definitions/file.ts';
 import { type Plan, planOf, type Step } from '../definitions/plan.ts';
 import { deletions } from '../definitions/prune.ts';
+import { planSettings, settingDeletions, USER_SECTIONS } from '../definitions/settings.ts';
+import { withKept } from '../definitions/rails.ts';
 import { count, note, paint, print, printJson, safe } from '../terminal.ts';
 import { UsageError } from '../usage.ts';
 
@@ -30,10 +32,13 @@ export function configure(command: Command): void {
 
 async function apply(options: Options): Promise<void> {
   const wanted = await readDefinitions(await textOf(options.file), options.file);
-  await withRail(options, async (rail) => {
+  const users = USER_SECTIONS.some((key) => wanted[key] !== undefined) ? 'with users' : 'without users';
+  await withKept(options, users, async (rail, kept) => {
     const found = await existing(rail);
     const plan = planOf(wanted, found);
-    if (options.prune === true) plan.steps.push(...(await deletions(rail, wanted, found)));
+    await planSettings(plan, wanted, kept);
+    if (options.prune === true)
+      plan.steps.push(...(await deletions(rail, wanted, found)), ...(await settingDeletions(wanted, kept)));
     show(plan, options);
     if (plan.impossible.length > 0)
       throw new UsageError(`Nothing was changed: ${plan.impossible.map(safe).join('; ')}.`);

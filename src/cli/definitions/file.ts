@@ -4,6 +4,7 @@ import { queueSchema, subscriptionSchema, topicSchema } from '../../gateways/htt
 import { name } from '../../gateways/http/route.ts';
 import { bindingSchema } from '../../gateways/http/routes/routers.ts';
 import { UsageError } from '../usage.ts';
+import { settingsSchema } from './settings-schema.ts';
 
 /**
  * What there is in one namespace, as one YAML file: options as everywhere else (`lease: 30s`), and what is left out has its
@@ -47,6 +48,7 @@ const definitionsSchema = z.strictObject({
       }),
     )
     .optional(),
+  ...settingsSchema,
 });
 
 /** As people write it. */

@@ -204,7 +204,7 @@ function attributeChanges(
 }
 
 /** Each field of `after` that is not as it was. */
-function describe(before: object, after: object): string[] {
+export function describe(before: object, after: object): string[] {
   const old = new Map<string, unknown>(Object.entries(before));
   return Object.entries(after)
     .filter(([field, value]) => JSON.stringify(value) !== JSON.stringify(old.get(field)))
