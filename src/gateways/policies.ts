@@ -1,6 +1,7 @@
 import { RailheadError } from '../core/errors.ts';
 import { NamePattern } from '../core/name-pattern.ts';
 import type { Session } from '../core/session.ts';
+import type { QueueType } from './vhost-facts.ts';
 
 /**
  * Policies as RabbitMQ has them: a pattern of names says which queues and exchanges of AMQP get settings that their
@@ -39,38 +40,68 @@ const oneOf =
   (value) =>
     allowed.some((each) => each === value);
 
-/** What a definition may say, and of what. */
-export const POLICY_KEYS: ReadonlyMap<string, { of: 'queue' | 'exchange'; allowed: string; check: Check }> = new Map([
-  ['message-ttl', { of: 'queue', allowed: 'milliseconds from 0', check: whole(0) }],
-  ['expires', { of: 'queue', allowed: 'milliseconds from 1', check: whole(1) }],
-  ['max-length', { of: 'queue', allowed: 'a whole number from 0', check: whole(0) }],
-  ['max-length-bytes', { of: 'queue', allowed: 'a whole number from 0', check: whole(0) }],
+interface PolicyKey {
+  readonly allowed: string;
+  readonly check: Check;
+  /** Types of queues that a policy which says it is not for, as in RabbitMQ: the next one that matches counts. */
+  readonly notFor?: readonly QueueType[];
+}
+
+const NOT_STREAMS: readonly QueueType[] = ['stream'];
+const ONLY_QUORUM: readonly QueueType[] = ['classic', 'stream'];
+const ONLY_CLASSIC: readonly QueueType[] = ['quorum', 'stream'];
+const ONLY_STREAMS: readonly QueueType[] = ['classic', 'quorum'];
+
+/** What a definition may say. */
+const POLICY_KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
+  ['message-ttl', { allowed: 'milliseconds from 0', check: whole(0), notFor: NOT_STREAMS }],
+  ['expires', { allowed: 'milliseconds from 1', check: whole(1), notFor: NOT_STREAMS }],
+  ['max-length', { allowed: 'a whole number from 0', check: whole(0), notFor: NOT_STREAMS }],
+  ['max-length-bytes', { allowed: 'a whole number from 0', check: whole(0) }],
   [
     'overflow',
     {
-      of: 'queue',
       allowed: 'drop-head, reject-publish or reject-publish-dlx',
       check: oneOf('drop-head', 'reject-publish', 'reject-publish-dlx'),
+      notFor: NOT_STREAMS,
     },
   ],
-  ['dead-letter-exchange', { of: 'queue', allowed: 'the name of an exchange', check: text }],
-  ['dead-letter-routing-key', { of: 'queue', allowed: 'a routing key', check: text }],
+  ['dead-letter-exchange', { allowed: 'the name of an exchange', check: text, notFor: NOT_STREAMS }],
+  ['dead-letter-routing-key', { allowed: 'a routing key', check: text, notFor: NOT_STREAMS }],
   [
     'dead-letter-strategy',
-    { of: 'queue', allowed: 'at-most-once or at-least-once', check: oneOf('at-most-once', 'at-least-once') },
+    {
+      allowed: 'at-most-once or at-least-once',
+      check: oneOf('at-most-once', 'at-least-once'),
+      notFor: ONLY_QUORUM,
+    },
   ],
-  ['consumer-timeout', { of: 'queue', allowed: 'milliseconds from 1', check: whole(1) }],
-  ['delivery-limit', { of: 'queue', allowed: 'a whole number from -1', check: whole(-1, 1_000_000) }],
-  ['queue-mode', { of: 'queue', allowed: 'default or lazy', check: oneOf('default', 'lazy') }],
-  ['queue-version', { of: 'queue', allowed: '1 or 2', check: whole(1, 2) }],
+  ['consumer-timeout', { allowed: 'milliseconds from 0', check: whole(0) }],
+  ['consumer-disconnected-timeout', { allowed: 'milliseconds from 0', check: whole(0) }],
+  ['delivery-limit', { allowed: 'a whole number', check: whole(-1_000_000, 1_000_000), notFor: ONLY_QUORUM }],
+  [
+    'delayed-retry-type',
+    { allowed: 'all, failed, returned or disabled', check: oneOf('all', 'failed', 'returned', 'disabled') },
+  ],
+  ['delayed-retry-min', { allowed: 'milliseconds from 1', check: whole(1) }],
+  ['delayed-retry-max', { allowed: 'milliseconds from 1', check: whole(1) }],
+  ['max-in-memory-length', { allowed: 'a whole number from 0', check: whole(0), notFor: ONLY_QUORUM }],
+  ['max-in-memory-bytes', { allowed: 'a whole number from 0', check: whole(0), notFor: ONLY_QUORUM }],
+  ['target-group-size', { allowed: 'a whole number from 1', check: whole(1), notFor: ONLY_QUORUM }],
+  ['queue-mode', { allowed: 'default or lazy', check: oneOf('default', 'lazy'), notFor: ONLY_CLASSIC }],
+  ['queue-version', { allowed: '1 or 2', check: whole(1, 2) }],
   [
     'queue-leader-locator',
-    { of: 'queue', allowed: 'client-local or balanced', check: oneOf('client-local', 'balanced') },
+    {
+      allowed: 'client-local, balanced, random or least-leaders',
+      check: oneOf('client-local', 'balanced', 'random', 'least-leaders'),
+    },
   ],
-  ['max-age', { of: 'queue', allowed: 'a number with Y, M, D, h, m or s after it', check: age }],
-  ['stream-max-segment-size-bytes', { of: 'queue', allowed: 'a whole number from 1', check: whole(1) }],
-  ['stream-filter-size-bytes', { of: 'queue', allowed: 'a whole number from 16 to 255', check: whole(16, 255) }],
-  ['alternate-exchange', { of: 'exchange', allowed: 'the name of an exchange', check: text }],
+  ['initial-cluster-size', { allowed: 'a whole number from 0', check: whole(0), notFor: ONLY_STREAMS }],
+  ['max-age', { allowed: 'a number with Y, M, D, h, m or s after it', check: age, notFor: ONLY_STREAMS }],
+  ['stream-max-segment-size-bytes', { allowed: 'a whole number from 0', check: whole(0), notFor: ONLY_STREAMS }],
+  ['stream-filter-size-bytes', { allowed: 'a whole number from 16 to 255', check: whole(16, 255) }],
+  ['alternate-exchange', { allowed: 'the name of an exchange', check: text }],
 ]);
 
 /** What an operator policy may say. */
@@ -81,6 +112,13 @@ const OPERATOR_KEYS: readonly string[] = [
   'max-length-bytes',
   'overflow',
   'delivery-limit',
+  'delayed-retry-type',
+  'delayed-retry-min',
+  'delayed-retry-max',
+  'max-in-memory-length',
+  'max-in-memory-bytes',
+  'target-group-size',
+  'queue-version',
 ];
 
 /** @throws INVALID, NOT_SUPPORTED for what only users say */
@@ -95,6 +133,13 @@ export function checkOperatorPolicy(policy: Parameters<typeof checkPolicy>[0]): 
         `The operator policy ${JSON.stringify(checked.name)} says ${JSON.stringify(key)}; operators may say ${OPERATOR_KEYS.join(', ')}.`,
       );
   return checked;
+}
+
+/** Which of two numbers counts, one of a user and one of the operator. */
+function ruling(key: string, user: number, operator: number): number {
+  if (key === 'queue-version') return operator;
+  if (key === 'delayed-retry-min' || key === 'target-group-size') return Math.max(user, operator);
+  return stricter(key, user, operator);
 }
 
 /** Which of two numbers counts, where two have a say about the same: the stricter one. */
@@ -133,7 +178,16 @@ export function checkPolicy(policy: {
     // Each check lets only one of the two through.
     checked[key] = value as string | number;
   }
+  assertRetryMakesSense(name, checked);
   return { name, pattern, applyTo: known, priority: Number(priority), definition: checked };
+}
+
+function assertRetryMakesSense(name: string, definition: PolicyDefinition): void {
+  const [type = 'disabled', min, max] = ['type', 'min', 'max'].map((part) => definition[`delayed-retry-${part}`]);
+  if (type !== 'disabled' && min === undefined)
+    throw refused(name, 'delayed-retry-min', min, `milliseconds, since delayed-retry-type is ${type}`);
+  if (min !== undefined && max !== undefined && Number(max) < Number(min))
+    throw refused(name, 'delayed-retry-max', max, 'milliseconds, not less than delayed-retry-min');
 }
 
 function refused(policy: string, what: string, got: unknown, allowed: string): RailheadError {
@@ -174,12 +228,9 @@ export class Policies {
 }
 
 /** A queue or exchange as policies look at it. */
-export interface PolicyTarget {
-  readonly kind: 'queue' | 'exchange';
-  readonly name: string;
-  /** Of a queue: `classic`, `quorum` or `stream`. */
-  readonly type: string;
-}
+export type PolicyTarget =
+  | { readonly kind: 'queue'; readonly name: string; readonly type: QueueType }
+  | { readonly kind: 'exchange'; readonly name: string };
 
 /** What policies say of one object. */
 export interface Ruling {
@@ -206,7 +257,7 @@ export class PolicySet {
     for (const [key, value] of Object.entries(operator?.definition ?? {})) {
       const users = definition.get(key);
       const both = typeof users === 'number' && typeof value === 'number';
-      definition.set(key, both ? stricter(key, users, value) : value);
+      definition.set(key, both ? ruling(key, users, value) : value);
     }
     return { policy, operator, definition: Object.fromEntries(definition) };
   }
@@ -225,12 +276,13 @@ function ranked(policies: readonly Policy[]): Ranked[] {
 }
 
 function first(policies: readonly Ranked[], target: PolicyTarget): Policy | undefined {
-  return policies.find(({ policy, pattern }) => appliesTo(policy.applyTo, target) && pattern.matches(target.name))
-    ?.policy;
+  return policies.find(({ policy, pattern }) => appliesTo(policy, target) && pattern.matches(target.name))?.policy;
 }
 
-function appliesTo(applyTo: ApplyTo, { kind, type }: PolicyTarget): boolean {
-  if (applyTo === 'all') return true;
-  if (applyTo === 'exchanges' || applyTo === 'queues') return applyTo === `${kind}s`;
-  return kind === 'queue' && applyTo === (type === 'stream' ? 'streams' : `${type}_queues`);
+function appliesTo({ applyTo, definition }: Policy, target: PolicyTarget): boolean {
+  if (target.kind === 'exchange') return applyTo === 'all' || applyTo === 'exchanges';
+  const { type } = target;
+  const ofType = type === 'stream' ? 'streams' : (`${type}_queues` as const);
+  if (applyTo !== 'all' && applyTo !== 'queues' && applyTo !== ofType) return false;
+  return Object.keys(definition).every((key) => POLICY_KEYS.get(key)?.notFor?.includes(type) !== true);
 }

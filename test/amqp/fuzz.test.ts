@@ -5,13 +5,15 @@ import { fuzz, LONGEST_CHUNK_MS } from './fuzz.ts';
 import { handshake, inProcess, type InProcess } from './in-process.ts';
 import { cut, randomBytes, written } from './wire.ts';
 
+/** Always the same frames; others are made by `npm run soak -- amqp-fuzz -- --seed NUMBER`. */
+const SEED = 20_261_122;
+
 test('of 100,000 frames, right and broken, none makes the broker fail or stall or leaves a connection behind', async (t) => {
-  const seed = Date.now() % 2 ** 31;
-  const { bugs, left, ...report } = await fuzz(seed, 100_000);
-  t.diagnostic(`seed ${seed}, ${JSON.stringify(report)}`);
-  assert.deepEqual(bugs, [], `seed ${seed}`);
-  assert.equal(left, 0, `seed ${seed}`);
-  assert.ok(report.longestChunkMs <= LONGEST_CHUNK_MS, `${report.longestChunkMs} ms, seed ${seed}`);
+  const { bugs, left, ...report } = await fuzz(SEED, 100_000);
+  t.diagnostic(JSON.stringify(report));
+  assert.deepEqual(bugs, []);
+  assert.equal(left, 0);
+  assert.ok(report.longestChunkMs <= LONGEST_CHUNK_MS, `${report.longestChunkMs} ms`);
   assert.ok(report.ended > 0 && report.ended < report.sessions, 'some sessions were ended by the broker, not all');
 });
 

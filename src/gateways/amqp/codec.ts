@@ -34,9 +34,17 @@ export const BASIC_CLASS = 60;
 
 /** The first bytes of a connection, and the answer to others. */
 export const PROTOCOL_HEADER = Buffer.from('AMQP\0\0\x09\x01', 'latin1');
+/** Of 0-9, which RabbitMQ takes for the same. */
+const OLD_PROTOCOL_HEADER = Buffer.from('AMQP\x01\x01\0\x09', 'latin1');
+
+export function isProtocolHeader(header: Buffer): boolean {
+  return header.equals(PROTOCOL_HEADER) || header.equals(OLD_PROTOCOL_HEADER);
+}
 
 /** No frame may be larger before the login: a stranger can make us hold almost nothing. */
 export const MAX_FRAME_BEFORE_LOGIN = 8 * 1024;
+/** So much more is forgiven, as RabbitMQ does: some clients forget that a frame has a beginning and an end. */
+const FORGIVEN_BYTES = FRAME_OVERHEAD_BYTES;
 /** The smallest limit that a client may ask for. */
 export const MIN_FRAME_MAX = 4096;
 
@@ -47,12 +55,19 @@ export class AmqpFrames implements FrameShape {
   maxFrameBytes = MAX_FRAME_BEFORE_LOGIN;
   /** Until the protocol header was read. */
   starting = true;
+  #forgivenBytes = 0;
+
+  /** After the login. */
+  agree(frameMax: number): void {
+    this.maxFrameBytes = frameMax;
+    this.#forgivenBytes = FORGIVEN_BYTES;
+  }
 
   frameBytes(buffer: Buffer, at: number): number {
     if (this.starting) return PROTOCOL_HEADER.byteLength;
     const payload = buffer.readUInt32BE(at + 3);
     const bytes = payload + FRAME_OVERHEAD_BYTES;
-    if (bytes > this.maxFrameBytes) {
+    if (bytes > this.maxFrameBytes + this.#forgivenBytes) {
       throw new AmqpError(
         'FRAME_ERROR',
         `type ${buffer[at]}: frame of ${payload} bytes is larger than the ${this.maxFrameBytes - FRAME_OVERHEAD_BYTES} allowed`,

@@ -8,7 +8,6 @@ import { AmqpConsumer, type ConsumerOwner } from './consumer.ts';
 import { FORMAT_AMQP, RecordView } from './content.ts';
 import { withStory } from './deaths.ts';
 import { AmqpError } from './errors.ts';
-import { integerOf, type Table } from './fields.ts';
 import type { ChannelInfo } from './live.ts';
 import type { LargeContents } from './large-contents.ts';
 import type { AmqpLimits } from './limits.ts';
@@ -18,7 +17,8 @@ import { amqpRecords } from './records.ts';
 import { type Action, Settling } from './settling.ts';
 import { StreamReader } from './stream-reader.ts';
 import { takeOne } from './take-one.ts';
-import { type StreamOptions, streamOptions } from './streams.ts';
+import { QueueArguments, queueTypeOf } from './queue-arguments.ts';
+import { STREAM_ARGUMENTS, type StreamOptions, streamOptions } from './streams.ts';
 import { refuseStream } from './topology.ts';
 import { hasSingleActive, isQuorum, named } from './translate.ts';
 import type { Queue, Vhost } from './vhost.ts';
@@ -97,9 +97,15 @@ export class Consuming implements ConsumerOwner {
   async consume(queue: Queue, args: Arguments<'basicConsume'>): Promise<void> {
     const { session, vhost, limits, channel, out, large } = this.#context;
     const tag = this.#tag(args);
-    const priority = args.arguments.get('x-priority');
-    if (priority !== undefined && integerOf(priority) === undefined) throw this.#badArgument('x-priority', queue);
-    const timeoutMs = this.#timeoutMs(args.arguments, queue);
+    const what = named('queue', queue.name, vhost.namespace);
+    const asked = new QueueArguments(args.arguments, what);
+    const priority = asked.integer('x-priority');
+    // How long it may keep a delivery: as it says, or its queue.
+    const own = asked.whole('x-consumer-timeout', 0);
+    const timeoutMs = own === undefined ? vhost.timeoutMs(queue) : Math.max(1, own);
+    if (queue.kind === 'queue')
+      for (const each of STREAM_ARGUMENTS)
+        if (asked.has(each)) throw asked.notOf(each, queueTypeOf(queue.declared.arguments));
     const stream = queue.kind === 'stream' ? this.#streamOptions(queue, args) : undefined;
     const shared = args.noAck || stream !== undefined ? undefined : this.#prefetch.shared;
     const consumer = new AmqpConsumer({
@@ -129,7 +135,7 @@ export class Consuming implements ConsumerOwner {
                 formats: [FORMAT_AMQP],
                 bodies: 'apart',
                 name: tag,
-                ...(priority !== undefined && { priority: integerOf(priority) ?? 0 }),
+                ...(priority !== undefined && { priority }),
                 ...(args.exclusive && { exclusive: true }),
                 ...(args.noAck && { autoAck: true }),
                 ...(shared !== undefined && { pool: shared.pool }),
@@ -141,7 +147,7 @@ export class Consuming implements ConsumerOwner {
       this.#consumers.delete(tag);
       this.#settling.forgetHolder(consumer.holder);
       if (RailheadError.is(error, 'IN_USE'))
-        throw new AmqpError('ACCESS_REFUSED', `${named('queue', queue.name, vhost.namespace)} in exclusive use`);
+        throw new AmqpError('ACCESS_REFUSED', `${what} in exclusive use`);
       if (RailheadError.is(error, 'NOT_FOUND')) throw vhost.noQueue(queue.name);
       throw error;
     }
@@ -218,19 +224,6 @@ export class Consuming implements ConsumerOwner {
     this.#consumers.delete(consumer.tag);
     this.#forgetIfDone(consumer);
     if (!this.#closed) this.#context.cancelled(consumer.tag);
-  }
-
-  /** How long a consumer may keep a delivery: as it says, or its queue. @throws PRECONDITION_FAILED */
-  #timeoutMs(args: Table, queue: Queue): number {
-    const asked = args.get('x-consumer-timeout');
-    const own = integerOf(asked);
-    if (asked !== undefined && (own === undefined || own < 0)) throw this.#badArgument('x-consumer-timeout', queue);
-    return own === undefined ? this.#context.vhost.timeoutMs(queue) : Math.max(1, own);
-  }
-
-  #badArgument(name: string, queue: Queue): AmqpError {
-    const what = named('queue', queue.name, this.#context.vhost.namespace);
-    return new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}' for ${what}`);
   }
 
   timedOut(consumer: AmqpConsumer): void {

@@ -87,6 +87,19 @@ export function asAmqpError(error: unknown): AmqpError {
   }
 }
 
+/** As RabbitMQ names what its connections are in. */
+const STATES: ReadonlyMap<string, string> = new Map([
+  ['start', 'starting'],
+  ['busy', 'securing'],
+  ['tune', 'tuning'],
+  ['open', 'running'],
+]);
+
+/** Of channel 0, at the wrong moment. */
+export function unexpectedMethod(state: string): AmqpError {
+  return new AmqpError('CHANNEL_ERROR', `unexpected method in connection state ${STATES.get(state) ?? state}`);
+}
+
 /** What a client is told of a virtual host that it may not use. */
 export function refusedVhost(vhost: string, user: string, why = ''): AmqpError {
   return new AmqpError('NOT_ALLOWED', `access to vhost '${vhost}' refused for user '${user}'${why}`);

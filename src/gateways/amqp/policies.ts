@@ -1,7 +1,9 @@
 import { DEFAULT_SUBSCRIPTION, DEFAULT_TOPIC, type TopicPolicy } from '../../core/policy.ts';
 import type { RouterDefinition, TopicDefinition } from '../../core/definitions.ts';
 import { type PolicyTarget, type Ruling, stricter } from '../policies.ts';
+import { AmqpError } from './errors.ts';
 import { type Field, integerOf, numberField, type Table, textField, textOf } from './fields.ts';
+import { argumentsOf, LONGEST_LIFE_MS, queueTypeOf } from './queue-arguments.ts';
 import { streamPolicy } from './streams.ts';
 import {
   ALTERNATE_ARGUMENT,
@@ -18,40 +20,59 @@ import {
 type Says = Pick<Ruling, 'definition'>;
 
 export function queueTarget(name: string, { arguments: args }: Pick<Declared, 'arguments'>): PolicyTarget {
-  return { kind: 'queue', name, type: textOf(args.get('x-queue-type')) ?? 'classic' };
+  return { kind: 'queue', name, type: queueTypeOf(args) };
 }
 
 export function exchangeTarget(name: string): PolicyTarget {
-  return { kind: 'exchange', name, type: 'exchange' };
+  return { kind: 'exchange', name };
 }
 
 /** Of two numbers, one of the queue itself and one of its policy, the stricter one counts. */
-const NUMBERS = ['message-ttl', 'expires', 'max-length', 'max-length-bytes', 'delivery-limit', 'consumer-timeout'];
-
-const QUORUM_ONLY = ['delivery-limit'];
+const NUMBERS = [
+  'message-ttl',
+  'expires',
+  'max-length',
+  'max-length-bytes',
+  'delivery-limit',
+  'consumer-timeout',
+  'delayed-retry-min',
+  'delayed-retry-max',
+];
+const LIVES = ['message-ttl', 'expires'];
+/** Of these a quorum queue has what its policy says, whatever it asked for itself. */
+const QUORUM_OBEYS = ['overflow', 'delayed-retry-type'];
 const CLASSIC_ONLY = ['reject-publish-dlx'];
 /** What a policy says of streams: there it wins over what the stream itself asked for. */
 const OF_STREAMS = ['max-age', 'max-length-bytes'];
-const STREAMS_ONLY = ['max-age', 'stream-max-segment-size-bytes', 'stream-filter-size-bytes'];
 
 /** The arguments of a queue as if its client had asked for what the policy adds. */
 export function withPolicy(own: Table, policy: Says | undefined): Table {
   if (policy === undefined) return own;
-  const quorum = textOf(own.get('x-queue-type')) === 'quorum';
+  const type = queueTypeOf(own);
+  const possible = argumentsOf(type);
+  const quorum = type === 'quorum';
   const merged = new Map<string, Field>(own);
-  for (const [key, value] of Object.entries(policy.definition)) {
-    if (key === 'alternate-exchange' || STREAMS_ONLY.includes(key)) continue;
-    if (QUORUM_ONLY.includes(key) && !quorum) continue;
-    if (quorum && CLASSIC_ONLY.includes(String(value))) continue;
+  for (const [key, said] of Object.entries(policy.definition)) {
+    const value = LIVES.includes(key) ? Math.min(Number(said), LONGEST_LIFE_MS) : said;
     const argument = `x-${key}`;
+    // What queues of this type do not have says nothing of them.
+    if (!possible.has(argument) || (quorum && CLASSIC_ONLY.includes(String(value)))) continue;
     const had = own.get(argument);
     const number = had === undefined ? undefined : integerOf(had);
     if (NUMBERS.includes(key) && number !== undefined)
       merged.set(argument, numberField(stricter(key, number, Number(value))));
-    else if (had === undefined) merged.set(argument, fieldOf(value));
+    else if (had === undefined || (quorum && QUORUM_OBEYS.includes(key))) merged.set(argument, fieldOf(value));
   }
   if (!merged.has('x-dead-letter-exchange')) merged.delete('x-dead-letter-routing-key');
+  dropHalfRetry(merged);
   return merged;
+}
+
+/** Waits that a policy says half of, or that the queue contradicts, are none: RabbitMQ heeds them as far as they make sense. */
+function dropHalfRetry(merged: Map<string, Field>): void {
+  const [min, max] = ['x-delayed-retry-min', 'x-delayed-retry-max'].map((name) => integerOf(merged.get(name)));
+  if (min === undefined) merged.delete('x-delayed-retry-type');
+  else if (max !== undefined && max < min) merged.set('x-delayed-retry-min', numberField(max));
 }
 
 function fieldOf(value: string | number): Field {
@@ -77,7 +98,7 @@ export function effectiveStream(
 export function effectiveQueue(
   name: string,
   namespace: string,
-  declared: Pick<Declared, 'durable' | 'exclusive' | 'arguments'>,
+  declared: Pick<Declared, 'durable' | 'exclusive' | 'autoDelete' | 'arguments'>,
   policy: Says | undefined,
 ): QueueSettings {
   return queueSettings({ ...declared, arguments: withPolicy(declared.arguments, policy) }, name, namespace);
@@ -94,7 +115,22 @@ export function changeOf(
   namespace: string,
   policy: Says | undefined,
 ): Partial<QueueSettings> | undefined {
-  if (definition.kind === 'queue') return changeOfQueue(definition, namespace, policy);
+  try {
+    return definition.kind === 'queue'
+      ? changeOfQueue(definition, namespace, policy)
+      : changeOfStream(definition, namespace, policy);
+  } catch (error) {
+    // An older version let it be declared so: it stays as it is, and nobody else's waits for it.
+    if (error instanceof AmqpError) return undefined;
+    throw error;
+  }
+}
+
+function changeOfStream(
+  definition: TopicDefinition,
+  namespace: string,
+  policy: Says | undefined,
+): Partial<QueueSettings> | undefined {
   const wanted = effectiveStream(definition.name, namespace, existingQueue(definition), policy);
   return isPartOf(wanted, definition.policy) ? undefined : { policy: wanted };
 }

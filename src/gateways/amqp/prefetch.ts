@@ -46,7 +46,11 @@ export class Prefetch {
   set({ prefetchSize, prefetchCount, global }: Arguments<'basicQos'>, unacked: number): void {
     if (prefetchSize !== 0) throw new AmqpError('NOT_IMPLEMENTED', `prefetch_size!=0 (${prefetchSize})`);
     if (global) this.#setShared(prefetchCount, unacked);
-    else this.#each = prefetchCount;
+    else {
+      this.#each = prefetchCount;
+      // As RabbitMQ has it: the last word is for each, and there is no limit for all of them any more.
+      this.#setShared(0, unacked);
+    }
   }
 
   /** For all consumers that start from now on together. */

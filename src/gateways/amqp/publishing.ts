@@ -21,6 +21,7 @@ import {
   scanProperties,
   shortText,
 } from './properties.ts';
+import { LONGEST_LIFE_MS } from './queue-arguments.ts';
 import type { Upload } from './upload.ts';
 import type { WholeBytes } from './whole-bytes.ts';
 
@@ -161,8 +162,7 @@ export class Publishing {
 
   body(buffer: Buffer, start: number, end: number): void {
     const bytes = end - start;
-    if (bytes > this.#bodyLeft)
-      throw new AmqpError('UNEXPECTED_FRAME', `a body is ${bytes - this.#bodyLeft} bytes longer than its header said`);
+    if (bytes > this.#bodyLeft) throw new AmqpError('FRAME_ERROR', 'content body frame exceeds remaining content size');
     if (this.#upload === undefined) {
       if (this.#counted !== undefined) {
         this.#options.whole.take(bytes);
@@ -218,8 +218,8 @@ export class Publishing {
       if (HEADERS_TO_LOOK_AT.some((name) => table.includes(name))) record |= RECORD.LOOK;
       if (this.#route?.delayed === true) record |= RECORD.DELAYED;
     }
-    if (expiration > 0 && !/^[0-9]{1,15}$/.test(shortText(buffer, expiration)))
-      throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${shortText(buffer, expiration)}'`);
+    if (expiration > 0 && !PLAIN_LIFE.test(shortText(buffer, expiration)))
+      assertExpiration(shortText(buffer, expiration));
     if (userId > 0 && shortText(buffer, userId) !== this.#options.user) {
       throw new AmqpError(
         'PRECONDITION_FAILED',
@@ -311,6 +311,22 @@ export class Publishing {
     this.#from = this.#end = 0;
     this.#at = begun;
   }
+}
+
+/** Of milliseconds, far below the longest. */
+const PLAIN_LIFE = /^[0-9]{1,11}$/;
+
+/** @throws PRECONDITION_FAILED with what RabbitMQ says of it */
+function assertExpiration(text: string): void {
+  const [, digits, rest = ''] = /^([+-]?[0-9]+)(.*)$/s.exec(text) ?? [];
+  if (digits !== undefined && rest === '' && Number(digits) >= 0 && Number(digits) <= LONGEST_LIFE_MS) return;
+  const why =
+    digits === undefined
+      ? 'no_integer'
+      : rest !== ''
+        ? `{leftover_string,${JSON.stringify(rest)}}`
+        : `{${Number(digits) < 0 ? 'value_negative' : 'value_too_large'},${Number(digits)}}`;
+  throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${text}': ${why}`);
 }
 
 /** A route of its own for a content with copies. What is blind of them is forgotten. */

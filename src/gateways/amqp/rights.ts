@@ -46,6 +46,13 @@ export class Rights {
     this.#check('read', 'consume', kind, { kind: kind === 'queue' ? 'topic' : 'router', name });
   }
 
+  /** To ask whether it is there: whoever may do something with it. */
+  any(kind: Kind, name: string): void {
+    const own = { kind: kind === 'queue' ? 'topic' : 'router', name } as const;
+    const may = this.#may('inspect', own) || this.#may('consume', own) || this.#may('publish', { kind: 'binding', name });
+    if (!may) this.configure(kind, name);
+  }
+
   /** To publish: through the default exchange to the queue that the key names. */
   publish(exchange: string, key: string): void {
     const resource =
@@ -70,12 +77,15 @@ export class Rights {
     if (exchange !== undefined && 'router' in to) for (const key of routingKeys(to)) this.key('write', exchange, key);
   }
 
+  #may(action: Action, resource: Omit<Resource, 'namespace'>): boolean {
+    return isAuthorized(this.#asking, action, { namespace: this.#namespace, ...resource });
+  }
+
   #check(right: Right, action: Action, kind: Kind, resource: Omit<Resource, 'namespace'>, shown = resource.name): void {
-    const namespace = this.#namespace;
-    if (isAuthorized(this.#asking, action, { namespace, ...resource })) return;
+    if (this.#may(action, resource)) return;
     throw new AmqpError(
       'ACCESS_REFUSED',
-      `${right} access to ${named(kind, shown, namespace)} refused for user '${this.#principal.name}'`,
+      `${right} access to ${named(kind, shown, this.#namespace)} refused for user '${this.#principal.name}'`,
     );
   }
 }

@@ -107,6 +107,14 @@ test('another protocol header is answered with the one that is spoken here, and 
   }
 });
 
+test('the protocol header of 0-9 is taken for 0-9-1', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.dial(port);
+  peer.raw(Buffer.from('AMQP\x01\x01\0\x09', 'latin1'));
+  assert.equal((await peer.wait('connectionStart')).versionMinor, 9);
+  peer.socket.destroy();
+});
+
 test('the broker announces what RabbitMQ announces, and tunes', async (t) => {
   const { port } = await start(t);
   const peer = await RawPeer.dial(port);
@@ -173,6 +181,11 @@ test('a frame without its end, of an unknown type, or at the wrong moment ends t
     ['no end', 501, (peer) => peer.raw(1, Buffer.from([0, 1, 0, 0, 0, 4, 0, 20, 0, 40, 0]))],
     ['content without publish', 505, (peer) => peer.raw(2, Buffer.from([0, 1, 0, 0, 0, 1, 0, 0xce]))],
     ['unknown method', 540, (peer) => peer.raw(1, Buffer.from([0, 1, 0, 0, 0, 4, 0, 99, 0, 99, 0xce]))],
+    [
+      'method of the connection',
+      504,
+      (peer) => peer.out.method(0, 'connectionOpen', { virtualHost: '/', reserved1: '', reserved2: false }),
+    ],
     ['method too short', 502, (peer) => peer.raw(1, Buffer.from([0, 1, 0, 0, 0, 4, 0, 50, 0, 10, 0xce]))],
     [
       'channel not open',
@@ -206,6 +219,42 @@ test('a frame without its end, of an unknown type, or at the wrong moment ends t
     peer.out.method(0, 'connectionCloseOk', {});
     await peer.closed();
   }
+});
+
+/** A message whose header says `bytes`, in one frame on channel 1. */
+function publish(peer: RawPeer, bytes: number, body: Buffer): void {
+  const route = { reserved1: 0, exchange: '', routingKey: 'q', mandatory: false, immediate: false };
+  peer.out.method(1, 'basicPublish', route);
+  const header = Buffer.alloc(14);
+  header.writeUInt16BE(60, 0);
+  header.writeBigUInt64BE(BigInt(bytes), 4);
+  for (const [type, payload] of [
+    [2, header],
+    [3, body],
+  ] as const) {
+    const start = Buffer.from([type, 0, 1, 0, 0, 0, 0]);
+    start.writeUInt32BE(payload.byteLength, 3);
+    peer.out.bytes(Buffer.concat([start, payload, Buffer.of(0xce)]));
+  }
+}
+
+test('a frame may be eight bytes larger than agreed, and no more', async (t) => {
+  const { port } = await start(t);
+  for (const over of [8, 9]) {
+    const peer = await RawPeer.open(port);
+    const agreed = 131_072 - 8;
+    publish(peer, agreed + over, Buffer.alloc(agreed + over));
+    if (over > 8) assert.equal((await refusal(peer)).code, 501);
+    else await peer.ask(1, 'channelFlow', { active: true }, 'channelFlowOk');
+  }
+});
+
+test('a body that is longer than its header said ends the connection with 501', async (t) => {
+  const { port } = await start(t);
+  const peer = await RawPeer.open(port);
+  publish(peer, 3, Buffer.from('four'));
+  const { code, text } = await refusal(peer);
+  assert.deepEqual([code, text], [501, 'FRAME_ERROR - content body frame exceeds remaining content size']);
 });
 
 test('after an exception a channel ignores everything but close-ok, and its number can be used again', async (t) => {

@@ -3,7 +3,7 @@ import type { LeaseRange, Session, SettleAction, Settlement } from '../../core/s
 import type { AmqpConsumer, Holder } from './consumer.ts';
 import { AmqpError } from './errors.ts';
 import { refuseStream } from './topology.ts';
-import { delaysRetry, isQuorum } from './translate.ts';
+import { isQuorum } from './translate.ts';
 import { type Delivery, Unacked } from './unacked.ts';
 import type { Queue } from './vhost.ts';
 
@@ -148,7 +148,7 @@ function settleAction(action: Action, queue: Queue): SettleAction {
     case 'nack':
     case 'lost': {
       const failed = action !== 'nack';
-      const delay = delaysRetry(queue.declared, failed ? 'failed' : 'returned') ? {} : { delayMs: 0 };
+      const delay = queue.delays(failed ? 'failed' : 'returned') ? {} : { delayMs: 0 };
       // To a quorum queue a nack is no failure; where nobody says which is meant, both are.
       if (!failed && isQuorum(queue.declared)) return { action: 'return', ...delay };
       return { action: 'release', countAttempt: true, ...delay };

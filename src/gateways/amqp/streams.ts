@@ -7,24 +7,10 @@ import { type Field, flagOf, integerOf, readTable, type Table, textOf } from './
 import { QUEUE_MESSAGE_BYTES } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { encodeProperties, noPlaces, readProperties, scanProperties } from './properties.ts';
-import { QueueArguments } from './queue-arguments.ts';
+import { notOfType, QueueArguments } from './queue-arguments.ts';
 import { named } from './translate.ts';
 
 /** Queues of the type stream: what declares and consumers say of them. */
-
-/** Arguments of other queues, which RabbitMQ refuses for streams. */
-const OF_OTHERS: readonly string[] = [
-  'x-message-ttl',
-  'x-expires',
-  'x-max-length',
-  'x-overflow',
-  'x-dead-letter-exchange',
-  'x-dead-letter-routing-key',
-  'x-max-priority',
-  'x-single-active-consumer',
-  'x-delivery-limit',
-  'x-queue-mode',
-];
 
 const DAY_MS = 86_400_000;
 const UNIT_MS: ReadonlyMap<string, number> = new Map([
@@ -49,15 +35,13 @@ export function streamPolicy(
   namespace: string,
 ): Partial<TopicPolicy> {
   const args = new QueueArguments(declare.arguments, named('queue', name, namespace));
-  if (declare.exclusive) throw args.noProperty('exclusive-owner');
-  if (!declare.durable) throw args.noProperty('non-durable');
-  if (declare.autoDelete) throw args.noProperty('auto-delete');
-  for (const each of OF_OTHERS) if (args.has(each)) throw args.notOf(each, 'stream');
+  args.type();
   const age = args.text('x-max-age');
   const ageMs = age === undefined ? null : intervalMs(age);
   if (ageMs === undefined || ageMs === 0) throw args.invalid('x-max-age', 'invalid_max_age');
   const bytes = args.whole('x-max-length-bytes', 1) ?? null;
   checkSizes(args);
+  args.assertLasting(declare);
   const retain = { untilSettled: false, ageMs, bytes, compact: false };
   return { durability: 'fsync', maxMessageBytes: QUEUE_MESSAGE_BYTES, retain };
 }
@@ -87,15 +71,14 @@ interface StreamFilter {
   readonly unfiltered: boolean;
 }
 
+/** Of consumers, and of no other type of queue. */
+export const STREAM_ARGUMENTS = ['x-stream-offset', 'x-stream-filter', 'x-stream-match-unfiltered'] as const;
+
 /** What the arguments of a consumer say. @throws PRECONDITION_FAILED */
 export function streamOptions(args: Table, what: string): StreamOptions {
   const invalid = (name: string): AmqpError =>
     new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}' for ${what}`);
-  if (args.has('x-priority'))
-    throw new AmqpError(
-      'PRECONDITION_FAILED',
-      `invalid arg 'x-priority' for ${what} of queue type rabbit_stream_queue`,
-    );
+  for (const name of ['x-priority', 'x-consumer-timeout']) if (args.has(name)) throw notOfType(name, what, 'stream');
   const from = startOf(args.get('x-stream-offset'));
   if (from === undefined) throw invalid('x-stream-offset');
   const wanted = args.get('x-stream-filter');

@@ -5,18 +5,19 @@ import { DIRECT_REPLY, isDirectReply } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import { textOf } from './fields.ts';
 import type { Arguments } from './methods.ts';
+import { queueTypeOf } from './queue-arguments.ts';
 import { effectiveAlternate, effectiveQueue, effectiveStream, exchangeTarget, queueTarget } from './policies.ts';
 import type { Rights } from './rights.ts';
 import { streamPolicy } from './streams.ts';
 import {
-  assertEquivalent,
+  assertExchangeType,
+  assertSameExchange,
+  assertSameQueue,
   declaredExchange,
   declaredQueue,
-  EXCHANGE_ARGUMENTS,
   exchangeSettings,
   isStream,
   named,
-  QUEUE_ARGUMENTS,
   queueSettings,
   toAttributes,
   toBinding,
@@ -67,11 +68,13 @@ export class Topology {
   async declareExchange(declare: Arguments<'exchangeDeclare'>): Promise<void> {
     const { vhost, rights } = this.#context;
     const name = withoutLineEnds(declare.exchange);
+    if (!declare.passive) assertExchangeType(declare.type);
+    refuseDefault(name);
     if (declare.passive) {
-      if (name !== '') await vhost.exchange(name);
+      rights.any('exchange', name);
+      await vhost.exchange(name);
       return;
     }
-    refuseDefault(name);
     rights.configure('exchange', name);
     const { type, alternate, hashHeader } = exchangeSettings({ ...declare, exchange: name }, vhost.namespace);
     const declared = declaredExchange(declare);
@@ -93,7 +96,7 @@ export class Topology {
       });
       existing = await vhost.exchange(name);
     }
-    assertEquivalent(named('exchange', name, vhost.namespace), declared, existing.declared, EXCHANGE_ARGUMENTS);
+    assertSameExchange(named('exchange', name, vhost.namespace), declared, existing.declared);
   }
 
   async deleteExchange({ exchange, ifUnused }: Arguments<'exchangeDelete'>): Promise<void> {
@@ -139,16 +142,18 @@ export class Topology {
     const asked = withoutLineEnds(declare.queue);
     if (asked === DIRECT_REPLY || isDirectReply(asked)) return this.#checkDirectReply(asked);
     const passive = declare.passive;
-    const name = asked === '' && !passive ? `amq.gen-${randomBytes(16).toString('base64url')}` : asked;
-    if (!passive) rights.configure('queue', name);
+    const name = asked === '' && !passive ? serverNamed(declare) : asked;
+    if (passive) rights.any('queue', name);
+    else rights.configure('queue', name);
     const existing = passive ? await vhost.queue(name, owner) : await vhost.findQueue(name, owner);
     let fresh = false;
     if (existing === undefined) {
       if (asked !== '') refuseReserved('queue', name);
       fresh = await vhost.declaring(name, () => this.#createQueue(name, declare));
     } else if (!passive) {
-      const what = named('queue', name, vhost.namespace);
-      assertEquivalent(what, declaredQueue(declare), existing.declared, QUEUE_ARGUMENTS);
+      const want = declaredQueue(declare);
+      if (want.exclusive !== existing.declared.exclusive) throw vhost.locked(name);
+      assertSameQueue(named('queue', name, vhost.namespace), want, existing.declared);
     }
     this.#lastQueue = name;
     if (!passive) vhost.traffic.queuesDeclared++;
@@ -249,8 +254,10 @@ export class Topology {
     // Left out together, both mean the queue that was declared last.
     const routingKey = method.queue === '' && method.routingKey === '' ? queue : method.routingKey;
     const exchange = withoutLineEnds(method.exchange);
-    refuseDefault(exchange);
+    if (isDirectReply(queue) || queue === DIRECT_REPLY)
+      throw new AmqpError('ACCESS_REFUSED', 'cannot bind or unbind to a volatile (direct reply-to) queue');
     rights.write('queue', withoutLineEnds(queue));
+    refuseDefault(exchange);
     rights.read('exchange', exchange);
     if (how === 'unbind') {
       // What is not there is not bound.
@@ -279,6 +286,14 @@ export class Topology {
 
 function withoutLineEnds(name: string): string {
   return name.replaceAll(/[\r\n]/g, '');
+}
+
+/** @throws PRECONDITION_FAILED for a type whose queues have to be named */
+function serverNamed({ arguments: args }: Pick<Arguments<'queueDeclare'>, 'arguments'>): string {
+  const type = queueTypeOf(args);
+  if (type !== 'classic')
+    throw new AmqpError('PRECONDITION_FAILED', `Cannot declare a server-named queue for type rabbit_${type}_queue`);
+  return `amq.gen-${randomBytes(16).toString('base64url')}`;
 }
 
 function refuseDefault(exchange: string): void {

@@ -22,7 +22,7 @@ import { QUEUE_MESSAGE_BYTES } from './limits.ts';
 import type { Arguments } from './methods.ts';
 import { toHeader } from './properties.ts';
 import { FIRST_EXCHANGE } from './spoken.ts';
-import { QueueArguments } from './queue-arguments.ts';
+import { argumentsOf, QueueArguments, queueTypeOf, USUAL_TYPE } from './queue-arguments.ts';
 
 /** Between the definitions of AMQP and those of the engine: pure, and nothing else. */
 
@@ -107,25 +107,35 @@ function inequivalent(what: string, name: string, received: string, current: str
 }
 
 /** Refuses a declare of what exists otherwise, naming what differs. Numbers are the same whatever their size. */
-export function assertEquivalent(what: string, want: Declared, have: Declared, compared: ReadonlySet<string>): void {
+function assertEquivalent(what: string, want: Declared, have: Declared, compared: ReadonlySet<string>): void {
   if (want.type !== have.type) throw inequivalent(what, 'type', `'${want.type}'`, `'${have.type}'`);
   for (const [flag, name] of [
     ['durable', 'durable'],
-    ['exclusive', 'exclusive'],
     ['autoDelete', 'auto_delete'],
     ['internal', 'internal'],
   ] as const) {
     if (want[flag] !== have[flag]) throw inequivalent(what, name, `'${want[flag]}'`, `'${have[flag]}'`);
   }
   for (const name of compared) {
-    const [a, b] = [want, have].map(({ arguments: args }) => (isClassic(name, args) ? undefined : args.get(name)));
+    const [a, b] = [want.arguments.get(name), have.arguments.get(name)];
     if (valueOf(a) !== valueOf(b)) throw inequivalent(what, name, shown(a, b), shown(b, a));
   }
 }
 
-/** Of this type is also what names none. */
-function isClassic(name: string, args: Table): boolean {
-  return name === 'x-queue-type' && textOf(args.get(name)) === 'classic';
+/** @throws PRECONDITION_FAILED where a declare differs from the queue that there is */
+export function assertSameQueue(what: string, want: Declared, have: Declared): void {
+  assertEquivalent(what, typed(want), typed(have), argumentsOf(queueTypeOf(have.arguments)));
+}
+
+/** With the type that a queue has that names none: as RabbitMQ, which writes it down since 4.0. */
+function typed(declared: Declared): Declared {
+  if (declared.arguments.has('x-queue-type')) return declared;
+  return { ...declared, arguments: new Map([...declared.arguments, ['x-queue-type', textField(USUAL_TYPE)]]) };
+}
+
+/** @throws PRECONDITION_FAILED where a declare differs from the exchange that there is */
+export function assertSameExchange(what: string, want: Declared, have: Declared): void {
+  assertEquivalent(what, want, have, EXCHANGE_ARGUMENTS);
 }
 
 // ---- Queues ---------------------------------------------------------------------------------------------------------
@@ -139,33 +149,8 @@ const QUORUM_PRIORITIES = 32;
 const DEAD_LETTER_EXCHANGE = 'x-dead-letter-exchange';
 const DEAD_LETTER_KEY = 'x-dead-letter-routing-key';
 
-/** Arguments of a queue that two declares must agree on. */
-export const QUEUE_ARGUMENTS: ReadonlySet<string> = new Set([
-  'x-expires',
-  'x-message-ttl',
-  'x-dead-letter-exchange',
-  'x-dead-letter-routing-key',
-  'x-max-length',
-  'x-max-length-bytes',
-  'x-overflow',
-  'x-max-priority',
-  'x-single-active-consumer',
-  'x-queue-type',
-  'x-delivery-limit',
-  'x-delayed-retry-type',
-  'x-delayed-retry-min',
-  'x-delayed-retry-max',
-  'x-max-age',
-  'x-stream-max-segment-size-bytes',
-]);
-
 /** What `basic.reject` gives back, or a channel that went, is `failed`; what `basic.nack` gives back `returned`. */
 const RETRY_TYPES = ['disabled', 'all', 'failed', 'returned'];
-const DELAYED_RETRY: readonly string[] = ['x-delayed-retry-type', 'x-delayed-retry-min', 'x-delayed-retry-max'];
-
-/** Arguments that RabbitMQ obeys, and which have no counterpart here: refused, since nothing is accepted and ignored. */
-const UNSUPPORTED: readonly string[] = ['x-max-in-memory-length', 'x-max-in-memory-bytes'];
-const ONLY_STREAMS: readonly string[] = ['x-max-age', 'x-stream-max-segment-size-bytes', 'x-stream-filter-size-bytes'];
 
 export interface QueueSettings {
   policy: Partial<TopicPolicy>;
@@ -174,24 +159,15 @@ export interface QueueSettings {
 
 type QueueDeclare = Arguments<'queueDeclare'>;
 
-/** The policy that the arguments of a queue ask for. @throws PRECONDITION_FAILED, NOT_IMPLEMENTED */
+/** The policy that the arguments of a queue ask for. @throws PRECONDITION_FAILED */
 export function queueSettings(
-  declare: Pick<QueueDeclare, 'durable' | 'exclusive' | 'arguments'>,
+  declare: Pick<QueueDeclare, 'durable' | 'exclusive' | 'autoDelete' | 'arguments'>,
   name: string,
   namespace: string,
 ): QueueSettings {
   const args = new QueueArguments(declare.arguments, named('queue', name, namespace));
-  for (const each of UNSUPPORTED) if (args.has(each)) throw new AmqpError('NOT_IMPLEMENTED', `argument '${each}'`);
-  const type = args.oneOf('x-queue-type', ['classic', 'quorum', 'stream']) ?? 'classic';
-  for (const each of ONLY_STREAMS) if (args.has(each)) throw args.notOf(each, type);
+  const type = args.type();
   const volatile = !declare.durable || declare.exclusive;
-  if (type === 'quorum' && volatile) {
-    const which = declare.durable ? 'exclusive' : 'non-durable';
-    throw new AmqpError(
-      'PRECONDITION_FAILED',
-      `invalid property '${which}' for ${named('queue', name, namespace)}: a quorum queue is durable and not exclusive`,
-    );
-  }
   const policy: Partial<TopicPolicy> = {
     durability: volatile ? 'memory' : 'fsync',
     maxMessageBytes: QUEUE_MESSAGE_BYTES,
@@ -202,10 +178,10 @@ export function queueSettings(
     maxCrashes: 0,
     backoff: { type: 'none', minMs: 0, maxMs: 0, jitter: false },
   };
-  const ttl = args.whole('x-message-ttl', 0);
+  const ttl = args.life('x-message-ttl', 0);
   // The engine has no life of nothing: a message that nobody waits for goes after one millisecond.
   if (ttl !== undefined) policy.ttlMs = Math.max(1, ttl);
-  const expires = args.whole('x-expires', 1);
+  const expires = args.life('x-expires', 1);
   if (expires !== undefined) policy.expireUnusedMs = expires;
   const deadLetter = args.text(DEAD_LETTER_EXCHANGE);
   if (deadLetter !== undefined) {
@@ -215,34 +191,35 @@ export function queueSettings(
   } else if (args.has(DEAD_LETTER_KEY)) throw args.invalid(DEAD_LETTER_KEY, 'routing_key_but_no_dlx_defined');
   limits(args, policy, deadLetter === undefined ? 'plain' : 'buries');
   const priorities = args.whole('x-max-priority', 0, 255);
-  if (priorities !== undefined && type !== 'classic') throw args.notOf('x-max-priority', type);
   if (type === 'quorum') subscription.priorities = QUORUM_PRIORITIES;
   else if (priorities !== undefined) subscription.priorities = priorities + 1;
-  const backoff = retryBackoff(args, type);
+  const backoff = retryBackoff(args);
   if (backoff !== undefined) subscription.backoff = backoff;
   args.whole(CONSUMER_TIMEOUT, 0);
   if (args.flag('x-single-active-consumer') === true) subscription.singleActive = true;
   const limit = args.integer('x-delivery-limit');
-  if (type === 'quorum')
+  if (type === 'quorum') {
     subscription.maxAttempts = (limit ?? DEFAULT_DELIVERY_LIMIT) < 0 ? 0 : (limit ?? DEFAULT_DELIVERY_LIMIT) + 1;
-  else if (limit !== undefined) throw args.invalid('x-delivery-limit', 'only a quorum queue has a delivery limit');
+    args.assertLasting(declare);
+  }
   return { policy, subscription };
 }
 
 /** Of a quorum queue: how long what is given back waits, by the number of its failures. */
-function retryBackoff(args: QueueArguments, type: string): Backoff | undefined {
-  for (const each of DELAYED_RETRY) if (type !== 'quorum' && args.has(each)) throw args.notOf(each, type);
-  const kind = args.oneOf('x-delayed-retry-type', RETRY_TYPES) ?? 'disabled';
+function retryBackoff(args: QueueArguments): Backoff | undefined {
+  const kind = args.oneOf('x-delayed-retry-type', RETRY_TYPES, (value) => `invalid_value '${value}'`) ?? 'disabled';
   const minMs = args.whole('x-delayed-retry-min', 1);
-  const maxMs = args.whole('x-delayed-retry-max', 1) ?? Number.MAX_SAFE_INTEGER;
+  const most = args.whole('x-delayed-retry-max', 1);
   if (kind === 'disabled') return undefined;
   if (minMs === undefined) throw args.invalid('x-delayed-retry-type', "it needs 'x-delayed-retry-min'");
+  // Without one every wait is as long as the first, as in RabbitMQ.
+  const maxMs = most ?? minMs;
   if (maxMs < minMs) throw args.invalid('x-delayed-retry-max', "less than 'x-delayed-retry-min'");
   return { type: 'linear', minMs, maxMs, jitter: false };
 }
 
-/** Whether what comes back to a queue waits for a while. */
-export function delaysRetry({ arguments: args }: Declared, how: 'failed' | 'returned'): boolean {
+/** Whether what comes back to a queue with these arguments waits for a while. */
+export function delaysRetry(args: Table, how: 'failed' | 'returned'): boolean {
   const kind = textOf(args.get('x-delayed-retry-type'));
   return kind === 'all' || kind === how;
 }
@@ -264,7 +241,9 @@ const OVERFLOW: ReadonlyMap<string, { plain: Overflow; buries: Overflow }> = new
 function limits(args: QueueArguments, policy: Partial<TopicPolicy>, deadLetters: 'plain' | 'buries'): void {
   const messages = args.whole('x-max-length', 0);
   const bytes = args.whole('x-max-length-bytes', 0);
-  const overflow = OVERFLOW.get(args.oneOf('x-overflow', [...OVERFLOW.keys()], 'invalid_overflow') ?? 'drop-head');
+  const overflow = OVERFLOW.get(
+    args.oneOf('x-overflow', [...OVERFLOW.keys()], () => 'invalid_overflow') ?? 'drop-head',
+  );
   if (messages !== undefined) policy.maxMessages = messages;
   if (bytes !== undefined) policy.maxBytes = bytes;
   if (overflow !== undefined && (messages ?? bytes) !== undefined) policy.overflow = overflow[deadLetters];
@@ -325,7 +304,7 @@ const HASH_HEADER_ARGUMENT = 'hash-header';
 const HASH_PROPERTY_ARGUMENT = 'hash-property';
 
 /** Arguments of an exchange that two declares must agree on. */
-export const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set([
+const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set([
   ALTERNATE_ARGUMENT,
   DELAYED_TYPE_ARGUMENT,
   HASH_HEADER_ARGUMENT,
@@ -347,20 +326,24 @@ const HASH_PROPERTIES: ReadonlyMap<string, string> = new Map([
   ['timestamp', 'amqp-timestamp'],
 ]);
 
-/** The router that an exchange is. @throws COMMAND_INVALID for an unknown type, PRECONDITION_FAILED */
+/** @throws PRECONDITION_FAILED for a type of exchange that nobody knows; up to RabbitMQ 3.12 that was 503 */
+export function assertExchangeType(type: string): void {
+  if (type !== DELAYED_TYPE && !ROUTER_TYPES.has(type))
+    throw new AmqpError('PRECONDITION_FAILED', `unknown exchange type '${type}'`);
+}
+
+/** The router that an exchange of a known type is. @throws PRECONDITION_FAILED */
 export function exchangeSettings(
   declare: Arguments<'exchangeDeclare'>,
   namespace: string,
 ): { type: RouterType; alternate: string | null; hashHeader: string | null } {
   const { type: name, arguments: args } = declare;
-  const delayed = name === DELAYED_TYPE;
-  const type = ROUTER_TYPES.get(delayed ? (textOf(args.get(DELAYED_TYPE_ARGUMENT)) ?? '') : name);
-  if (type === undefined && delayed)
+  const type = ROUTER_TYPES.get(name === DELAYED_TYPE ? (textOf(args.get(DELAYED_TYPE_ARGUMENT)) ?? '') : name);
+  if (type === undefined)
     throw new AmqpError(
       'PRECONDITION_FAILED',
       `Invalid argument, '${DELAYED_TYPE_ARGUMENT}' must be an existing exchange type`,
     );
-  if (type === undefined) throw new AmqpError('COMMAND_INVALID', `unknown exchange type '${name}'`);
   const hashHeader = type === 'hash' ? hashedBy(args) : null;
   const alternate = args.get(ALTERNATE_ARGUMENT);
   if (alternate === undefined) return { type, alternate: null, hashHeader };

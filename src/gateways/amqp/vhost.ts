@@ -6,17 +6,19 @@ import { OPERATOR_POLICY_DOCUMENT, Policies, PolicySet, type Ruling } from '../p
 import type { DeadLetterTarget } from './deaths.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
-import { alternateOf, changeOf, effectiveTimeoutMs, exchangeTarget, queueTarget } from './policies.ts';
+import { alternateOf, changeOf, effectiveTimeoutMs, exchangeTarget, queueTarget, withPolicy } from './policies.ts';
 import type { Traffic } from './traffic.ts';
 import {
   BUILT_IN,
   deadLetterTarget,
   type Declared,
   DELAYED_TYPE,
+  delaysRetry,
   existingExchange,
   CONSUMER_TIMEOUT_MS,
   existingQueue,
   isQueue,
+  isQuorum,
   named,
   toAttributes,
 } from './translate.ts';
@@ -35,6 +37,8 @@ export interface Queue {
   readonly kind: 'queue' | 'stream';
   /** What is rejected becomes a dead letter: somebody asked for that, or the queue is one of the engine's own. */
   readonly buries: boolean;
+  /** What comes back waits for a while. */
+  delays(how: 'failed' | 'returned'): boolean;
 }
 
 /**
@@ -258,18 +262,22 @@ export class Vhost {
     try {
       const definition = await this.session.request('describeTopic', { name });
       const belongsTo = this.owners.get(name);
-      if (belongsTo !== undefined && belongsTo !== owner) throw this.#locked(name);
+      if (belongsTo !== undefined && belongsTo !== owner) throw this.locked(name);
       this.#rememberTarget(definition);
       const { deadLetterTargets } = this;
       const own = definition.attributes === undefined;
+      const declared = existingQueue(definition);
       return {
         name,
-        declared: existingQueue(definition),
+        declared,
         kind: definition.kind === 'queue' ? 'queue' : 'stream',
         // A policy may change it while it is consumed.
         get buries() {
           return own || deadLetterTargets.has(name);
         },
+        delays: (how) =>
+          isQuorum(declared) &&
+          delaysRetry(withPolicy(declared.arguments, this.#policies.of(queueTarget(name, declared))), how),
       };
     } catch (error) {
       if (RailheadError.is(error, 'NOT_FOUND')) return undefined;
@@ -299,7 +307,8 @@ export class Vhost {
     return new AmqpError('NOT_FOUND', `no ${named('queue', name, this.namespace)}`);
   }
 
-  #locked(name: string): AmqpError {
+  /** It belongs to another connection, or is asked for as what it is not: exclusive, or open to all. */
+  locked(name: string): AmqpError {
     return new AmqpError(
       'RESOURCE_LOCKED',
       `cannot obtain exclusive access to locked ${named('queue', name, this.namespace)}. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`,

@@ -177,6 +177,24 @@ export const PROOFS: readonly Proof[] = [
     here: 406,
   },
   {
+    what: 'an unknown type of exchange',
+    steps: [{ do: 'exchange', exchange: 'odd', type: 'odd', options: {} }],
+    see: ({ error }) => codeOf(error),
+    rabbitmq: 503,
+    here: 406,
+  },
+  {
+    what: 'the type of a queue that names none, in the refusal of another declare',
+    steps: [queue('q', { 'x-queue-type': 'classic' }), queue('q'), queue('none'), queue('none', QUORUM)],
+    see: ({ error }) =>
+      z
+        .object({ text: z.string() })
+        .parse(error)
+        .text.replace(/^.*: received/, 'received'),
+    rabbitmq: "received the value 'quorum' of type 'longstr' but current is none",
+    here: "received 'quorum' but current is 'classic'",
+  },
+  {
     what: 'exchange and routing key of a dead letter, after the queue it died in was declared anew with another dead-letter exchange',
     steps: [
       ...BURIED,

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { test } from 'node:test';
 import { type Channel, type ChannelModel, connect, type ConsumeMessage, credentials } from 'amqplib';
 import { defineQueue } from '../../../src/index.ts';
@@ -381,22 +380,6 @@ test('reserved names, the default exchange and unknown types are refused as Rabb
     const error = await closedWith(on, () => run(on));
     assert.equal(error.code, code);
     assert.match(error.message, text);
-  }
-});
-
-test('what is not supported ends the connection with 540 and is not ignored', async (t) => {
-  const { url } = await client(t);
-  const cases: ((on: Channel) => unknown)[] = [
-    (on) => on.assertQueue('s', { arguments: { 'x-max-in-memory-length': 5 } }),
-  ];
-  for (const run of cases) {
-    const connection = await connect(url);
-    const failed = once(connection, 'error');
-    const channel = await connection.createChannel();
-    channel.on('error', () => {});
-    void Promise.resolve(run(channel)).catch(() => {});
-    const [error] = (await failed) as [{ code: number; message: string }];
-    assert.equal(error.code, 540, error.message);
   }
 });
 
@@ -896,28 +879,6 @@ test('a user-id that is not the login is refused with 406', async (t) => {
   const error = await closedWith(other, () => other.sendToQueue('q', Buffer.from('x'), { userId: 'somebody' }));
   assert.equal(error.code, 406);
   assert.match(error.message, /user_id property set to 'somebody' but authenticated user was 'guest'/);
-});
-
-test('an unknown type of exchange ends the connection with 503, a bad expiration the channel with 406', async (t) => {
-  const { url, channel } = await client(t);
-  const expired = await closedWith(channel, () => channel.sendToQueue('q', Buffer.from('x'), { expiration: 'soon' }));
-  assert.equal(expired.code, 406);
-  assert.match(expired.message, /invalid expiration 'soon'/);
-  const connection = await connect(url);
-  const failed = once(connection, 'error');
-  const other = await connection.createChannel();
-  other.on('error', () => {});
-  void other.assertExchange('x', 'x-random').catch(() => {});
-  const [error] = (await failed) as [{ code: number; message: string }];
-  assert.equal(error.code, 503);
-  assert.match(error.message, /unknown exchange type 'x-random'/);
-});
-
-test('arguments that say where RabbitMQ stores are accepted and mean nothing', async (t) => {
-  const { channel } = await client(t);
-  const where = { 'x-queue-mode': 'lazy', 'x-queue-version': 2, 'x-queue-leader-locator': 'balanced' };
-  await channel.assertQueue('q', { arguments: where });
-  await channel.assertQueue('q');
 });
 
 test('virtual hosts do not see each other', async (t) => {

@@ -8,6 +8,8 @@ import { test, type TestContext } from 'node:test';
 import { type ConfirmChannel, connect } from 'amqplib';
 import { LOCAL_PRINCIPAL } from '../../../src/core/auth.ts';
 import type { Session } from '../../../src/core/session.ts';
+import { textField } from '../../../src/gateways/amqp/fields.ts';
+import { toAttributes } from '../../../src/gateways/amqp/translate.ts';
 import { OPERATOR_POLICY_DOCUMENT, Policies, type PolicyDefinition } from '../../../src/gateways/policies.ts';
 import { startServer } from '../../../src/server/index.ts';
 import { place as testPlace } from './broker.ts';
@@ -147,11 +149,14 @@ test('numbers of a policy and of an operator policy: the smaller one counts; els
   };
   await set('p', 'jobs', { 'max-length': 9, 'message-ttl': 500, overflow: 'drop-head', 'delivery-limit': -1 });
   assert.deepEqual(await limits('jobs'), [8, 500, 'drop-oldest', 0]);
-  const strict = { 'max-length': 7, 'message-ttl': 900, overflow: 'reject-publish', 'delivery-limit': 4 };
+  const common = { 'max-length': 7, 'message-ttl': 900, overflow: 'reject-publish' };
+  const strict = { ...common, 'delivery-limit': 4 };
   const put = (definition: object, more: object = {}) =>
     operators.put({ name: 'o', pattern: '.*', applyTo: 'queues', definition, ...more });
   await put(strict);
   assert.deepEqual(await limits('jobs'), [7, 500, 'reject', 5]);
+  assert.deepEqual(await limits('own'), [null, 10, 'reject', 0], 'a delivery limit is for no classic queue');
+  await put(common);
   assert.deepEqual(await limits('own'), [7, 10, 'drop-oldest', 0], 'without a policy of users too');
   await channel.assertQueue('later');
   assert.deepEqual(await limits('later'), [7, 900, 'reject', 0]);
@@ -241,6 +246,7 @@ test('settings that say where or how RabbitMQ stores are accepted, all others re
   const { set } = await place(t);
   await set('p', 'jobs', { 'queue-mode': 'lazy', 'queue-version': 2, 'dead-letter-strategy': 'at-least-once' });
   await set('p', 'jobs', { 'stream-max-segment-size-bytes': 1_000_000, 'stream-filter-size-bytes': 16 });
+  await set('p', 'jobs', { 'target-group-size': 3, 'max-in-memory-length': 0, 'consumer-disconnected-timeout': 0 });
   for (const definition of [{ 'ha-mode': 'all' }, { 'federation-upstream-set': 'all' }])
     await assert.rejects(set('p', 'jobs', definition), { code: 'NOT_SUPPORTED' });
   for (const definition of [
@@ -263,13 +269,82 @@ test('a policy says how much of a stream stays, over what the stream asked for i
   };
   await channel.assertQueue('log.old', { arguments: stream });
   await channel.assertQueue('log.classic');
-  await set('p', 'log', { 'max-age': '1h', 'max-length-bytes': 50_000, 'message-ttl': 5 }, { applyTo: 'streams' });
+  await set('p', 'log', { 'max-age': '1h', 'max-length-bytes': 50_000 });
   await channel.assertQueue('log.new', { arguments: stream });
   for (const name of ['log.old', 'log.new']) assert.deepEqual(await retained(name), [3_600_000, 50_000], name);
   assert.equal((await session.request('describeTopic', { name: 'log.classic' })).policy.ttlMs, null);
   await clear('p');
   for (const name of ['log.old', 'log.new']) assert.deepEqual(await retained(name), [86_400_000, null], name);
   await channel.assertQueue('log.old', { arguments: stream });
+});
+
+test('a policy that says what a type of queue does not have is not for it, and the next one counts', async (t) => {
+  const { channel, session, set } = await place(t);
+  const types = ['classic', 'quorum', 'stream'] as const;
+  for (const type of types) await channel.assertQueue(type, { arguments: { 'x-queue-type': type } });
+  await set('all', '.*', { 'max-length-bytes': 1_000_000 });
+  await set('retried', '.*', { 'delivery-limit': 3, 'max-length': 5 }, { priority: 1 });
+  await set('aged', '.*', { 'max-age': '1h' }, { priority: 2 });
+  const seen = types.map(async (name) => {
+    const { policy, subscription } = await session.request('describeTopic', { name });
+    return [policy.maxBytes, policy.maxMessages, subscription?.maxAttempts, policy.retain.bytes, policy.retain.ageMs];
+  });
+  assert.deepEqual(await Promise.all(seen), [
+    [1_000_000, null, 0, null, null],
+    [null, 5, 4, null, null],
+    [null, null, undefined, null, 3_600_000],
+  ]);
+});
+
+test('a policy says how a quorum queue retries and what is done when it is full, over what the queue asked for itself', async (t) => {
+  const { channel, session, set, clear } = await place(t);
+  const own = { 'x-delayed-retry-type': 'failed', 'x-delayed-retry-min': 500, 'x-delayed-retry-max': 900 };
+  await channel.assertQueue('q', {
+    arguments: { 'x-queue-type': 'quorum', 'x-max-length': 1, 'x-overflow': 'drop-head', ...own },
+  });
+  await channel.assertQueue('plain', { arguments: { 'x-queue-type': 'quorum' } });
+  const of = async (name: string): Promise<unknown> => {
+    const { policy, subscription } = await session.request('describeTopic', { name });
+    const { type, minMs, maxMs } = subscription?.backoff ?? {};
+    return [policy.overflow, type, minMs, maxMs];
+  };
+  const before = [await of('q'), await of('plain')];
+  assert.deepEqual(before, [
+    ['drop-oldest', 'linear', 500, 900],
+    ['reject', 'none', 0, 0],
+  ]);
+  const retry = { 'delayed-retry-type': 'all', 'delayed-retry-min': 600, 'delayed-retry-max': 800 };
+  await set('p', '.*', { overflow: 'reject-publish', 'max-length': 9, ...retry });
+  assert.deepEqual(
+    [await of('q'), await of('plain')],
+    [
+      ['reject', 'linear', 500, 800],
+      ['reject', 'linear', 600, 800],
+    ],
+  );
+  // What is given back waits, of either kind, as soon as the policy says so.
+  await publish(channel, 'plain', 'x');
+  const message = await channel.get('plain');
+  assert.ok(message !== false);
+  channel.nack(message, false, true);
+  assert.equal((await channel.checkQueue('plain')).messageCount, 0);
+  await clear('p');
+  assert.deepEqual([await of('q'), await of('plain')], before);
+  for (const definition of [
+    { 'delayed-retry-type': 'all' },
+    { 'delayed-retry-type': 'all', 'delayed-retry-min': 5, 'delayed-retry-max': 4 },
+  ])
+    await assert.rejects(set('p', '.*', definition), { code: 'INVALID' });
+});
+
+test('a queue that could not be declared so today stays as it is, and the policies of others are applied', async (t) => {
+  const { channel, session, set } = await place(t);
+  const declared = { durable: true, autoDelete: true, arguments: new Map([['x-queue-type', textField('quorum')]]) };
+  await session.request('declareTopic', { name: 'jobs.old', kind: 'queue', attributes: toAttributes(declared) });
+  await channel.assertQueue('jobs.new');
+  await set('p', 'jobs', { 'max-length': 5 });
+  const most = async (name: string) => (await session.request('describeTopic', { name })).policy.maxMessages;
+  assert.deepEqual([await most('jobs.old'), await most('jobs.new')], [null, 5]);
 });
 
 test('a test broker applies policies too', async (t) => {

@@ -4,6 +4,7 @@ import type { TopicStats } from '../../../core/stats.ts';
 import { toVhost } from '../../../core/vhosts.ts';
 import type { PolicySet } from '../../policies.ts';
 import { queueTarget } from '../policies.ts';
+import { queueTypeOf } from '../queue-arguments.ts';
 import { existingQueue, isQueue } from '../translate.ts';
 import type { Vhost } from '../vhost.ts';
 import { consumersOf } from './connections.ts';
@@ -70,7 +71,7 @@ export function countersOf({ stats }: QueueFacts): Record<string, number> {
 }
 
 export function typeOf({ definition }: QueueFacts): string {
-  return queueTarget(definition.name, existingQueue(definition)).type;
+  return queueTypeOf(existingQueue(definition).arguments);
 }
 
 export function showQueue(management: Management, facts: QueueFacts, policies: PolicySet): Json {
