@@ -31,7 +31,8 @@ const LOGIN = `
 
 Without a login the server listens on loopback only, and everybody there may do everything. With \`token\`, \`accessKey\` or
 \`users\` set, or with the first user that is stored, every connection and every HTTP request but \`/healthz\` and
-\`/readyz\` needs one. On any other address a server without users does not start, and says which two commands help.
+\`/readyz\` needs one; over [the management API of AMQP](protocols/amqp-management.md) three health checks need none. On
+any other address a server without users does not start, and says which two commands help.
 
 - \`RAILHEAD_TOKEN=…\` is the smallest login: one user named \`token\` with every right.
 - \`railhead user add NAME --role admin --dir DIR\` stores a user with the broker, also before its first start. Users are

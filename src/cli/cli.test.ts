@@ -256,6 +256,9 @@ describe('the verbs against a server', () => {
       assert.deepEqual(withKeys?.['topicPermissions'], [
         { user: 'ann', namespace: 'shop', exchange: 'events', write: '^{username}\\.', read: '.*' },
       ]);
+      await fine('add', 'ann', '--no-password', '--max-connections', '5', '--max-channels', '9');
+      await fine('add', 'ann', '--no-password', '--max-channels', '-1');
+      assert.deepEqual((await fine('ls', '--json')).json[0]?.['limits'], { 'max-connections': 5 });
       assert.match((await run('permit-topic', 'bob', 'events')).err, /no stored user "bob"/);
       await fine('permit-topic', 'ann', 'events', '--clear', '--namespace', 'shop');
       assert.match((await run('permit-topic', 'ann', 'events', '--clear')).err, /has no topic permission/);

@@ -4,6 +4,7 @@ import { RailheadError } from './errors.ts';
 import { NamePattern } from './name-pattern.ts';
 import { checkStoredPassword, type StoredPassword, withScram } from './passwords.ts';
 import { type Role, ROLES, type Rule, RULE_VERBS } from './roles.ts';
+import { USER_LIMITS, type UserLimits } from './auth.ts';
 import type { ScramAlgorithm } from './scram.ts';
 import type { Session } from './session.ts';
 import { toVhost } from './vhosts.ts';
@@ -14,7 +15,7 @@ import { toVhost } from './vhosts.ts';
  *
  * | kind | name | value |
  * | --- | --- | --- |
- * | `user` | NAME | password, tags, role |
+ * | `user` | NAME | password, tags, role, limits |
  * | `permission` | [USER, NAMESPACE] | RabbitMQ's patterns |
  * | `keyPermission` | [USER, NAMESPACE, ROUTER] | RabbitMQ's patterns of routing keys |
  * | `rule` | [USER, NAMESPACE, PATTERN] | verbs |
@@ -38,9 +39,11 @@ export interface StoredUser {
   readonly tags: readonly string[];
   /** Null: only what rules and permissions say. */
   readonly role: Role | null;
+  /** Absent ones: no limit. */
+  readonly limits: UserLimits;
 }
 
-/** What `put` leaves as it was where it says nothing. */
+/** What `put` leaves as it was where it says nothing; of limits each by itself, and below 0 is none. */
 export type UserChange = Pick<StoredUser, 'name'> & Partial<StoredUser>;
 
 /** What RabbitMQ's `set_permissions` says. */
@@ -76,6 +79,7 @@ export interface StoredAccessKey {
 }
 
 const MAX_TAGS = 16;
+const MAX_USER_LIMIT = 2 ** 31 - 1;
 const MAX_KEYS_OF_USER = 16;
 const MAX_ACLS = 10_000;
 /** As long as Amazon's, which tools of others check. */
@@ -104,7 +108,9 @@ export class StoredUsers {
   /** Adds a user, or changes what is said of it. @throws INVALID */
   async put(change: UserChange): Promise<{ created: boolean }> {
     const { name } = change;
-    const { password, tags, role } = { ...((await this.find(name)) ?? NEW_USER), ...change };
+    const before = (await this.find(name)) ?? NEW_USER;
+    const { password, tags, role } = { ...before, ...change };
+    const limits = changedLimits(before.limits, change.limits);
     if (password !== null) checkStoredPassword(password);
     if (name.length === 0 || name.length > 128)
       throw new RailheadError('INVALID', 'The name of a user has 1 to 128 characters.');
@@ -112,7 +118,7 @@ export class StoredUsers {
       throw new RailheadError('INVALID', `A user has at most ${MAX_TAGS} tags of 64 characters.`);
     if (role !== null && !ROLES.includes(role))
       throw new RailheadError('INVALID', `The role is ${JSON.stringify(role)}. Write ${ROLES.join(', ')}.`);
-    return this.#put(USER_DOCUMENT, name, { password, tags, role });
+    return this.#put(USER_DOCUMENT, name, { password, tags, role, limits });
   }
 
   /** @throws NOT_FOUND for a user that is not stored, or has none such */
@@ -247,7 +253,27 @@ export class StoredUsers {
   }
 }
 
-const NEW_USER: Omit<StoredUser, 'name'> = { password: null, tags: [], role: null };
+const NEW_USER: Omit<StoredUser, 'name'> = { password: null, tags: [], role: null, limits: {} };
+
+/** @throws INVALID */
+function changedLimits(before: UserLimits, change: UserLimits = {}): UserLimits {
+  const limits = new Map(Object.entries(before));
+  for (const [name, value] of Object.entries(change)) {
+    if (!USER_LIMITS.some((each) => each === name))
+      throw new RailheadError(
+        'INVALID',
+        `${JSON.stringify(name)} is no limit of a user; there are ${USER_LIMITS.join(', ')}.`,
+      );
+    if (!Number.isInteger(value) || value > MAX_USER_LIMIT)
+      throw new RailheadError(
+        'INVALID',
+        `${name} is ${String(JSON.stringify(value)).slice(0, 100)}; write a whole number up to ${MAX_USER_LIMIT}, or -1 for no limit.`,
+      );
+    if (value < 0) limits.delete(name);
+    else limits.set(name, value);
+  }
+  return Object.fromEntries(limits);
+}
 
 /** A secret that was sealed for one key opens for no other, and for no other user. */
 export function accessKeyPurpose(id: string, user: string): string {

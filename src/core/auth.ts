@@ -57,6 +57,12 @@ export interface KeyPermission {
   readonly read: NamePattern;
 }
 
+/** How much of AMQP somebody may have at one time, in RabbitMQ's words. */
+export const USER_LIMITS = ['max-connections', 'max-channels'] as const;
+export type UserLimit = (typeof USER_LIMITS)[number];
+/** Absent: no limit. */
+export type UserLimits = Readonly<Partial<Record<UserLimit, number>>>;
+
 /** Somebody who logged in. */
 export interface Principal {
   readonly name: string;
@@ -69,6 +75,8 @@ export interface Principal {
   readonly keyPermissions?: readonly KeyPermission[];
   /** Words of RabbitMQ for what somebody may do in its management: `administrator`, `monitoring`, … */
   readonly tags?: readonly string[];
+  /** Heeded by AMQP. Absent: none. */
+  readonly limits?: UserLimits;
   /** Its user was deleted since it logged in, or the access key that it showed. */
   readonly gone?: boolean;
   /** Its login ends by itself then, ms: it showed a token that is good until then. Absent: it does not. */

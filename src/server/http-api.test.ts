@@ -364,8 +364,14 @@ test('users are stored with what they may do, and their passwords are not shown'
   assert.equal((await call('PUT', '/users/ann', { password: 'correct horse', tags: ['monitoring'] })).status, 200);
   assert.deepEqual((await call('PUT', '/users/ann', { role: 'viewer' })).body, { created: false });
   assert.equal((await call('PUT', '/users/ann', { role: 'king' })).status, 400);
+  for (const limits of [{ 'max-connections': 5, 'max-channels': 7 }, { 'max-connections': -1 }])
+    assert.equal((await call('PUT', '/users/ann', { limits })).status, 200);
+  assert.equal((await call('PUT', '/users/ann', { limits: { 'max-cats': 1 } })).status, 400);
+  const scram = ['sha256', 'sha512'];
   assert.deepEqual((await call('GET', '/users')).body, {
-    users: [{ name: 'ann', role: 'viewer', tags: ['monitoring'], password: true, scram: ['sha256', 'sha512'] }],
+    users: [
+      { name: 'ann', role: 'viewer', tags: ['monitoring'], password: true, scram, limits: { 'max-channels': 7 } },
+    ],
   });
   assert.deepEqual((await call('DELETE', '/users/ann/scram/sha512')).body, { deleted: true });
   assert.equal((await call('DELETE', '/users/ann/scram/sha512')).status, 404);

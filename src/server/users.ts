@@ -10,6 +10,7 @@ import {
   type KeyPermission,
   type Permission,
   type Principal,
+  type UserLimits,
 } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
 import {
@@ -244,6 +245,10 @@ class StoredPrincipal implements Principal {
 
   get tags(): readonly string[] {
     return this.#stored.find(this.name)?.tags ?? [];
+  }
+
+  get limits(): UserLimits {
+    return this.#stored.find(this.name)?.limits ?? {};
   }
 
   get gone(): boolean {

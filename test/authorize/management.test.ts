@@ -8,6 +8,7 @@ import { RawPeer } from '../amqp/raw-peer.ts';
 import { assertListed, HIDDEN, type Place, place } from './strangers.ts';
 
 const ITSELF = 'it says of the broker that it is there and well, to whoever may use this API';
+const TO_ANYBODY = 'it says that the broker is there and well, to orchestrators too, who have no login';
 const SEEN = 'it lists what lies in the virtual hosts of the caller, which are none here';
 const OWN = 'it shows and closes the connections of the caller alone; all others are not there for it';
 const NONE_FOR_ALL = 'there are none, for anybody';
@@ -26,7 +27,17 @@ const FREE: Record<string, string> = {
   'GET /api/health/checks/node-is-mirror-sync-critical': ITSELF,
   'GET /api/health/checks/node-is-quorum-critical': ITSELF,
   'GET /api/health/checks/port-listener/:port': ITSELF,
-  'GET /api/health/checks/protocol-listener/:protocol': ITSELF,
+  'GET /api/health/checks/protocol-listener/:protocols': ITSELF,
+  'GET /api/health/checks/reached-target-cluster-size': ITSELF,
+  'GET /api/health/checks/metadata-store/initialized': ITSELF,
+  'GET /api/health/checks/metadata-store/initialized/with-data': ITSELF,
+  'GET /api/health/checks/quorum-queues-without-elected-leaders/all-vhosts': ITSELF,
+  'GET /api/health/checks/quorum-queues-without-elected-leaders/all-vhosts/pattern/:pattern': ITSELF,
+  'GET /api/health/checks/quorum-queues-without-elected-leaders/vhost/:vhost': ITSELF,
+  'GET /api/health/checks/quorum-queues-without-elected-leaders/vhost/:vhost/pattern/:pattern': ITSELF,
+  'GET /api/health/checks/is-in-service': TO_ANYBODY,
+  'GET /api/health/checks/below-node-connection-limit': TO_ANYBODY,
+  'GET /api/health/checks/ready-to-serve-clients': TO_ANYBODY,
   'GET /api/whoami': 'it says to the caller who it is',
   'GET /api/vhosts': SEEN,
   'GET /api/vhost-limits': SEEN,
@@ -50,14 +61,11 @@ const FREE: Record<string, string> = {
   'GET /api/parameters/:component/:vhost/:name': NONE_FOR_ALL,
   'GET /api/global-parameters': NONE_FOR_ALL,
   'GET /api/global-parameters/:name': NONE_FOR_ALL,
-  'GET /api/user-limits': NONE_FOR_ALL,
-  'GET /api/user-limits/:user': NONE_FOR_ALL,
   'GET /api/feature-flags': NONE_FOR_ALL,
   'GET /api/deprecated-features': NONE_FOR_ALL,
   'GET /api/deprecated-features/used': NONE_FOR_ALL,
   'PUT /api/parameters/:component/:vhost/:name': NEVER,
   'PUT /api/global-parameters/:name': NEVER,
-  'PUT /api/user-limits/:user/:name': NEVER,
   'PUT /api/feature-flags/:name/enable': NEVER,
   'PUT /api/cluster-name': NEVER,
   'POST /api/queues/:vhost/:name/actions': NEVER,
@@ -78,6 +86,7 @@ const BODIES: Record<string, object> = {
   'PUT /api/permissions/:vhost/:user': patterns,
   'PUT /api/topic-permissions/:vhost/:user': { exchange: HIDDEN, write: '.*', read: '.*' },
   'PUT /api/vhost-limits/:vhost/:name': { value: 1 },
+  'PUT /api/user-limits/:user/:name': { value: 100 },
   'PUT /api/exchanges/:vhost/:name': { type: 'direct' },
   'POST /api/bindings/:vhost/e/:source/:type/:destination': { routing_key: 'k' },
   'POST /api/exchanges/:vhost/:name/publish': {
@@ -129,7 +138,7 @@ async function bench(t: Parameters<typeof place>[0]): Promise<Bench> {
     props: HIDDEN,
     user: 'bystander',
     port: '1',
-    protocol: 'amqp',
+    protocols: 'amqp',
     node: nodes[0]?.name ?? '',
     connection: connections[0]?.name ?? '',
   };
@@ -153,6 +162,7 @@ function pathOf({ path }: Route, params: Record<string, string>): string {
   const isLive = path.startsWith('/api/connections/') || path.startsWith('/api/channels/');
   return path.replaceAll(/:(\w+)/g, (_, param: string) => {
     if (param === 'name' && path.startsWith('/api/vhost-limits/')) return 'max-queues';
+    if (param === 'name' && path.startsWith('/api/user-limits/')) return 'max-channels';
     return encodeURIComponent(param === 'name' && isLive ? name : (params[param] ?? HIDDEN));
   });
 }
@@ -185,7 +195,13 @@ const TAKING = ROUTES.filter((route) => !Object.hasOwn(FREE, keyOf(route)));
 test('every route of the management API is refused to who may not use it at all', async (t) => {
   const found = await bench(t);
   assert.ok(ROUTES.length > 100);
-  await assertAllRefused(found, 'nobody', ROUTES);
+  const closed = ROUTES.filter(({ open }) => open === undefined);
+  await assertAllRefused(found, 'nobody', closed);
+  const open = ROUTES.filter((route) => !closed.includes(route)).map(keyOf);
+  assert.deepEqual(
+    open,
+    Object.keys(FREE).filter((key) => FREE[key] === TO_ANYBODY),
+  );
 });
 
 test('every route of the management API is refused to who sees no virtual host, or says why not and shows nothing', async (t) => {

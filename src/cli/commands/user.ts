@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { type StoredUser, StoredUsers, SYSTEM_NAMESPACE } from '../../core/access.ts';
+import type { UserLimits } from '../../core/auth.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { hashPassword, storedPassword } from '../../core/passwords.ts';
 import { type Role, ROLES, RULE_VERBS, type RuleVerb } from '../../core/roles.ts';
@@ -9,7 +10,7 @@ import { hashToken } from '../../server/users.ts';
 import { brokerOptions, withRail, type BrokerOptions } from '../broker.ts';
 import { readPassword } from '../password.ts';
 import { note, print, printJson, safe, table, type Column } from '../terminal.ts';
-import { collect, UsageError } from '../usage.ts';
+import { collect, UsageError, wholeNumber } from '../usage.ts';
 import { kafkaRights } from './user-kafka.ts';
 
 interface UserOptions extends BrokerOptions {
@@ -17,6 +18,8 @@ interface UserOptions extends BrokerOptions {
   tag?: string[];
   /** `--no-password` */
   password: boolean;
+  maxConnections?: string;
+  maxChannels?: string;
 }
 
 /** Users that are stored with the broker: who they are, what they show, and what they may do. */
@@ -29,6 +32,8 @@ export function configure(command: Command): void {
     .addOption(new Option('--role <ROLE>', 'what it is in all namespaces').choices([...ROLES, 'none']))
     .option('--tag <TAG>', "of RabbitMQ's management: administrator, monitoring, …; may be repeated", collect)
     .option('--no-password', 'without one: for who only has access keys; of one that is there it stays')
+    .option('--max-connections <N>', 'of AMQP, at one time; -1 is no limit')
+    .option('--max-channels <N>', 'of AMQP, over all connections; -1 is no limit')
     .action(add);
   user('passwd', 'Set another password, from standard input. Browsers have to log in again.').action(passwd);
   user('rm', 'Delete a user with its keys and what it may do, and end its connections.').action(remove);
@@ -74,6 +79,7 @@ function say(options: BrokerOptions, result: object, text: string): void {
 
 async function add(name: string, options: UserOptions): Promise<void> {
   const { role, tag: tags, password: wanted, dir } = options;
+  const limits = limitsOf(options);
   const password = wanted ? await storedPassword(await readPassword(`railhead user add ${name}`)) : undefined;
   // The first user of a broker that has not started yet.
   if (dir !== undefined) await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -84,6 +90,7 @@ async function add(name: string, options: UserOptions): Promise<void> {
       ...(password !== undefined && { password }),
       ...(tags !== undefined && { tags }),
       ...(role !== undefined && { role: role === 'none' ? null : role }),
+      ...(limits !== undefined && { limits }),
     };
     return { ...(await users.put(change)), first: isFirst };
   });
@@ -92,6 +99,15 @@ async function add(name: string, options: UserOptions): Promise<void> {
   note('From now on everybody has to log in.');
   if (role !== 'admin')
     note('Nobody who is stored may change users: `railhead user add NAME --role admin --dir DIR` on its machine does.');
+}
+
+function limitsOf({ maxConnections, maxChannels }: UserOptions): UserLimits | undefined {
+  if (maxConnections === undefined && maxChannels === undefined) return undefined;
+  const limit = (text: string): number => (text === '-1' ? -1 : wholeNumber(text));
+  return {
+    ...(maxConnections !== undefined && { 'max-connections': limit(maxConnections) }),
+    ...(maxChannels !== undefined && { 'max-channels': limit(maxChannels) }),
+  };
 }
 
 async function passwd(name: string, options: BrokerOptions): Promise<void> {
@@ -228,9 +244,9 @@ async function list(options: BrokerOptions): Promise<void> {
   });
   if (options.json)
     for (const { user, keys: count, may: _, ...own } of rows) {
-      const { name, role, tags, password } = user;
+      const { name, role, tags, password, limits } = user;
       const scram = Object.keys(password?.scram ?? {});
-      const facts = { name, role, tags, password: password !== null, scram, keys: count };
+      const facts = { name, role, tags, password: password !== null, scram, keys: count, limits };
       printJson({ ...facts, ...own });
     }
   else if (rows.length === 0) note('No stored users.');

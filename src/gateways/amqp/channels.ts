@@ -5,8 +5,10 @@ import { WholeBytes } from './whole-bytes.ts';
 
 /** What the channels of a connection need from it. */
 export interface ChannelsContext extends Omit<ChannelContext, 'whole' | 'hold' | 'dirty' | 'gone'> {
-  /** The highest number that was agreed on. */
+  /** How many were agreed on. */
   readonly channelMax: number;
+  /** @throws NOT_ALLOWED for a channel more than the user of the connection may have */
+  opens(): void;
   /** Something gathers: `flush` before the output leaves. */
   gathers(): void;
   /** Too much of what came waits for the engine, or no more: whether to read on. */
@@ -32,11 +34,14 @@ export class Channels {
     let channel = this.#channels.get(number);
     if (channel === undefined) {
       const { channelMax } = this.#context;
-      if (number > channelMax)
+      // Their number counts, as in RabbitMQ, whatever numbers they have.
+      const { size } = this.#channels;
+      if (size >= channelMax)
         throw new AmqpError(
           'NOT_ALLOWED',
-          `number of channels opened (${this.#channels.size}) has reached the negotiated channel_max (${channelMax})`,
+          `number of channels opened (${size}) has reached the negotiated channel_max (${channelMax})`,
         );
+      this.#context.opens();
       channel = this.#open(number);
       this.#channels.set(number, channel);
     }

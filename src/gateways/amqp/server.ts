@@ -8,7 +8,7 @@ import { SendBuffers } from '../../core/send-buffers.ts';
 import { toNamespace } from '../../core/vhosts.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import type { ConnectionInfo } from './live.ts';
-import { refusedVhost } from './errors.ts';
+import { AmqpError, refusedVhost } from './errors.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
 import { AmqpConnection } from './session.ts';
 import { Traffic } from './traffic.ts';
@@ -40,8 +40,8 @@ export class AmqpGateway implements Gateway {
   readonly traffic = new Traffic();
   #nextId = 1;
   readonly #connections = new Set<AmqpConnection>();
-  /** In which namespace each is that was let into one. */
-  readonly #places = new Map<AmqpConnection, string>();
+  /** In which namespace each is that was let into one, and whose it is. */
+  readonly #places = new Map<AmqpConnection, { namespace: string; user: string }>();
   readonly #vhosts = new Map<string, Promise<Vhost>>();
   #onEmpty: (() => void) | undefined;
   #shortage: Shortage | null = null;
@@ -68,6 +68,7 @@ export class AmqpGateway implements Gateway {
       version: broker.version,
       authenticate: (credentials) => authenticator.authenticate(credentials),
       open: (principal, vhost, clientName) => this.#open(connection, principal, vhost, clientName),
+      opens: (principal) => this.#opens(principal),
       shortage: () => this.#shortage,
       gone: () => {
         if (this.#connections.delete(connection)) this.traffic.connectionsClosed++;
@@ -98,11 +99,32 @@ export class AmqpGateway implements Gateway {
     const namespace = toNamespace(name);
     if (!mayUse(principal, namespace)) throw refusedVhost(name, principal.name);
     const vhost = await this.#vhost(namespace);
+    const { name: user, limits } = principal;
+    const places = [...this.#places.values()];
     const limit = vhost.limit('max-connections');
-    if (limit !== undefined && [...this.#places.values()].filter((each) => each === namespace).length >= limit)
-      throw refusedVhost(name, principal.name, `: connection limit (${limit}) is reached`);
-    if (this.#connections.has(connection)) this.#places.set(connection, namespace);
+    if (limit !== undefined && places.filter((each) => each.namespace === namespace).length >= limit)
+      throw refusedVhost(name, user, `: connection limit (${limit}) is reached`);
+    const most = limits?.['max-connections'];
+    if (most !== undefined && places.filter((each) => each.user === user).length >= most)
+      throw new AmqpError(
+        'NOT_ALLOWED',
+        `connection refused for user '${user}': user connection limit (${most}) is reached`,
+      );
+    if (this.#connections.has(connection)) this.#places.set(connection, { namespace, user });
     return { session: await this.#options.connect(askingForKeys(principal), namespace, clientName), vhost };
+  }
+
+  /** @throws NOT_ALLOWED for a channel more than its user may have, over all its connections */
+  #opens({ name: user, limits }: Principal): void {
+    const most = limits?.['max-channels'];
+    if (most === undefined) return;
+    let channels = 0;
+    for (const [connection, place] of this.#places) if (place.user === user) channels += connection.info()?.channels.length ?? 0;
+    if (channels < most) return;
+    throw new AmqpError(
+      'NOT_ALLOWED',
+      `number of channels opened for user '${user}' has reached the maximum allowed user limit of (${most})`,
+    );
   }
 
   // ---- For the management API ---------------------------------------------------------------------------------------

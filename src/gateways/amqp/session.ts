@@ -11,8 +11,8 @@ import type { CreditWindow } from '../credit-window.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
 import { Room } from '../room.ts';
 import { Channels } from './channels.ts';
-import { AmqpFrames, AmqpOutput, FRAME, FRAME_END, FRAME_HEADER_BYTES, PROTOCOL_HEADER, readMethod } from './codec.ts';
-import { AmqpError, asAmqpError } from './errors.ts';
+import { AmqpFrames, AmqpOutput, FRAME, FRAME_END, FRAME_HEADER_BYTES, isProtocolHeader, readMethod } from './codec.ts';
+import { AmqpError, asAmqpError, unexpectedMethod } from './errors.ts';
 import { checkTuned, clientProperties, type ClientProperties, credentials, start, tune } from './handshake.ts';
 import { LargeContents } from './large-contents.ts';
 import type { AmqpLimits } from './limits.ts';
@@ -37,6 +37,8 @@ export interface ConnectionContext {
   authenticate(credentials: Credentials): Promise<Principal>;
   /** @throws what the client is told. */
   open(principal: Principal, vhost: string, clientName: string): Promise<{ session: Session; vhost: Vhost }>;
+  /** @throws NOT_ALLOWED for a channel more than its user may have */
+  opens(principal: Principal): void;
   /** What the broker has too little of to take publishes. */
   shortage(): Shortage | null;
   /** The connection is over and has given everything back. */
@@ -217,7 +219,7 @@ export class AmqpConnection implements GatewayConnection {
   }
 
   #protocolHeader(header: Buffer): void {
-    if (header.equals(PROTOCOL_HEADER)) {
+    if (isProtocolHeader(header)) {
       this.#shape.starting = false;
       this.#state = { name: 'start' };
       this.#out.method(0, 'connectionStart', start(this.#context.version, this.#peer.certificate));
@@ -250,6 +252,7 @@ export class AmqpConnection implements GatewayConnection {
       large: this.#large,
       owner: this,
       cancelNotify: client.cancelNotify,
+      opens: () => this.#context.opens(principal),
       pause: (paused) => this.#pause(paused),
       publishes: () => {
         if (this.#publishes) return;
@@ -291,7 +294,7 @@ export class AmqpConnection implements GatewayConnection {
       void this.#open(method.args.virtualHost, state);
     else if (state.name === 'open' && method.name === 'connectionUpdateSecret')
       void this.#updateSecret(method.args, state);
-    else throw new AmqpError('COMMAND_INVALID', `${method.name} is not expected in the state ${state.name}`);
+    else throw unexpectedMethod(state.name);
   }
 
   async #login(args: Arguments<'connectionStartOk'>): Promise<void> {
@@ -344,7 +347,7 @@ export class AmqpConnection implements GatewayConnection {
     const { limits, clock } = this.#context;
     checkTuned(args, limits);
     this.#channelMax = args.channelMax;
-    this.#shape.maxFrameBytes = args.frameMax;
+    this.#shape.agree(args.frameMax);
     this.#out.frameMax = args.frameMax;
     this.#heartbeatSeconds = args.heartbeat;
     this.#state = { ...login, name: 'opening' };

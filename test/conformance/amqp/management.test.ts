@@ -1,6 +1,7 @@
 /** RabbitMQ's management HTTP API as its tools use it, beside an unmodified client of AMQP. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -399,6 +400,11 @@ test('who shows no login, or a wrong one, is told which one is wanted', async (t
   assert.equal(refused.status, 401);
   assert.equal(refused.headers.get('www-authenticate'), 'Basic realm="RabbitMQ Management"');
   assert.equal((await call('GET', '/api/overview')).status, 401);
+  // Orchestrators have none.
+  for (const check of ['is-in-service', 'below-node-connection-limit', 'ready-to-serve-clients']) {
+    const answer = await fetch(`${server.amqpManagementUrl}/api/health/checks/${check}`);
+    assert.deepEqual([answer.status, await answer.json()], [200, { status: 'ok' }], check);
+  }
   const headers = { authorization: 'Bearer a-token-that-nobody-guesses' };
   const let_in = await fetch(`${server.amqpManagementUrl}/api/whoami`, { headers });
   assert.deepEqual(await let_in.json(), { name: 'token', tags: ['administrator'] });
@@ -616,8 +622,47 @@ test('definitions that RabbitMQ exported are taken, and its users log in with th
   assert.equal((await call('GET', '/api/queues/%2F/jobs')).body.policy, 'pol');
   const shovels = [{ vhost: '/', component: 'shovel', name: 's', value: {} }];
   assert.equal((await call('POST', '/api/definitions', { ...OF_RABBITMQ, parameters: shovels })).status, 501);
-  const limited = OF_RABBITMQ.users.map((user) => ({ ...user, limits: { 'max-connections': 1 } }));
-  assert.equal((await call('POST', '/api/definitions', { ...OF_RABBITMQ, users: limited })).status, 501);
+  const limited = (limits: object): object => ({
+    ...OF_RABBITMQ,
+    users: OF_RABBITMQ.users.map((user) => ({ ...user, limits })),
+  });
+  assert.equal((await call('POST', '/api/definitions', limited({ 'max-cats': 1 }))).status, 400);
+  assert.equal((await call('POST', '/api/definitions', limited({ 'max-connections': 1 }))).status, 204);
+  await assert.rejects(client('ann:secret'), /ConnectionClose/);
+});
+
+test('a user has no more connections and channels than its limits say, whatever its virtual hosts', async (t) => {
+  const { call, client, server } = await place(t);
+  await call('PUT', '/api/users/ann', { password: 'secret-secret', tags: '' });
+  await call('PUT', '/api/vhosts/other');
+  for (const vhost of ['%2F', 'other']) await call('PUT', `/api/permissions/${vhost}/ann`, ALL);
+  const path = '/api/user-limits/ann';
+  assert.deepEqual((await call('GET', path)).body, []);
+  assert.equal((await call('PUT', `${path}/max-connections`, { value: 2 })).status, 204);
+  assert.equal((await call('PUT', `${path}/max-channels`, { value: 3 })).status, 204);
+  assert.equal((await call('PUT', `${path}/max-channels`, { value: 'many' })).status, 400);
+  assert.equal((await call('PUT', `${path}/max-queues`, { value: 3 })).status, 400);
+  assert.equal((await call('PUT', '/api/user-limits/nobody/max-channels', { value: 3 })).status, 404);
+  const value = { 'max-connections': 2, 'max-channels': 3 };
+  assert.deepEqual((await call('GET', '/api/user-limits')).body, [{ user: 'ann', value }]);
+  assert.deepEqual((await call('GET', '/api/users/ann')).body.limits, value);
+
+  const one = await client('ann:secret-secret');
+  const url = `amqp://ann:secret-secret@${new URL(server.amqpUrl ?? '').host}/other`;
+  const other = await connect(url);
+  other.on('error', () => {});
+  t.after(() => other.close().catch(() => {}));
+  await assert.rejects(connect(url), /ConnectionClose/);
+  await client();
+  for (const connection of [one, one, other]) await connection.createChannel();
+  const ended = once(other, 'error');
+  await assert.rejects(other.createChannel());
+  const [error] = (await ended) as [Error];
+  assert.match(error.message, /530 .*number of channels opened for user 'ann' has reached .* user limit of \(3\)/);
+  assert.equal((await call('DELETE', `${path}/max-channels`)).status, 204);
+  assert.equal((await call('PUT', `${path}/max-connections`, { value: -1 })).status, 204);
+  assert.deepEqual((await call('GET', path)).body, []);
+  for (let i = 0; i < 4; i++) await one.createChannel();
 });
 
 test('the overview, the node and the health checks say what tools look at', async (t) => {
@@ -641,13 +686,18 @@ test('the overview, the node and the health checks say what tools look at', asyn
     '/api/health/checks/node-is-mirror-sync-critical',
     '/api/health/checks/node-is-quorum-critical',
     '/api/health/checks/protocol-listener/amqp091',
+    '/api/health/checks/protocol-listener/AMQP,http',
+    '/api/health/checks/is-in-service',
+    '/api/health/checks/quorum-queues-without-elected-leaders/vhost/%2F/pattern/.*/',
     `/api/health/checks/port-listener/${new URL(server.amqpUrl ?? '').port}`,
   ]) {
     const { status, body: answer } = await call('GET', path);
     assert.deepEqual([path, status, answer.status], [path, 200, 'ok']);
   }
-  assert.equal((await call('GET', '/api/health/checks/port-listener/1')).status, 503);
-  assert.equal((await call('GET', '/api/health/checks/protocol-listener/mqtt')).status, 503);
+  for (const path of ['port-listener/1', 'protocol-listener/amqp,mqtt']) {
+    const { status, body: answer } = await call('GET', `/api/health/checks/${path}`);
+    assert.deepEqual([status, answer.status, answer.reason], [503, 'failed', 'No active listener']);
+  }
 });
 
 test('rates are what changed since somebody looked at least five seconds before', async () => {
@@ -757,7 +807,6 @@ test('what RabbitMQ would keep and obey and this broker would ignore is refused'
   const refused: [string, string][] = [
     ['PUT', '/api/parameters/shovel/%2F/s'],
     ['PUT', '/api/global-parameters/p'],
-    ['PUT', '/api/user-limits/guest/max-connections'],
     ['PUT', '/api/feature-flags/khepri_db/enable'],
     ['PUT', '/api/cluster-name'],
     ['POST', '/api/queues/%2F/q/actions'],
@@ -769,8 +818,6 @@ test('what RabbitMQ would keep and obey and this broker would ignore is refused'
     '/api/parameters/shovel',
     '/api/parameters/shovel/%2F',
     '/api/global-parameters',
-    '/api/user-limits',
-    '/api/user-limits/guest',
     '/api/feature-flags',
     '/api/deprecated-features',
     '/api/deprecated-features/used',

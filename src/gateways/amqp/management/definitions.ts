@@ -10,7 +10,7 @@ import { checkParameter, parametersOf, putParameter } from './parameters.ts';
 import { putPolicy, readPolicy, showPolicy } from './policies.ts';
 import { queuesOf, showQueue } from './queues.ts';
 import { type Call, done, object, type Route, route } from './route.ts';
-import { readTopicPermission, readUser, refuseLimits, showTopicPermission, showUser } from './users.ts';
+import { readTopicPermission, readUser, showTopicPermission, showUser } from './users.ts';
 import { putFacts, readFacts, showFacts } from './vhosts.ts';
 
 /** What a list of definitions keeps of what is shown: what a declare says. */
@@ -99,7 +99,6 @@ async function importInto(call: Call): Promise<void> {
   for (const { name } of items(body, 'global_parameters'))
     if (!NAMES_OF_CLUSTERS.includes(String(name))) throw notSupported(`The global parameter ${JSON.stringify(name)}`);
   // Before anything is changed.
-  for (const item of items(body, 'users')) refuseLimits(item);
   for (const item of items(body, 'vhosts')) factsOf(item);
   for (const item of items(body, 'policies')) readPolicy(text(item, 'name'), item);
   for (const item of items(body, 'parameters')) {

@@ -127,10 +127,12 @@ export class Management {
     const { headers, method } = request;
     this.options.guard({ host: headers.get('host') ?? undefined, origin: headers.get('origin') ?? undefined });
     const url = new URL(request.url);
+    const found = this.#table.find(method === 'HEAD' ? 'GET' : method, url.pathname);
+    if (found !== undefined && 'route' in found && found.route.open !== undefined)
+      return respond(found.route.open(this), url.searchParams);
     const principal = await this.#login(headers.get('authorization'), certificate);
     const access = new Access(principal);
     access.assertManager();
-    const found = this.#table.find(method === 'HEAD' ? 'GET' : method, url.pathname);
     if (found === undefined) throw notFound();
     if (Array.isArray(found)) {
       const allow = found.join(', ');
@@ -215,7 +217,7 @@ function respond(answer: Answer, query: URLSearchParams): Response {
         headers: { ...HEADERS, ...(answer.location !== undefined && { location: answer.location }) },
       });
     case 'object':
-      return json(200, isJson(answer.value) ? columns(answer.value, query) : answer.value);
+      return json(answer.status ?? 200, isJson(answer.value) ? columns(answer.value, query) : answer.value);
     case 'list':
       return json(200, shapeList(answer.items, query));
     case 'text':

@@ -1,9 +1,10 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { ManagementError } from './errors.ts';
+import { listeners } from './health.ts';
 import type { Json } from './json.ts';
 import type { Management } from './management.ts';
 import { countersOf, countsOf, queuesOf } from './queues.ts';
-import { type Answer, type Call, list, object, type Route, route } from './route.ts';
+import { type Call, list, object, type Route, route } from './route.ts';
 
 /** What tools look at to know what a broker can do: as in the handshake of AMQP. */
 const COMPATIBLE_WITH = '4.1.0';
@@ -41,14 +42,6 @@ export async function totalsOf(call: Call): Promise<Totals> {
     }
   }
   return totals;
-}
-
-function listeners(management: Management): { protocol: string; port: number }[] {
-  const { amqp, management: own } = management.options.ports();
-  return [
-    ...(amqp === null ? [] : [{ protocol: 'amqp', port: amqp }]),
-    ...(own === null ? [] : [{ protocol: 'http', port: own }]),
-  ];
 }
 
 async function overview(call: Call): Promise<Json> {
@@ -117,51 +110,6 @@ function node(management: Management): Json {
   };
 }
 
-/** 200 when all is well, else 503 with the reason, as RabbitMQ's health checks. */
-function check(management: Management): Answer {
-  const { state, reason } = management.options.broker.health();
-  if (state === 'open' && reason === null) return object({ status: 'ok' });
-  throw new ManagementError(503, 'failed', reason ?? `The broker is ${state}.`);
-}
-
-const HEALTHY: Json = { status: 'ok' };
-
-const PROTOCOLS = new Map([
-  ['amqp', 'amqp'],
-  ['amqp091', 'amqp'],
-  ['amqp0.9.1', 'amqp'],
-  ['amqp0-9-1', 'amqp'],
-  ['http', 'http'],
-]);
-
-function portListener({ management, params }: Call): Answer {
-  const ports = listeners(management).map(({ port }) => port);
-  if (ports.includes(Number(params['port']))) return object({ ...HEALTHY, port: Number(params['port']) });
-  throw new ManagementError(
-    503,
-    'failed',
-    `No active listener on port ${params['port']}; there are ${ports.join(', ')}`,
-  );
-}
-
-function protocolListener({ management, params }: Call): Answer {
-  const wanted = params['protocol'] ?? '';
-  const protocol = PROTOCOLS.get(wanted.toLowerCase());
-  if (listeners(management).some((each) => each.protocol === protocol)) return object({ ...HEALTHY, protocol });
-  throw new ManagementError(503, 'failed', `No active listener for ${wanted}`);
-}
-
-/** Of one whole broker: there is no other node that could be missing. */
-const CHECKS = [
-  '/api/healthchecks/node',
-  '/api/healthchecks/node/:node',
-  '/api/health/checks/alarms',
-  '/api/health/checks/local-alarms',
-  '/api/health/checks/virtual-hosts',
-  '/api/health/checks/node-is-mirror-sync-critical',
-  '/api/health/checks/node-is-quorum-critical',
-];
-
 export const overviewRoutes: Route[] = [
   route('GET', '/api/overview', async (call) => object(await overview(call))),
   route('GET', '/api/cluster-name', ({ management }) =>
@@ -177,7 +125,4 @@ export const overviewRoutes: Route[] = [
     if (params['node'] !== management.node) throw new ManagementError(404, 'Object Not Found', 'Not Found');
     return object(node(management));
   }),
-  ...CHECKS.map((path) => route('GET', path, ({ management }) => check(management))),
-  route('GET', '/api/health/checks/port-listener/:port', portListener),
-  route('GET', '/api/health/checks/protocol-listener/:protocol', protocolListener),
 ];

@@ -19,7 +19,8 @@ export interface Call {
 /** `created` and `done` have no body; `location` is where the new thing is. */
 export type Answer =
   | { readonly is: 'created' | 'done'; readonly location?: string }
-  | { readonly is: 'object'; readonly value: unknown }
+  /** `status` where it is not 200. */
+  | { readonly is: 'object'; readonly value: unknown; readonly status?: number }
   /** Shown whole, or as its query wants it: a page, some columns, sorted. */
   | { readonly is: 'list'; readonly items: readonly Json[] }
   | { readonly is: 'text'; readonly type: string; readonly text: string };
@@ -29,10 +30,16 @@ export interface Route {
   /** As RabbitMQ documents it: `/api/queues/:vhost/:name`. */
   readonly path: string;
   readonly handle: (call: Call) => Promise<Answer> | Answer;
+  /** Without a login: says nothing of what is in the broker. */
+  readonly open?: (management: Management) => Answer;
 }
 
 export function route(method: Method, path: string, handle: Route['handle']): Route {
   return { method, path, handle };
+}
+
+export function openRoute(path: string, handle: (management: Management) => Answer): Route {
+  return { method: 'GET', path, handle: ({ management }) => handle(management), open: handle };
 }
 
 export const done: Answer = { is: 'done' };

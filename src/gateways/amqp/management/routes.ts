@@ -3,6 +3,7 @@ import { connectionRoutes } from './connections.ts';
 import { definitionRoutes } from './definitions.ts';
 import { notFound, notSupported } from './errors.ts';
 import { exchangeRoutes } from './exchanges.ts';
+import { healthRoutes } from './health.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoutes } from './metrics.ts';
 import { overviewRoutes } from './overview.ts';
@@ -19,8 +20,6 @@ const EMPTY = [
   '/api/parameters/:component',
   '/api/parameters/:component/:vhost',
   '/api/global-parameters',
-  '/api/user-limits',
-  '/api/user-limits/:user',
   '/api/feature-flags',
   '/api/deprecated-features',
   '/api/deprecated-features/used',
@@ -30,7 +29,6 @@ const EMPTY = [
 const REFUSED: readonly [Method, string][] = [
   ['PUT', '/api/parameters/:component/:vhost/:name'],
   ['PUT', '/api/global-parameters/:name'],
-  ['PUT', '/api/user-limits/:user/:name'],
   ['PUT', '/api/feature-flags/:name/enable'],
   ['PUT', '/api/cluster-name'],
   ['POST', '/api/queues/:vhost/:name/actions'],
@@ -42,6 +40,7 @@ const MISSING = ['/api/parameters/:component/:vhost/:name', '/api/global-paramet
 
 export const ROUTES: readonly Route[] = [
   ...overviewRoutes,
+  ...healthRoutes,
   ...vhostRoutes,
   ...vhostLimitRoutes,
   ...userRoutes,

@@ -1,7 +1,7 @@
 import type { StoredKeyPermission, StoredUser, UserChange } from '../../../core/access.ts';
 import { storedPassword } from '../../../core/passwords.ts';
 import { toNamespace, toVhost } from '../../../core/vhosts.ts';
-import { bad, notFound, notSupported } from './errors.ts';
+import { bad, notFound } from './errors.ts';
 import { param, shortText, text } from './fields.ts';
 import { isJson, type Json } from './json.ts';
 import { type Call, done, list, object, put, type Route, route } from './route.ts';
@@ -14,7 +14,7 @@ const ALGORITHMS = new Map([
 /** Ours is none of RabbitMQ's: what is exported with it comes back only here. */
 const OWN_ALGORITHM = 'railhead_scrypt';
 
-export function showUser({ name, password, tags }: StoredUser): Json {
+export function showUser({ name, password, tags, limits }: StoredUser): Json {
   const hash = password?.hash ?? '';
   const [algorithm, prefix] = [...ALGORITHMS].find(([, each]) => hash.startsWith(each)) ?? [OWN_ALGORITHM, ''];
   return {
@@ -22,22 +22,24 @@ export function showUser({ name, password, tags }: StoredUser): Json {
     password_hash: hash.slice(prefix.length),
     hashing_algorithm: algorithm,
     tags: [...tags],
-    limits: {},
+    limits: { ...limits },
   };
 }
 
-/** @throws not_supported for a user of definitions that has some */
-export function refuseLimits({ name, limits }: Json): void {
-  if (isJson(limits) && Object.keys(limits).length > 0)
-    throw notSupported(`A limit of the user ${JSON.stringify(name)}`);
+/** What is no number is refused where it is put. */
+function limitOf(value: unknown): number {
+  return typeof value === 'number' || typeof value === 'string' ? Number(value) : NaN;
 }
 
 /** Of a body, as `PUT /api/users` and definitions have it. @throws bad_request */
 export async function readUser(name: string, body: Json): Promise<UserChange> {
-  const { tags = [], password, password_hash: hash } = body;
-  refuseLimits(body);
+  const { tags = [], password, password_hash: hash, limits } = body;
   const list = Array.isArray(tags) ? tags.map(String) : String(tags).split(',');
-  const user = { name, tags: list.map((tag) => tag.trim()).filter((tag) => tag !== '') };
+  const user = {
+    name,
+    tags: list.map((tag) => tag.trim()).filter((tag) => tag !== ''),
+    ...(isJson(limits) && { limits: Object.fromEntries(Object.entries(limits).map(([limit, value]) => [limit, limitOf(value)])) }),
+  };
   if (typeof password === 'string' && password !== '') return { ...user, password: await storedPassword(password) };
   if (hash === '' || (hash === undefined && password === '')) return { ...user, password: null };
   if (typeof hash !== 'string') throw bad('password or password_hash is missing');
@@ -66,6 +68,22 @@ async function permissions(call: Call): Promise<Permission[]> {
   return (await call.management.options.users.permissions())
     .map(({ namespace, ...rest }) => ({ ...rest, vhost: toVhost(namespace) }))
     .filter((each) => (user === undefined || each.user === user) && (vhost === undefined || each.vhost === vhost));
+}
+
+// ---- Limits ---------------------------------------------------------------------------------------------------------
+
+async function userLimits(call: Call): Promise<Json[]> {
+  call.access.assertAdministrator();
+  const { user } = call.params;
+  return (await call.management.options.users.list())
+    .filter(({ name, limits }) => (user === undefined || name === user) && Object.keys(limits).length > 0)
+    .map(({ name, limits }) => ({ user: name, value: { ...limits } }));
+}
+
+async function putUserLimit(call: Call, value: unknown): Promise<void> {
+  const { name } = await findUser(call);
+  const limit = param(call.params, 'name');
+  await call.management.options.users.put({ name, limits: { [limit]: limitOf(value) } });
 }
 
 async function deleteUsers(call: Call, names: readonly string[]): Promise<void> {
@@ -159,6 +177,17 @@ export const userRoutes: Route[] = [
   }),
   route('DELETE', '/api/users/:user', async (call) => {
     await deleteUsers(call, [(await findUser(call)).name]);
+    return done;
+  }),
+  ...['/api/user-limits', '/api/user-limits/:user'].map((path) =>
+    route('GET', path, async (call) => list(await userLimits(call))),
+  ),
+  route('PUT', '/api/user-limits/:user/:name', async (call) => {
+    await putUserLimit(call, call.body['value']);
+    return done;
+  }),
+  route('DELETE', '/api/user-limits/:user/:name', async (call) => {
+    await putUserLimit(call, -1);
     return done;
   }),
   route('GET', '/api/users/:user/permissions', async (call) => list(await permissions(call))),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { StoredUsers, SYSTEM_NAMESPACE } from '../../../core/access.ts';
+import { USER_LIMITS } from '../../../core/auth.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import { storedPassword } from '../../../core/passwords.ts';
 import { ROLES, RULE_VERBS } from '../../../core/roles.ts';
@@ -11,6 +12,7 @@ const pattern = z.string().max(1024).describe('A pattern of names: characters, .
 const keys = z.string().max(1024);
 const role = z.enum(ROLES);
 const verb = z.enum(RULE_VERBS);
+const limits = z.partialRecord(z.enum(USER_LIMITS), z.int().min(-1));
 const SCRAM = ['sha256', 'sha512'] as const;
 const scram = z.enum(SCRAM);
 const patterns = {
@@ -37,6 +39,7 @@ export const userRoutes: Route[] = [
           tags: z.array(z.string()),
           password: z.boolean(),
           scram: z.array(scram).describe('With which of them the user can log in by SCRAM.'),
+          limits,
         }),
       ),
     }),
@@ -49,6 +52,7 @@ export const userRoutes: Route[] = [
           tags: [...each.tags],
           password: each.password !== null,
           scram: SCRAM.filter((algorithm) => each.password?.scram?.[algorithm] !== undefined),
+          limits: { ...each.limits },
         })),
       };
     },
@@ -58,7 +62,7 @@ export const userRoutes: Route[] = [
     method: 'put',
     path: '/users/{user}',
     operationId: 'putUser',
-    summary: 'Adds a user, or changes what is given: its password, role, tags.',
+    summary: 'Adds a user, or changes what is given: its password, role, tags, limits.',
     tag: 'users',
     params: z.object({ user }),
     body: z.strictObject({
@@ -69,14 +73,16 @@ export const userRoutes: Route[] = [
         .max(16)
         .optional()
         .describe('administrator, monitoring, policymaker, management.'),
+      limits: limits.optional().describe('Of AMQP, each by itself; -1 takes one away.'),
     }),
     result: z.object({ created: z.boolean() }),
-    handle: async ({ session, params, body: { password, role: is, tags } }) =>
+    handle: async ({ session, params, body: { password, role: is, tags, limits: most } }) =>
       new StoredUsers(session).put({
         name: params.user,
         ...(password !== undefined && { password: await storedPassword(password) }),
         ...(is !== undefined && { role: is }),
         ...(tags !== undefined && { tags }),
+        ...(most !== undefined && { limits: most }),
       }),
   }),
   route({
