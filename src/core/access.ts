@@ -325,3 +325,6 @@ export function readAccessKey(id: string, value: string): StoredAccessKey {
 
 /** Who has this tag may change everything about the broker, and use nothing of it without a permission. */
 export const ADMINISTRATOR = 'administrator';
+
+/** Who has this tag may publish over AMQP in the names of others. */
+export const IMPERSONATOR = 'impersonator';

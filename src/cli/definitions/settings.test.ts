@@ -152,7 +152,10 @@ topicPermissions: { bob: { events: {} } }
 `,
   );
   const named = /^(policy [ab]|operator policy c|permission of bob|topic permission of bob for events): /;
-  assert.ok(impossible.every((text) => named.test(text)), impossible.join('\n'));
+  assert.ok(
+    impossible.every((text) => named.test(text)),
+    impossible.join('\n'),
+  );
   assert.equal(impossible.length, 5);
   assert.match(impossible.at(-1) ?? '', /there is no stored user "bob"/);
   await assert.rejects(readDefinitions('vhostLimits: { max-cats: 1 }', 'my.yml'), /my\.yml: `vhostLimits/);

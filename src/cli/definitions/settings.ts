@@ -267,11 +267,12 @@ export async function planSettings(plan: Plan, file: Settings, kept: Kept): Prom
 /** What it takes for the sections that the file has to say nothing but what it says. Others stay as they are. */
 export async function settingDeletions(file: Settings, kept: Kept): Promise<Step[]> {
   const steps: Step[] = [];
-  for (const { wanted: wantedOf, read, delete: remove, what } of Object.values(sectionsOf(kept))) {
-    const wanted = wantedOf(file);
-    if (wanted === undefined || remove === undefined) continue;
-    for (const id of (await read()).keys())
-      if (!wanted.has(id)) steps.push({ how: 'delete', what: what(id), changes: [], run: () => remove(id) });
+  for (const section of Object.values(sectionsOf(kept))) {
+    const wanted = section.wanted(file);
+    if (wanted === undefined || section.delete === undefined) continue;
+    for (const id of (await section.read()).keys())
+      if (!wanted.has(id))
+        steps.push({ how: 'delete', what: section.what(id), changes: [], run: async () => section.delete?.(id) });
   }
   return steps;
 }

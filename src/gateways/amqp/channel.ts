@@ -1,3 +1,4 @@
+import { IMPERSONATOR } from '../../core/access.ts';
 import type { Principal } from '../../core/auth.ts';
 import type { Session } from '../../core/session.ts';
 import type { CreditWindow } from '../credit-window.ts';
@@ -93,6 +94,7 @@ export class Channel {
     const { out, session, vhost, principal, limits, waiting, large, owner, user } = context;
     this.#publishing = new Publishing({
       user,
+      impersonates: () => principal.tags?.includes(IMPERSONATOR) === true,
       maxMessageBytes: limits.maxMessageBytes,
       whole: context.whole,
       replyTo: () => this.#consuming.replyTo,

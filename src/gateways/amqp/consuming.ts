@@ -146,8 +146,7 @@ export class Consuming implements ConsumerOwner {
     } catch (error) {
       this.#consumers.delete(tag);
       this.#settling.forgetHolder(consumer.holder);
-      if (RailheadError.is(error, 'IN_USE'))
-        throw new AmqpError('ACCESS_REFUSED', `${what} in exclusive use`);
+      if (RailheadError.is(error, 'IN_USE')) throw new AmqpError('ACCESS_REFUSED', `${what} in exclusive use`);
       if (RailheadError.is(error, 'NOT_FOUND')) throw vhost.noQueue(queue.name);
       throw error;
     }

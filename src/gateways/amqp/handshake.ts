@@ -17,6 +17,7 @@ const CAPABILITIES = [
   'consumer_priorities',
   'authentication_failure_close',
   'per_consumer_qos',
+  'direct_reply_to',
 ];
 
 const MECHANISMS = ['PLAIN', 'AMQPLAIN'];

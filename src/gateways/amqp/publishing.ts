@@ -46,8 +46,9 @@ export interface PublishedBatch {
 
 export interface PublishingOptions {
   readonly maxMessageBytes: number;
-  /** The name that the client logged in with; a `user-id` must be equal to it. */
+  /** The name that the client logged in with; a `user-id` must be equal to it, unless its user may be anybody. */
   readonly user: string;
+  impersonates(): boolean;
   /** Where answers to this channel go, if it waits for any. */
   replyTo(): string | undefined;
   /** @throws ACCESS_REFUSED for a routing key among copies that the client may not publish with */
@@ -220,7 +221,7 @@ export class Publishing {
     }
     if (expiration > 0 && !PLAIN_LIFE.test(shortText(buffer, expiration)))
       assertExpiration(shortText(buffer, expiration));
-    if (userId > 0 && shortText(buffer, userId) !== this.#options.user) {
+    if (userId > 0 && shortText(buffer, userId) !== this.#options.user && !this.#options.impersonates()) {
       throw new AmqpError(
         'PRECONDITION_FAILED',
         `user_id property set to '${shortText(buffer, userId)}' but authenticated user was '${this.#options.user}'`,

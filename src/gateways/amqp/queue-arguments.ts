@@ -134,6 +134,18 @@ export class QueueArguments {
     return value;
   }
 
+  /** The name of an exchange. */
+  exchange(name: string): string | undefined {
+    const field = this.#table.get(name);
+    const value = textOf(field);
+    if (field !== undefined && value === undefined)
+      throw new AmqpError(
+        'PRECONDITION_FAILED',
+        `invalid type '${TYPE_NAMES[field.type]}' for arg '${name}' in ${this.#what}`,
+      );
+    return value;
+  }
+
   flag(name: string): boolean | undefined {
     const field = this.#table.get(name);
     if (field === undefined) return undefined;

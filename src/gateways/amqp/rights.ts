@@ -49,7 +49,8 @@ export class Rights {
   /** To ask whether it is there: whoever may do something with it. */
   any(kind: Kind, name: string): void {
     const own = { kind: kind === 'queue' ? 'topic' : 'router', name } as const;
-    const may = this.#may('inspect', own) || this.#may('consume', own) || this.#may('publish', { kind: 'binding', name });
+    const may =
+      this.#may('inspect', own) || this.#may('consume', own) || this.#may('publish', { kind: 'binding', name });
     if (!may) this.configure(kind, name);
   }
 

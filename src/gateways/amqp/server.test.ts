@@ -123,8 +123,22 @@ test('the broker announces what RabbitMQ announces, and tunes', async (t) => {
   assert.equal(mechanisms.toString(), 'PLAIN AMQPLAIN');
   const capabilities = serverProperties.get('capabilities');
   assert.ok(capabilities?.type === 'F');
-  for (const name of ['publisher_confirms', 'basic.nack', 'consumer_cancel_notify', 'authentication_failure_close'])
-    assert.deepEqual(capabilities.value.get(name), { type: 't', value: true });
+  assert.deepEqual(
+    capabilities.value,
+    new Map(
+      [
+        'publisher_confirms',
+        'exchange_exchange_bindings',
+        'basic.nack',
+        'consumer_cancel_notify',
+        'connection.blocked',
+        'consumer_priorities',
+        'authentication_failure_close',
+        'per_consumer_qos',
+        'direct_reply_to',
+      ].map((name) => [name, { type: 't', value: true }]),
+    ),
+  );
   peer.socket.destroy();
 });
 

@@ -119,7 +119,8 @@ export class AmqpGateway implements Gateway {
     const most = limits?.['max-channels'];
     if (most === undefined) return;
     let channels = 0;
-    for (const [connection, place] of this.#places) if (place.user === user) channels += connection.info()?.channels.length ?? 0;
+    for (const [connection, place] of this.#places)
+      if (place.user === user) channels += connection.info()?.channels.length ?? 0;
     if (channels < most) return;
     throw new AmqpError(
       'NOT_ALLOWED',

@@ -183,7 +183,7 @@ export function queueSettings(
   if (ttl !== undefined) policy.ttlMs = Math.max(1, ttl);
   const expires = args.life('x-expires', 1);
   if (expires !== undefined) policy.expireUnusedMs = expires;
-  const deadLetter = args.text(DEAD_LETTER_EXCHANGE);
+  const deadLetter = args.exchange(DEAD_LETTER_EXCHANGE);
   if (deadLetter !== undefined) {
     // What no binding takes is gone, as it is with RabbitMQ.
     subscription.deadLetter = { router: deadLetter, key: args.text(DEAD_LETTER_KEY) ?? null, unrouted: 'drop' };
@@ -402,9 +402,11 @@ export function toBinding(
   const given = args.get('x-match');
   const match = MATCH_MODES.get(textOf(given) ?? (given === undefined ? 'all' : ''));
   if (match === undefined) {
-    const what =
-      given?.type === 'S' ? `field value '${textOf(given)}'` : `field type ${TYPE_NAMES[given?.type ?? 'V']}`;
-    throw new AmqpError('PRECONDITION_FAILED', `Invalid x-match ${what}; expected all, any, all-with-x, or any-with-x`);
+    const why =
+      given?.type === 'S'
+        ? `value <<"${textOf(given)}">>; expected all, any, all-with-x, or any-with-x`
+        : `type ${TYPE_NAMES[given?.type ?? 'V']} (value ${valueOf(given)}); expected longstr`;
+    throw new AmqpError('PRECONDITION_FAILED', `Invalid x-match field ${why}`);
   }
   const named = [...args].filter(([name]) => name !== 'x-match' && (match.own || !name.startsWith('x-')));
   const present = named.filter(([, field]) => field.type === 'V');

@@ -48,22 +48,29 @@ test('every difference on the list is there, as the list says', { skip: RABBITMQ
   );
 });
 
-test('what is refused, and in which words, is what RabbitMQ refuses', { skip: RABBITMQ_MISSING ?? false }, async (t) => {
-  const rabbitmq = await startRabbitMq();
-  t.after(() => rabbitmq.stop());
-  const broker = await testBroker();
-  t.after(() => broker.close());
-  const { url } = await broker.endpoint('amqp');
-  const found = await Promise.all(
-    REFUSALS.map(async (steps, seed) => {
-      const options = { prefix: `refused${seed}.`, patience: 1 };
-      const theirs = await play(steps, { url: rabbitmq.url, ...options });
-      const ours = await play(steps, { url, ...options });
-      return firstMismatch(seed, steps, theirs, ours);
-    }),
-  );
-  assert.equal(found.flatMap((mismatch) => (mismatch === undefined ? [] : describeMismatch(mismatch))).join('\n'), '');
-});
+test(
+  'what is refused, and in which words, is what RabbitMQ refuses',
+  { skip: RABBITMQ_MISSING ?? false },
+  async (t) => {
+    const rabbitmq = await startRabbitMq();
+    t.after(() => rabbitmq.stop());
+    const broker = await testBroker();
+    t.after(() => broker.close());
+    const { url } = await broker.endpoint('amqp');
+    const found = await Promise.all(
+      REFUSALS.map(async (steps, seed) => {
+        const options = { prefix: `refused${seed}.`, patience: 1 };
+        const theirs = await play(steps, { url: rabbitmq.url, ...options });
+        const ours = await play(steps, { url, ...options });
+        return firstMismatch(seed, steps, theirs, ours);
+      }),
+    );
+    assert.equal(
+      found.flatMap((mismatch) => (mismatch === undefined ? [] : describeMismatch(mismatch))).join('\n'),
+      '',
+    );
+  },
+);
 
 test('a script is the same for the same seed, and what differs is found at its step', () => {
   const steps = script(new SeededRandom(7), STEPS);

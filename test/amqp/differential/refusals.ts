@@ -45,7 +45,6 @@ export const REFUSALS: readonly (readonly Step[])[] = [
   [declare('q', { 'x-dead-letter-exchange': 5 })],
   [declare('q', { 'x-max-priority': 256 })],
   [declare('q', { 'x-single-active-consumer': 'yes' })],
-  [declare('q', { 'x-queue-leader-locator': 'here' })],
   [declare('q', { 'x-queue-mode': 'lazy' }), declare('q')],
   [declare('amq.mine')],
   [declare('q'), { do: 'follow', queue: 'q', tag: 'c', from: 'first', prefetch: 1 }],

@@ -245,6 +245,22 @@ test('what stands for a name in a topic permission is no pattern', async () => {
   assert.deepEqual(await users.keyPermissions(), []);
 });
 
+test('only a user with the tag impersonator publishes with the user-id of another', async () => {
+  await users.setPermission('ann', 'default', EVERYTHING);
+  await setUp();
+  const publish = async (c: Channel) => c.publish('', 'q', QUIET, { userId: 'bob' });
+  for (const [tags, expected] of [
+    [['management'], /406 .*user_id property set to 'bob' but authenticated user was 'ann'/],
+    [['impersonator'], /^done$/],
+  ] as const) {
+    await users.put({ name: 'ann', tags });
+    const { connection, channel } = await open('ann:secret');
+    assert.match(await outcome(channel, publish), expected);
+    await connection.close();
+  }
+  await users.put({ name: 'ann', tags: [] });
+});
+
 test('who has no permission in a virtual host cannot open it', async () => {
   await users.setPermission('ann', 'default', EVERYTHING);
   await assert.rejects(open('ann:secret', '/elsewhere'), /ConnectionClose/);

@@ -1,3 +1,4 @@
+import { IMPERSONATOR } from '../../../core/access.ts';
 import type { DeliveryRun, Session, SettleAction } from '../../../core/session.ts';
 import { FORMAT_AMQP, RecordView } from '../content.ts';
 import { AmqpError, asAmqpError } from '../errors.ts';
@@ -34,6 +35,7 @@ async function publish(call: Call, vhost: Vhost): Promise<Json> {
   const batches: PublishedBatch[] = [];
   const publishing = new Publishing({
     user: call.principal.name,
+    impersonates: () => call.principal.tags?.includes(IMPERSONATOR) === true,
     maxMessageBytes: AMQP_LIMITS.maxMessageBytes,
     whole: new WholeBytes(2 * AMQP_LIMITS.maxMessageBytes),
     replyTo: () => undefined,

@@ -38,7 +38,9 @@ export async function readUser(name: string, body: Json): Promise<UserChange> {
   const user = {
     name,
     tags: list.map((tag) => tag.trim()).filter((tag) => tag !== ''),
-    ...(isJson(limits) && { limits: Object.fromEntries(Object.entries(limits).map(([limit, value]) => [limit, limitOf(value)])) }),
+    ...(isJson(limits) && {
+      limits: Object.fromEntries(Object.entries(limits).map(([limit, value]) => [limit, limitOf(value)])),
+    }),
   };
   if (typeof password === 'string' && password !== '') return { ...user, password: await storedPassword(password) };
   if (hash === '' || (hash === undefined && password === '')) return { ...user, password: null };
