@@ -1,25 +1,25 @@
 import type { Clock } from '../../../core/clock.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import type { PublishRequest } from '../../../core/session.ts';
-import { traceIn, xrayOf } from '../../../core/trace-context.ts';
 import { AwsError, failure } from '../errors.ts';
 import type { ServiceModel } from '../model.ts';
 import { parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
-import { encodeRecord, FORMAT_SQS } from '../content.ts';
 import { checkBatch } from '../message.ts';
 import { checkAddress, type Inbox, type InboxMessage, isInboxProtocol } from './inbox.ts';
 import type { PublishedInput, SnsInputs } from './inputs.ts';
 import { FilterView, type Published, publishedOf } from './message.ts';
 import { type Archive, type Archived, archiveRequest } from './archive.ts';
-import { policyOf } from './delivery-policy.ts';
+import { Notice, type Stamp } from './notice.ts';
 import { type Replay, Replays } from './replaying.ts';
 import type { Signer } from './signer.ts';
-import { webhookHeaders } from './confirming.ts';
-import { webhookRequest, type Webhooks } from './webhooks.ts';
-import { deadLetterTarget, type Subscription, subscriptionArn, type Topic, topicArn, type Topics } from './topics.ts';
+import type { Webhooks } from './webhooks.ts';
+import { deadLetterTarget, type Subscription, type Topic, type Topics } from './topics.ts';
 
 const MAX_BATCH_BYTES = 256 * 1024;
+/** Of copies that are stored together: a batch of the journal takes about twice as much. */
+const TOGETHER_BYTES = 4 << 20;
+const TOGETHER = 250;
 
 const BATCH_WORDS: ReadonlyMap<string, string> = new Map([
   ['EmptyBatchRequest', "The batch request doesn't contain any entries."],
@@ -30,15 +30,11 @@ const BATCH_WORDS: ReadonlyMap<string, string> = new Map([
 /** Of a message that goes to a phone: it has the rules of standard topics. */
 const NO_TOPIC: Topic = { account: '', name: '', fifo: false, attributes: new Map(), tags: new Map() };
 
-/** When a message was published, and whether this is the first time that it is given out. */
-interface Stamp {
-  at: number;
-  sequence: string | undefined;
-  replayed?: true;
+/** One that is published, with what of it was checked. */
+interface Publication {
+  readonly input: PublishedInput;
+  readonly message: Published;
 }
-
-/** For the URLs and ARNs in a notification. */
-type Origin = Pick<Caller, 'origin' | 'region'>;
 
 /** Where a subscription's copy goes. */
 interface Delivery {
@@ -93,8 +89,9 @@ export class Publishing {
       (wants !== null && !wants(new FilterView(message).of(attributes.get('FilterPolicyScope'))))
     )
       return;
-    const records = await this.#recordFor(message, subscription, topic, to, { at, sequence, replayed: true });
-    const request = { to: { topic: target.name }, format: FORMAT_SQS, records, count: 1 };
+    const stamp: Stamp = { at, sequence, replayed: true };
+    const notice = new Notice(message, topic, { origin: to, stamp, signer: this.#signer });
+    const request = await notice.toQueue(target.name, subscription);
     await this.#deliverAlone({ subscription, account: target.account, request });
   }
 
@@ -103,7 +100,8 @@ export class Publishing {
     const arn = input.TopicArn ?? input.TargetArn;
     if (arn === undefined) throw new AwsError('InvalidParameterException', 'Invalid parameter: TopicArn or TargetArn');
     const topic = await this.#topics.topic(caller, arn, 'publish');
-    return this.#publishOne({ input, message: publishedOf(input, topic) }, topic, caller);
+    const [published] = await this.#publishAll([{ input, message: publishedOf(input, topic) }], topic, caller);
+    return published ?? {};
   }
 
   /** A message to one phone, without a topic. */
@@ -112,12 +110,9 @@ export class Publishing {
       throw new AwsError('UnsupportedOperation', 'This broker sends no text messages to phones.');
     checkAddress('sms', to);
     const message = publishedOf(input, NO_TOPIC);
-    this.#inbox.add({ protocol: 'sms', to, text: message.textFor('sms'), messageId: message.id, at: this.#now() });
+    const at = new Date(this.#clock.now()).toISOString();
+    this.#inbox.add({ protocol: 'sms', to, text: message.textFor('sms'), messageId: message.id, at });
     return { MessageId: message.id };
-  }
-
-  #now(): string {
-    return new Date(this.#clock.now()).toISOString();
   }
 
   async publishBatch(input: SnsInputs['PublishBatch'], caller: Caller): Promise<object> {
@@ -130,7 +125,7 @@ export class Publishing {
       if (!(error instanceof AwsError)) throw error;
       throw new AwsError(`${error.error}Exception`, BATCH_WORDS.get(error.error) ?? error.message);
     }
-    const good: { id: string; input: PublishedInput; message: Published }[] = [];
+    const good: (Publication & { id: string })[] = [];
     const Failed: object[] = [];
     for (const entry of entries) {
       try {
@@ -144,56 +139,61 @@ export class Publishing {
         'BatchRequestTooLongException',
         'The length of all the messages put together is more than the limit.',
       );
-    const Successful: object[] = [];
-    // One after the other: a FIFO topic keeps their order.
-    for (const { id, ...one } of good) Successful.push({ Id: id, ...(await this.#publishOne(one, topic, caller)) });
-    return { Successful, Failed };
+    const published = await this.#publishAll(good, topic, caller);
+    return { Successful: good.map(({ id }, i) => ({ Id: id, ...published[i] })), Failed };
   }
 
-  #publishOne(one: { input: PublishedInput; message: Published }, topic: Topic, caller: Caller): Promise<object> {
-    return this.replays.publishing(topic, () => this.#publishNow(one, topic, caller));
+  /** In their order: a FIFO topic keeps it. Returns what is answered of each. */
+  #publishAll(all: readonly Publication[], topic: Topic, caller: Caller): Promise<object[]> {
+    return this.replays.publishing(topic, async () => {
+      const answers: object[] = [];
+      const deliveries: Delivery[] = [];
+      const mail: InboxMessage[] = [];
+      for (const one of all) {
+        const sequence = topic.fifo ? this.#nextSequence() : undefined;
+        const stamp: Stamp = { at: this.#clock.now(), sequence };
+        await this.#address(one, topic, { caller, stamp, deliveries, mail });
+        answers.push({ MessageId: one.message.id, ...(sequence !== undefined && { SequenceNumber: sequence }) });
+      }
+      for (const [account, group] of Map.groupBy(deliveries, (each) => each.account))
+        for (const some of together(group)) await this.#deliver(account, some);
+      for (const each of mail) this.#inbox?.add(each);
+      return answers;
+    });
   }
 
-  async #publishNow(
-    { input, message }: { input: PublishedInput; message: Published },
+  /** Finds out who gets it, and makes each what it gets. */
+  async #address(
+    { input, message }: Publication,
     topic: Topic,
-    caller: Caller,
-  ): Promise<object> {
+    to: { caller: Caller; stamp: Stamp; deliveries: Delivery[]; mail: InboxMessage[] },
+  ): Promise<void> {
+    const { stamp, deliveries, mail } = to;
+    const { account } = topic;
     const view = new FilterView(message);
-    const stamp: Stamp = { at: this.#clock.now(), sequence: topic.fifo ? this.#nextSequence() : undefined };
-    const { sequence } = stamp;
+    const notice = new Notice(message, topic, { origin: to.caller, stamp, signer: this.#signer });
     const isKept = topic.attributes.has('BeginningArchiveTime');
-    const deliveries: Delivery[] = [];
     if (isKept) {
-      const request = archiveRequest(topic, { input, at: stamp.at, sequence: sequence ?? '' }, message.dedupeId ?? '');
-      deliveries.push({ subscription: null, account: topic.account, request });
+      const kept = { input, at: stamp.at, sequence: stamp.sequence ?? '' };
+      deliveries.push({ subscription: null, account, request: archiveRequest(topic, kept, message.dedupeId ?? '') });
     }
-    const mail: InboxMessage[] = [];
     for (const subscription of await this.#topics.subscriptionsOf(topic)) {
-      const { wants, attributes, confirmation } = subscription;
+      const { wants, attributes, confirmation, protocol } = subscription;
       if (confirmation?.state === 'pending') continue;
       // It comes to this one by itself, from what is kept.
       if (isKept && subscription.replay?.state === 'running' && subscription.replay.until === null) continue;
       if (wants !== null && !wants(view.of(attributes.get('FilterPolicyScope')))) continue;
-      if (isInboxProtocol(subscription.protocol)) {
-        mail.push(await this.#mailFor(message, subscription, topic, caller, subscription.protocol));
-        continue;
+      if (isInboxProtocol(protocol)) mail.push(await notice.toInbox(protocol, subscription));
+      else if (confirmation !== null) {
+        await this.#webhooks.start(account);
+        deliveries.push({ subscription, account, request: await notice.toWebhook(subscription) });
+      } else {
+        const target = parseArn(subscription.endpoint, 'sqs');
+        if (target === undefined) continue;
+        const request = await notice.toQueue(target.name, subscription);
+        deliveries.push({ subscription, account: target.account, request });
       }
-      if (confirmation !== null) {
-        await this.#webhooks.start(topic.account);
-        const request = await this.#webhookFor(message, subscription, topic, caller);
-        deliveries.push({ subscription, account: topic.account, request });
-        continue;
-      }
-      const target = parseArn(subscription.endpoint, 'sqs');
-      if (target === undefined) continue;
-      const records = await this.#recordFor(message, subscription, topic, caller, stamp);
-      const request = { to: { topic: target.name }, format: FORMAT_SQS, records, count: 1 };
-      deliveries.push({ subscription, account: target.account, request });
     }
-    for (const [account, group] of Map.groupBy(deliveries, (each) => each.account)) await this.#deliver(account, group);
-    for (const each of mail) this.#inbox?.add(each);
-    return { MessageId: message.id, ...(sequence !== undefined && { SequenceNumber: sequence }) };
   }
 
   /** To all of them at once, or, when one of the queues is in the way, to each by itself. */
@@ -203,7 +203,8 @@ export class Publishing {
         await session.commit({ publishes: deliveries.map(({ request }) => request), settlements: [], cursors: [] });
       } catch (error) {
         if (!isOfOne(error)) throw error;
-        for (const delivery of deliveries) await this.#deliverAlone(delivery);
+        // One sync does for all of them; begun in order, what goes to one queue stays in order.
+        await Promise.all(deliveries.map((delivery) => this.#deliverAlone(delivery)));
       }
     });
   }
@@ -226,126 +227,28 @@ export class Publishing {
     }
   }
 
-  async #mailFor(
-    message: Published,
-    subscription: Subscription,
-    topic: Topic,
-    caller: Caller,
-    protocol: InboxMessage['protocol'],
-  ): Promise<InboxMessage> {
-    const text = message.textFor(protocol);
-    return {
-      protocol,
-      to: subscription.endpoint,
-      ...(protocol !== 'sms' && { subject: message.subject ?? 'AWS Notification Message' }),
-      text:
-        protocol === 'email-json'
-          ? await this.#envelope(message, text, subscription, topic, caller, {
-              at: this.#clock.now(),
-              sequence: undefined,
-            })
-          : text,
-      messageId: message.id,
-      topicArn: topicArn(caller, topic),
-      at: this.#now(),
-    };
-  }
-
-  async #webhookFor(
-    message: Published,
-    subscription: Subscription,
-    topic: Topic,
-    caller: Caller,
-  ): Promise<PublishRequest> {
-    const { id, protocol, attributes } = subscription;
-    const isRaw = attributes.get('RawMessageDelivery') === 'true';
-    const text = message.textFor(protocol);
-    const headers = webhookHeaders({
-      type: 'Notification',
-      messageId: message.id,
-      topicArn: topicArn(caller, topic),
-      subscriptionArn: subscriptionArn(caller, subscription),
-      ...(isRaw && { delivery: 'raw' }),
-      contentType: policyOf(topic.attributes.get('DeliveryPolicy'), attributes.get('DeliveryPolicy')).contentType,
-    });
-    const body = isRaw
-      ? text
-      : await this.#envelope(message, text, subscription, topic, caller, {
-          at: this.#clock.now(),
-          sequence: undefined,
-        });
-    return webhookRequest({ subscription: id, headers, body });
-  }
-
-  async #recordFor(
-    message: Published,
-    subscription: Subscription,
-    topic: Topic,
-    caller: Origin,
-    stamp: Stamp,
-  ): Promise<Buffer> {
-    const { groupId, dedupeId } = message;
-    // Of every queue alike: it is what makes a repeated publish come once.
-    const ids = {
-      groupId,
-      dedupeId,
-      dedupeScope: topic.attributes.get('FifoThroughputScope') === 'MessageGroup' ? 'messageGroup' : 'queue',
-    } as const;
-    const text = message.textFor('sqs');
-    if (subscription.attributes.get('RawMessageDelivery') === 'true')
-      return encodeRecord({ body: text, attributes: message.attributes, ...ids });
-    const body = await this.#envelope(message, text, subscription, topic, caller, stamp);
-    // The attributes are in the body now, where nobody looks for a trace.
-    const trace = traceIn(Object.fromEntries(message.attributes.map(({ name, value }) => [name, value])));
-    return encodeRecord({ body, ...ids, ...(trace !== undefined && { trace: xrayOf(trace) }) });
-  }
-
-  /** The notification, with a signature that everybody can verify. */
-  async #envelope(
-    message: Published,
-    text: string,
-    subscription: Subscription,
-    topic: Topic,
-    caller: Origin,
-    { at, sequence, replayed }: Stamp,
-  ): Promise<string> {
-    const Timestamp = new Date(at).toISOString();
-    const TopicArn = topicArn(caller, topic);
-    const version = topic.attributes.get('SignatureVersion') === '2' ? '2' : '1';
-    const signed = [
-      ['Message', text],
-      ['MessageId', message.id],
-      ['Subject', message.subject],
-      ['Timestamp', Timestamp],
-      ['TopicArn', TopicArn],
-      ['Type', 'Notification'],
-    ] as const;
-    const attributes = message.attributes.map(({ name, type, value }): [string, object] => [
-      name,
-      { Type: type, Value: typeof value === 'string' ? value : value.toString('base64') },
-    ]);
-    return JSON.stringify({
-      Type: 'Notification',
-      MessageId: message.id,
-      ...(sequence !== undefined && { SequenceNumber: sequence }),
-      TopicArn,
-      ...(message.subject !== undefined && { Subject: message.subject }),
-      Message: text,
-      Timestamp,
-      SignatureVersion: version,
-      Signature: await this.#signer.sign(signed, version),
-      SigningCertURL: `${caller.origin}${await this.#signer.certificatePath()}`,
-      UnsubscribeURL: `${caller.origin}/?Action=Unsubscribe&SubscriptionArn=${subscriptionArn(caller, subscription)}`,
-      ...(attributes.length > 0 && { MessageAttributes: Object.fromEntries(attributes) }),
-      ...(replayed !== undefined && { Replayed: true }),
-    });
-  }
-
   /** Twenty digits, higher for what was published later, also after a restart. */
   #nextSequence(): string {
     this.#lastSequence = Math.max(this.#lastSequence + 1, this.#clock.now() * 1000);
     return (10_000_000_000_000_000_000n + BigInt(this.#lastSequence)).toString();
   }
+}
+
+/** In order, as many at a time as one batch of the journal takes. */
+function together(deliveries: readonly Delivery[]): Delivery[][] {
+  const groups: Delivery[][] = [];
+  let bytes = 0;
+  for (const delivery of deliveries) {
+    const more = delivery.request.records.byteLength;
+    let group = groups.at(-1);
+    if (group === undefined || group.length === TOGETHER || bytes + more > TOGETHER_BYTES) {
+      groups.push((group = []));
+      bytes = 0;
+    }
+    group.push(delivery);
+    bytes += more;
+  }
+  return groups;
 }
 
 /** Something is the matter with one queue, and not with the broker. */
