@@ -125,7 +125,7 @@ const CAUSES: readonly Cause[] = [
     ],
     'a dead-letter queue that is none': [
       'Subscribe',
-      { TopicArn, Protocol: 'sqs', Endpoint: QUEUE, Attributes: { RedrivePolicy: '{}' } },
+      { TopicArn, Protocol: 'sqs', Endpoint: QUEUE, Attributes: { RedrivePolicy: '{"a":1}' } },
     ],
     'a policy of data protection': ['CreateTopic', { Name: 'a', DataProtectionPolicy: '{}' }],
     'no message': ['Publish', { TopicArn, Message: '' }],

@@ -71,17 +71,33 @@ test('what AddPermission gives to another account it may do with the topic, and 
   await assert.rejects(guest.send(new AddPermissionCommand({ ...permission, Label: 'more' })), DENIED);
   const { Attributes } = await owner.send(new GetTopicAttributesCommand({ TopicArn }));
   const { Statement } = JSON.parse(Attributes?.['Policy'] ?? '') as { Statement: object[] };
-  assert.deepEqual(Statement, [
-    {
-      Sid: 'afar',
-      Effect: 'Allow',
-      Principal: { AWS: [`arn:aws:iam::${ACCOUNT}:root`] },
-      Action: ['SNS:Publish'],
-      Resource: TopicArn,
-    },
-  ]);
+  const [, added, ...others] = Statement;
+  assert.deepEqual(added, {
+    Sid: 'afar',
+    Effect: 'Allow',
+    Principal: { AWS: [`arn:aws:iam::${ACCOUNT}:root`] },
+    Action: ['SNS:Publish'],
+    Resource: TopicArn,
+  });
+  assert.deepEqual(others, []);
   await owner.send(new RemovePermissionCommand({ TopicArn, Label: 'afar' }));
   await assert.rejects(publish(), DENIED);
+});
+
+test('a topic without a policy shows the one that Amazon gives it, which can be set and lets in nobody else', async () => {
+  await using at = await place();
+  const { owner, guest } = at;
+  const { TopicArn } = await owner.send(new CreateTopicCommand({ Name: 'news' }));
+  const shown = async (): Promise<string> =>
+    (await owner.send(new GetTopicAttributesCommand({ TopicArn }))).Attributes?.['Policy'] ?? '';
+  const AttributeValue = await shown();
+  const { Id, Statement } = JSON.parse(AttributeValue) as { Id: string; Statement: object[] };
+  assert.equal(Id, '__default_policy_ID');
+  assert.partialDeepStrictEqual(Statement, [{ Sid: '__default_statement_ID', Resource: TopicArn }]);
+  await owner.send(new SetTopicAttributesCommand({ TopicArn, AttributeName: 'Policy', AttributeValue }));
+  assert.equal(await shown(), AttributeValue);
+  await owner.send(new PublishCommand({ TopicArn, Message: 'mine' }));
+  await assert.rejects(guest.send(new PublishCommand({ TopicArn, Message: 'from afar' })), DENIED);
 });
 
 test('a policy of a topic that denies counts more than the grants of a user, but for one who may everything', async () => {

@@ -185,6 +185,31 @@ test('each subscription gets what its filter wants, of attributes or of the body
   );
 });
 
+test('a policy of a subscription that says nothing is none, also where there was one', async () => {
+  await using bench = await snsBench();
+  const { sns } = bench;
+  const TopicArn = await createTopic(bench, 'news');
+  const policies = {
+    FilterPolicy: '{"color":["red"]}',
+    RedrivePolicy: JSON.stringify({ deadLetterTargetArn: `${ARN}:undelivered` }),
+  };
+  const { queueUrl, arn } = await subscribe(bench, TopicArn, 'inbox', { ...policies, RawMessageDelivery: 'true' });
+  const shown = async (SubscriptionArn: string) => {
+    const { Attributes } = await sns.send(new GetSubscriptionAttributesCommand({ SubscriptionArn }));
+    return ['FilterPolicy', 'RedrivePolicy', 'DeliveryPolicy'].flatMap((name) => Attributes?.[name] ?? []);
+  };
+  assert.deepEqual(await shown(arn), Object.values(policies));
+  for (const AttributeName of ['FilterPolicy', 'RedrivePolicy', 'DeliveryPolicy'])
+    await sns.send(
+      new SetSubscriptionAttributesCommand({ SubscriptionArn: arn, AttributeName, AttributeValue: '{ }' }),
+    );
+  assert.deepEqual(await shown(arn), []);
+  await sns.send(new PublishCommand({ TopicArn, Message: 'without a color' }));
+  assert.deepEqual(bodies(await receive(bench, queueUrl)), ['without a color']);
+  const other = await subscribe(bench, TopicArn, 'other', { FilterPolicy: '{}', RedrivePolicy: '{}' });
+  assert.deepEqual(await shown(other.arn), []);
+});
+
 test('topics, subscriptions and tags are kept over a crash, listed and deleted', async () => {
   await using bench = await snsBench();
   const { sns, broker } = bench;
@@ -282,6 +307,49 @@ test('what a queue does not take goes to the dead-letter queue of its subscripti
   await bench.sns.send(new PublishCommand({ TopicArn, Message: 'still here' }));
   assert.deepEqual(bodies(await receive(bench, other.queueUrl)), ['still here']);
   assert.deepEqual(bodies(await receive(bench, gone.queueUrl.replace(/gone$/, 'undelivered'))), ['still here']);
+});
+
+test('the order of a batch is kept in every queue of a FIFO topic, also beside one that is gone', async () => {
+  await using bench = await snsBench();
+  const TopicArn = await createTopic(bench, 'orders.fifo');
+  const raw = { RawMessageDelivery: 'true' };
+  const one = await subscribe(bench, TopicArn, 'one.fifo', raw);
+  const plain = await subscribe(bench, TopicArn, 'plain');
+  const dead = await subscribe(bench, TopicArn, 'dead.fifo', raw);
+  const gone = await subscribe(bench, TopicArn, 'gone.fifo', {
+    ...raw,
+    RedrivePolicy: JSON.stringify({ deadLetterTargetArn: `${ARN}:dead.fifo` }),
+  });
+  await bench.sns.send(new UnsubscribeCommand({ SubscriptionArn: dead.arn }));
+  const publish = async (from: number) => {
+    const numbers = Array.from({ length: 5 }, (_, i) => String(from + i));
+    const PublishBatchRequestEntries = numbers.map((n) => ({
+      Id: n,
+      Message: n,
+      MessageGroupId: 'g',
+      MessageDeduplicationId: n,
+    }));
+    const { Successful = [] } = await bench.sns.send(new PublishBatchCommand({ TopicArn, PublishBatchRequestEntries }));
+    assert.deepEqual(
+      Successful.map(({ Id }) => Id),
+      numbers,
+    );
+    const sequences = Successful.map(({ SequenceNumber }) => BigInt(SequenceNumber ?? 0));
+    assert.deepEqual(
+      sequences,
+      sequences.toSorted((a, b) => (a < b ? -1 : 1)),
+    );
+  };
+  await publish(0);
+  await bench.sqs.send(new DeleteQueueCommand({ QueueUrl: gone.queueUrl }));
+  await publish(5);
+  const all = Array.from({ length: 10 }, (_, i) => String(i));
+  assert.deepEqual(bodies(await receive(bench, one.queueUrl)), all);
+  assert.deepEqual(
+    (await receive(bench, plain.queueUrl)).map(({ Body }) => (JSON.parse(Body ?? '') as { Message: string }).Message),
+    all,
+  );
+  assert.deepEqual(bodies(await receive(bench, dead.queueUrl)), all.slice(5));
 });
 
 test('a queue that another protocol declared can be subscribed', async () => {

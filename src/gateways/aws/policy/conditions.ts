@@ -81,6 +81,8 @@ const OPERATORS = new Map<string, Operator>([
 ]);
 
 const IF_EXISTS = 'IfExists';
+/** For keys with several values, of which no key here has more than one: they differ in what holds without any. */
+const OF_SETS = ['ForAllValues:', 'ForAnyValue:'] as const;
 
 /** @throws BadPolicy */
 export function compileConditions(value: unknown): (facts: Facts) => boolean {
@@ -93,12 +95,14 @@ export function compileConditions(value: unknown): (facts: Facts) => boolean {
 function compileOne(name: string, key: string, given: unknown): (facts: Facts) => boolean {
   const texts = textsOf(given, `The value of ${name}`);
   if (name === 'Null') return (facts) => texts.includes(String(!facts.has(key)));
-  const base = name.endsWith(IF_EXISTS) ? name.slice(0, -IF_EXISTS.length) : name;
-  const operator = OPERATORS.get(base);
+  const set = OF_SETS.find((prefix) => name.startsWith(prefix));
+  const single = name.slice(set?.length ?? 0);
+  const ifExists = single.endsWith(IF_EXISTS);
+  const operator = OPERATORS.get(ifExists ? single.slice(0, -IF_EXISTS.length) : single);
   if (operator === undefined) throw new BadPolicy(`The condition ${name.slice(0, 100)} is not supported`);
   const tests = texts.map((text) => operator.compile(text));
   const negated = operator.negated === true;
-  const unknown = negated || base !== name;
+  const unknown = ifExists || set === 'ForAllValues:' || (negated && set === undefined);
   return (facts) => {
     const value = facts.get(key);
     return value === undefined ? unknown : tests.some((test) => test(value)) !== negated;

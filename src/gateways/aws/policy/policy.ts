@@ -9,7 +9,7 @@ import { BadPolicy, fieldsOf, parsed, textsOf, wildcard } from './parts.ts';
  * ```
  * document    { "Version": …, "Id": …, "Statement": [statement, …] or one }
  * statement   { "Sid": …, "Effect": "Allow" | "Deny",
- *               "Principal": "*" | {"AWS": texts}        others than "AWS" are nobody here
+ *               "Principal" | "NotPrincipal": "*" | {"AWS": texts}     others than "AWS" are nobody here
  *               "Action" | "NotAction": texts            "*" in them stands for any characters
  *               "Resource" | "NotResource": texts        left out: what the document is kept with
  *               "Condition": {operator: {key: texts}} }  every one of them
@@ -55,6 +55,7 @@ const STATEMENT = [
   'Sid',
   'Effect',
   'Principal',
+  'NotPrincipal',
   'Action',
   'NotAction',
   'Resource',
@@ -78,7 +79,7 @@ function compile(value: unknown): Statement {
     if (!STATEMENT.some((known) => known === name)) throw new BadPolicy(`${name} is not supported in a statement`);
   const effect = fields.get('Effect');
   if (effect !== 'Allow' && effect !== 'Deny') throw new BadPolicy('Effect must be Allow or Deny');
-  const isWho = compilePrincipal(fields.get('Principal'));
+  const isWho = compileWho(fields);
   const isAction = compileEither(fields, 'Action', (text) => wildcard(text.toLowerCase()));
   if (isAction === undefined) throw new BadPolicy('A statement has to have an Action');
   const isResource = compileEither(fields, 'Resource', (text) => wildcard(anyRegion(text))) ?? (() => true);
@@ -90,8 +91,16 @@ function compile(value: unknown): Statement {
   };
 }
 
+function compileWho(fields: ReadonlyMap<string, unknown>): (principal: Principal) => boolean {
+  const [named, others] = [fields.get('Principal'), fields.get('NotPrincipal')];
+  if ((named === undefined) === (others === undefined))
+    throw new BadPolicy('A statement has to have a Principal or a NotPrincipal, and not both');
+  if (named !== undefined) return compilePrincipal(named);
+  const isNamed = compilePrincipal(others);
+  return (principal) => !isNamed(principal);
+}
+
 function compilePrincipal(value: unknown): (principal: Principal) => boolean {
-  if (value === undefined) throw new BadPolicy('A statement has to have a Principal');
   if (value === '*') return () => true;
   // Services of Amazon and logins of others: there are none here.
   const who = textsOf(fieldsOf(value, 'Principal').get('AWS') ?? [], 'Principal');

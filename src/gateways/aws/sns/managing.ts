@@ -12,6 +12,7 @@ import { policyOf, shownPolicy, subscriptionPolicyFault, topicPolicyFault } from
 import { checkFilter } from './filter.ts';
 import { checkAddress, type Inbox, isInboxProtocol } from './inbox.ts';
 import type { Tag, SnsInputs } from './inputs.ts';
+import { policyTextOf } from './permissions.ts';
 import { type Replay, type Replays, replayWindow } from './replaying.ts';
 import {
   deadLetterTarget,
@@ -45,6 +46,8 @@ const choice =
   (value) =>
     values.includes(value);
 const nothing = (value: string): boolean => value === '';
+/** A policy of a subscription that says nothing is none, also where one was. */
+const isNone = (value: string): boolean => /^\s*(?:\{\s*\}\s*)?$/.test(value);
 
 function policyFault(text: string): string | null {
   try {
@@ -76,11 +79,9 @@ export const SUBSCRIPTION_SETTINGS: Readonly<Record<string, Setting>> = {
   // Compiled, which says what is wrong with it.
   FilterPolicy: { fits: () => true },
   FilterPolicyScope: { fits: choice('MessageAttributes', 'MessageBody') },
-  RedrivePolicy: {
-    fits: (value) => value === '' || deadLetterTarget(value) !== undefined,
-  },
+  RedrivePolicy: { fits: (value) => isNone(value) || deadLetterTarget(value) !== undefined },
   DeliveryPolicy: {
-    fits: (value) => value === '' || subscriptionPolicyFault(value) === null,
+    fits: (value) => isNone(value) || subscriptionPolicyFault(value) === null,
     fault: subscriptionPolicyFault,
   },
   // Of the topic it depends what it may say.
@@ -178,6 +179,7 @@ export class SnsManaging {
       ['EffectiveDeliveryPolicy', shownPolicy(policyOf(topic.attributes.get('DeliveryPolicy'), undefined), 'topic')],
       ...[...topic.attributes].filter(([name]) => name === BEGAN),
       ...shown(TOPIC_SETTINGS, topic.attributes, topic.fifo),
+      ['Policy', policyTextOf(caller, topic)],
     ];
     return { Attributes: Object.fromEntries(Attributes) };
   }
@@ -244,7 +246,7 @@ export class SnsManaging {
   // ---- Subscriptions ----------------------------------------------------------------------------------------------
 
   async subscribe(input: SnsInputs['Subscribe'], caller: Caller): Promise<object> {
-    const { TopicArn, Protocol, Endpoint = '', Attributes: given = new Map<string, string>() } = input;
+    const { TopicArn, Protocol, Endpoint = '', Attributes = new Map<string, string>() } = input;
     const topic = await this.#topics.topic(caller, TopicArn, 'configure');
     const isWeb = Protocol === 'http' || Protocol === 'https';
     const isInbox = this.#inbox !== null && isInboxProtocol(Protocol);
@@ -252,7 +254,8 @@ export class SnsManaging {
     if (isWeb) this.#confirming.checkEndpoint(Protocol, Endpoint);
     else if (isInbox) checkAddress(Protocol, Endpoint);
     else checkQueue(Protocol, Endpoint, topic);
-    check(SUBSCRIPTION_SETTINGS, given, topic.fifo);
+    check(SUBSCRIPTION_SETTINGS, Attributes, topic.fifo);
+    const given = new Map([...Attributes].filter(([, value]) => !isNone(value)));
     checkPosts(Protocol, given);
     const queue = isWeb || isInbox ? undefined : parseArn(Endpoint, 'sqs');
     assertReaches(caller, topic.account, [queue, deadLetterTarget(given.get('RedrivePolicy'))]);
@@ -327,7 +330,7 @@ export class SnsManaging {
     checkPosts(subscription.protocol, given);
     assertReaches(caller, subscription.account, [deadLetterTarget(given.get('RedrivePolicy'))]);
     const attributes = new Map([...subscription.attributes, [AttributeName, AttributeValue]]);
-    if (AttributeValue === '') attributes.delete(AttributeName);
+    if (isNone(AttributeValue)) attributes.delete(AttributeName);
     if (AttributeName.startsWith('FilterPolicy')) await this.#checkFilter(attributes, subscription);
     const changed = subscriptionOf({ ...subscription, attributes });
     if (AttributeName !== 'ReplayPolicy') {
@@ -392,7 +395,7 @@ function assertReaches(caller: Caller, account: string, queues: readonly (Arn | 
 
 /** How posts are made matters to those alone that are posted to. @throws InvalidParameterException */
 function checkPosts(protocol: string, given: ReadonlyMap<string, string>): void {
-  if ((given.get('DeliveryPolicy') ?? '') !== '' && !protocol.startsWith('http'))
+  if (!isNone(given.get('DeliveryPolicy') ?? '') && !protocol.startsWith('http'))
     throw invalid(`DeliveryPolicy Reason: a subscription of ${protocol} is not posted to`);
 }
 

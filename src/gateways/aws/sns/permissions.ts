@@ -2,7 +2,7 @@ import { AwsError } from '../errors.ts';
 import { isAccount } from '../names.ts';
 import type { Caller } from '../service.ts';
 import type { SnsInputs } from './inputs.ts';
-import { topicArn, type Topics } from './topics.ts';
+import { type Topic, topicArn, type Topics } from './topics.ts';
 
 /** What one account can let another do. */
 const SHARED: readonly string[] = [
@@ -19,6 +19,26 @@ const SHARED: readonly string[] = [
 
 interface Labelled {
   Sid?: string;
+}
+
+interface Document {
+  Statement: Labelled | Labelled[];
+}
+
+/** The policy of a topic that was given none, as Amazon shows it: it lets its account do what that may do anyhow. */
+export function policyTextOf(caller: Pick<Caller, 'region'>, topic: Topic): string {
+  const { account, attributes } = topic;
+  const given = attributes.get('Policy') ?? '';
+  if (given !== '') return given;
+  const Statement = {
+    Sid: '__default_statement_ID',
+    Effect: 'Allow',
+    Principal: { AWS: '*' },
+    Action: SHARED.filter((action) => action !== 'Receive').map((action) => `SNS:${action}`),
+    Resource: topicArn(caller, topic),
+    Condition: { StringEquals: { 'AWS:SourceOwner': account } },
+  };
+  return JSON.stringify({ Version: '2008-10-17', Id: '__default_policy_ID', Statement: [Statement] });
 }
 
 /** AddPermission and RemovePermission: they write a statement of the topic's policy, or take it out, by its label. */
@@ -63,9 +83,8 @@ export class Permissions {
     change: (statements: readonly Labelled[], arn: string) => readonly Labelled[],
   ): Promise<void> {
     const topic = await this.#topics.topic(caller, topicName, 'configure');
-    const text = topic.attributes.get('Policy') ?? '';
     // What sets it has looked at it.
-    const { Statement = [], ...rest } = (text === '' ? {} : JSON.parse(text)) as { Statement?: Labelled | Labelled[] };
+    const { Statement, ...rest } = JSON.parse(policyTextOf(caller, topic)) as Document;
     const left = change(Array.isArray(Statement) ? Statement : [Statement], topicArn(caller, topic));
     const policy = left.length === 0 ? '' : JSON.stringify({ Version: '2012-10-17', ...rest, Statement: left });
     await this.#topics.putTopic({ ...topic, attributes: new Map([...topic.attributes, ['Policy', policy]]) });
