@@ -134,6 +134,39 @@ test('an endpoint is sent nothing before it has confirmed, and then what is publ
   sns.destroy();
 });
 
+test('an endpoint has two days to confirm from when it was asked last; then its subscription is gone', async () => {
+  await using endpoint = await new Endpoint().listen();
+  await using bench = await sqsBench();
+  const sns = new SNSClient({ endpoint: bench.url, region: REGION, credentials: CREDENTIALS });
+  const TopicArn = await createTopic(sns);
+  const ask = async (): Promise<string> => {
+    await sns.send(new SubscribeCommand({ TopicArn, Protocol: 'http', Endpoint: endpoint.url }));
+    const { body } = await endpoint.next(200);
+    await bench.broker.idle('sns-webhooks');
+    return body['Token'] ?? '';
+  };
+  const confirm = (Token: string) => sns.send(new ConfirmSubscriptionCommand({ TopicArn, Token }));
+  const listed = async (): Promise<(string | undefined)[]> => {
+    const { Subscriptions = [] } = await sns.send(new ListSubscriptionsByTopicCommand({ TopicArn }));
+    return Subscriptions.map(({ SubscriptionArn }) => SubscriptionArn);
+  };
+  const first = await ask();
+  await bench.broker.clock.advance('47h');
+  assert.equal(await ask(), first);
+  await bench.broker.clock.advance('47h');
+  assert.deepEqual(await listed(), ['PendingConfirmation']);
+  await bench.broker.clock.advance('2h');
+  assert.deepEqual(await listed(), []);
+  await assert.rejects(confirm(first), { name: 'InvalidParameterException' });
+  const second = await ask();
+  assert.notEqual(second, first);
+  await assert.rejects(confirm(first), { name: 'InvalidParameterException' });
+  const { SubscriptionArn } = await confirm(second);
+  await bench.broker.clock.advance('3d');
+  assert.deepEqual(await listed(), [SubscriptionArn]);
+  sns.destroy();
+});
+
 test('what an endpoint does not take is posted again every 20 seconds, three times, and is then a dead letter', async () => {
   await using endpoint = await new Endpoint().listen();
   await using bench = await sqsBench({ clock: 'manual' });

@@ -6,7 +6,7 @@ import type { Caller } from '../service.ts';
 import type { SnsInputs } from './inputs.ts';
 import { type Inbox, isInboxProtocol } from './inbox.ts';
 import type { Signer } from './signer.ts';
-import { type Subscription, subscriptionArn, topicArn, type Topics } from './topics.ts';
+import { type Confirmation, type Subscription, subscriptionArn, topicArn, type Topics } from './topics.ts';
 import { webhookRequest, type Webhooks } from './webhooks.ts';
 
 /** Endpoints of HTTP are asked whether they want to be subscribed, or anybody could have us call anybody. */
@@ -35,8 +35,18 @@ export class Confirming {
       );
   }
 
-  newToken(): string {
-    return randomBytes(64).toString('hex');
+  /** Of a new subscription. */
+  pending(): Confirmation {
+    return { state: 'pending', token: randomBytes(64).toString('hex'), askedAt: this.#clock.now() };
+  }
+
+  /** From now on it has as much time as the first time. */
+  async askAgain(subscription: Subscription, caller: Caller): Promise<void> {
+    const { confirmation } = subscription;
+    if (confirmation?.state !== 'pending') return;
+    const askedAt = this.#clock.now();
+    await this.#topics.putSubscription({ ...subscription, confirmation: { ...confirmation, askedAt } });
+    await this.ask(subscription, caller);
   }
 
   /** Has the endpoint told how it can confirm. Kept in the queue of webhooks before this resolves. */

@@ -264,7 +264,7 @@ export class SnsManaging {
       for (const [name, value] of given)
         if (same.attributes.get(name) !== value)
           throw invalid('Attributes Reason: Subscription already exists with different attributes');
-      await this.#confirming.ask(same, caller);
+      await this.#confirming.askAgain(same, caller);
       return { SubscriptionArn: answeredArn(same, caller, input.ReturnSubscriptionArn) };
     }
     await this.#checkFilter(given, topic);
@@ -275,8 +275,7 @@ export class SnsManaging {
       protocol: Protocol,
       endpoint: Endpoint,
       attributes: given,
-      confirmation:
-        isWeb || (isInbox && Protocol !== 'sms') ? { state: 'pending', token: this.#confirming.newToken() } : null,
+      confirmation: isWeb || (isInbox && Protocol !== 'sms') ? this.#confirming.pending() : null,
       replay: this.#replayOf(given.get('ReplayPolicy'), topic, caller),
     });
     await this.#topics.putSubscription(subscription);

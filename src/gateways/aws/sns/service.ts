@@ -61,7 +61,7 @@ export class SnsService implements AwsService {
     onBug: (error: unknown) => void;
   }) {
     const { sessions, clock, limits } = parts;
-    const topics = new Topics(sessions);
+    const topics = new Topics(sessions, clock);
     this.#topics = topics;
     this.#signer = new Signer(topics, clock);
     this.#webhooks = new Webhooks(topics, { clock, addresses: parts.webhooks, report: parts.onBug });

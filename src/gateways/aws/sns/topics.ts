@@ -1,3 +1,4 @@
+import type { Clock } from '../../../core/clock.ts';
 import type { Session } from '../../../core/session.ts';
 import { type Action, authorize, LOCAL_PRINCIPAL } from '../../../core/auth.ts';
 import type { SessionCache } from '../../session-cache.ts';
@@ -36,7 +37,12 @@ export interface Subscription {
 export interface Confirmation {
   readonly state: 'pending' | 'confirmed';
   readonly token: string;
+  /** When the endpoint was asked last, ms. */
+  readonly askedAt: number;
 }
+
+/** An endpoint that has not confirmed by then is not subscribed any more, as Amazon has it. */
+const CONFIRM_MS = 2 * 86_400_000;
 
 interface Account {
   readonly topics: Map<string, Topic>;
@@ -66,12 +72,14 @@ interface StoredSubscription {
 /** Topics and subscriptions, as documents of the broker, and in memory for whoever publishes. */
 export class Topics {
   readonly #sessions: SessionCache;
+  readonly #clock: Clock;
   readonly #accounts = new Map<string, Promise<Account>>();
   readonly #loaded = new Map<string, Account>();
   readonly #turns = new Turns();
 
-  constructor(sessions: SessionCache) {
+  constructor(sessions: SessionCache, clock: Clock) {
     this.#sessions = sessions;
+    this.#clock = clock;
   }
 
   /** All of them were deleted. */
@@ -97,7 +105,7 @@ export class Topics {
 
   async all(account: string): Promise<{ topics: readonly Topic[]; subscriptions: readonly Subscription[] }> {
     const { topics, subscriptions } = await this.#account(account);
-    return { topics: [...topics.values()], subscriptions: [...subscriptions.values()] };
+    return { topics: [...topics.values()], subscriptions: this.#standing(subscriptions.values()) };
   }
 
   /** @throws NotFoundException, InvalidParameterException */
@@ -122,18 +130,28 @@ export class Topics {
     if (parsed === undefined || name === undefined || id === undefined)
       throw new AwsError('InvalidParameterException', 'Invalid parameter: SubscriptionArn');
     this.authorize(caller, action, parsed.account, name);
-    const subscription = (await this.#account(parsed.account)).subscriptions.get(id);
+    const subscription = await this.findSubscription(parsed.account, id);
     if (subscription === undefined) throw new AwsError('NotFoundException', 'Subscription does not exist');
     return subscription;
   }
 
   /** Whoever asks. */
   async findSubscription(account: string, id: string): Promise<Subscription | undefined> {
-    return (await this.#account(account)).subscriptions.get(id);
+    const subscription = (await this.#account(account)).subscriptions.get(id);
+    return subscription === undefined || this.#isOver(subscription) ? undefined : subscription;
   }
 
   async subscriptionsOf({ account, name }: Topic): Promise<readonly Subscription[]> {
-    return [...((await this.#account(account)).byTopic.get(name)?.values() ?? [])];
+    return this.#standing((await this.#account(account)).byTopic.get(name)?.values() ?? []);
+  }
+
+  /** Without those that nobody has confirmed in time. */
+  #standing(subscriptions: Iterable<Subscription>): Subscription[] {
+    return Array.from(subscriptions).filter((each) => !this.#isOver(each));
+  }
+
+  #isOver({ confirmation }: Subscription): boolean {
+    return confirmation?.state === 'pending' && this.#clock.now() - confirmation.askedAt > CONFIRM_MS;
   }
 
   async putTopic(topic: Topic): Promise<void> {
@@ -163,7 +181,10 @@ export class Topics {
     };
     const value = JSON.stringify(stored);
     await this.asBroker(account, (session) => session.request('putDocument', { kind: SUBSCRIPTION, name: id, value }));
-    add(await this.#account(account), subscription);
+    const known = await this.#account(account);
+    add(known, subscription);
+    const others = [...(known.byTopic.get(topic)?.values() ?? [])];
+    for (const each of others) if (this.#isOver(each)) await this.unsubscribe(each);
   }
 
   /** How far a replay is, in memory alone: somebody writes it down at once. Nothing, when another was asked for by now. */
