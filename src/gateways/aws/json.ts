@@ -9,7 +9,7 @@ export type Decoder = (body: Buffer) => Input;
 
 /** Made once for each action. @throws SerializationException, MissingParameter, from what it returns */
 export function jsonDecoder(input: Structure): Decoder {
-  const decode = structureReader(input);
+  const decode = structureReader(input, '');
   return (body) => {
     let value: unknown;
     try {
@@ -17,21 +17,23 @@ export function jsonDecoder(input: Structure): Decoder {
     } catch {
       throw new AwsError('SerializationException', 'The body is not valid JSON.');
     }
-    return decode(value, '');
+    return decode(value);
   };
 }
 
-/** @param at where it lies, for the error */
-type Reader<T> = (value: unknown, at: string) => T;
+type Reader<T> = (value: unknown) => T;
 
-function structureReader({ members }: Structure): Reader<Input> {
-  const readers = members.map(({ name, required, type }) => ({ name, required, read: readerOf(type) }));
-  return (value, at) => {
+/** @param at where it lies, for errors */
+function structureReader({ members }: Structure, at: string): Reader<Input> {
+  const readers = members.map(({ name, required, type }) => {
+    return { name, required, read: readerOf(type, at === '' ? name : `${at}.${name}`) };
+  });
+  return (value) => {
     if (!isObject(value)) throw wrongType(at, 'a structure');
     const found: Record<string, unknown> = {};
     for (const { name, required, read } of readers) {
       const given = value[name];
-      if (given !== undefined && given !== null) found[name] = read(given, at === '' ? name : `${at}.${name}`);
+      if (given !== undefined && given !== null) found[name] = read(given);
       else if (required) throw missing(name);
     }
     return found;
@@ -43,43 +45,43 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function readerOf(type: Type): Reader<unknown> {
+function readerOf(type: Type, at: string): Reader<unknown> {
   switch (type.kind) {
     case 'string':
-      return (value, at) => {
+      return (value) => {
         if (typeof value !== 'string') throw wrongType(at, 'a string');
         return value;
       };
     case 'number':
     case 'time':
-      return number;
+      return (value) => number(value, at);
     case 'boolean':
-      return (value, at) => {
+      return (value) => {
         if (typeof value !== 'boolean') throw wrongType(at, 'true or false');
         return value;
       };
     case 'blob':
-      return (value, at) => {
+      return (value) => {
         if (typeof value !== 'string') throw wrongType(at, 'base64');
         return Buffer.from(value, 'base64');
       };
     case 'list': {
-      const read = readerOf(type.of);
-      return (value, at) => {
+      const read = readerOf(type.of, at);
+      return (value) => {
         if (!Array.isArray(value)) throw wrongType(at, 'a list');
-        return value.map((item: unknown) => read(item, at));
+        return value.map((item: unknown) => read(item));
       };
     }
     case 'map': {
-      const read = readerOf(type.of);
-      return (value, at) => {
+      const read = readerOf(type.of, at);
+      return (value) => {
         if (!isObject(value)) throw wrongType(at, 'a map');
         const entries = Object.entries(value).filter(([, item]) => item !== null);
-        return new Map(entries.map(([key, item]) => [key, read(item, at)]));
+        return new Map(entries.map(([key, item]) => [key, read(item)]));
       };
     }
     case 'structure':
-      return structureReader(type);
+      return structureReader(type, at);
   }
 }
 

@@ -42,6 +42,27 @@ test('a line that stays the same from one request to the next means the same, an
   assert.deepEqual(read('2', 'D'), { ...rest, a: '2', d: 'c' });
 });
 
+test('what came before on a connection changes nothing of what a head says', () => {
+  const line = fc.tuple(
+    fc.constantFrom('Host', 'A', 'a', 'B', 'AB', 'Expect', 'content-length'),
+    fc.constantFrom('1', '12', ' 1 '),
+  );
+  const head = fc
+    .tuple(fc.constantFrom('/', '/a', '/a b'), fc.array(line, { maxLength: 4 }), fc.boolean())
+    .map(([url, lines, isGood]) => {
+      const all = isGood ? [['Host', 'x'], ...lines, ['Content-Length', '0']] : lines;
+      return `POST ${url} HTTP/1.1\r\n${all.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
+    });
+  fc.assert(
+    fc.property(fc.array(head, { maxLength: 8 }), (heads) => {
+      const reader = new HeadReader();
+      for (const each of heads.map((text) => Buffer.from(text)))
+        assert.deepEqual(reader.read(each), new HeadReader().read(each));
+    }),
+    { numRuns: 500 },
+  );
+});
+
 const NOT_PLAIN: Record<string, string> = {
   'another method': 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n',
   'an older version': 'POST / HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n',
