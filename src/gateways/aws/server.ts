@@ -53,6 +53,7 @@ interface Call {
 
 /** Of what a client says of itself. */
 const MAX_REMEMBERED = 1_000;
+const MAX_SCOPE = 200;
 
 const JSON_TYPE = 'application/x-amz-json-1.0';
 
@@ -66,8 +67,12 @@ export class AwsGateway implements Gateway {
   readonly #byTarget: ReadonlyMap<string, Partial<Call>>;
   readonly #decoders = new Map<ActionModel, Decoder>();
   readonly #door: AwsDoor;
+  /** Who everybody is, as long as nobody has to log in. */
+  #anybody: Principal | undefined;
   /** Host headers that were looked at and are good. */
   readonly #goodHosts = new Set<string>();
+  /** What was read of credential scopes, which are those of the request before as a rule. */
+  readonly #credentials = new Map<string, Credential>();
 
   constructor(options: AwsGatewayOptions) {
     this.#options = options;
@@ -128,7 +133,9 @@ export class AwsGateway implements Gateway {
       const { service, action, form } = call;
       if (service === undefined || action === undefined)
         throw new AwsError('MissingAction', 'The request names no action of SQS or SNS.');
-      const principal = await this.#login(request, service, action);
+      const login = this.#options.authenticator.required ? 'required' : 'none';
+      const principal =
+        login === 'required' ? await this.#login(request, service, action) : (this.#anybody ?? (await this.#anyone()));
       if (principal !== NOBODY) request.letIn();
       const model = service.model.actions.get(action);
       if (model === undefined) {
@@ -136,7 +143,7 @@ export class AwsGateway implements Gateway {
           throw new AwsError('UnsupportedOperation', `${action} is not supported by this broker.`);
         throw new AwsError('InvalidAction', `There is no action ${JSON.stringify(action.slice(0, 100))}.`);
       }
-      const caller = callerOf(request, parameters.parts, principal, requestId);
+      const caller = this.#callerOf(request, parameters.parts, { principal, login }, requestId);
       const input: Input =
         form === 'json'
           ? this.#decoderOf(model)(request.body)
@@ -192,7 +199,7 @@ export class AwsGateway implements Gateway {
     }
     const action = parts.get('Action')?.value;
     const version = parts.get('Version')?.value;
-    const scope = credentialOf(headers, parts)?.service;
+    const scope = this.#credentialOf(headers, parts)?.service;
     const service =
       this.#services.find((each) => each.version === version) ??
       this.#services.find((each) => each.name === scope) ??
@@ -200,10 +207,45 @@ export class AwsGateway implements Gateway {
     return { form: 'query', ...(service !== undefined && { service }), ...(action !== undefined && { action }) };
   }
 
+  #callerOf(
+    request: DoorRequest,
+    parts: ReadonlyMap<string, Parameters>,
+    { principal, login }: Pick<Caller, 'principal' | 'login'>,
+    requestId: string,
+  ): Caller {
+    const { headers, url } = request;
+    const credential = this.#credentialOf(headers, parts);
+    return {
+      principal,
+      login,
+      account: credential?.account ?? DEFAULT_ACCOUNT,
+      region: credential?.region ?? DEFAULT_REGION,
+      origin: `${request.secure ? 'https' : 'http'}://${headers.host ?? 'localhost'}`,
+      path: pathOf(url),
+      request,
+      requestId,
+      onGone: (callback) => request.onGone(callback),
+    };
+  }
+
+  #credentialOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, Parameters>): Credential | undefined {
+    const scope = scopeIn(headers.authorization ?? '') ?? parts.get('X-Amz-Credential')?.value;
+    if (scope === undefined) return undefined;
+    const known = this.#credentials.get(scope);
+    if (known !== undefined) return known;
+    const credential = parseCredential(scope);
+    if (this.#credentials.size >= MAX_REMEMBERED) this.#credentials.clear();
+    if (credential !== undefined && scope.length <= MAX_SCOPE) this.#credentials.set(scope, credential);
+    return credential;
+  }
+
   /** Without logins nobody looks at signatures, and every key is let in. */
+  async #anyone(): Promise<Principal> {
+    return (this.#anybody = await this.#options.authenticator.authenticate(undefined));
+  }
+
   async #login(request: DoorRequest, { name }: AwsService, action: string): Promise<Principal> {
     const { authenticator, clock } = this.#options;
-    if (!authenticator.required) return authenticator.authenticate(undefined);
     const credentials = signedBy(request, name, clock.now());
     // An endpoint that confirms has no key, only the token that it was sent.
     if (credentials === undefined && name === 'sns' && action === 'ConfirmSubscription') return NOBODY;
@@ -220,38 +262,18 @@ export class AwsGateway implements Gateway {
 /** May nothing. */
 const NOBODY: Principal = { name: 'nobody', grants: [] };
 
-function callerOf(
-  request: DoorRequest,
-  parts: ReadonlyMap<string, Parameters>,
-  principal: Principal,
-  requestId: string,
-): Caller {
-  const credential = credentialOf(request.headers, parts);
-  const { host = 'localhost' } = request.headers;
-  return {
-    principal,
-    account: credential !== undefined && isAccount(credential.key) ? credential.key : DEFAULT_ACCOUNT,
-    region: credential?.region ?? DEFAULT_REGION,
-    origin: `${request.secure ? 'https' : 'http'}://${host}`,
-    path: request.url.split('?', 1)[0] ?? '/',
-    request,
-    requestId,
-    onGone: (callback) => request.onGone(callback),
-  };
-}
-
 interface Credential {
-  key: string;
+  account: string;
   region: string;
   service: string;
 }
 
 /** `KEY/20260101/us-east-1/sqs/aws4_request`, which every client sends, signed or not. */
-function credentialOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, Parameters>): Credential | undefined {
-  const scope = scopeIn(headers.authorization ?? '') ?? parts.get('X-Amz-Credential')?.value ?? '';
+function parseCredential(scope: string): Credential | undefined {
   const [key, , region, service, end] = scope.split('/');
   if (key === undefined || region === undefined || service === undefined || end !== 'aws4_request') return undefined;
-  return { key, region: /^[a-z0-9-]{1,32}$/.test(region) ? region : DEFAULT_REGION, service };
+  const account = isAccount(key) ? key : DEFAULT_ACCOUNT;
+  return { account, region: /^[a-z0-9-]{1,32}$/.test(region) ? region : DEFAULT_REGION, service };
 }
 
 const CREDENTIAL = 'Credential=';
@@ -264,11 +286,20 @@ function scopeIn(authorization: string): string | undefined {
   return end < 0 ? rest : rest.slice(0, end);
 }
 
+function pathOf(url: string): string {
+  const end = url.indexOf('?');
+  return end < 0 ? url : url.slice(0, end);
+}
+
 function parametersIn(url: string): Parameters {
   return parseParameters(url.includes('?') ? url.slice(url.indexOf('?') + 1) : '');
 }
 
+/** Of a request in JSON. */
+const NO_PARAMETERS: Parameters = { parts: new Map() };
+
 function parametersOf({ method, url, headers, body }: DoorRequest): Parameters {
+  if (typeof headers['x-amz-target'] === 'string' && !url.includes('?')) return NO_PARAMETERS;
   const parameters = parametersIn(url);
   const type = headers['content-type'] ?? '';
   if (method !== 'POST' || headers['x-amz-target'] !== undefined) return parameters;
@@ -279,7 +310,7 @@ function parametersOf({ method, url, headers, body }: DoorRequest): Parameters {
 
 /** Old clients post to the URL of the queue and name it nowhere else. */
 function withQueueOf(parameters: Parameters, url: string): Parameters {
-  const path = url.split('?', 1)[0] ?? '/';
+  const path = pathOf(url);
   if (path !== '/' && !parameters.parts.has('QueueUrl'))
     parameters.parts.set('QueueUrl', { value: path, parts: new Map() });
   return parameters;

@@ -6,6 +6,8 @@ import type { ServiceModel } from './model.ts';
 /** Who asks, and from where. */
 export interface Caller {
   readonly principal: Principal;
+  /** `none`: nobody has to log in, and nobody is kept out of anything. */
+  readonly login: 'required' | 'none';
   /** Who that is, where a policy has made `principal` of it: what it may do elsewhere. */
   readonly asker?: Principal;
   readonly account: string;

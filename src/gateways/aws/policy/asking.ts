@@ -31,6 +31,28 @@ export class ParsedPolicies<Holder extends object> {
   }
 }
 
+/** Of one who asks: what policies let it do is remembered for so many things. */
+const MAX_GRANTS = 1_000;
+
+/** Who may do what a policy allows. One for each who asks and what it may: sessions are kept by principal. */
+export class PolicyGrants {
+  readonly #known = new WeakMap<Principal, Map<string, Principal>>();
+
+  of(principal: Principal, { namespace, name: resource }: Guarded, actions: readonly Action[]): Principal {
+    let known = this.#known.get(principal);
+    if (known === undefined) this.#known.set(principal, (known = new Map<string, Principal>()));
+    // What one action is granted is not another's.
+    const name = `${principal.name} by the policy of ${resource} (${actions.join(', ')})`;
+    const key = `${namespace} ${name}`;
+    let granted = known.get(key);
+    if (granted === undefined) {
+      if (known.size >= MAX_GRANTS) known.clear();
+      known.set(key, (granted = { name, grants: [{ namespace, resource, actions }] }));
+    }
+    return granted;
+  }
+}
+
 /**
  * As whom the action is done: what a policy allows is a grant for this one thing and these rights, on which `authorize`
  * decides as on any other; what it says nothing about is left to the grants of the user.
@@ -40,9 +62,16 @@ export class ParsedPolicies<Holder extends object> {
  */
 export function admitted(
   policy: Policy | BadPolicy,
-  asked: { caller: Caller; action: string; on: Guarded; rights: readonly Action[]; now: number },
+  asked: {
+    caller: Caller;
+    action: string;
+    on: Guarded;
+    rights: readonly Action[];
+    grants: PolicyGrants;
+    now: number;
+  },
 ): Caller {
-  const { caller, action, on, rights, now } = asked;
+  const { caller, action, on, rights, grants, now } = asked;
   const { principal } = caller;
   const facts = factsOf(caller, now);
   // Whoever wrote one that cannot be read may have meant to keep somebody out.
@@ -56,7 +85,7 @@ export function admitted(
       403,
     );
   if (verdict !== 'allowed') return caller;
-  return { ...caller, principal: granted(principal, on, rights), asker: principal };
+  return { ...caller, principal: grants.of(principal, on, rights), asker: principal };
 }
 
 function factsOf({ principal, request }: Caller, now: number): Facts {
@@ -69,10 +98,4 @@ function factsOf({ principal, request }: Caller, now: number): Facts {
     ['aws:username', principal.name],
     ['aws:useragent', headers['user-agent'] ?? ''],
   ]);
-}
-
-function granted(principal: Principal, { namespace, name: resource }: Guarded, actions: readonly Action[]): Principal {
-  // Sessions go by the name: what one action is granted is not another's.
-  const name = `${principal.name} by the policy of ${resource} (${actions.join(', ')})`;
-  return { name, grants: [{ namespace, resource, actions }] };
 }

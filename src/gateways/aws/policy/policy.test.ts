@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Principal } from '../../../core/auth.ts';
 import type { Caller } from '../service.ts';
-import { admitted } from './asking.ts';
+import { admitted, PolicyGrants } from './asking.ts';
 import { BadPolicy } from './parts.ts';
 import { judge, parsePolicy, type Verdict } from './policy.ts';
 
@@ -107,9 +107,10 @@ test('what is not understood or not supported is no policy', () => {
   for (const text of ['', '[]', '{}', 'null', '{"Statement":']) assert.throws(() => parsePolicy(text), BadPolicy, text);
 });
 
-test('a policy that cannot be read keeps everybody out but those who may everything', () => {
+function asking() {
   const caller: Caller = {
     principal: ANN,
+    login: 'required',
     account: '123456789012',
     region: 'eu-central-1',
     origin: 'http://localhost',
@@ -118,14 +119,36 @@ test('a policy that cannot be read keeps everybody out but those who may everyth
     requestId: '',
     onGone: () => () => {},
   };
-  const asked = {
+  return {
+    caller,
     action: 'sqs:SendMessage',
     on: { namespace: 'default', name: 'orders', arn: RESOURCE },
     rights: ['publish'],
+    grants: new PolicyGrants(),
     now: 0,
   } as const;
+}
+
+test('what a policy allows is done by one and the same principal each time, which may that and no more', () => {
+  const policy = parsePolicy(JSON.stringify({ Statement: ALLOW }));
+  const asked = asking();
+  const { principal, asker } = admitted(policy, asked);
+  assert.equal(asker, ANN);
+  assert.deepEqual(principal.grants, [{ namespace: 'default', resource: 'orders', actions: ['publish'] }]);
+  assert.equal(admitted(policy, asked).principal, principal);
+  const others = [
+    { ...asked, rights: ['consume'] as const },
+    { ...asked, on: { ...asked.on, name: 'payments' } },
+    { ...asked, on: { ...asked.on, namespace: '123456789012' } },
+    { ...asked, caller: { ...asked.caller, principal: { ...ANN } } },
+  ];
+  for (const other of others) assert.notEqual(admitted(policy, other).principal, principal);
+});
+
+test('a policy that cannot be read keeps everybody out but those who may everything', () => {
+  const asked = asking();
   const bad = new BadPolicy('not JSON');
-  assert.throws(() => admitted(bad, { ...asked, caller }), /explicit deny/);
+  assert.throws(() => admitted(bad, asked), /explicit deny/);
   const root: Principal = { name: 'root', grants: [{ namespace: '*', resource: '*', actions: 'all' }] };
-  assert.equal(admitted(bad, { ...asked, caller: { ...caller, principal: root } }).principal, root);
+  assert.equal(admitted(bad, { ...asked, caller: { ...asked.caller, principal: root } }).principal, root);
 });

@@ -1,8 +1,8 @@
-import { type Action, LOCAL_PRINCIPAL } from '../../../core/auth.ts';
+import type { Action } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import type { Input } from '../json.ts';
 import { namespaceOf, parseArn } from '../names.ts';
-import { admitted, ParsedPolicies } from '../policy/asking.ts';
+import { admitted, ParsedPolicies, PolicyGrants } from '../policy/asking.ts';
 import type { Caller } from '../service.ts';
 import type { SnsAction } from './inputs.ts';
 import { type Topic, topicArn, type Topics } from './topics.ts';
@@ -31,6 +31,7 @@ export class Guard {
   readonly #topics: Topics;
   readonly #clock: Clock;
   readonly #parsed = new ParsedPolicies<Topic>();
+  readonly #grants = new PolicyGrants();
 
   constructor(topics: Topics, clock: Clock) {
     this.#topics = topics;
@@ -40,7 +41,7 @@ export class Guard {
   /** As whom the action is done. @throws AccessDenied */
   async admit(action: SnsAction, input: Input, caller: Caller): Promise<Caller> {
     const rights = RIGHTS[action];
-    if (caller.principal === LOCAL_PRINCIPAL || rights === undefined) return caller;
+    if (caller.login === 'none' || rights === undefined) return caller;
     const topic = await this.#topicOf(input);
     const text = topic?.attributes.get('Policy') ?? '';
     if (topic === undefined || text === '') return caller;
@@ -49,6 +50,7 @@ export class Guard {
       action: `sns:${action.replace(/Batch$/, '')}`,
       on: { namespace: namespaceOf(topic.account), name: topic.name, arn: topicArn(caller, topic) },
       rights,
+      grants: this.#grants,
       now: this.#clock.now(),
     });
   }

@@ -1,4 +1,3 @@
-import { LOCAL_PRINCIPAL } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import type { SessionCache } from '../../session-cache.ts';
 import type { Input } from '../json.ts';
@@ -118,8 +117,7 @@ export class SnsService implements AwsService {
     // The model has no other actions, and what was decoded by it has the shape that the handler wants.
     const action = name as SnsAction;
     const handler = this.#handlers[action] as (input: Input, caller: Caller) => Promise<object>;
-    // Without logins, nobody is kept out of anything.
-    if (caller.principal === LOCAL_PRINCIPAL) return this.#inTurn(action, input, caller, () => handler(input, caller));
+    if (caller.login === 'none') return this.#inTurn(action, input, caller, () => handler(input, caller));
     return this.#guard
       .admit(action, input, caller)
       .then((admitted) => this.#inTurn(action, input, caller, () => handler(input, admitted)));

@@ -1,8 +1,8 @@
-import { type Action, LOCAL_PRINCIPAL } from '../../../core/auth.ts';
+import type { Action } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { AwsError } from '../errors.ts';
 import type { Input } from '../json.ts';
-import { admitted, ParsedPolicies } from '../policy/asking.ts';
+import { admitted, ParsedPolicies, PolicyGrants } from '../policy/asking.ts';
 import type { BadPolicy } from '../policy/parts.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Caller } from '../service.ts';
@@ -35,6 +35,7 @@ export class Guard {
   readonly #queues: Queues;
   readonly #clock: Clock;
   readonly #parsed = new ParsedPolicies<Queue>();
+  readonly #grants = new PolicyGrants();
 
   constructor(queues: Queues, clock: Clock) {
     this.#queues = queues;
@@ -43,9 +44,8 @@ export class Guard {
 
   /** As whom the action is done. @throws AccessDenied */
   async admit(action: SqsAction, input: Input, caller: Caller): Promise<Caller> {
-    const { principal } = caller;
     const rights = RIGHTS[action];
-    if (principal === LOCAL_PRINCIPAL || rights === undefined) return caller;
+    if (caller.login === 'none' || rights === undefined) return caller;
     const queue = await this.#queueOf(input, caller);
     const policy = queue === undefined ? undefined : this.#policyOf(queue);
     if (queue === undefined || policy === undefined) return caller;
@@ -55,6 +55,7 @@ export class Guard {
       action: `sqs:${action.replace(/Batch$/, '')}`,
       on: { namespace, name, arn: arnOf(caller, queue) },
       rights,
+      grants: this.#grants,
       now: this.#clock.now(),
     });
   }

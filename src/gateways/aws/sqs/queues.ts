@@ -54,7 +54,9 @@ export class Queues {
   }
 
   /** @throws QueueDoesNotExist, InvalidAddress */
-  byUrl(caller: Caller, url: string): Promise<Queue> {
+  async byUrl(caller: Caller, url: string): Promise<Queue> {
+    const remembered = this.#remembered(url);
+    if (remembered !== undefined) return remembered;
     const { account, name, complete } = placeOf(url, caller);
     if (complete && url.length <= MAX_URL) {
       if (this.#keys.size >= MAX_REMEMBERED) this.#keys.clear();

@@ -1,4 +1,3 @@
-import { LOCAL_PRINCIPAL } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import type { RecordFormat } from '../../../engine/formats.ts';
 import type { SessionCache } from '../../session-cache.ts';
@@ -95,8 +94,7 @@ export class SqsService implements AwsService {
     // The model has no other actions, and what was decoded by it has the shape that the handler wants.
     const action = name as SqsAction;
     const handler = this.#handlers[action] as (input: Input, caller: Caller) => Promise<object>;
-    // Without logins, nobody is kept out of anything.
-    if (caller.principal === LOCAL_PRINCIPAL) return handler(input, caller);
+    if (caller.login === 'none') return handler(input, caller);
     return this.#guard.admit(action, input, caller).then((admitted) => handler(input, admitted));
   }
 
