@@ -53,51 +53,72 @@ export function isBinary(type: string): boolean {
   return type === 'Binary' || type.startsWith('Binary.');
 }
 
-/** Bytes of a record's fields beside its body, at most: names are ASCII or counted with three bytes a character. */
 export function encodeRecord(record: SqsRecord): Buffer {
-  const { body, delayMs, groupId, dedupeId, sender, trace, attributes = [] } = record;
-  const list = attributes.length === 0 ? undefined : encodeAttributes(attributes);
-  const bodyBytes = Buffer.byteLength(body);
-  const fields =
-    64 + 3 * ((groupId?.length ?? 0) + (dedupeId?.length ?? 0) + (sender?.length ?? 0) + (trace?.length ?? 0));
-  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + fields + (list?.byteLength ?? 0) + bodyBytes);
+  return encodeRecords([record]);
+}
+
+/** One after the other. */
+export function encodeRecords(records: readonly SqsRecord[]): Buffer {
+  const lists = records.map(({ attributes = [] }) =>
+    attributes.length === 0 ? NO_BYTES : encodeAttributes(attributes),
+  );
+  let most = 0;
+  for (const [i, record] of records.entries()) most += mostBytes(record) + (lists[i]?.byteLength ?? 0);
+  const bytes = Buffer.allocUnsafe(most);
+  let at = 0;
+  for (const [i, record] of records.entries()) at = writeRecord(bytes, at, record, lists[i] ?? NO_BYTES);
+  return bytes.subarray(0, at);
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** Without its attributes. Names are ASCII or counted with three bytes a character. */
+function mostBytes({ body, groupId = '', dedupeId = '', sender = '', trace = '' }: SqsRecord): number {
+  const names = groupId.length + dedupeId.length + sender.length + trace.length;
+  return PREFIX_BYTES + 64 + 3 * names + Buffer.byteLength(body);
+}
+
+/** Returns where it ends. */
+function writeRecord(bytes: Buffer, start: number, record: SqsRecord, attributes: Buffer): number {
+  const { body, delayMs, groupId, dedupeId, sender, trace } = record;
   let flags = 0;
-  let at = PREFIX_BYTES;
-  const short = (text: string): void => {
-    const length = bytes.utf8Write(text, at + 1);
-    bytes[at] = length;
-    at += 1 + length;
-  };
+  let at = start + PREFIX_BYTES;
   if (delayMs !== undefined && delayMs > 0) {
     flags |= FLAG.DELAY;
     at = bytes.writeDoubleLE(delayMs, at);
   }
   if (groupId !== undefined) {
     flags |= FLAG.GROUP;
-    short(groupId);
+    at = writeShort(bytes, at, groupId);
   }
   if (dedupeId !== undefined) {
     flags |= record.dedupeScope === 'messageGroup' ? FLAG.DEDUPE | FLAG.SCOPED : FLAG.DEDUPE;
-    short(dedupeId);
+    at = writeShort(bytes, at, dedupeId);
   }
   if (sender !== undefined) {
     flags |= FLAG.SENDER;
-    short(sender);
+    at = writeShort(bytes, at, sender);
   }
   if (trace !== undefined) {
     flags |= FLAG.TRACE;
     const length = bytes.utf8Write(trace, at + 2);
     at = bytes.writeUInt16LE(length, at) + length;
   }
-  if (list !== undefined) {
+  if (attributes.byteLength > 0) {
     flags |= FLAG.ATTRIBUTES;
-    at = bytes.writeUInt32LE(list.byteLength, at);
-    at += list.copy(bytes, at);
+    at = bytes.writeUInt32LE(attributes.byteLength, at);
+    at += attributes.copy(bytes, at);
   }
   at += bytes.utf8Write(body, at);
-  bytes.writeUInt32LE(at - 4, 0);
-  bytes[4] = flags;
-  return bytes.subarray(0, at);
+  bytes.writeUInt32LE(at - start - 4, start);
+  bytes[start + 4] = flags;
+  return at;
+}
+
+function writeShort(bytes: Buffer, at: number, text: string): number {
+  const length = bytes.utf8Write(text, at + 1);
+  bytes[at] = length;
+  return at + 1 + length;
 }
 
 function encodeAttributes(attributes: readonly Attribute[]): Buffer {

@@ -46,6 +46,7 @@ export class Lane {
   #aheadBytes = 0;
   #bodyBytes = 0;
   #whenGone: (() => void) | undefined;
+  #isLetIn = false;
   /** Ends after the answer. */
   #ending = false;
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
@@ -167,6 +168,11 @@ export class Lane {
     return addressOf(this.#socket);
   }
 
+  letIn(): void {
+    if (!this.#isLetIn) this.#options.letIn();
+    this.#isLetIn = true;
+  }
+
   /** Calls back when the client goes away before it has the answer to what is under way. */
   onGone(callback: () => void): () => void {
     this.#whenGone = callback;
@@ -208,7 +214,7 @@ class LaneRequest implements DoorRequest {
   }
 
   letIn(): void {
-    this.#options.letIn();
+    this.#lane.letIn();
   }
 
   onGone(callback: () => void): () => void {

@@ -281,9 +281,10 @@ const CREDENTIAL = 'Credential=';
 function scopeIn(authorization: string): string | undefined {
   const at = authorization.indexOf(CREDENTIAL);
   if (at < 0) return undefined;
-  const rest = authorization.slice(at + CREDENTIAL.length);
-  const end = rest.search(/[,\s]/);
-  return end < 0 ? rest : rest.slice(0, end);
+  const comma = authorization.indexOf(',', at);
+  const scope = authorization.slice(at + CREDENTIAL.length, comma < 0 ? undefined : comma);
+  const space = scope.indexOf(' ');
+  return space < 0 ? scope : scope.slice(0, space);
 }
 
 function pathOf(url: string): string {

@@ -4,12 +4,16 @@ import { type MessageId, parseMessageId } from '../../../core/session.ts';
 import { AwsError } from '../errors.ts';
 import { type Attribute, isBinary } from '../content.ts';
 
+const MAX_HANDLE = 200;
+
 /** Names of messages and deliveries, as SQS has them. */
 export class Ids {
   /** Makes the handles of two brokers differ. */
   readonly #seed: number;
   /** In the middle of every id, with the version of a UUID: makes the ids of two brokers differ. */
   readonly #salt: string;
+  /** Of the message id that was made last: most of it is that of the next one too. */
+  #begun = { topicId: -1, partition: -1, text: '' };
 
   constructor(journalId: string) {
     this.#seed = crc32(journalId);
@@ -23,45 +27,69 @@ export class Ids {
   }
 
   messageIdAt({ topicId, partition, offset }: Place): string {
-    const topic = (topicId >>> 0).toString(16).padStart(8, '0');
-    const part = (partition & 0xffff).toString(16).padStart(4, '0');
-    return `${topic}-${part}${this.#salt}${offset.toString(16).padStart(12, '0')}`;
+    let begun = this.#begun;
+    if (begun.topicId !== topicId || begun.partition !== partition) {
+      const topic = (topicId >>> 0).toString(16).padStart(8, '0');
+      const part = (partition & 0xffff).toString(16).padStart(4, '0');
+      begun = this.#begun = { topicId, partition, text: `${topic}-${part}${this.#salt}` };
+    }
+    return begun.text + offset.toString(16).padStart(12, '0');
   }
 
-  handle(delivery: Delivery): string {
-    const { topicId, partition, offset, token, attempt, receivedAt } = delivery;
-    const text = `${topicId.toString(36)}.${partition.toString(36)}.${offset.toString(36)}.${token.toString(36)}.${attempt.toString(36)}.${receivedAt.toString(36)}`;
-    return btoa(`${text}.${this.#check(text)}`);
+  /** Of the messages of one delivery, by their offsets. */
+  handles({ topicId, partition, token, attempt, receivedAt }: Omit<Delivery, 'offset'>): (offset: number) => string {
+    const before = `${topicId.toString(36)}.${partition.toString(36)}.`;
+    const after = `.${token.toString(36)}.${attempt.toString(36)}.${receivedAt.toString(36)}`;
+    return (offset) => {
+      const text = before + offset.toString(36) + after;
+      return btoa(`${text}.${this.#check(text).toString(36)}`);
+    };
   }
 
   /** @throws ReceiptHandleIsInvalid for what this broker never gave out, or for another queue. */
   delivery(handle: string, topicId: number): Delivery {
-    const text = handle.length > 200 ? '' : Buffer.from(handle, 'base64').toString('latin1');
-    const end = text.lastIndexOf('.');
-    const parts = text.slice(0, Math.max(0, end)).split('.');
-    const [topic, partition, offset, token, attempt, receivedAt] = parts.map((part) => Number.parseInt(part, 36));
+    const text = handle.length > MAX_HANDLE ? '' : Buffer.from(handle, 'base64').toString('latin1');
+    const numbers = numbersOf(text);
+    const [topic, partition, offset, token, attempt, receivedAt, check] = numbers;
     if (
-      topic === undefined ||
+      topic !== topicId ||
       partition === undefined ||
       offset === undefined ||
       token === undefined ||
       attempt === undefined ||
       receivedAt === undefined ||
-      parts.length !== 6 ||
-      text.slice(end + 1) !== this.#check(text.slice(0, end)) ||
-      topic !== topicId
+      numbers.length !== 7 ||
+      check !== this.#check(text.slice(0, text.lastIndexOf('.')))
     )
       throw new AwsError(
         'ReceiptHandleIsInvalid',
         `The input receipt handle "${handle.slice(0, 100)}" is not a valid receipt handle.`,
       );
-    return { topicId: topic, partition, offset, token, attempt, receivedAt };
+    return { topicId, partition, offset, token, attempt, receivedAt };
   }
 
   /** Against mistakes, not against forgers: whoever may consume from a queue may settle what is in it. */
-  #check(text: string): string {
-    return crc32(text, this.#seed).toString(36);
+  #check(text: string): number {
+    return crc32(text, this.#seed);
   }
+}
+
+const DOT = 46;
+
+/** Numbers in base 36 with dots between them; none where something else is in it. */
+function numbersOf(text: string): number[] {
+  const numbers: number[] = [];
+  let number = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const code = i === text.length ? DOT : text.charCodeAt(i);
+    if (code === DOT) {
+      numbers.push(number);
+      number = 0;
+    } else if (code >= 48 && code <= 57) number = number * 36 + (code - 48);
+    else if (code >= 97 && code <= 122) number = number * 36 + (code - 87);
+    else return [];
+  }
+  return numbers;
 }
 
 /** Where a message lies. */

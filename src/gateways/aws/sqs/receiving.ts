@@ -169,10 +169,11 @@ export class Receiving {
 
   #messages(run: DeliveryRun, queue: Queue, wanted: Wanted, caller: Caller): ShownMessage[] {
     const messages: ShownMessage[] = [];
+    const { topicId, partition, attempt, firstDeliveredAt, history } = run;
+    const receivedAt = this.#clock.now();
+    const handleOf = this.#ids.handles({ ...run, receivedAt });
     for (const [i, record] of this.#records(run).entries()) {
-      const { topicId, partition, token, attempt, firstDeliveredAt, history } = run;
       const offset = run.offset + i;
-      const receivedAt = this.#clock.now();
       const system = (name: SystemAttribute): string | undefined => {
         switch (name) {
           case 'SenderId':
@@ -204,7 +205,7 @@ export class Receiving {
           history === undefined
             ? this.#ids.messageIdAt({ topicId, partition, offset })
             : this.#ids.messageId(history.id),
-        ReceiptHandle: this.#ids.handle({ topicId, partition, offset, token, attempt, receivedAt }),
+        ReceiptHandle: handleOf(offset),
         MD5OfBody: md5(record.body),
         Body: record.body,
         ...(Attributes !== undefined && { Attributes }),

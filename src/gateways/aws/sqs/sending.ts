@@ -1,7 +1,7 @@
 import type { PublishReceipt } from '../../../core/session.ts';
 import { AwsError, failure, invalidValue, missing } from '../errors.ts';
 import type { Caller } from '../service.ts';
-import { type Attribute, encodeRecord, FORMAT_SQS } from '../content.ts';
+import { type Attribute, encodeRecord, encodeRecords, FORMAT_SQS, type SqsRecord } from '../content.ts';
 import { type Ids, md5, md5OfAttributes, type Place, sequenceNumber, sha256 } from './ids.ts';
 import type { MessageInput, SqsInputs } from './inputs.ts';
 import {
@@ -17,12 +17,7 @@ import {
 import type { Queue, Queues } from './queues.ts';
 import type { SqsLimits } from './limits.ts';
 
-interface Prepared {
-  record: Buffer;
-  body: string;
-  attributes: readonly Attribute[];
-  trace: string | undefined;
-}
+type Prepared = SqsRecord & { attributes: readonly Attribute[] };
 
 /** SendMessage and SendMessageBatch. */
 export class Sending {
@@ -42,7 +37,7 @@ export class Sending {
       const receipt = await session.publish({
         to: { topic: queue.name },
         format: FORMAT_SQS,
-        records: prepared.record,
+        records: encodeRecord(prepared),
         count: 1,
       });
       this.#checkQueue(queue, receipt);
@@ -71,7 +66,7 @@ export class Sending {
       const receipt = await session.publish({
         to: { topic: queue.name },
         format: FORMAT_SQS,
-        records: Buffer.concat(good.map(({ prepared }) => prepared.record)),
+        records: encodeRecords(good.map(({ prepared }) => prepared)),
         count: good.length,
       });
       this.#checkQueue(queue, receipt);
@@ -133,7 +128,7 @@ function prepare(input: MessageInput, queue: Queue, caller: Caller, limits: SqsL
   checkSize(sizeOf(body, attributes), settings.maxBytes);
   if (groupId !== undefined) checkToken(groupId, 'MessageGroupId');
   if (DelaySeconds !== undefined) checkDelay(DelaySeconds, queue, limits);
-  const record = encodeRecord({
+  return {
     body,
     delayMs: DelaySeconds === undefined ? settings.delayMs : DelaySeconds * 1000,
     groupId,
@@ -142,8 +137,7 @@ function prepare(input: MessageInput, queue: Queue, caller: Caller, limits: SqsL
     sender: caller.account === '000000000000' ? undefined : caller.account,
     trace,
     attributes,
-  });
-  return { record, body, attributes, trace };
+  };
 }
 
 function checkDelay(seconds: number, queue: Queue, { delaySeconds }: SqsLimits): void {

@@ -104,6 +104,8 @@ function jsonOf(value: string): unknown {
 }
 
 function fieldsOf(value: string): ReadonlyMap<string, unknown> | undefined {
+  // Most queues have none, and to throw is the larger part of making one.
+  if (value === '') return undefined;
   const parsed = jsonOf(value);
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return undefined;
   return new Map(Object.entries(parsed));
