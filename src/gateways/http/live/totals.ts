@@ -37,7 +37,7 @@ export class TotalsCount {
     deadLetters: 0,
     oldestAt: null,
   };
-  readonly #deadLetterQueues = new Set<string>();
+  readonly #deadLetterQueues: string[] = [];
   readonly #active: { stats: TopicStats; rates: Rates }[] = [];
 
   /** @param rates left out for a topic in which nothing is and nothing happens, as in most of 10,000 */
@@ -50,15 +50,17 @@ export class TotalsCount {
     }
     for (const { consumers, deadLetterQueue } of subscriptions) {
       this.#totals.consumers += consumers;
-      if (deadLetterQueue !== name) this.#deadLetterQueues.add(deadLetterQueue);
+      if (deadLetterQueue !== name) this.#deadLetterQueues.push(deadLetterQueue);
     }
     if (rates !== undefined) this.#active.push({ stats, rates });
   }
 
   end(): LiveTotals {
     const totals = this.#totals;
+    // Of thousands of names that takes a while, and where nothing lies anywhere nobody asks.
+    const deadLetterQueues = new Set(this.#active.length === 0 ? [] : this.#deadLetterQueues);
     for (const { stats, rates } of this.#active) {
-      const dead = this.#deadLetterQueues.has(stats.name);
+      const dead = deadLetterQueues.has(stats.name);
       if (!dead) {
         totals.in = tenths(totals.in + rates.in);
         totals.out = tenths(totals.out + rates.out);
