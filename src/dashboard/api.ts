@@ -25,6 +25,8 @@ export interface Who {
   csrf: string | null;
   /** What is allowed with everything in the namespace. Rules may allow more with some of it. */
   may: Record<'inspect' | 'publish' | 'consume' | 'configure' | 'manage' | 'admin', boolean>;
+  /** In every namespace, and with the broker as a whole. */
+  adminOfAll: boolean;
 }
 
 export const who = signal<Who | undefined>(undefined);

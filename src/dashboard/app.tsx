@@ -24,7 +24,16 @@ import { place } from './parts/navigation.ts';
 import { choose, chosen, type Theme } from './parts/theme.ts';
 import { attempt, Toasts } from './parts/toasts.tsx';
 
-const PAGES: { path: string; title: string; icon: IconName; page: ComponentType }[] = [
+interface Listed {
+  path: string;
+  title: string;
+  icon: IconName;
+  page: ComponentType;
+  /** Of the broker as a whole: not offered to who may see namespaces alone. */
+  of?: 'broker';
+}
+
+const PAGES: Listed[] = [
   { path: '', title: 'Home', icon: 'home', page: HomePage },
   { path: 'queues', title: 'Queues', icon: 'queues', page: QueuesPage },
   { path: 'topics', title: 'Topics', icon: 'topics', page: TopicsPage },
@@ -32,10 +41,10 @@ const PAGES: { path: string; title: string; icon: IconName; page: ComponentType 
   { path: 'alerts', title: 'Alerts', icon: 'alerts', page: AlertsPage },
   { path: 'routing', title: 'Routing', icon: 'routing', page: RoutingPage },
   { path: 'schedules', title: 'Schedules', icon: 'schedules', page: SchedulesPage },
-  { path: 'connections', title: 'Connections', icon: 'connections', page: ConnectionsPage },
-  { path: 'users', title: 'Users', icon: 'users', page: UsersPage },
+  { path: 'connections', title: 'Connections', icon: 'connections', page: ConnectionsPage, of: 'broker' },
+  { path: 'users', title: 'Users', icon: 'users', page: UsersPage, of: 'broker' },
   { path: 'journal', title: 'Journal', icon: 'journal', page: JournalPage },
-  { path: 'configuration', title: 'Configuration', icon: 'settings', page: ConfigurationPage },
+  { path: 'configuration', title: 'Configuration', icon: 'settings', page: ConfigurationPage, of: 'broker' },
 ];
 
 export function App() {
@@ -85,6 +94,7 @@ function Page({ path }: { path: string[] }) {
 
 function Sidebar() {
   const here = place.value.path[0] ?? '';
+  const offered = PAGES.filter(({ of }) => of !== 'broker' || (who.value?.adminOfAll ?? true));
   return (
     <header class="sidebar">
       <a class="brand" href={link()}>
@@ -92,7 +102,7 @@ function Sidebar() {
         Railhead
       </a>
       <nav aria-label="Pages">
-        {PAGES.map(({ path, title, icon }) => (
+        {offered.map(({ path, title, icon }) => (
           <a key={path} href={link(...(path === '' ? [] : [path]))} aria-current={here === path ? 'page' : undefined}>
             <Icon name={icon} />
             {title}

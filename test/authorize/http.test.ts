@@ -6,12 +6,13 @@ import { test } from 'node:test';
 import { openApiDocument } from '../../src/gateways/http/openapi.ts';
 import { deliveryId } from '../../src/gateways/http/delivery-id.ts';
 import { ROUTES } from '../../src/gateways/http/routes/index.ts';
-import { assertListed, assertRefused, HIDDEN, type Place, place } from './strangers.ts';
+import { assertListed, assertRefused, HIDDEN, type Place, place, STRANGERS } from './strangers.ts';
 
 const SOURCE = resolve(import.meta.dirname, '../../src/gateways/http');
 
 /** Routes of the table that take no right. */
 const FREE: Record<string, string> = {
+  'get /alerts': 'it tells of those queues alone that the caller may inspect, and of nothing else',
   'get /namespaces': 'it names those namespaces alone in which the caller has a right, and the default one',
 };
 
@@ -156,6 +157,15 @@ test('what HTTP has beside its table of routes takes a right, or says why not', 
     const [method = '', path = ''] = command.split(' ');
     return outcome(at, user, method, path);
   });
+});
+
+test('no alert is shown to who may not inspect what it is about, and no rule', async (t) => {
+  const { server, tokenOf } = await place(t);
+  for (const user of STRANGERS) {
+    const headers = { authorization: `Bearer ${tokenOf(user)}` };
+    const response = await fetch(new URL('/api/v1/alerts', server.httpUrl), { headers });
+    assert.deepEqual(await response.json(), { active: [], ended: [], rules: null });
+  }
 });
 
 test('no namespace is named to who has no right in it', async (t) => {

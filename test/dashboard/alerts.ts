@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import axeCore from 'axe-core';
+import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import { ManualClock } from '../../src/core/clock.ts';
+import { Rail } from '../../src/sdk/rail.ts';
 import { api, axe, HOSTILE, type Start } from './rig.ts';
 
 const LOOKS = [
@@ -68,6 +71,47 @@ export function alertTests(start: Start): void {
       const overflow = await other.evaluate('document.documentElement.scrollWidth - innerWidth');
       assert.ok(Number(overflow) <= 0, `${String(overflow)} px wider than the screen ${JSON.stringify(look)}`);
     }
+  });
+
+  test('who has rights in one namespace alone is shown alerts of that one, asks for nothing else and is offered nothing else', async (t) => {
+    const clock = new ManualClock();
+    const token = 'the-token-of-a-shopkeeper-of-today';
+    const tokenHash = `sha256:${createHash('sha256').update(token).digest('hex')}`;
+    const { server, httpUrl, visit } = await start(
+      t,
+      {
+        alerts: [{ name: 'deep', when: 'depth', above: 0, for: 0 }],
+        users: [{ name: 'shopkeeper', tokenHash, grants: [{ namespace: 'default', resource: '*', actions: 'all' }] }],
+      },
+      clock,
+    );
+    for (const [namespace, queue] of [
+      ['default', 'stock'],
+      ['elsewhere', 'secrets'],
+    ] as const) {
+      const session = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace });
+      await session.request('declareTopic', { name: queue, kind: 'queue' });
+      await new Rail({ session, clock }).queue(queue).send(1);
+    }
+    const page = await visit(`${httpUrl}/openapi.json`);
+    await page.request.post(`${httpUrl}/api/v1/login`, { data: { token } });
+    const asked: string[] = [];
+    page.on('response', (response) => asked.push(`${new URL(response.url()).pathname} ${response.status()}`));
+    await page.goto(httpUrl);
+    await page.getByText('Live', { exact: true }).waitFor();
+    clock.advance(10_000);
+    await page.getByRole('link', { name: 'An alert is on' }).click();
+    await page.getByRole('region', { name: 'On now' }).getByRole('link', { name: 'stock' }).waitFor();
+    await page.getByText('The rules are for admins of all namespaces.').waitFor();
+    assert.equal(await page.getByText('secrets').count(), 0);
+    const pages = await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allTextContents();
+    for (const title of ['Users', 'Connections', 'Configuration']) assert.ok(!pages.includes(title), title);
+    assert.ok(pages.includes('Journal'));
+    assert.deepEqual(
+      asked.filter((line) => !/ [23]\d\d$/.test(line)),
+      [],
+    );
+    assert.ok(asked.includes('/api/v1/alerts 200'));
   });
 
   test('without rules the page of alerts says how to have some', async (t) => {

@@ -6,7 +6,8 @@ import { link } from './place.ts';
 export interface Alerts {
   active: ActiveAlert[];
   ended: EndedAlert[];
-  rules: Rule[];
+  /** Null: only who may do everything sees them. */
+  rules: Rule[] | null;
 }
 
 export interface Alert {

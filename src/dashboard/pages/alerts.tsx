@@ -36,7 +36,7 @@ export function AlertsPage() {
         )}
       </div>
       {failure !== '' && <p class="failure">{failure}</p>}
-      {value?.rules.length === 0 && (
+      {value?.rules?.length === 0 && (
         <div class="empty">
           <h2>No rules</h2>
           <p>
@@ -50,7 +50,10 @@ export function AlertsPage() {
         <Lines id="pending" title="Not yet for as long as the rule says" alerts={pending} severity="caution" />
       )}
       {value !== undefined && value.ended.length > 0 && <Ended all={value.ended} />}
-      {value !== undefined && value.rules.length > 0 && <Rules all={value.rules} />}
+      {value?.rules === null && (
+        <p class="muted">Shown are alerts of what you may look at. The rules are for admins of all namespaces.</p>
+      )}
+      {value?.rules && value.rules.length > 0 && <Rules all={value.rules} />}
     </>
   );
 }

@@ -31,7 +31,7 @@ export function UsersPage() {
   const failure = users.failure || permissions.failure || rules.failure;
   const me = who.value;
   const all = users.value?.users;
-  const mayChange = me?.may.admin ?? true;
+  const mayChange = me?.adminOfAll ?? true;
   const changed = (): void => {
     users.again();
     permissions.again();

@@ -6,6 +6,7 @@ import { type FederatedLogins, forgetTrip } from './federated-logins.ts';
 import { isoTime } from './messages.ts';
 import { assertCsrf, type BrowserLogin, type BrowserLogins, type HttpEnv } from './browser-logins.ts';
 import { parse } from './route.ts';
+import { mayKnowServer } from './routes/server.ts';
 
 /**
  * How the dashboard logs in. It is the only part of the API that sets a cookie.
@@ -17,10 +18,11 @@ import { parse } from './route.ts';
  * | `GET /api/v1/login/{issuer}` | | 302 to where that issuer asks who it is, or back where it cannot be asked |
  * | `GET /api/v1/login/{issuer}/done` | | 302 to the pages, with the cookie; to their login where it was refused |
  * | `POST /api/v1/logout` | none | `{ "loggedOut": true }`, and the cookie is taken away |
- * | `GET /api/v1/whoami` | | `{ name, loginRequired, csrf, expiresAt, may, tags }` |
+ * | `GET /api/v1/whoami` | | `{ name, loginRequired, csrf, expiresAt, may, adminOfAll, tags }` |
  *
  * With a cookie, whatever is not GET needs the header `Railhead-Csrf` with `csrf` (null without a cookie). `may` says
  * which actions are allowed with everything in the namespace of the request; rules may allow more with some of it.
+ * `adminOfAll`: everything is, in every namespace, and so is what is of the server as a whole.
  * 401: nobody is logged in. 429: too many refused logins from this address, the message says for how long.
  */
 export const LOGIN_BODY = z.union([
@@ -58,6 +60,7 @@ export function addLoginRoutes(app: Hono<HttpEnv>, gateway: LoginRoutes): void {
         isAuthorized(principal, action, { namespace: gateway.namespace(c), kind: 'topic', name: '\u{10ffff}' }),
       ]),
     ),
+    adminOfAll: mayKnowServer(principal),
     tags: principal.tags ?? [],
   });
   app.post('/api/v1/login', async (c) => {

@@ -16,7 +16,7 @@ import type { Session } from '../../core/session.ts';
 import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
 import { Slices } from '../../gateways/metrics/slices.ts';
 import { alertRule, type AlertRuleInput, StoredAlerts } from '../../gateways/alerts.ts';
-import { SYSTEM_NAMESPACE } from '../../core/access.ts';
+import { StoredUsers, SYSTEM_NAMESPACE } from '../../core/access.ts';
 import { Rail } from '../../sdk/rail.ts';
 import { startServer, type ServerConfigInput } from '../index.ts';
 import { AlertBoard } from './board.ts';
@@ -217,6 +217,44 @@ test('a rule that is stored counts at once, before one of the same name in the c
   await pass(10);
   assert.deepEqual((await shown()).active, []);
   await assert.rejects(stored.put({ name: 'x', when: 'depth' }), { code: 'INVALID' });
+});
+
+test('alerts are shown to who may inspect what they are about; those of the broker, and the rules, to who may do everything', async (t) => {
+  const { clock, pass, rail, server, system } = await place(t, [
+    { name: 'deep', when: 'depth', above: 0, for: 0 },
+    { name: 'log', when: 'journal', above: 0, for: 0 },
+  ]);
+  const session = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'shop' });
+  await session.request('declareTopic', { name: 'stock', kind: 'queue' });
+  await new Rail({ session, clock }).queue('stock').send(1);
+  await rail.queue('orders').send(1);
+  const users = new StoredUsers(system);
+  await users.put({ name: 'root', role: 'admin' });
+  await users.put({ name: 'viewer', role: 'viewer' });
+  await users.put({ name: 'shopkeeper' });
+  await users.allow({ user: 'shopkeeper', namespace: 'shop', pattern: '*', verbs: ['publish', 'consume', 'manage'] });
+  await users.put({ name: 'worker' });
+  await users.allow({ user: 'worker', namespace: 'default', pattern: 'ord*', verbs: ['consume'] });
+  await users.put({ name: 'nobody' });
+  type Of = { subject: { topic: string } | null }[];
+  const names = (alerts: Of): string[] => alerts.map(({ subject }) => subject?.topic ?? 'the broker').sort();
+  const shown = async (user: string): Promise<[active: string[], ended: string[], rules: number | null]> => {
+    const { id, secret } = await users.addAccessKey(user, clock.now());
+    const headers = { authorization: `Bearer ${id}.${secret}` };
+    const response = await fetch(`${server.httpUrl}/api/v1/alerts`, { headers });
+    const told = (await response.json()) as { active: Of; ended: Of; rules: unknown[] | null };
+    return [names(told.active), names(told.ended), told.rules?.length ?? null];
+  };
+  await pass(10);
+  assert.deepEqual(await shown('root'), [['orders', 'stock', 'the broker'], [], 2]);
+  assert.deepEqual(await shown('viewer'), [['orders', 'stock'], [], null]);
+  assert.deepEqual(await shown('shopkeeper'), [['stock'], [], null]);
+  assert.deepEqual(await shown('worker'), [['orders'], [], null]);
+  assert.deepEqual(await shown('nobody'), [[], [], null]);
+  await rail.queue('orders').purge();
+  await pass(10);
+  assert.deepEqual(await shown('worker'), [[], ['orders'], null]);
+  assert.deepEqual(await shown('shopkeeper'), [['stock'], [], null]);
 });
 
 test('each condition is what it says', async (t) => {

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { SYSTEM_NAMESPACE } from '../../../core/access.ts';
+import { isAuthorized, type Principal } from '../../../core/auth.ts';
 import { type ActiveAlert, alertFields, type Condition, CONDITIONS, StoredAlerts } from '../../alerts.ts';
 import { isoTime } from '../messages.ts';
 import { name, route, type Route } from '../route.ts';
-import { known } from './server.ts';
+import { mayKnowServer, there } from './server.ts';
 
 const when = z.string().describe(`One of ${Object.keys(CONDITIONS).join(', ')}.`);
 const above = z.number().describe('Messages, percent, or milliseconds.');
@@ -31,15 +32,20 @@ function inWords({ rule, when: condition, subject: of, value, above: limit, sinc
   return { rule, when: condition, says, unit, subject: of, value, above: limit, since: isoTime(since) };
 }
 
-/** All of them take the right `admin` in every namespace. */
+/** Of what is on somebody sees what it may inspect, and of the broker only who may do everything with it. */
+function mayKnow(principal: Principal, of: ActiveAlert['subject']): boolean {
+  if (mayKnowServer(principal)) return true;
+  return of !== null && isAuthorized(principal, 'inspect', { namespace: of.namespace, kind: 'topic', name: of.topic });
+}
+
+/** All but the first take the right `admin` in every namespace. */
 export const alertRoutes: Route[] = [
   route({
-    namespace: SYSTEM_NAMESPACE,
     method: 'get',
     path: '/alerts',
     operationId: 'listAlerts',
     summary:
-      'Alerts that are on or about to be, the last hundred that are over, and the rules: those of the config file and those that are stored.',
+      'Alerts that are on or about to be, and the last hundred that are over, of what you may inspect in any namespace. To who has `admin` in every namespace also those of the broker, and the rules: of the config file and stored.',
     tag: 'alerts',
     params: z.object({}),
     result: z.object({
@@ -59,29 +65,36 @@ export const alertRoutes: Route[] = [
           }),
         )
         .describe('Since the start of the broker, the last first.'),
-      rules: z.array(
-        z.object({
-          name: z.string(),
-          when,
-          says: said.says,
-          unit: said.unit,
-          of: z.enum(['subscription', 'broker']),
-          above,
-          queues: z.string(),
-          namespace: z.string(),
-          forMs: z.number(),
-          webhook: z.string().nullable().describe('Without its path, which may be a secret.'),
-          topic: z.object({ namespace: z.string(), name: z.string() }).nullable(),
-          from: z.enum(['config', 'stored']),
-        }),
-      ),
+      rules: z
+        .array(
+          z.object({
+            name: z.string(),
+            when,
+            says: said.says,
+            unit: said.unit,
+            of: z.enum(['subscription', 'broker']),
+            above,
+            queues: z.string(),
+            namespace: z.string(),
+            forMs: z.number(),
+            webhook: z.string().nullable().describe('Without its path, which may be a secret.'),
+            topic: z.object({ namespace: z.string(), name: z.string() }).nullable(),
+            from: z.enum(['config', 'stored']),
+          }),
+        )
+        .nullable()
+        .describe('Null: not shown to you.'),
     }),
     handle: async ({ facts, principal }) => {
-      const { active, ended, rules } = known(facts, principal).alerts();
+      const { active, ended, rules } = there(facts).alerts();
       return {
-        active: active.map((alert) => ({ ...inWords(alert), state: alert.state, todo: CONDITIONS[alert.when].todo })),
-        ended: ended.map((alert) => ({ ...inWords(alert), until: isoTime(alert.until), end: alert.end })),
-        rules: rules.map((rule) => ({ ...rule, ...wordsOf(rule.when) })),
+        active: active
+          .filter(({ subject: of }) => mayKnow(principal, of))
+          .map((alert) => ({ ...inWords(alert), state: alert.state, todo: CONDITIONS[alert.when].todo })),
+        ended: ended
+          .filter(({ subject: of }) => mayKnow(principal, of))
+          .map((alert) => ({ ...inWords(alert), until: isoTime(alert.until), end: alert.end })),
+        rules: mayKnowServer(principal) ? rules.map((rule) => ({ ...rule, ...wordsOf(rule.when) })) : null,
       };
     },
   }),

@@ -1,18 +1,26 @@
 import { z } from 'zod';
 import { SYSTEM_NAMESPACE } from '../../../core/access.ts';
-import { authorize, mayUse, type Principal } from '../../../core/auth.ts';
+import { authorize, mayUse, type Principal, type Resource, isAuthorized } from '../../../core/auth.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import { isoTime } from '../messages.ts';
 import { queryInt, route, type Route } from '../route.ts';
 import type { ServerFacts } from '../server-facts.ts';
 
+const SERVER: Resource = { namespace: SYSTEM_NAMESPACE, kind: 'broker', name: '' };
+
+/** Whether somebody may do everything, in every namespace. */
+export function mayKnowServer(principal: Principal): boolean {
+  return isAuthorized(principal, 'admin', SERVER);
+}
+
 /** @throws FORBIDDEN for whoever may not do everything */
 export function known(facts: ServerFacts | undefined, principal: Principal): ServerFacts {
-  authorize(principal, 'admin', { namespace: SYSTEM_NAMESPACE, kind: 'broker', name: '' });
+  authorize(principal, 'admin', SERVER);
   return there(facts);
 }
 
-function there(facts: ServerFacts | undefined): ServerFacts {
+/** @throws NOT_SUPPORTED */
+export function there(facts: ServerFacts | undefined): ServerFacts {
   if (facts !== undefined) return facts;
   throw new RailheadError('NOT_SUPPORTED', 'This broker is part of a test and has no configuration.');
 }
