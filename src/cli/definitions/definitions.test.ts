@@ -105,6 +105,44 @@ test('a change is shown with what it was, and what is not in the file stays', as
   assert.deepEqual([policy.maxMessages, subscription?.leaseMs, subscription?.maxAttempts], [10, 120_000, 7]);
 });
 
+test('of a router the alternate changes, and what cannot change is said instead of passed over', async (t) => {
+  const { session } = await place(t);
+  await apply(
+    session,
+    `
+routers:
+  rest: { type: fanout }
+  spread: { type: hash, hashHeader: user, attributes: { shape: round } }
+`,
+  );
+  const changed = 'routers: { rest: { type: fanout }, spread: { type: hash, alternate: rest } }';
+  const { steps, impossible } = await plan(session, changed);
+  assert.deepEqual(
+    steps.map(({ what, changes }) => [what, ...changes]),
+    [['router spread', 'alternate: null → rest']],
+  );
+  assert.deepEqual(impossible, []);
+  await apply(session, changed);
+  const { alternate, hashHeader } = await session.request('describeRouter', { name: 'spread' });
+  assert.deepEqual([alternate, hashHeader], ['rest', 'user']);
+  assert.equal((await plan(session, changed)).unchanged, 2);
+  const wrong = await plan(
+    session,
+    'routers: { spread: { type: hash, hashHeader: tenant, attributes: { shape: square } } }',
+  );
+  assert.deepEqual(wrong.impossible, [
+    'router spread: hashHeader: user → tenant cannot change later',
+    'router spread: attributes: {"shape":"round"} → {"shape":"square"} cannot change later',
+  ]);
+  await session.request('declareRouter', { name: 'constructor', type: 'fanout' });
+  assert.deepEqual((await plan(session, changed)).others, ['router constructor']);
+  const gone = await deletions(session, await readDefinitions(changed, 'file'), await existing(session));
+  assert.deepEqual(
+    gone.map(({ what }) => what),
+    ['router constructor'],
+  );
+});
+
 test('pruned, there is what the file names and nothing else, and each loss is counted first', async (t) => {
   const { session } = await place(t);
   await apply(session, FILE);

@@ -123,17 +123,31 @@ class Planner {
       this.#plan.impossible.push(`router ${name} is of type ${there.type} and cannot become ${type}`);
       return;
     }
-    const old = there?.alternate ?? null;
-    const changed = alternate !== undefined && alternate !== old;
-    const changes = there === undefined ? undefined : changed ? [`alternate: ${old} → ${alternate}`] : [];
+    if (there === undefined) {
+      this.#step(`router ${name}`, undefined, (session) =>
+        session.request('declareRouter', {
+          name,
+          type,
+          ...(alternate !== undefined && { alternate }),
+          ...(hashHeader !== undefined && { hashHeader }),
+          ...(attributes !== undefined && { attributes }),
+        }),
+      );
+      return;
+    }
+    const fixed = [
+      ...(hashHeader === undefined ? [] : describe({ hashHeader: there.hashHeader ?? null }, { hashHeader })),
+      ...attributeChanges(there.attributes, attributes),
+    ];
+    for (const change of fixed) this.#plan.impossible.push(`router ${name}: ${change} cannot change later`);
+    const changes = alternate === undefined ? [] : describe({ alternate: there.alternate }, { alternate });
     this.#step(`router ${name}`, changes, (session) =>
       session.request('declareRouter', {
         name,
         type,
         ...(alternate !== undefined && { alternate }),
-        ...(hashHeader !== undefined && { hashHeader }),
-        ...(attributes !== undefined && { attributes }),
-        ...(there !== undefined && { ifDifferent: 'update' as const }),
+        hashHeader: there.hashHeader ?? null,
+        ifDifferent: 'update',
       }),
     );
   }
@@ -161,12 +175,10 @@ class Planner {
   finish(wanted: Definitions): Plan {
     const { topics, routers, schedules } = this.#found;
     for (const { name, kind } of topics.values())
-      if (wanted.queues?.[name] === undefined && wanted.topics?.[name] === undefined)
-        this.#plan.others.push(`${kind} ${name}`);
-    for (const name of routers.keys())
-      if (wanted.routers?.[name] === undefined) this.#plan.others.push(`router ${name}`);
+      if (!isNamed(wanted.queues, name) && !isNamed(wanted.topics, name)) this.#plan.others.push(`${kind} ${name}`);
+    for (const name of routers.keys()) if (!isNamed(wanted.routers, name)) this.#plan.others.push(`router ${name}`);
     for (const name of schedules.keys())
-      if (wanted.schedules?.[name] === undefined) this.#plan.others.push(`schedule ${name}`);
+      if (!isNamed(wanted.schedules, name)) this.#plan.others.push(`schedule ${name}`);
     return this.#plan;
   }
 
@@ -218,6 +230,11 @@ function short(value: unknown): string {
 
 function sorted(record: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Also `plain:`, whose value is nothing; and never `constructor`, unless the file says so. */
+export function isNamed(of: object | undefined, name: string): boolean {
+  return of !== undefined && Object.hasOwn(of, name);
 }
 
 export function bindingText(router: string, { to, key }: BindingDefinition): string {

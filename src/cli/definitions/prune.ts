@@ -2,7 +2,7 @@ import { deadLetterQueue } from '../../core/policy.ts';
 import type { Session } from '../../core/session.ts';
 import type { DescribedTopic, Existing } from './existing.ts';
 import type { Definitions } from './file.ts';
-import { bindingText, isSame, type Step } from './plan.ts';
+import { bindingText, isNamed, isSame, type Step } from './plan.ts';
 
 /** Of AMQP, and in every namespace that it is used in. */
 const RESERVED = 'amq.';
@@ -21,7 +21,7 @@ export async function deletions(
   for (const topic of found.topics.values()) {
     const { name, kind } = topic;
     if (topic.transient === true) continue;
-    if (!isNamed(wanted, name)) {
+    if (!isNamed(wanted.queues, name) && !isNamed(wanted.topics, name)) {
       if (dead.has(name)) continue;
       const { messages } = await session.request('topicStats', { name });
       steps.push({
@@ -33,11 +33,6 @@ export async function deletions(
     } else if (kind === 'topic') steps.push(...(await subscriptions(session, wanted, topic)));
   }
   return steps;
-}
-
-/** Also those whose value is nothing: `plain:`. */
-function isNamed({ queues = {}, topics = {} }: Definitions, name: string): boolean {
-  return Object.hasOwn(queues, name) || Object.hasOwn(topics, name);
 }
 
 async function subscriptions(
@@ -76,7 +71,7 @@ function bindings(wanted: Definitions, found: Existing): Step[] {
 function routers(wanted: Definitions, found: Existing): Step[] {
   return [...found.routers.values()]
     .filter(({ name, transient }) => transient !== true && !name.startsWith(RESERVED))
-    .filter(({ name }) => wanted.routers?.[name] === undefined)
+    .filter(({ name }) => !isNamed(wanted.routers, name))
     .map(({ name }): Step => ({
       how: 'delete',
       what: `router ${name}`,
@@ -87,7 +82,7 @@ function routers(wanted: Definitions, found: Existing): Step[] {
 
 function schedules(wanted: Definitions, found: Existing): Step[] {
   return [...found.schedules.keys()]
-    .filter((name) => wanted.schedules?.[name] === undefined)
+    .filter((name) => !isNamed(wanted.schedules, name))
     .map((name): Step => ({
       how: 'delete',
       what: `schedule ${name}`,
