@@ -62,6 +62,7 @@ function words(source: string, name: string): string {
 
 function show(name: string, value: unknown): string {
   if (typeof value !== 'number') return String(value);
+  if (value === Infinity) return 'none';
   if (/bytes$|^frameMax$/i.test(name)) return bytes(value);
   if (/ms$/i.test(name)) return duration(value);
   return value.toLocaleString('en-US');

@@ -185,6 +185,13 @@ export const settingsSchema = z.strictObject({
       allowed: "a duration from '1m', such as '7d'",
       placeholder: 'DURATION',
     }),
+  kafkaMaxReauth: duration('kafkaMaxReauth').pipe(z.int().min(10_000)).optional().register(settingDocs, {
+    summary:
+      "How long a login of one of Kafka's clients lasts, with whatever it logs in: clients are told and log in again on the same connection (KIP-368), and one that does not is disconnected. A token that ends earlier ends then in any case.",
+    allowed: "a duration from '10s', such as '1h'",
+    placeholder: 'DURATION',
+    fallback: 'as long as the connection, or the token',
+  }),
   insecure: z.boolean().default(false).register(settingDocs, {
     summary: 'Listen on any address without a login. Everybody who reaches the port may then do everything.',
     allowed: 'true or false',

@@ -32,6 +32,8 @@ export interface KafkaLimits {
   consumerHeartbeatMs: number;
   /** What a group without members has committed is kept for so long, ms. As Kafka, 7 days. */
   offsetsRetentionMs: number;
+  /** A login lasts at most so long, ms. As Kafka's `connections.max.reauth.ms`. Default: as long as its connection. */
+  maxReauthMs: number;
   /** Partitions of a topic that is made because somebody asked for it; 0: none is made so. Default 1. */
   autoCreatePartitions: number;
 }
@@ -52,5 +54,6 @@ export const KAFKA_LIMITS: KafkaLimits = {
   consumerSessionTimeoutMs: 45_000,
   consumerHeartbeatMs: 5_000,
   offsetsRetentionMs: 7 * 86_400_000,
+  maxReauthMs: Infinity,
   autoCreatePartitions: 1,
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { test } from 'node:test';
-import { type Authenticator, LOCAL_PRINCIPAL } from '../../core/auth.ts';
+import { type Authenticator, LOCAL_PRINCIPAL, type Principal } from '../../core/auth.ts';
 import { ManualClock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { nobodysScramVerifier, scramVerifier } from '../../core/scram.ts';
@@ -100,6 +100,44 @@ test('OAUTHBEARER lets in who has a token of the broker', async () => {
   assert.equal(await run('n,,\u0001auth=Bearer another\u0001\u0001'), ERROR.SASL_AUTHENTICATION_FAILED);
   assert.equal(await run(`n,,\u0001auth=Basic ${TOKEN}\u0001\u0001`), ERROR.SASL_AUTHENTICATION_FAILED);
   assert.equal(await run(`n,,\u0001token=x\u0001\u0001`), ERROR.SASL_AUTHENTICATION_FAILED);
+});
+
+test('a login lasts as long as logins may, or its token if that is shorter, and is renewed by another of the same user', async () => {
+  const clock = new ManualClock();
+  const [hour, minute] = [3_600_000, 60_000];
+  const principals = new Map<string, Principal>([
+    ['lasting', { name: 'ann', grants: [] }],
+    ['short', { name: 'ann', grants: [], expiresAt: clock.now() + minute }],
+    ['other', { name: 'bob', grants: [] }],
+  ]);
+  const known: Authenticator = {
+    required: true,
+    async authenticate(shown) {
+      const principal = shown !== undefined && 'token' in shown ? principals.get(shown.token) : undefined;
+      if (principal !== undefined) return principal;
+      throw new RailheadError('UNAUTHENTICATED', 'no');
+    },
+  };
+  const login = new Login(known, clock, hour);
+  const show = async (token: string) => {
+    login.handshake({ mechanism: 'OAUTHBEARER' }, 1);
+    const authBytes = Buffer.from(`n,,\u0001auth=Bearer ${token}\u0001\u0001`);
+    const { errorCode, sessionLifetimeMs } = await login.authenticate({ authBytes });
+    return [errorCode, sessionLifetimeMs];
+  };
+  assert.equal(login.isOver, false, 'before the first login there is none to be over');
+  assert.deepEqual(await show('lasting'), [ERROR.NONE, hour]);
+  clock.advance(hour - 1);
+  assert.equal(login.isOver, false);
+  clock.advance(1);
+  assert.equal(login.isOver, true);
+  for (const refused of ['nonsense', 'other'])
+    assert.deepEqual([await show(refused), login.isOver], [[ERROR.SASL_AUTHENTICATION_FAILED, undefined], true]);
+  assert.deepEqual([await show('lasting'), login.isOver], [[ERROR.NONE, hour], false]);
+  const forShort = new Login(known, new ManualClock(), hour);
+  forShort.handshake({ mechanism: 'OAUTHBEARER' }, 1);
+  const authBytes = Buffer.from('n,,\u0001auth=Bearer short\u0001\u0001');
+  assert.equal((await forShort.authenticate({ authBytes })).sessionLifetimeMs, minute);
 });
 
 test('bytes without a mechanism, or after one has failed, are refused', async () => {

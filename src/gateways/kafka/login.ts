@@ -7,24 +7,33 @@ import type { saslAuthenticate, saslHandshake } from './messages/discovery.ts';
 import { mechanismsOf, type SaslStep } from './sasl.ts';
 
 /**
- * SASL, in the frames of the protocol (KIP-43, KIP-152). Who has logged in with a token is told how long that is good, and
- * logs in again on the same connection before it ends (KIP-368).
+ * SASL, in the frames of the protocol (KIP-43, KIP-152). Whose login ends, for the token does or since logins last so long,
+ * is told when, and logs in again on the same connection before (KIP-368).
  */
 export class Login {
   readonly #mechanisms: ReadonlyMap<string, SaslStep>;
   readonly #clock: Clock;
+  readonly #maxMs: number;
   /** A mechanism was chosen; its next bytes come. */
   #step: SaslStep | undefined;
   #principal: Principal | undefined;
+  #endsAt = Infinity;
 
-  constructor(authenticator: Authenticator, clock: Clock) {
+  /** @param maxMs how long a login lasts at most */
+  constructor(authenticator: Authenticator, clock: Clock, maxMs = Infinity) {
     this.#mechanisms = mechanismsOf(authenticator);
     this.#clock = clock;
+    this.#maxMs = maxMs;
   }
 
   /** Whoever has logged in, also while a new login is under way and when it has failed: until the token that was shown ends. */
   get principal(): Principal | undefined {
     return this.#principal;
+  }
+
+  /** It has lasted as long as a login may, and was not renewed: the connection is good for nothing but that. */
+  get isOver(): boolean {
+    return this.#clock.now() >= this.#endsAt;
   }
 
   handshake({ mechanism }: RequestOf<typeof saslHandshake>, version: number): ResponseOf<typeof saslHandshake> {
@@ -60,11 +69,12 @@ export class Login {
         `Cannot change principals during re-authentication from ${before.name} to ${shown.name}`,
       );
     else if (before instanceof RenewablePrincipal) before.renew(shown);
+    this.#endsAt = this.#clock.now() + this.#maxMs;
   }
 
   /** ms; 0 for a login that does not end by itself. */
   #lifetime(): number {
-    const { expiresAt: ends = Infinity } = this.#principal ?? {};
+    const ends = Math.min(this.#endsAt, this.#principal?.expiresAt ?? Infinity);
     return ends === Infinity ? 0 : Math.max(1, Math.floor(ends - this.#clock.now()));
   }
 }

@@ -75,7 +75,7 @@ export class KafkaConnection implements GatewayConnection {
     this.#socket = socket;
     this.#peer = peer;
     this.#context = context;
-    this.#login = new Login(context.authenticator, context.loginClock);
+    this.#login = new Login(context.authenticator, context.loginClock, context.shared.limits.maxReauthMs);
     this.#out = new ByteOutput(socket, {
       maxBytes: context.shared.limits.maxOutputBytes,
       sendBuffers: context.shared.sendBuffers,
@@ -181,6 +181,7 @@ export class KafkaConnection implements GatewayConnection {
         return answer;
       }
       default: {
+        if (this.#login.isOver) throw new BrokenRequest('A request after the end of a login that was not renewed.');
         const client = this.#client ?? (await this.#enter(clientId));
         // The table of handlers has for each API the one of its own types.
         const handler = HANDLERS[name] as Handler<Api<unknown, unknown>>;

@@ -4,7 +4,7 @@ import { placeOf } from '../listen.ts';
 import type { Needs } from './needs.ts';
 
 export function openKafka({ config, broker, connect, authenticator, clock, report }: Needs): KafkaGateway {
-  const { kafkaAdvertised, kafkaAutoCreate, kafkaOffsetsRetention } = config;
+  const { kafkaAdvertised, kafkaAutoCreate, kafkaOffsetsRetention, kafkaMaxReauth } = config;
   return new KafkaGateway({
     authenticator,
     connect: (principal, namespace, name) => connect({ principal, namespace, name }, 'kafka'),
@@ -14,6 +14,7 @@ export function openKafka({ config, broker, connect, authenticator, clock, repor
     limits: {
       autoCreatePartitions: kafkaAutoCreate === false ? 0 : kafkaAutoCreate,
       offsetsRetentionMs: kafkaOffsetsRetention,
+      maxReauthMs: kafkaMaxReauth ?? Infinity,
     },
     sendBuffers: broker.sendBuffers,
     ...(kafkaAdvertised !== undefined && { advertised: placeOf(kafkaAdvertised) }),

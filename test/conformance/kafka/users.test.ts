@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { pbkdf2Sync, randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 import type { SASLOptions } from 'kafkajs';
+import { ManualClock } from '../../../src/core/clock.ts';
 import { ERROR } from '../../../src/gateways/kafka/errors.ts';
 import { startServer } from '../../../src/server/index.ts';
 import { RawPeer } from '../../kafka/raw-peer.ts';
@@ -117,4 +118,73 @@ test('a user that Kafka has made logs in with SCRAM and PLAIN until its credenti
   assert.deepEqual(await alter({ upsertions: [fine, fine] }), [ERROR.DUPLICATE_RESOURCE]);
   assert.deepEqual(await alter({ deletions: [{ name: 'zoe', mechanism: 9 }] }), [ERROR.UNSUPPORTED_SASL_MECHANISM]);
   assert.deepEqual(await describe(null), []);
+});
+
+const MINUTE = 60_000;
+
+/** A broker of which every login lasts a minute of the test's time. */
+async function startBrief(t: TestContext) {
+  const clock = new ManualClock();
+  const server = await startServer(
+    { memory: true, port: 0, token: TOKEN, kafkaMaxReauth: '1m', drainTimeout: '1s', log: { level: 'silent' } },
+    { clock },
+  );
+  t.after(() => server.close());
+  const address = server.kafkaAddress ?? '';
+  /** Connections of Kafka's clients since the start. */
+  const accepted = async (): Promise<number> => {
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    const text = await (await fetch(`${server.httpUrl}/metrics`, { headers })).text();
+    return Number(/railhead_connections_accepted_total\{protocol="kafka"\} (\d+)/.exec(text)?.[1]);
+  };
+  return { clock, address, accepted };
+}
+
+test('with kafkaMaxReauth clients log in again on their connection, and one that does not is disconnected', async (t) => {
+  const { clock, address } = await startBrief(t);
+  const peer = await RawPeer.dial(Number(address.split(':').at(-1)));
+  t.after(() => peer.socket.destroy());
+  const logIn = async (password: string) => {
+    await peer.ask('saslHandshake', 1, { mechanism: 'PLAIN' });
+    const answer = await peer.ask('saslAuthenticate', 2, { authBytes: Buffer.from(`\0token\0${password}`) });
+    return [answer?.errorCode, answer?.sessionLifetimeMs];
+  };
+  const isServed = async (): Promise<boolean> => (await peer.ask('listGroups', 0, {})) !== null;
+  for (let life = 0; life < 3; life++) {
+    assert.deepEqual(await logIn(TOKEN), [ERROR.NONE, MINUTE]);
+    clock.advance(0.9 * MINUTE);
+    assert.equal(await isServed(), true);
+  }
+  assert.equal((await logIn('wrong'))[0], ERROR.SASL_AUTHENTICATION_FAILED);
+  clock.advance(0.05 * MINUTE);
+  assert.equal(await isServed(), true, 'until its login ends');
+  clock.advance(0.05 * MINUTE);
+  assert.equal(await isServed(), false);
+});
+
+test('kafkajs logs in again on its connection where kafkaMaxReauth wants it, and messages flow on', async (t) => {
+  const { clock, address, accepted } = await startBrief(t);
+  const sasl: SASLOptions = { mechanism: 'plain', username: 'token', password: TOKEN };
+  // Logs in again so long before the end by its own clock, which is not the one that is moved: here, whenever it is used.
+  const producer = kafkaAt(address, { sasl, reauthenticationThreshold: MINUTE }).producer();
+  await producer.connect();
+  t.after(() => producer.disconnect());
+  const send = (i: number) => producer.send({ topic: 'orders', messages: [{ value: String(i) }] });
+  await send(0);
+  const before = await accepted();
+  for (let i = 1; i <= 5; i++) {
+    clock.advance(0.9 * MINUTE);
+    await send(i);
+  }
+  assert.equal(await accepted(), before, 'it went on with the connections that it had');
+
+  // One that comes too late loses its connections, and makes new ones by itself.
+  const late = kafkaAt(address, { sasl, reauthenticationThreshold: 0 }).producer();
+  await late.connect();
+  t.after(() => late.disconnect());
+  await late.send({ topic: 'orders', messages: [{ value: 'a' }] });
+  const connected = await accepted();
+  clock.advance(MINUTE);
+  await late.send({ topic: 'orders', messages: [{ value: 'b' }] });
+  assert.ok((await accepted()) > connected);
 });
