@@ -24,10 +24,16 @@ export class Issuer {
   visitor: JWTPayload | undefined;
   /** Of the client that is registered, if it has one. */
   clientSecret: string | undefined;
+  /** Claims that a renewed token has besides, or instead. */
+  renewed: JWTPayload = {};
+  /** How often a token was renewed. */
+  renewals = 0;
   /** What tokens for browsers are signed at, ms. */
   now = (): number => Date.now();
   /** Codes that were given out, with what they are bound to. */
   readonly #codes = new Map<string, URLSearchParams>();
+  /** The same of tokens that renew; each is good once. */
+  readonly #refreshTokens = new Map<string, URLSearchParams>();
 
   static async start(t: TestContext, alg = 'ES256'): Promise<Issuer> {
     const issuer = new Issuer();
@@ -107,14 +113,14 @@ export class Issuer {
     let text = '';
     for await (const chunk of request.setEncoding('utf8')) text += String(chunk);
     const shown = new URLSearchParams(text);
+    if (shown.get('grant_type') === 'refresh_token') {
+      await this.#renew(request, shown, response);
+      return;
+    }
     const code = shown.get('code') ?? '';
     const asked = this.#codes.get(code);
     this.#codes.delete(code);
     const clientId = asked?.get('client_id') ?? '';
-    const isClient =
-      this.clientSecret === undefined
-        ? shown.get('client_id') === clientId
-        : request.headers.authorization === `Basic ${btoa(`${clientId}:${this.clientSecret}`)}`;
     const proof = createHash('sha256')
       .update(shown.get('code_verifier') ?? '')
       .digest('base64url');
@@ -123,13 +129,46 @@ export class Issuer {
       asked.get('code_challenge') === proof &&
       asked.get('redirect_uri') === shown.get('redirect_uri') &&
       shown.get('grant_type') === 'authorization_code' &&
-      isClient;
-    response.setHeader('content-type', 'application/json');
+      this.#isClient(request, shown, clientId);
     if (!isGood) {
-      response.writeHead(400).end('{"error":"invalid_grant"}');
+      refuse(response);
       return;
     }
     const claims = { aud: clientId, nonce: asked.get('nonce') ?? '', ...this.visitor };
-    response.end(JSON.stringify({ id_token: await this.sign(this.now(), claims), token_type: 'Bearer' }));
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ id_token: await this.sign(this.now(), claims), ...this.#refreshFor(asked) }));
   }
+
+  /** One that is good for another token, where it was asked for. */
+  #refreshFor(asked: URLSearchParams): { token_type: string; refresh_token?: string } {
+    if (asked.get('scope')?.split(' ').includes('offline_access') !== true) return { token_type: 'Bearer' };
+    const refresh_token = randomUUID();
+    this.#refreshTokens.set(refresh_token, asked);
+    return { token_type: 'Bearer', refresh_token };
+  }
+
+  async #renew(request: IncomingMessage, shown: URLSearchParams, response: ServerResponse): Promise<void> {
+    const refresh = shown.get('refresh_token') ?? '';
+    const asked = this.#refreshTokens.get(refresh);
+    this.#refreshTokens.delete(refresh);
+    const clientId = asked?.get('client_id') ?? '';
+    if (asked === undefined || this.visitor === undefined || !this.#isClient(request, shown, clientId)) {
+      refuse(response);
+      return;
+    }
+    this.renewals++;
+    response.setHeader('content-type', 'application/json');
+    const id_token = await this.sign(this.now(), { aud: clientId, ...this.visitor, ...this.renewed });
+    response.end(JSON.stringify({ id_token, ...this.#refreshFor(asked) }));
+  }
+
+  #isClient({ headers }: IncomingMessage, shown: URLSearchParams, clientId: string): boolean {
+    if (this.clientSecret === undefined) return shown.get('client_id') === clientId;
+    return headers.authorization === `Basic ${btoa(`${clientId}:${this.clientSecret}`)}`;
+  }
+}
+
+function refuse(response: ServerResponse): void {
+  response.setHeader('content-type', 'application/json');
+  response.writeHead(400).end('{"error":"invalid_grant"}');
 }

@@ -3,6 +3,9 @@ import type { Authenticator, Credentials, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { networkOf } from '../by-address.ts';
+import { RenewablePrincipal } from '../renewable-principal.ts';
+import type { Vouched } from './federated-logins.ts';
+import { LoginRenewal } from './login-renewal.ts';
 
 /** A login is over after so long without a request, and after so long in any case. */
 const IDLE_MS = 3_600_000;
@@ -36,7 +39,9 @@ export interface BrowserLogin {
 
 interface Kept extends BrowserLogin {
   readonly digest: string;
+  expiresAt: number;
   usedAt: number;
+  renewal?: LoginRenewal;
 }
 
 /**
@@ -58,31 +63,52 @@ export class BrowserLogins {
 
   /** @throws UNAUTHENTICATED, RATE_LIMITED after too many of these from one address */
   async login(credentials: Credentials, origin: Origin): Promise<{ login: BrowserLogin; cookie: string }> {
-    return this.loginAs(() => this.#authenticator.authenticate(credentials), origin);
+    return this.loginAs(async () => ({ principal: await this.#authenticator.authenticate(credentials) }), origin);
   }
 
   /** The same for who is known in another way. @throws UNAUTHENTICATED, RATE_LIMITED */
   async loginAs(
-    authenticate: () => Promise<Principal>,
+    authenticate: () => Promise<Vouched>,
     { address, secure }: Origin,
   ): Promise<{ login: BrowserLogin; cookie: string }> {
     this.#failures.assertFew(address);
-    let principal: Principal;
+    let vouched: Vouched;
     try {
-      principal = await authenticate();
+      vouched = await authenticate();
     } catch (error) {
-      if (RailheadError.is(error, 'UNAUTHENTICATED')) this.#failures.add(address);
+      // Also where an issuer could not be asked: strangers must not make us ask it all the time.
+      if (RailheadError.is(error, 'UNAUTHENTICATED') || RailheadError.is(error, 'CONNECTION_LOST'))
+        this.#failures.add(address);
       throw error;
     }
     const id = randomBytes(32).toString('base64url');
     const now = this.#clock.now();
     const csrf = randomBytes(24).toString('base64url');
-    const expiresAt = Math.min(now + MAX_AGE_MS, principal.expiresAt ?? Number.POSITIVE_INFINITY);
-    const login = { principal, csrf, expiresAt, digest: digestOf(id), usedAt: now };
-    const [oldest] = this.#logins.keys();
-    if (this.#logins.size >= MAX_LOGINS && oldest !== undefined) this.#logins.delete(oldest);
+    const overAt = now + MAX_AGE_MS;
+    const { renew } = vouched;
+    const principal = renew === undefined ? vouched.principal : new RenewablePrincipal(vouched.principal);
+    const expiresAt = Math.min(overAt, principal.expiresAt ?? Number.POSITIVE_INFINITY);
+    const login: Kept = { principal, csrf, expiresAt, digest: digestOf(id), usedAt: now };
+    const [oldest] = this.#logins.values();
+    if (this.#logins.size >= MAX_LOGINS && oldest !== undefined) this.#forget(oldest);
     this.#logins.set(login.digest, login);
-    return { login, cookie: setCookie(secure, id, Math.ceil((expiresAt - now) / 1000)) };
+    if (renew !== undefined && principal instanceof RenewablePrincipal)
+      login.renewal = new LoginRenewal({
+        clock: this.#clock,
+        principal,
+        renew,
+        overAt,
+        isUsed: () => this.#clock.now() < login.usedAt + IDLE_MS,
+        onRenewed: () => (login.expiresAt = Math.min(overAt, principal.expiresAt)),
+        onRefused: () => this.#forget(login),
+      });
+    // The cookie is good for as long as the login may become.
+    const lastsMs = (renew === undefined ? expiresAt : overAt) - now;
+    return { login, cookie: setCookie(secure, id, Math.ceil(lastsMs / 1000)) };
+  }
+
+  close(): void {
+    for (const { renewal } of this.#logins.values()) renewal?.stop();
   }
 
   /** Whose cookie it is. Undefined without one, and for one that is over. */
@@ -91,8 +117,11 @@ export class BrowserLogins {
     if (login === undefined) return undefined;
     const now = this.#clock.now();
     const { gone = false, outdated = false } = login.principal;
+    if (gone || outdated || now >= login.expiresAt || now >= login.usedAt + IDLE_MS) {
+      this.#forget(login);
+      return undefined;
+    }
     this.#logins.delete(login.digest);
-    if (gone || outdated || now >= login.expiresAt || now >= login.usedAt + IDLE_MS) return undefined;
     login.usedAt = now;
     this.#logins.set(login.digest, login);
     return login;
@@ -100,8 +129,14 @@ export class BrowserLogins {
 
   /** Gives the cookie that takes the cookie away. */
   logout(cookies: string | undefined, { secure }: Pick<Origin, 'secure'>): string {
-    this.#logins.delete(digestOf(cookieOf(cookies, secure)));
+    const login = this.#logins.get(digestOf(cookieOf(cookies, secure)));
+    if (login !== undefined) this.#forget(login);
     return setCookie(secure, '', 0);
+  }
+
+  #forget(login: Kept): void {
+    login.renewal?.stop();
+    this.#logins.delete(login.digest);
   }
 }
 

@@ -13,8 +13,19 @@ export interface FederatedIssuer {
   readonly home: string;
   /** Where to lead the browser. @throws when the issuer cannot be asked */
   authorizationUrl(asked: { state: string; nonce: string; challenge: string; redirectUri: string }): Promise<string>;
-  /** Who it is. @throws UNAUTHENTICATED */
-  principalOf(shown: { code: string; verifier: string; nonce: string; redirectUri: string }): Promise<Principal>;
+  /** Who it is. @throws UNAUTHENTICATED; CONNECTION_LOST when the issuer cannot be asked */
+  enter(shown: { code: string; verifier: string; nonce: string; redirectUri: string }): Promise<Vouched>;
+}
+
+/** Somebody for whom an issuer, or the broker itself, vouches. */
+export interface Vouched {
+  readonly principal: Principal;
+  /**
+   * Who it is from now on, before what says so ends. Absent: nobody can be asked.
+   *
+   * @throws UNAUTHENTICATED: nobody vouches for them any more. Anything else: it could not be asked now.
+   */
+  readonly renew?: () => Promise<Principal>;
 }
 
 /** What a browser keeps between leaving and coming back. */
@@ -49,11 +60,11 @@ export class FederatedLogins {
     return { location, cookie: tripCookie(secure, `${state}.${nonce}.${trip.verifier}`, TRIP_SECONDS) };
   }
 
-  /** Who has come back, and where the pages are. @throws UNAUTHENTICATED, NOT_FOUND */
+  /** Who has come back. @throws UNAUTHENTICATED, NOT_FOUND */
   async finish(
     name: string,
     came: { code: string | undefined; state: string | undefined; cookies: string | undefined; secure: boolean },
-  ): Promise<{ principal: Principal; home: string }> {
+  ): Promise<Vouched> {
     const issuer = this.#issuer(name);
     const trip = tripOf(came.cookies, came.secure);
     const { code, state } = came;
@@ -61,8 +72,7 @@ export class FederatedLogins {
     if (trip === undefined || code === undefined || state === undefined || !isSame(state, trip.state))
       throw new RailheadError('UNAUTHENTICATED', 'This answer is not to a login that this browser has begun.');
     const { nonce, verifier } = trip;
-    const principal = await issuer.principalOf({ code, verifier, nonce, redirectUri: redirectUri(issuer) });
-    return { principal, home: issuer.home };
+    return issuer.enter({ code, verifier, nonce, redirectUri: redirectUri(issuer) });
   }
 
   homeOf(name: string): string {

@@ -98,6 +98,7 @@ export class HttpGateway {
   /** Ends long polls with what they have, refuses what comes later, waits for what is under way. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#logins.close();
     this.#live?.close();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     await this.#sessions.close();

@@ -1,7 +1,7 @@
 import type { Context as HonoContext, Hono } from 'hono';
 import { z } from 'zod';
 import { type Action, type Authenticator, isAuthorized, type Principal } from '../../core/auth.ts';
-import { RailheadError } from '../../core/errors.ts';
+import { type ErrorCode, RailheadError } from '../../core/errors.ts';
 import { type FederatedLogins, forgetTrip } from './federated-logins.ts';
 import { isoTime } from './messages.ts';
 import { assertCsrf, type BrowserLogin, type BrowserLogins, type HttpEnv } from './browser-logins.ts';
@@ -32,6 +32,9 @@ export const LOGIN_BODY = z.union([
 export const MAX_LOGIN_BODY_BYTES = 16 << 10;
 
 type Context = HonoContext<HttpEnv>;
+
+/** In the address of the page of logins. */
+const REFUSALS: { readonly [C in ErrorCode]?: string } = { RATE_LIMITED: 'later', CONNECTION_LOST: 'unreachable' };
 
 const ACTIONS: readonly Action[] = ['inspect', 'publish', 'consume', 'configure', 'manage', 'admin'];
 
@@ -87,14 +90,15 @@ export function addLoginRoutes(app: Hono<HttpEnv>, gateway: LoginRoutes): void {
     const cookies = c.req.header('cookie');
     const home = federated.homeOf(name);
     try {
-      const finish = async (): Promise<Principal> =>
-        (await federated.finish(name, { code, state, cookies, secure })).principal;
-      const { cookie } = await logins.loginAs(finish, c.env.origin);
+      const { cookie } = await logins.loginAs(
+        () => federated.finish(name, { code, state, cookies, secure }),
+        c.env.origin,
+      );
       return redirect(home, [cookie, forgetTrip(secure)]);
     } catch (error) {
       if (!RailheadError.is(error)) throw error;
       // A person is there, and the page says it in words.
-      return redirect(`${home}#/?login=${error.code === 'RATE_LIMITED' ? 'later' : 'refused'}`, [forgetTrip(secure)]);
+      return redirect(`${home}#/?login=${REFUSALS[error.code] ?? 'refused'}`, [forgetTrip(secure)]);
     }
   });
   app.post('/api/v1/logout', async (c) => {

@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { ManualClock } from '../../core/clock.ts';
+import { nextTurn } from '../../core/real-time.ts';
 import { Issuer } from '../../../test/issuer.ts';
 import { startServer } from '../index.ts';
 
 const LIFE_MS = 300_000;
-const ALLOW = [{ claim: 'groups', has: 'ops', role: 'operator' as const }];
+const ALLOW = [
+  { claim: 'groups', has: 'ops', role: 'operator' as const },
+  { claim: 'groups', has: 'looking', role: 'viewer' as const },
+];
 
 /** A browser's cookies, and nothing else of it. */
 class Visitor {
@@ -26,7 +30,7 @@ class Visitor {
   }
 }
 
-async function place(t: TestContext, secret?: string) {
+async function place(t: TestContext, secret?: string, scope?: string) {
   const clock = new ManualClock();
   const issuer = await Issuer.start(t);
   issuer.now = () => clock.now();
@@ -36,6 +40,7 @@ async function place(t: TestContext, secret?: string) {
     clientId: 'dashboard',
     url: 'http://rail.localhost/ops',
     ...(secret !== undefined && { clientSecret: secret }),
+    ...(scope !== undefined && { scope }),
   };
   const sso = { name: 'sso', issuer: issuer.url, audience: 'railhead', addresses: 'any' as const, clockSkew: 0 };
   const server = await startServer(
@@ -176,4 +181,111 @@ test('more than ten refused answers from one address in a minute are told to wai
     locations.push((await new Visitor().get(`${api}/login/sso/done?code=${i}&state=${i}`)).location);
   assert.match(locations[9] ?? '', /login=refused$/);
   assert.match(locations[10] ?? '', /login=later$/);
+});
+
+const OFFLINE = 'openid offline_access';
+
+/** Somebody who is logged in with a token that can be renewed. */
+async function renewable(t: TestContext, secret?: string) {
+  const at = await place(t, secret, OFFLINE);
+  const visitor = new Visitor();
+  await visitor.get(await at.leave(visitor));
+  const me = (): ReturnType<typeof at.whoami> => at.whoami(visitor);
+  assert.equal((await me()).status, 200);
+  /** To where a login is renewed, and until it was so `times` times. */
+  const renewals = async (times: number): Promise<void> => {
+    at.clock.advance(0.8 * LIFE_MS);
+    while (at.issuer.renewals < times) await nextTurn();
+    while ((await me()).expiresAt !== new Date(at.clock.now() + LIFE_MS).toISOString()) await nextTurn();
+  };
+  /** A look at the issuer, and until it has answered. */
+  const refused = async (): Promise<number> => {
+    at.clock.advance(0.8 * LIFE_MS);
+    while ((await me()).status === 200) await nextTurn();
+    return (await me()).status;
+  };
+  return { ...at, visitor, me, renewals, refused };
+}
+
+for (const secret of [undefined, 'a-secret-of-the-client'])
+  test(`a login whose issuer gives a refresh token is renewed before its token ends, ${secret === undefined ? 'without' : 'with'} a secret of the client`, async (t) => {
+    const { me, renewals, visitor } = await renewable(t, secret);
+    const cookie = visitor.cookies.get('railhead');
+    for (let life = 1; life <= 4; life++) await renewals(life);
+    const { status, name } = await me();
+    assert.deepEqual([status, name, visitor.cookies.get('railhead')], [200, 'sso:ann', cookie]);
+  });
+
+test('rights that the issuer changes count from the next renewal on', async (t) => {
+  const { issuer, me, renewals } = await renewable(t);
+  assert.deepEqual((await me()).may, {
+    inspect: true,
+    publish: true,
+    consume: true,
+    configure: true,
+    manage: true,
+    admin: false,
+  });
+  issuer.renewed = { groups: ['looking'] };
+  await renewals(1);
+  assert.equal((await me()).status, 200);
+  assert.deepEqual(Object.values((await me()).may ?? {}), [true, false, false, false, false, false]);
+});
+
+test('a login ends with its next renewal when the issuer refuses it, or it is of somebody else or without rights', async (t) => {
+  const changes: ((issuer: Issuer) => void)[] = [
+    (issuer) => (issuer.visitor = undefined),
+    (issuer) => (issuer.renewed = { groups: [] }),
+    (issuer) => (issuer.renewed = { sub: 'bob' }),
+    (issuer) => (issuer.renewed = { nonce: 'of another login' }),
+    (issuer) => (issuer.renewed = { aud: 'another-client' }),
+    (issuer) => (issuer.clientSecret = 'changed'),
+  ];
+  for (const change of changes) {
+    const { issuer, refused } = await renewable(t, 'a-secret-of-the-client');
+    change(issuer);
+    assert.equal(await refused(), 401, String(change));
+  }
+});
+
+test('while the issuer cannot be asked a login goes on until its token ends, and is renewed when it can', async (t) => {
+  const { clock, issuer, me } = await renewable(t);
+  let asked = 0;
+  issuer.answer = (_request, response) => {
+    asked++;
+    response.writeHead(502).end('<html>');
+  };
+  clock.advance(0.8 * LIFE_MS);
+  while (asked === 0) await nextTurn();
+  assert.equal((await me()).status, 200);
+  issuer.answer = undefined;
+  while (issuer.renewals === 0) {
+    clock.advance(10_000);
+    for (let turn = 0; turn < 50; turn++) await nextTurn();
+    assert.equal((await me()).status, 200);
+  }
+});
+
+test('nobody is asked about a login that was not used for an hour', async (t) => {
+  const { clock, issuer, leave, whoami } = await place(t, undefined, OFFLINE);
+  issuer.visitor = { sub: 'ann', groups: ['ops'], exp: Math.floor(clock.now() / 1000) + 7_200 };
+  const [ann, bob] = [new Visitor(), new Visitor()];
+  for (const visitor of [ann, bob]) await visitor.get(await leave(visitor));
+  clock.advance(3_000_000);
+  assert.equal((await whoami(bob)).status, 200);
+  clock.advance(3_000_000);
+  while (issuer.renewals === 0) await nextTurn();
+  for (let turn = 0; turn < 50; turn++) await nextTurn();
+  assert.equal(issuer.renewals, 1);
+  assert.deepEqual([(await whoami(ann)).status, (await whoami(bob)).status], [401, 200]);
+});
+
+test('nobody is asked about a login that has been ended', async (t) => {
+  const { api, clock, issuer, me, visitor } = await renewable(t);
+  const csrf = (JSON.parse((await visitor.get(`${api}/whoami`)).body) as { csrf: string }).csrf;
+  const cookie = `railhead=${visitor.cookies.get('railhead') ?? ''}`;
+  await fetch(`${api}/logout`, { method: 'POST', headers: { cookie, 'railhead-csrf': csrf } });
+  clock.advance(LIFE_MS);
+  for (let turn = 0; turn < 50; turn++) await nextTurn();
+  assert.deepEqual([issuer.renewals, (await me()).status], [0, 401]);
 });

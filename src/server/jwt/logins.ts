@@ -4,7 +4,7 @@ import type { Grant, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { grantOfRule, grantsOfRole } from '../../core/roles.ts';
 import { claimHas, claimText } from './claims.ts';
-import { CodeFlow } from './code-flow.ts';
+import { CodeFlow, type ExpectedToken } from './code-flow.ts';
 import { FileKeys, type Keys, RemoteKeys } from './keys.ts';
 import type { IssuerConfig } from './settings.ts';
 
@@ -32,6 +32,8 @@ interface Issuer {
   readonly config: IssuerConfig;
   readonly keys: Keys;
 }
+
+type ExpectedLogin = ExpectedToken & { readonly config: IssuerConfig };
 
 interface Remembered {
   readonly principal: TokenPrincipal;
@@ -114,17 +116,14 @@ export class JwtLogins {
         issuer: { ...config, login },
         clock,
         signal: this.#closing.signal,
-        verify: (token, clientId, nonce) => this.#findLogin(token, { config, clientId, nonce }),
+        verify: (token, expected) => this.#findLogin(token, { config, ...expected }),
         onFailure: (why) => onLoginFailure(config.name, why),
       });
     });
   }
 
   /** Of an ID token, which is for the dashboard itself and for this login alone. */
-  async #findLogin(
-    token: string,
-    expected: { config: IssuerConfig; clientId: string; nonce: string },
-  ): Promise<Principal | undefined> {
+  async #findLogin(token: string, expected: ExpectedLogin): Promise<Principal | undefined> {
     if (token.length > 4 * MAX_TOKEN_LENGTH || !TOKEN.test(token)) return undefined;
     const principal = await this.#verify(token, expected);
     if (principal !== undefined) this.#watch(principal.expiresAt);
@@ -144,10 +143,7 @@ export class JwtLogins {
   }
 
   /** @param login what an ID token has to be for; others are for the audience that is configured */
-  async #verify(
-    token: string,
-    login?: { config: IssuerConfig; clientId: string; nonce: string },
-  ): Promise<TokenPrincipal | undefined> {
+  async #verify(token: string, login?: ExpectedLogin): Promise<TokenPrincipal | undefined> {
     const { clock, onRefused } = this.#options;
     const { decodeJwt, jwtVerify } = this.#jose;
     let name = 'unknown';
@@ -165,7 +161,9 @@ export class JwtLogins {
         currentDate: new Date(clock.now()),
         requiredClaims: ['exp'],
       });
-      if (login !== undefined && payload['nonce'] !== login.nonce) throw new Error('it is for another login');
+      const { nonce } = payload;
+      if (login !== undefined && nonce !== login.nonce && !(login.of === 'renewal' && nonce === undefined))
+        throw new Error('it is for another login');
       if (login !== undefined && (payload['azp'] ?? login.clientId) !== login.clientId)
         throw new Error('it is for another client');
       return this.#principalOf(config, payload);

@@ -68,6 +68,7 @@ export const issuerSchema = z
         clientSecret: nonEmpty.optional(),
         /** Where people open the dashboard. The issuer leads back to `URL/api/v1/login/NAME/done`. */
         url: z.url({ protocol: /^https?$/ }),
+        /** With `offline_access` most issuers give a refresh token: the login is then renewed before its token ends. */
         scope: nonEmpty.default('openid profile email'),
       })
       .optional(),
