@@ -26,7 +26,9 @@ function group(limit: number): (rows: Row[]) => Promise<string[]> {
   });
   return async (rows) => {
     const out = new Exposition();
-    await series.write(out, rows, new Slices());
+    const found = series.finder();
+    for (const each of rows) found.add(each);
+    await series.write(out, found, new Slices());
     const lines = out.text().trim().split('\n');
     return lines.filter((line) => !line.startsWith('#'));
   };

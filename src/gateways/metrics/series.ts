@@ -27,6 +27,35 @@ export interface Kind<T> {
 /** Between two looks at the time. */
 const STEP = 16;
 
+/** What a look has found, as far as it is needed. */
+export interface Found<T> {
+  readonly total: number;
+  /** In the order in which they came. */
+  readonly things: readonly T[];
+}
+
+/**
+ * Takes things one by one as they are read, and keeps those that count: of the blank ones the first, which may get series of
+ * their own. Most of ten thousand queues are blank, and are forgotten at once instead of being copied by each collection of
+ * garbage until all are read.
+ */
+export class Finder<T> implements Found<T> {
+  readonly things: T[] = [];
+  total = 0;
+  readonly #kind: Pick<Kind<T>, 'isBlank' | 'limit'>;
+  #blank = 0;
+
+  constructor(kind: Pick<Kind<T>, 'isBlank' | 'limit'>) {
+    this.#kind = kind;
+  }
+
+  add(thing: T): void {
+    this.total++;
+    const { isBlank, limit } = this.#kind;
+    if (isBlank?.(thing) !== true || this.#blank++ < limit) this.things.push(thing);
+  }
+}
+
 /**
  * Series for many things of one kind, at most `limit` of each column and one `other` for the rest, so that ten thousand
  * queues do not choke a scraper. Which ones have their own may change from one look to the next. Counters of `other` only
@@ -51,14 +80,21 @@ export class SeriesGroup<T> {
     this.#gathered = this.#counters.map(() => 0);
   }
 
-  write(out: Exposition, things: readonly T[], slices: Slices): Promise<void> {
-    // One after the other: what `other` has gathered is counted from look to look.
-    return (this.#turn = this.#turn.then(() => this.#write(out, things, slices)));
+  /** For one look. */
+  finder(): Finder<T> {
+    return new Finder(this.#kind);
   }
 
-  async #write(out: Exposition, things: readonly T[], slices: Slices): Promise<void> {
+  write(out: Exposition, found: Found<T>, slices: Slices): Promise<void> {
+    // One after the other: what `other` has gathered is counted from look to look.
+    return (this.#turn = this.#turn.then(() => this.#write(out, found, slices)));
+  }
+
+  async #write(out: Exposition, { things, total }: Found<T>, slices: Slices): Promise<void> {
     const { columns, key, labels, limit, isBlank } = this.#kind;
-    const isOwn = this.#choose(things);
+    const isOwn = this.#choose(things, total);
+    const texts: string[] = [];
+    const values = columns.map((): number[] => []);
     const seen = new Map<string | number, readonly number[]>();
     const together = columns.map(() => 0);
     for (let i = 0; i < things.length; i++) {
@@ -71,20 +107,26 @@ export class SeriesGroup<T> {
       const counted = blank ? undefined : this.#counted(thing);
       // Among those that have counted nothing, now and at the last look, nobody needs its name.
       const id = counted !== undefined || this.#last.size > 0 ? key(thing) : '';
-      if (own) this.#writeLines(out, labelText(labels(thing)), ({ of }) => of(thing));
-      else this.#gather(thing, this.#last.get(id), counted, together);
+      if (own) {
+        texts.push(labelText(labels(thing)));
+        for (let c = 0; c < columns.length; c++) values[c]?.push(columns[c]?.of(thing) ?? 0);
+      } else this.#gather(thing, this.#last.get(id), counted, together);
       if (counted !== undefined) seen.set(id, counted);
     }
     this.#last = seen;
-    if (things.length <= limit && this.#gathered.every((count) => count === 0)) return;
-    const counts = new Map(this.#counters.map((column, i) => [column, this.#gathered[i] ?? 0]));
-    this.#writeLines(out, this.#other, (column, i) => counts.get(column) ?? together[i] ?? 0);
+    if (total > limit || this.#gathered.some((count) => count !== 0)) {
+      const counts = new Map(this.#counters.map((column, i) => [column, this.#gathered[i] ?? 0]));
+      texts.push(this.#other);
+      for (const [i, column] of columns.entries()) values[i]?.push(counts.get(column) ?? together[i] ?? 0);
+    }
+    if (texts.length === 0) return;
+    for (const [i, column] of columns.entries()) out.addSeries(column, { labels: texts, values: values[i] ?? [] });
   }
 
   /** Among equals the first ones: so an idle broker shows the same ones each time. */
-  #choose(things: readonly T[]): (index: number) => boolean {
+  #choose(things: readonly T[], total: number): (index: number) => boolean {
     const { limit, rank } = this.#kind;
-    if (things.length <= limit) return () => true;
+    if (total <= limit) return () => true;
     const ranks = new Float64Array(things.length);
     // Those that hold nothing need not be sorted: of ten thousand queues that is most.
     const full: number[] = [];
@@ -130,14 +172,6 @@ export class SeriesGroup<T> {
       if (value === 0) continue;
       const before = together[gauge.index] ?? 0;
       together[gauge.index] = gauge.column.together === 'max' ? Math.max(before, value) : before + value;
-    }
-  }
-
-  #writeLines(out: Exposition, labels: string, value: (column: Column<T>, index: number) => number): void {
-    const { columns } = this.#kind;
-    for (let i = 0; i < columns.length; i++) {
-      const column = columns[i];
-      if (column !== undefined) out.addAs(column, value(column, i), labels);
     }
   }
 }

@@ -5,6 +5,8 @@ import { type Column, SeriesGroup } from '../../gateways/metrics/series.ts';
 import type { Slices } from '../../gateways/metrics/slices.ts';
 
 const OTHER = 'other';
+/** Queues between two looks at the time. */
+const STEP = 8;
 
 const TOPIC_COLUMNS: readonly Column<Surveyed>[] = [
   {
@@ -167,12 +169,13 @@ export class TopicSeries {
   }
 
   async write(out: Exposition, survey: Iterable<Surveyed>, slices: Slices, now: number): Promise<void> {
-    const topics: Surveyed[] = [];
-    const subscriptions: Subscribed[] = [];
+    const topics = this.#topics.finder();
+    const subscriptions = this.#subscriptions.finder();
     for (const of of survey) {
-      topics.push(of);
-      for (const stats of of.stats.subscriptions) subscriptions.push({ of, stats, now });
-      if (slices.due()) await slices.rest();
+      topics.add(of);
+      for (const stats of of.stats.subscriptions) subscriptions.add({ of, stats, now });
+      // To ask for the time costs a fifth of what a queue does.
+      if (topics.total % STEP === 0 && slices.due()) await slices.rest();
     }
     await this.#topics.write(out, topics, slices);
     await this.#subscriptions.write(out, subscriptions, slices);

@@ -64,7 +64,7 @@ async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<An
   if (how === 'aggregated') {
     const all = { topicId: 0, labels: {}, figures: total };
     for (const column of QUEUE_COLUMNS) exposition.add(column, column.of(all));
-  } else await management.queueSeries.write(exposition, queues, slices);
+  } else await management.queueSeries.write(exposition, { total: queues.length, things: queues }, slices);
   const live = management.options.amqp.live();
   const channels = live.flatMap((each) => each.channels);
   const consumers = channels.reduce((count, each) => count + each.consumers.length, 0);
