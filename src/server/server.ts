@@ -264,6 +264,7 @@ class Server implements RunningServer {
       connect: (principal, namespace, name) => needs.connect({ principal, namespace, name }, 'railhead'),
       broker: { version: VERSION, journalId: broker.info().journalId },
       clock,
+      loginClock: this.#clock,
       sendBuffers: broker.sendBuffers,
       report: onBug,
     });

@@ -13,6 +13,8 @@
  * 0x02 WELCOME            broker  data Welcome
  * 0x03 HEARTBEAT          both    nothing
  * 0x04 GOODBYE            both    data WireError; the sender closes after it             GOODBYE (to a client's)
+ * 0x05 RENEW              client  data Renewal; from version 2 on, one at a time         RENEWED
+ * 0x06 RENEWED            broker  data Renewed
  *
  * 0x10 PUBLISH            client  u32 id, publish (publish.ts), records                  PUBLISHED or FAILED
  * 0x11 PUBLISHED          broker  u32 id, receipt (publish.ts)
@@ -51,6 +53,8 @@ export const FRAME = {
   WELCOME: 0x02,
   HEARTBEAT: 0x03,
   GOODBYE: 0x04,
+  RENEW: 0x05,
+  RENEWED: 0x06,
   PUBLISH: 0x10,
   PUBLISHED: 0x11,
   SETTLE: 0x12,

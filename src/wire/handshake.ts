@@ -1,11 +1,18 @@
 import { RailheadError } from '../core/errors.ts';
+import { fromWireError, toWireError, type WireError } from './errors.ts';
 import { isMap } from './shape.ts';
 
 /**
  * The versions of the native protocol that this package speaks. Each new version keeps the one before it: a client and
  * a broker one version apart work together.
+ *
+ * 1   the first one
+ * 2   RENEW and RENEWED: a client shows a newer token on the connection that is open
  */
-export const PROTOCOL: VersionRange = { min: 1, max: 1 };
+export const PROTOCOL: VersionRange = { min: 1, max: 2 };
+
+/** From this version on a login may be renewed. */
+export const RENEWING = 2;
 
 export interface VersionRange {
   min: number;
@@ -34,7 +41,17 @@ export interface Welcome {
   /** Names this connection in a later `resume`. A secret between the two. */
   sessionId: string;
   limits: { maxFrameBytes: number; heartbeatMs: number };
+  /** The login ends by itself after so long, ms: its token does. Absent: it does not, or the broker is of an older version. */
+  loginEndsInMs?: number;
 }
+
+/** A newer token of the same user. Fields that the reader does not know are ignored, as in the handshake. */
+export interface Renewal {
+  token: string;
+}
+
+/** What became of it. Refused, the login is what it was. */
+export type Renewed = { loginEndsInMs?: number } | { error: WireError };
 
 /** The highest version that both speak. @throws PROTOCOL naming both ranges. */
 export function negotiate(client: VersionRange, broker: VersionRange): number {
@@ -82,7 +99,7 @@ export function checkHello(value: unknown): Hello {
 /** @throws PROTOCOL */
 export function checkWelcome(value: unknown): Welcome {
   if (!isMap(value)) throw broken('WELCOME');
-  const { protocol, broker, journalId, sessionId, limits } = value;
+  const { protocol, broker, journalId, sessionId, limits, loginEndsInMs } = value;
   if (!isVersion(protocol) || protocol < PROTOCOL.min || protocol > PROTOCOL.max) throw broken('WELCOME');
   if (!isMap(broker) || !isName(broker['version']) || !isName(journalId) || !isName(sessionId)) throw broken('WELCOME');
   if (!isMap(limits) || !isPositive(limits['maxFrameBytes']) || !isPositive(limits['heartbeatMs']))
@@ -93,7 +110,26 @@ export function checkWelcome(value: unknown): Welcome {
     journalId,
     sessionId,
     limits: { maxFrameBytes: limits['maxFrameBytes'], heartbeatMs: limits['heartbeatMs'] },
+    ...(isPositive(loginEndsInMs) && { loginEndsInMs }),
   };
+}
+
+/** @throws PROTOCOL */
+export function checkRenewal(value: unknown): Renewal {
+  if (!isMap(value) || typeof value['token'] !== 'string') throw broken('RENEW');
+  return { token: value['token'] };
+}
+
+export function refusedRenewal(error: RailheadError): Renewed {
+  const { details: _details, ...wire } = toWireError(error);
+  return { error: wire };
+}
+
+/** How long the login lasts now; undefined: it does not end by itself. @throws what the broker says, PROTOCOL */
+export function checkRenewed(value: unknown): number | undefined {
+  if (!isMap(value)) throw broken('RENEWED');
+  if (value['error'] !== undefined) throw fromWireError(value['error']);
+  return isPositive(value['loginEndsInMs']) ? value['loginEndsInMs'] : undefined;
 }
 
 function isVersion(value: unknown): value is number {

@@ -86,6 +86,8 @@ const FRAMES: { readonly [F in keyof typeof FRAME]: string | ((session: Session)
   WELCOME: BROKER,
   HEARTBEAT: 'it says that somebody is there',
   GOODBYE: 'whoever is connected may go',
+  RENEW: 'it is the login once more, of the same user',
+  RENEWED: BROKER,
   PUBLISH: [
     (session) => session.publish(publish),
     (session) => session.publish({ ...publish, to: { router: HIDDEN, key: '' } }),

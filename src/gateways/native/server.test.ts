@@ -68,7 +68,8 @@ const publish = { to: { topic: 'q' }, format: 1, records: Buffer.from('abc'), co
 test('the broker names version, journal, session and limits when it lets a client in', async () => {
   const { gateway } = broker({ authenticator: token });
   const welcome = await new RawClient(gateway.loopback()).hello({ token: 'right', protocol: { min: 1, max: 7 } });
-  assert.equal(welcome.protocol, 1);
+  assert.equal(welcome.protocol, 2);
+  assert.equal(welcome.loginEndsInMs, undefined);
   assert.equal(welcome.broker.version, '9.9.9');
   assert.equal(welcome.journalId, 'journal');
   assert.equal(welcome.limits.heartbeatMs, 10_000);
@@ -79,7 +80,7 @@ test('a wrong token, a version that is too new and a frame before HELLO are told
   const { gateway, sessions } = broker({ authenticator: token });
   await assert.rejects(new RawClient(gateway.loopback()).hello({ token: 'wrong' }), { code: 'UNAUTHENTICATED' });
   await assert.rejects(new RawClient(gateway.loopback()).hello(), { code: 'UNAUTHENTICATED' });
-  await assert.rejects(new RawClient(gateway.loopback()).hello({ token: 'right', protocol: { min: 2, max: 3 } }), {
+  await assert.rejects(new RawClient(gateway.loopback()).hello({ token: 'right', protocol: { min: 3, max: 4 } }), {
     code: 'PROTOCOL',
   });
   const early = new RawClient(gateway.loopback());

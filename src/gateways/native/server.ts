@@ -8,8 +8,9 @@ import { RailheadError } from '../../core/errors.ts';
 import type { Session } from '../../core/session.ts';
 import { SendBuffers } from '../../core/send-buffers.ts';
 import { UPGRADE_PATH, UPGRADE_PROTOCOL } from '../../wire/frames.ts';
-import { negotiate, PROTOCOL, type Hello } from '../../wire/handshake.ts';
+import { negotiate, PROTOCOL, type Hello, type Renewed } from '../../wire/handshake.ts';
 import { Peer, type Gateway, type GatewayConnection } from '../gateway.ts';
+import { RenewablePrincipal } from '../renewable-principal.ts';
 import { NATIVE_LIMITS, type NativeLimits } from './limits.ts';
 import { NativeConnection, type Login } from './session.ts';
 
@@ -21,6 +22,8 @@ export interface NativeGatewayOptions {
   broker: { version: string; journalId: string };
   /** For heartbeats and deadlines of connections. In tests not the clock that is moved by hours: peers would be dead. */
   clock: Clock;
+  /** By which logins with a token end. Default: the same. */
+  loginClock?: Clock;
   limits?: Partial<NativeLimits>;
   /** Of the broker, shared by its gateways. Default: as much as the limits of each connection allow. */
   sendBuffers?: SendBuffers;
@@ -144,7 +147,8 @@ export class NativeGateway implements Gateway {
   async #login(hello: Hello, connection: NativeConnection, certificate: string | undefined): Promise<Login> {
     const { authenticator, broker } = this.#options;
     const protocol = negotiate(hello.protocol, PROTOCOL);
-    const principal = await authenticator.authenticate(credentials(hello, certificate));
+    const shown = await authenticator.authenticate(credentials(hello, certificate));
+    const principal = shown.expiresAt === undefined ? shown : new RenewablePrincipal(shown);
     const former = hello.resume === undefined ? undefined : this.#open.get(hello.resume);
     if (former !== undefined && former.principal.name === principal.name) await former.connection.supersede();
     const session = await this.#options.connect(principal, hello.namespace, hello.client.name);
@@ -163,8 +167,24 @@ export class NativeGateway implements Gateway {
         journalId: broker.journalId,
         sessionId,
         limits: { maxFrameBytes, heartbeatMs },
+        ...this.#endOf(principal),
       },
+      renew: (token) => this.#renew(principal, token),
     };
+  }
+
+  /** As AMQP and Kafka have it: what is refused changes nothing, and the token before is good until its end. */
+  async #renew(principal: Principal, token: string): Promise<Renewed> {
+    const shown = await this.#options.authenticator.authenticate({ token });
+    if (shown.name !== principal.name)
+      throw new RailheadError('FORBIDDEN', 'The new token is of another user than this connection. Open another one.');
+    if (principal instanceof RenewablePrincipal) principal.renew(shown);
+    return this.#endOf(principal);
+  }
+
+  #endOf({ expiresAt = Infinity }: Principal): { loginEndsInMs?: number } {
+    const { clock, loginClock = clock } = this.#options;
+    return expiresAt === Infinity ? {} : { loginEndsInMs: Math.max(1, Math.floor(expiresAt - loginClock.now())) };
   }
 
   #gone(connection: NativeConnection): void {

@@ -7,7 +7,15 @@ import { readData, writeFrameData, writeId, writeIdData } from '../../wire/data.
 import { writeFailed, writeGoodbye } from '../../wire/errors.ts';
 import { FRAME, frameName, MAX_HELLO_BYTES } from '../../wire/frames.ts';
 import { FrameReader } from '../../wire/frame-reader.ts';
-import { checkHello, type Hello, type Welcome } from '../../wire/handshake.ts';
+import {
+  checkHello,
+  checkRenewal,
+  type Hello,
+  refusedRenewal,
+  type Renewed,
+  RENEWING,
+  type Welcome,
+} from '../../wire/handshake.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
 import { Output } from '../../wire/output.ts';
 import { readPublish, writeReceipt } from '../../wire/publish.ts';
@@ -42,6 +50,8 @@ export interface Login {
   principal: Principal;
   session: Session;
   welcome: Welcome;
+  /** Shows a newer token. @throws UNAUTHENTICATED for one that is no good, FORBIDDEN for one of another user */
+  renew(token: string): Promise<Renewed>;
 }
 
 /**
@@ -54,7 +64,7 @@ export interface Login {
 type State =
   | { name: 'hello' }
   | { name: 'login' }
-  | { name: 'open'; session: Session }
+  | { name: 'open'; session: Session; login: Login; renewing: boolean }
   | { name: 'draining'; reason: RailheadError }
   | { name: 'ended' };
 
@@ -168,7 +178,8 @@ export class NativeConnection implements GatewayConnection {
     fields.set(buffer, start, end);
     this.#buffer = buffer;
     const state = this.#state;
-    if (state.name === 'open') this.#onOpenFrame(type, fields, state.session);
+    if (state.name === 'open' && type === FRAME.RENEW) this.#onRenew(state, fields);
+    else if (state.name === 'open') this.#onOpenFrame(type, fields, state.session);
     else if (state.name === 'hello' && type === FRAME.HELLO) void this.#login(checkHello(readData(fields)));
     else
       throw new RailheadError(
@@ -366,12 +377,13 @@ export class NativeConnection implements GatewayConnection {
     this.#state = { name: 'login' };
     this.#socket.pause();
     try {
-      const { principal, session, welcome } = await this.#context.login(hello, this.#peer);
+      const login = await this.#context.login(hello, this.#peer);
+      const { principal, session, welcome } = login;
       if (this.#isEnded()) {
         await session.close();
         return;
       }
-      this.#state = { name: 'open', session };
+      this.#state = { name: 'open', session, login, renewing: false };
       this.#frames.maxFrameBytes = this.#context.limits.maxFrameBytes;
       this.#peer.authenticated(principal.name);
       writeFrameData(this.#out, FRAME.WELCOME, welcome);
@@ -387,6 +399,22 @@ export class NativeConnection implements GatewayConnection {
       if (!(error instanceof RailheadError)) this.#context.report(error);
       this.abort(asRailheadError(error));
     }
+  }
+
+  /** Nobody waits for it: messages flow on. @throws PROTOCOL */
+  #onRenew(state: State & { name: 'open' }, fields: ByteReader): void {
+    const { token } = checkRenewal(readData(fields));
+    if (state.login.welcome.protocol < RENEWING || state.renewing)
+      throw new RailheadError('PROTOCOL', 'RENEW is a frame of version 2, and one comes after the other is answered.');
+    state.renewing = true;
+    const told = (answer: Renewed): void => {
+      state.renewing = false;
+      if (!this.#isEnded()) writeFrameData(this.#out, FRAME.RENEWED, answer);
+    };
+    state.login.renew(token).then(told, (error: unknown) => {
+      if (!(error instanceof RailheadError)) this.#context.report(error);
+      told(refusedRenewal(asRailheadError(error)));
+    });
   }
 
   #isEnded(): boolean {

@@ -7,7 +7,7 @@ import { readData, writeFrameData } from '../../wire/data.ts';
 import { fromWireError, writeGoodbye } from '../../wire/errors.ts';
 import { FRAME, frameName, MAX_HELLO_BYTES } from '../../wire/frames.ts';
 import { FrameReader } from '../../wire/frame-reader.ts';
-import { checkWelcome, type Hello, type Welcome } from '../../wire/handshake.ts';
+import { checkRenewed, checkWelcome, type Hello, type Welcome } from '../../wire/handshake.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
 import { Output } from '../../wire/output.ts';
 
@@ -46,6 +46,7 @@ export class Connection {
   #heartbeat: Heartbeat | undefined;
   #resolve: (welcome: Welcome) => void = () => {};
   #reject: (reason: RailheadError) => void = () => {};
+  #renewal: PromiseWithResolvers<number | undefined> | undefined;
 
   constructor(socket: Duplex, options: ConnectionOptions) {
     this.#socket = socket;
@@ -81,6 +82,18 @@ export class Connection {
     this.out.flush();
   }
 
+  /**
+   * Shows a newer token of the same user; one at a time. Resolves with how long the login lasts now, ms, if it ends.
+   *
+   * @throws what the broker says, CONNECTION_LOST
+   */
+  renew(token: string): Promise<number | undefined> {
+    if (this.#state !== 'open') return Promise.reject(lost('it is closed'));
+    this.#renewal = Promise.withResolvers();
+    writeFrameData(this.out, FRAME.RENEW, { token });
+    return this.#renewal.promise;
+  }
+
   /** Ends at once. */
   destroy(reason: RailheadError): void {
     this.#down(reason);
@@ -101,7 +114,8 @@ export class Connection {
     this.#fields.set(buffer, start, end);
     if (type === FRAME.GOODBYE) this.#down(fromWireError(readData(this.#fields)));
     else if (this.#state === 'open') {
-      if (type !== FRAME.HEARTBEAT) this.#handlers.frame(type, this.#fields);
+      if (type === FRAME.RENEWED) this.#onRenewed();
+      else if (type !== FRAME.HEARTBEAT) this.#handlers.frame(type, this.#fields);
     } else if (this.#state === 'handshake') this.#onWelcome(type);
   }
 
@@ -123,6 +137,17 @@ export class Connection {
     this.#resolve(welcome);
   }
 
+  #onRenewed(): void {
+    const renewal = this.#renewal;
+    if (renewal === undefined) throw new RailheadError('PROTOCOL', 'The broker sent RENEWED without a RENEW.');
+    this.#renewal = undefined;
+    try {
+      renewal.resolve(checkRenewed(readData(this.#fields)));
+    } catch (error) {
+      renewal.reject(error);
+    }
+  }
+
   #down(reason: RailheadError): void {
     if (this.#state === 'down') return;
     const was = this.#state;
@@ -131,6 +156,7 @@ export class Connection {
     this.#heartbeat?.stop();
     this.out.close();
     this.#socket.destroy();
+    this.#renewal?.reject(reason);
     if (was === 'handshake') this.#reject(reason);
     else this.#handlers.down(reason);
   }

@@ -17,7 +17,10 @@ export interface RemoteOptions {
   socketPath?: string;
   /** Opens the byte stream of each connection, for a broker that moves or lives in this process. */
   dial?: (signal: AbortSignal) => Promise<Duplex>;
-  /** Or what gives one for each attempt to log in, for tokens that end: when its token does, a connection is made anew. */
+  /**
+   * Or what gives one, for tokens that end: asked for each attempt to log in, and before the token that was shown ends, so
+   * that the connection goes on with the next one.
+   */
   token?: string | (() => string | Promise<string>);
   user?: string;
   password?: string;

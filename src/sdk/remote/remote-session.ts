@@ -27,6 +27,7 @@ import { asLost, Connector, type Line } from './connector.ts';
 import { ConsumerTable } from './consumer-table.ts';
 import { dial } from './endpoint.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { LoginRenewal } from './login-renewal.ts';
 import { endpointOf, helloOf, type RemoteOptions, type RemoteState } from './options.ts';
 import { answer, type Pending, type PendingBody } from './pending.ts';
 import type { ConsumerHost, RemoteConsumer } from './remote-consumer.ts';
@@ -76,6 +77,8 @@ export class RemoteSession implements Session, ConsumerHost {
   readonly #requests: RequestTable;
   readonly #consumers: ConsumerTable;
   readonly #keepAlive = new KeepAlive();
+  /** Of a login with tokens that end. */
+  readonly #renewal: LoginRenewal | undefined;
   /** Publishes and transactions, while one with a large message is on its way. */
   readonly #order = new InOrder();
   #lastBody = 0;
@@ -100,11 +103,13 @@ export class RemoteSession implements Session, ConsumerHost {
     this.#onStateChange = options.onStateChange ?? (() => {});
     this.#requests = new RequestTable(options.maxInFlightBytes ?? MAX_IN_FLIGHT_BYTES, () => this.#touch());
     this.#consumers = new ConsumerTable(() => this.#touch());
+    const { token, random = systemRandom } = options;
+    if (typeof token === 'function') this.#renewal = new LoginRenewal({ clock, random, token: async () => token() });
     this.#connector = new Connector({
       dial: options.dial ?? ((signal) => dial(endpoint.at, signal, options.tls)),
       hello: () => helloOf(options, endpoint),
       clock,
-      random: options.random ?? systemRandom,
+      random,
       connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       reconnect: { ...RECONNECT, ...options.reconnect },
       handlers: {
@@ -332,6 +337,7 @@ export class RemoteSession implements Session, ConsumerHost {
     if (sameBroker) this.#giveBack();
     this.#unwanted = [];
     this.#line = line;
+    this.#renewal?.follow(line);
     this.#setState('open');
     line.connection.out.schedule();
   }
@@ -355,6 +361,7 @@ export class RemoteSession implements Session, ConsumerHost {
   #onDown(connection: Connection, reason: RailheadError): void {
     if (this.#line?.connection !== connection) return;
     this.#line = undefined;
+    this.#renewal?.stop();
     if (this.#ending) {
       this.#shut(this.#closedReason());
       return;
@@ -415,6 +422,7 @@ export class RemoteSession implements Session, ConsumerHost {
     this.#reason = reason;
     const line = this.#line;
     this.#line = undefined;
+    this.#renewal?.stop();
     this.#setState('closed', reason);
     this.#connector.stop(reason);
     line?.connection.destroy(reason);
