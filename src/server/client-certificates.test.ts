@@ -1,15 +1,16 @@
 /** Certificates of clients log in over every port, as the user whose name they have. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { connect as connectAmqp, credentials } from 'amqplib';
 import { Kafka, logLevel } from 'kafkajs';
 import { Authority, type Pair } from '../../test/certificates.ts';
+import { Issuer } from '../../test/issuer.ts';
 import { StoredUsers, SYSTEM_NAMESPACE } from '../core/access.ts';
 import { LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { connect } from '../sdk/connect.ts';
@@ -22,7 +23,11 @@ const [CERT, KEY] = [join(TLS, 'localhost.crt'), join(TLS, 'localhost.key')];
 const CA = readFileSync(CERT);
 const TOKEN = 'a-token-that-nobody-guesses';
 
-async function place(t: TestContext, tls: Partial<NonNullable<ServerConfigInput['tls']>> = {}) {
+async function place(
+  t: TestContext,
+  tls: Partial<NonNullable<ServerConfigInput['tls']>> = {},
+  more: Pick<ServerConfigInput, 'jwt'> = {},
+) {
   const authority = await Authority.make(t);
   const server = await startServer({
     memory: true,
@@ -31,6 +36,7 @@ async function place(t: TestContext, tls: Partial<NonNullable<ServerConfigInput[
     token: TOKEN,
     users: [{ name: 'shop', tokenHash: hashToken('x'), grants: [{ resource: 'q' }] }],
     tls: { cert: CERT, key: KEY, clientCa: authority.file, ...tls },
+    ...more,
   });
   t.after(() => server.close());
   const admin = server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' });
@@ -139,12 +145,31 @@ test('over the native protocol, AMQP by EXTERNAL, Kafka without SASL and the man
 });
 
 test('the file of authorities is read again at SIGHUP', async (t) => {
-  const { server, authority, queue } = await place(t);
+  const { server, authority, get, queue } = await place(t);
   const other = await Authority.make(t);
   const pair = await other.issue('/CN=shop');
   await assert.rejects(queue(pair));
   await copyFile(other.file, authority.file);
   await server.renewTls();
+  assert.equal(await queue(pair), 200);
+  for (const url of [server.amqpManagementUrl, server.awsUrl]) {
+    const { port } = new URL(url ?? '');
+    assert.ok((await get(Number(port), '/', pair)) > 0, 'on its port it was not');
+  }
+});
+
+test('certificates are read again although the keys of an issuer cannot be, which is said', async (t) => {
+  const issuer = new Issuer();
+  await issuer.addKey('first');
+  const other = await Authority.make(t);
+  const jwksFile = join(dirname(other.file), 'jwks.json');
+  await writeFile(jwksFile, JSON.stringify(await issuer.jwks()));
+  const jwt = [{ name: 'sso', issuer: issuer.url, audience: 'railhead', jwksFile }];
+  const { server, authority, queue } = await place(t, {}, { jwt });
+  const pair = await other.issue('/CN=shop');
+  await copyFile(other.file, authority.file);
+  await writeFile(jwksFile, '{');
+  await assert.rejects(server.renewTls(), { code: 'CONFIG' });
   assert.equal(await queue(pair), 200);
 });
 

@@ -183,9 +183,11 @@ class Server implements RunningServer {
   }
 
   async renewTls(): Promise<void> {
-    await this.#jwt?.renewKeys();
-    await this.#ports.readTls();
+    // What is wrong with the one must not keep the other from being read.
+    const [tls, keys] = await Promise.allSettled([this.#ports.readTls(), this.#jwt?.renewKeys()]);
+    if (tls.status === 'rejected') throw tls.reason;
     if (this.#ports.secure) this.#log.info('certificates were read again');
+    if (keys.status === 'rejected') throw keys.reason;
   }
 
   close(): Promise<void> {
