@@ -170,13 +170,24 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     await refused.getByRole('button', { name: 'Redrive…' }).click();
     await page.getByLabel('Messages a second').fill('0.5');
     await page.getByRole('button', { name: 'Redrive 3 dead letters' }).click();
-    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('button', { name: 'Stop', exact: true }).click();
     await page.getByText('Undo puts back those that nobody has taken yet').waitFor();
     type Dead = { messages: unknown[] };
     const left = (await api<Dead>(httpUrl, 'GET', '/queues/mail/dead')).messages.length;
     assert.ok(left < 3, 'nothing was moved before it was stopped');
     await page.getByRole('button', { name: 'Undo' }).click();
     await page.getByText(`${3 - left} dead letter${left === 2 ? '' : 's'} put back.`).waitFor();
+    assert.equal((await api<Dead>(httpUrl, 'GET', '/queues/mail/dead')).messages.length, 3);
+    // The same at once, while it runs.
+    await page.getByRole('button', { name: 'Redrive all…' }).click();
+    await page.getByLabel('Messages a second').fill('0.5');
+    await page.getByRole('button', { name: 'Redrive 3 dead letters' }).click();
+    await page.getByRole('button', { name: 'Stop and undo' }).click();
+    await page
+      .getByText(/^[123] dead letters? put back\.$/)
+      .last()
+      .waitFor();
+    await page.getByRole('button', { name: 'Stop and undo' }).waitFor({ state: 'detached' });
     assert.equal((await api<Dead>(httpUrl, 'GET', '/queues/mail/dead')).messages.length, 3);
     await page.getByRole('button', { name: 'Drop all…' }).click();
     await page.getByRole('button', { name: /^Drop \d dead letters?$/ }).click();

@@ -1,4 +1,4 @@
-import { bytes, count, duration, time } from '../model/format.ts';
+import { bytes, count, duration, many, time } from '../model/format.ts';
 import type { Info } from '../model/rows.ts';
 import { history, look, now } from '../live.ts';
 import { Chart } from '../parts/chart.tsx';
@@ -28,6 +28,7 @@ export function JournalPage() {
         />
         <Fact title="Free" value={bytes(of('journalFreeBytes'))} hint="on disk already" />
         <Fact title="Cold segments" value={count(of('coldSegments'))} hint="what outlived the log" />
+        <Fact title="Reclaimed" value={many(of('reclaims'), 'time')} hint={rewritten(of('rewrites'))} />
         <Fact title="Entries" value={count(of('entries'))} hint={`in ${count(of('batches'))} batches`} />
         <Fact title="Syncs" value={count(of('syncs'))} hint={each(info)} />
         <Fact title="Written" value={bytes(of('bytes'))} hint={`since ${time(info.startedAt)}`} />
@@ -75,6 +76,10 @@ const HELD: [name: string, title: string, why: string][] = [
   ['memoryParkedBytes', 'Parked', 'publishes that wait for room'],
   ['memorySendBufferBytes', 'Sending', 'in connections whose peers read slowly'],
 ];
+
+function rewritten(times: number): string {
+  return times === 0 ? 'old segments moved and freed' : `cold ones put together ${many(times, 'time')}`;
+}
 
 function each({ counters, now: at, startedAt }: Info): string {
   const syncs = counters['syncs'] ?? 0;

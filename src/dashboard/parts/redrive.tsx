@@ -12,6 +12,7 @@ interface Progress {
 }
 
 const POLL_MS = 500;
+const SOON_MS = 50;
 
 /** What it takes to follow a redrive, and to undo it. */
 export interface Redriven {
@@ -51,12 +52,23 @@ export function Redrive({ of: { id, source, undo }, onEnd, onClose }: RedrivePro
       clearTimeout(timer);
     };
   }, [id]);
-  const cancel = async (): Promise<void> => {
-    setProgress(await call<Progress>('DELETE', apiPath('redrives', id)));
+  const cancel = async (): Promise<Progress> => {
+    const now = await call<Progress>('DELETE', apiPath('redrives', id));
+    setProgress(now);
+    return now;
   };
-  const putBack = async (): Promise<void> => {
+  /** What is under way when it is stopped is moved still: that is waited for. */
+  const stopped = async (): Promise<Progress> => {
+    let now = await cancel();
+    while (now.state === 'running') {
+      await new Promise((resolve) => setTimeout(resolve, SOON_MS));
+      now = await call<Progress>('GET', apiPath('redrives', id));
+    }
+    return now;
+  };
+  const putBack = async (of = progress): Promise<void> => {
     const { moved } = await call<{ moved: number }>('POST', apiPath(...source, 'undo'), undo);
-    const rest = Math.max(0, (progress?.moved ?? moved) - moved);
+    const rest = Math.max(0, (of?.moved ?? moved) - moved);
     say(`${many(moved, 'dead letter')} put back.${rest === 0 ? '' : ` ${count(rest)} had been taken already.`}`);
     onEnd();
     onClose();
@@ -67,14 +79,17 @@ export function Redrive({ of: { id, source, undo }, onEnd, onClose }: RedrivePro
       {progress?.state === 'running' ? (
         <>
           <progress max={Math.max(1, progress.matched)} value={progress.moved} aria-label="Redriven" />
-          <button type="button" onClick={() => attempt(cancel)}>
+          <button type="button" onClick={() => attempt(async () => void (await cancel()))}>
             Stop
+          </button>
+          <button type="button" onClick={() => attempt(async () => putBack(await stopped()))}>
+            Stop and undo
           </button>
         </>
       ) : (
         <>
           {progress !== undefined && progress.moved > 0 && (
-            <button type="button" onClick={() => attempt(putBack)}>
+            <button type="button" onClick={() => attempt(() => putBack())}>
               Undo
             </button>
           )}
