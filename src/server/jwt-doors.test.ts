@@ -6,7 +6,10 @@ import { type ChannelModel, connect as connectAmqp } from 'amqplib';
 import { LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { ManualClock } from '../core/clock.ts';
 import { ERROR } from '../gateways/kafka/errors.ts';
+import { nextTurn } from '../core/real-time.ts';
 import { connect } from '../sdk/connect.ts';
+import { Rail } from '../sdk/rail.ts';
+import { connectRemote } from '../sdk/remote/remote-session.ts';
 import { RawPeer } from '../../test/kafka/raw-peer.ts';
 import { Issuer } from '../../test/issuer.ts';
 import { startServer } from './index.ts';
@@ -101,6 +104,47 @@ test('over the native protocol: who gives a function has a new token for each co
   await rail.queue('q').send('the last');
   assert.equal(asked.length, 4);
   assert.equal((await rail.queue('q').stats()).ready, 4);
+});
+
+test('over the native protocol a newer token is shown on the open connection, whose consumers and what they hold go on', async (t) => {
+  const { server, issuer, clock } = await place(t);
+  // Chance is asked when a login begins to last, and nothing else asks for it while the connection is there.
+  let logins = 0;
+  const session = await connectRemote({
+    url: server.url,
+    clock,
+    random: { next: () => (logins++, 0.5) },
+    token: () => {
+      const exp = Math.floor(clock.now() / 1000) + 20;
+      return issuer.sign(clock.now(), { scope: 'q', jti: String(logins), exp });
+    },
+  });
+  t.after(() => session.close());
+  await server.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default' }).request('declareTopic', {
+    name: 'q',
+    kind: 'queue',
+    subscription: { leaseMs: 3_600_000 },
+    ifDifferent: 'update',
+  });
+  const rail = new Rail({ session, clock });
+  await rail.queue('q').send('held');
+  const [held] = await rail.queue('q').fetch();
+  assert.ok(held);
+  const sessionId = session.welcome?.sessionId;
+  for (let life = 1; life <= 3; life++) {
+    clock.advance(17_500);
+    while (logins <= life) await nextTurn();
+    await rail.queue('q').send(life);
+  }
+  await held.ack();
+  assert.equal(session.welcome?.sessionId, sessionId, 'it is the same connection');
+  assert.deepEqual(
+    await rail
+      .queue('q')
+      .stats()
+      .then(({ ready, leased }) => [ready, leased]),
+    [3, 0],
+  );
 });
 
 test('over AMQP as the password: a new one in time keeps the connection, else it ends with the token', async (t) => {
