@@ -5,6 +5,7 @@ import { createLogger, type Logger } from '../../server/log.ts';
 import type { RunningServer } from '../../server/running-server.ts';
 import { startServer } from '../../server/server.ts';
 import { allSettings } from '../../server/settings.ts';
+import { countBuffersAsHeap } from '../collecting.ts';
 import { writeCompiled } from '../compiled.ts';
 import { paint, print, printJson } from '../terminal.ts';
 
@@ -27,6 +28,7 @@ export function configure(command: Command): void {
     '\nEvery setting has an environment variable too, and logins have only that: see docs/configuration.md.',
   );
   command.action(async (flags: Flags) => {
+    countBuffersAsHeap();
     const loaded = await load(flags);
     const log = createLogger(loaded.config.log, process.stderr, (level, text) =>
       paint(COLOURS[level] ?? 'reset', text, process.stderr),
