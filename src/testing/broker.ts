@@ -417,6 +417,7 @@ export class TestBroker implements AsyncDisposable {
     this.#server?.cut();
     this.#life = Life.begin(this.#lifeOptions, disk);
     this.#current = await this.#life;
+    await this.#server?.recovered(this.#current.broker.namespaces());
   }
 
   /** Looks whenever something has happened, until it is so or the time is over. */

@@ -174,6 +174,11 @@ export class TestServer {
     (await this.#aws)?.gateway.forget();
   }
 
+  /** After a crash: what protocols do by themselves they do with the new broker. */
+  async recovered(namespaces: Iterable<string>): Promise<void> {
+    await (await this.#aws)?.gateway.recovered(namespaces);
+  }
+
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

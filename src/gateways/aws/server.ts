@@ -103,6 +103,11 @@ export class AwsGateway implements Gateway {
     for (const service of this.#services) await service.resume(all);
   }
 
+  /** In a test the broker has crashed, and another one has what it had; in a process of its own this is a new start. */
+  recovered(namespaces: Iterable<string>): Promise<void> {
+    return this.#sns.recovered(namespaces);
+  }
+
   /** All that the broker had was deleted, in a test. */
   forget(): void {
     for (const service of this.#services) service.forget();

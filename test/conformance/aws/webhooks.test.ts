@@ -270,6 +270,21 @@ test('a delivery policy is refused where it cannot be kept', async () => {
   sns.destroy();
 });
 
+test('an endpoint is posted to after the broker of a test has crashed: what waited, and what is published then', async () => {
+  await using endpoint = await new Endpoint().listen();
+  await using bench = await sqsBench();
+  const sns = new SNSClient({ endpoint: bench.url, region: REGION, credentials: CREDENTIALS });
+  const TopicArn = await subscribed(sns, endpoint);
+  await sns.send(new PublishCommand({ TopicArn, Message: 'before' }));
+  const unanswered = await endpoint.next();
+  await bench.broker.faults.crashAndRecover({ powerCut: true });
+  unanswered.response.destroy();
+  assert.equal((await endpoint.next(200)).body['Message'], 'before');
+  await sns.send(new PublishCommand({ TopicArn, Message: 'after' }));
+  assert.equal((await endpoint.next(200)).body['Message'], 'after');
+  sns.destroy();
+});
+
 test('what waits for its endpoint survives a restart of the broker', async () => {
   await using endpoint = await new Endpoint().listen();
   const dir = await mkdtemp(join(tmpdir(), 'railhead-webhooks-'));

@@ -151,6 +151,12 @@ export class SnsService implements AwsService {
     }
   }
 
+  /** The broker that was spoken to is gone, and another one has what it had. */
+  async recovered(namespaces: Iterable<string>): Promise<void> {
+    this.#webhooks.forget();
+    await this.resume(namespaces);
+  }
+
   forget(): void {
     this.#topics.forget();
   }

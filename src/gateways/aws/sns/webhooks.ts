@@ -56,6 +56,11 @@ export class Webhooks {
     await worker;
   }
 
+  /** The consumers of all accounts went with their broker. */
+  forget(): void {
+    this.#workers.clear();
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     for (const worker of await Promise.allSettled(this.#workers.values()))
