@@ -79,14 +79,6 @@ export function retryOf(attribute: string): Pick<RetryPolicy, 'topic' | 'group'>
   return { topic, group };
 }
 
-/** How long a record waits after it failed for the n-th time. `chance` in [0, 1). */
-export function retryDelayMs({ type, minMs, maxMs, jitter }: Backoff, failures: number, chance: number): number {
-  if (type === 'none') return 0;
-  const factor = type === 'fixed' ? 1 : type === 'linear' ? failures : 2 ** Math.min(failures - 1, 52);
-  const wait = Math.min(minMs * factor, maxMs);
-  return Math.round(jitter ? wait * (0.5 + chance / 2) : wait);
-}
-
 /** References to records, as they are handed back. */
 export function toReferences(failures: readonly FailedRecord[]): { bytes: Buffer; count: number } {
   const writer = new RecordBatchWriter();

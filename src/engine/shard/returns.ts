@@ -1,3 +1,4 @@
+import { backoffMs } from '../../core/backoff.ts';
 import { type Counted, COUNTED, type OffsetRange, type SettleEntry, type SettleHow } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { countOf } from './choice.ts';
@@ -233,18 +234,6 @@ export function toRanges(
     at++;
   }
   return { ranges, next: at };
-}
-
-/** How long a message waits after its n-th failed attempt. `chance` in [0, 1). */
-export function backoffMs(
-  backoff: { type: string; minMs: number; maxMs: number; jitter: boolean },
-  attempts: number,
-  chance: number,
-): number {
-  if (backoff.type === 'none') return 0;
-  const factor = backoff.type === 'fixed' ? 1 : backoff.type === 'linear' ? attempts : 2 ** Math.min(attempts - 1, 52);
-  const wait = Math.min(backoff.minMs * factor, backoff.maxMs);
-  return Math.round(backoff.jitter ? wait * (0.5 + chance / 2) : wait);
 }
 
 function* steps(range: OffsetRange): Generator<number> {

@@ -1,3 +1,4 @@
+import { backoffMs } from '../../../core/backoff.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import type { Random } from '../../../core/random.ts';
 import { asBuffer, readRecord } from '../../../core/records.ts';
@@ -7,7 +8,6 @@ import {
   type RetryPlaces,
   type RetryPolicy,
   readReference,
-  retryDelayMs,
   retryPlaces,
 } from '../../../core/retries.ts';
 import type { Consumer, DeliveryRun, PublishRequest, Session, SettleAction } from '../../../core/session.ts';
@@ -114,7 +114,7 @@ export class Retrier {
       const text = `failed ${attempts} of ${most} times${error === '' ? '' : `, at last: ${error}`}`;
       return { settle: { action: 'release', countAttempt: true, error: text } };
     }
-    return { settle: { action: 'return', delayMs: retryDelayMs(backoff, attempts, this.#random.next()) } };
+    return { settle: { action: 'return', delayMs: backoffMs(backoff, attempts, this.#random.next()) } };
   }
 
   /** A reference becomes the record that it names, here, before anything may take that away. */

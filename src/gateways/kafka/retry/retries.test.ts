@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { eventually } from '../../../../test/eventually.ts';
 import { numbered } from '../../../../test/kafka/numbered.ts';
 import { RawPeer } from '../../../../test/kafka/raw-peer.ts';
-import { Retries, type RetryPolicy, retryDelayMs } from '../../../core/retries.ts';
+import { Retries, type RetryPolicy } from '../../../core/retries.ts';
 import { testBroker, type TestBroker } from '../../../testing/index.ts';
 import { ERROR } from '../errors.ts';
 import { ATTRIBUTE, type KafkaRecord, readRecords, writeBatch } from '../record-batch.ts';
@@ -268,14 +268,4 @@ test('a retry policy is set anew, listed and cleared, and refused where it canno
   await retries.delete(POLICY);
   await assert.rejects(retries.delete(POLICY), { code: 'NOT_FOUND' });
   await assert.rejects(broker.rail.request('describeTopic', { name: RETRY }), { code: 'NOT_FOUND' });
-});
-
-test('the wait after the n-th failure grows as the backoff says, up to its end', () => {
-  const delays = (type: 'none' | 'fixed' | 'linear' | 'exponential'): number[] =>
-    [1, 2, 3, 9].map((n) => retryDelayMs({ type, minMs: 10, maxMs: 100, jitter: false }, n, 0.5));
-  assert.deepEqual(delays('none'), [0, 0, 0, 0]);
-  assert.deepEqual(delays('fixed'), [10, 10, 10, 10]);
-  assert.deepEqual(delays('linear'), [10, 20, 30, 90]);
-  assert.deepEqual(delays('exponential'), [10, 20, 40, 100]);
-  assert.equal(retryDelayMs({ type: 'fixed', minMs: 10, maxMs: 100, jitter: true }, 1, 0.5), 8);
 });
