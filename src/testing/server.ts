@@ -11,6 +11,7 @@ import type { KafkaGateway } from '../gateways/kafka/server.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import type { HttpGateway } from '../gateways/http/gateway.ts';
 import { isRule } from '../gateways/amqp/spoken.ts';
+import { isKept } from '../gateways/kafka/kept.ts';
 import { Lazy } from '../gateways/lazy.ts';
 import { Listener } from '../gateways/listener.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
@@ -91,7 +92,11 @@ export class TestServer {
     });
     const sockets = new Set<Duplex>();
     const { listener, port } = await listen(door, sockets);
-    return new TestServer({ port, native, http, door, listener, sockets, options });
+    const server = new TestServer({ port, native, http, door, listener, sockets, options });
+    options.watchDocuments(async (namespace, kind) => {
+      if (isKept(namespace, kind)) await server.kafkaPort();
+    });
+    return server;
   }
 
   /** A connection within the process. */

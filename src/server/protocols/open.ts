@@ -1,5 +1,6 @@
 import { isRule, namespacesOfAmqp } from '../../gateways/amqp/spoken.ts';
 import type { AmqpGateway } from '../../gateways/amqp/server.ts';
+import { isAnythingKept, isKept } from '../../gateways/kafka/kept.ts';
 import { type Closable, Lazy, lazyGateway } from '../../gateways/lazy.ts';
 import { assertNotReplaced } from '../installed.ts';
 import type { Ports } from '../ports.ts';
@@ -67,11 +68,17 @@ async function openAws({ needs, ports }: Site): Promise<void> {
 }
 
 async function openKafka({ needs, ports, onGone }: Site): Promise<void> {
-  const { kafka: asked } = needs.config;
-  if (asked === false) return;
+  const { broker, config, report } = needs;
+  if (config.kafka === false) return;
   const kafka = lazily(async () => (await import('./kafka.ts')).openKafka(needs));
+  const isOn = (): boolean => ports.portOf('kafka') !== null;
+  broker.watchDocuments(async (namespace, kind) => {
+    if (isOn() && isKept(namespace, kind)) await kafka.get();
+  });
   onGone(() => kafka.loaded?.disconnectGone());
-  await ports.open('kafka', lazyGateway(kafka, needs.report), { asked, usual: KAFKA_PORT });
+  await ports.open('kafka', lazyGateway(kafka, report), { asked: config.kafka, usual: KAFKA_PORT });
+  // What was handed back waits for its time, and offsets expire, whether a client comes or not. The start waits for neither.
+  if (isOn() && isAnythingKept((namespace) => broker.documents(namespace))) kafka.get().catch(report);
 }
 
 /** Loaded when it is first used, unless the package was replaced since the start. */
