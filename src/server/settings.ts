@@ -181,7 +181,7 @@ export const settingsSchema = z.strictObject({
     .default(7 * 86_400_000)
     .register(settingDocs, {
       summary:
-        "How long the broker keeps what a group of Kafka's consumers has committed, once it has no members and nobody commits for it.",
+        "How long the broker keeps what a group of Kafka's consumers has committed, once it has no members, or none that subscribes to the topic, and nobody commits for it.",
       allowed: "a duration from '1m', such as '7d'",
       placeholder: 'DURATION',
     }),

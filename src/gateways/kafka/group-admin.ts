@@ -15,7 +15,12 @@ const STATE_NAMES: Readonly<Record<GroupState, string>> = {
   stable: 'Stable',
 };
 
-export const CONSUMER_GROUP_STATES = { empty: 'Empty', reconciling: 'Reconciling', stable: 'Stable' } as const;
+export const CONSUMER_GROUP_STATES = {
+  empty: 'Empty',
+  assigning: 'Assigning',
+  reconciling: 'Reconciling',
+  stable: 'Stable',
+} as const;
 
 const DEAD = 'Dead';
 const EMPTY = 'Empty';
@@ -76,13 +81,15 @@ export const groupAdmin: Handlers<'describeGroups' | 'listGroups' | 'deleteGroup
 async function deleteOne(client: Client, groupId: string): Promise<{ groupId: string; errorCode: number }> {
   if (!allowed(client, 'delete', 'group', groupId)) return { groupId, errorCode: ERROR.GROUP_AUTHORIZATION_FAILED };
   const { groups, consumerGroups, shareGroups, shareSubscriptions } = client.shared;
-  const group = groups.find(groupId);
-  const live = [group, consumerGroups.find(groupId), shareGroups.find(groupId)];
+  const remembered = groups.find(groupId) ?? consumerGroups.find(groupId);
+  const live = [groups.find(groupId), consumerGroups.find(groupId), shareGroups.find(groupId)];
   if (live.some((one) => (one?.members.size ?? 0) > 0)) return { groupId, errorCode: ERROR.NON_EMPTY_GROUP };
   try {
     const session = await onceAllowed(client, 'delete', 'group', groupId);
     const { deleted } = await session.request('deleteCursor', { cursor: groupId });
-    const isKnown = (await shareSubscriptions.delete(groupId)) || deleted > 0 || group !== undefined;
+    const isKnown = (await shareSubscriptions.delete(groupId)) || deleted > 0 || remembered !== undefined;
+    groups.forget(groupId);
+    consumerGroups.forget(groupId);
     return { groupId, errorCode: isKnown ? ERROR.NONE : ERROR.GROUP_ID_NOT_FOUND };
   } catch (error) {
     return { groupId, errorCode: asKafkaError(error, 'group').code };
@@ -143,6 +150,7 @@ function describeMember(member: Member, protocol: string | null): Described['mem
     clientId: member.clientId,
     clientHost: member.host,
     memberMetadata: metadata ?? Buffer.alloc(0),
-    memberAssignment: protocol === null ? Buffer.alloc(0) : member.assignment,
+    // As long as nobody has shared out anew, it is what it was.
+    memberAssignment: member.assignment,
   };
 }

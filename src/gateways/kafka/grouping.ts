@@ -85,7 +85,7 @@ function joined(client: Client, request: RequestOf<typeof joinGroup>, version: n
     refusalFor(client, groupId) ??
     (sessionTimeoutMs < limits.minSessionTimeoutMs || sessionTimeoutMs > limits.maxSessionTimeoutMs
       ? 'INVALID_SESSION_TIMEOUT'
-      : (client.shared.consumerGroups.find(groupId) ?? client.shared.shareGroups.find(groupId)) !== undefined
+      : hasOtherMembers(client, groupId)
         ? 'INCONSISTENT_GROUP_PROTOCOL'
         : memberId !== '' && groups.find(groupId) === undefined
           ? 'UNKNOWN_MEMBER_ID'
@@ -104,15 +104,24 @@ function joined(client: Client, request: RequestOf<typeof joinGroup>, version: n
       protocols,
       needsIdFirst: version >= SINCE.memberIdRequired,
     };
-    groups.with(groupId, (group, now) =>
-      group.join(join, now, (answer) => resolve(version >= SINCE.skipAssignment ? answer : withoutRest(answer))),
-    );
+    client.shared.consumerGroups.forget(groupId);
+    groups.with(groupId, (group, now) => {
+      const { leader } = group;
+      group.join(join, now, (answer) =>
+        resolve(version >= SINCE.skipAssignment ? answer : withoutRest(answer, leader ?? '')),
+      );
+    });
   });
 }
 
-/** A leader that does not know of resting would assign anew; without the members it takes itself for a follower. */
-function withoutRest(answer: JoinAnswer): JoinAnswer {
-  return answer.skipAssignment ? { ...answer, members: [], skipAssignment: false } : answer;
+/** A group is of one protocol as long as somebody is in it. */
+function hasOtherMembers({ shared }: Client, groupId: string): boolean {
+  return shared.consumerGroups.find(groupId)?.isIdle === false || shared.shareGroups.find(groupId) !== undefined;
+}
+
+/** A leader that does not know of resting would assign anew; told of the one whose place it has taken, it follows. */
+function withoutRest(answer: JoinAnswer, leader: string): JoinAnswer {
+  return answer.skipAssignment ? { ...answer, leader, members: [], skipAssignment: false } : answer;
 }
 
 export function hostOf(address: string): string {

@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 /** A group as a state machine: it says when it has to be told the time, and needs nothing else from outside. */
 export interface TimedGroup {
   readonly id: string;
-  /** Nothing of it needs to be remembered. */
+  /** Nobody is in it. */
   readonly isIdle: boolean;
   /** When `tick` is needed. */
   readonly deadline: number;
@@ -12,16 +12,27 @@ export interface TimedGroup {
   dissolve(): void;
 }
 
-/** The groups that have members, each with a timer. What a group has committed is in the engine, as cursors. */
+/** So many groups that nobody is in are remembered: whoever makes up names has no more of our memory than that. */
+const MAX_IDLE = 1_000;
+
+/**
+ * The groups that have members, each with a timer, and for a while those that had some. What a group has committed is in
+ * the engine, as cursors.
+ */
 export class Groups<G extends TimedGroup> {
   readonly #clock: Clock;
   readonly #make: (id: string) => G;
+  readonly #idleMs: number;
   readonly #groups = new Map<string, G>();
+  /** Until when those are remembered that nobody is in, the oldest first. */
+  readonly #idleUntil = new Map<string, number>();
   readonly #timers = new Map<string, { at: number; cancel: () => void }>();
 
-  constructor(clock: Clock, make: (id: string) => G) {
+  /** @param idleMs a group is described, listed and to be deleted for so long after the last of its members has left */
+  constructor(clock: Clock, make: (id: string) => G, idleMs = 0) {
     this.#clock = clock;
     this.#make = make;
+    this.#idleMs = idleMs;
   }
 
   find(id: string): G | undefined {
@@ -39,11 +50,17 @@ export class Groups<G extends TimedGroup> {
       group = this.#make(id);
       this.#groups.set(id, group);
     }
+    const now = this.#clock.now();
     try {
-      return act(group, this.#clock.now());
+      return act(group, now);
     } finally {
-      this.#see(group);
+      this.#see(group, now);
     }
+  }
+
+  /** Deleted, or one of another protocol has its name now: unless somebody is in it. */
+  forget(id: string): void {
+    if (this.#groups.get(id)?.isIdle === true) this.#remove(id);
   }
 
   close(): void {
@@ -52,25 +69,36 @@ export class Groups<G extends TimedGroup> {
       this.#disarm(group.id);
     }
     this.#groups.clear();
+    this.#idleUntil.clear();
   }
 
-  #see(group: G): void {
-    if (group.isIdle) {
-      this.#groups.delete(group.id);
-      this.#disarm(group.id);
-      return;
+  #see(group: G, now: number): void {
+    const { id } = group;
+    if (!group.isIdle) this.#idleUntil.delete(id);
+    else if (!this.#idleUntil.has(id)) {
+      this.#idleUntil.set(id, now + this.#idleMs);
+      const [oldest] = this.#idleUntil.keys();
+      if (this.#idleUntil.size > MAX_IDLE && oldest !== undefined) this.#remove(oldest);
     }
-    const { deadline } = group;
-    const armed = this.#timers.get(group.id);
+    const idleUntil = this.#idleUntil.get(id);
+    if (idleUntil !== undefined && idleUntil <= now) return this.#remove(id);
+    const deadline = idleUntil ?? group.deadline;
+    const armed = this.#timers.get(id);
     // One that comes too early looks again: so a heartbeat costs no timer.
     if (armed !== undefined && armed.at <= deadline) return;
-    this.#disarm(group.id);
+    this.#disarm(id);
     if (deadline === Infinity) return;
     const cancel = this.#clock.timer(deadline, () => {
-      this.#timers.delete(group.id);
-      this.with(group.id, (each, now) => each.tick(now));
+      this.#timers.delete(id);
+      this.with(id, (each, at) => each.tick(at));
     });
-    this.#timers.set(group.id, { at: deadline, cancel });
+    this.#timers.set(id, { at: deadline, cancel });
+  }
+
+  #remove(id: string): void {
+    this.#groups.delete(id);
+    this.#idleUntil.delete(id);
+    this.#disarm(id);
   }
 
   #disarm(id: string): void {

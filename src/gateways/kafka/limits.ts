@@ -30,6 +30,8 @@ export interface KafkaLimits {
   consumerSessionTimeoutMs: number;
   /** How often such a member is to come, ms. As Kafka, 5,000. */
   consumerHeartbeatMs: number;
+  /** A group that its members have left is described for so long, also if it has committed nothing, ms. As Kafka, 10 minutes. */
+  emptyGroupMs: number;
   /** What a group without members has committed is kept for so long, ms. As Kafka, 7 days. */
   offsetsRetentionMs: number;
   /** A login lasts at most so long, ms. As Kafka's `connections.max.reauth.ms`. Default: as long as its connection. */
@@ -53,6 +55,7 @@ export const KAFKA_LIMITS: KafkaLimits = {
   maxSessionTimeoutMs: 1_800_000,
   consumerSessionTimeoutMs: 45_000,
   consumerHeartbeatMs: 5_000,
+  emptyGroupMs: 600_000,
   offsetsRetentionMs: 7 * 86_400_000,
   maxReauthMs: Infinity,
   autoCreatePartitions: 1,

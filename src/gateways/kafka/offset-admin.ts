@@ -2,14 +2,18 @@ import { allowed, onceAllowed } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { asKafkaError, ERROR, type ErrorName } from './errors.ts';
 import type { Group } from './group.ts';
-import { subscribedTopics } from './subscription.ts';
+import { subscribedTopics, topicsSubscribedBy } from './subscription.ts';
 
 export const offsetAdmin: Handlers<'offsetDelete'> = {
   async offsetDelete(client, { groupId, topics }) {
     const group = client.shared.groups.find(groupId);
     const refusal = await refusalOf(client, groupId, group);
     if (refusal !== null) return { errorCode: ERROR[refusal], topics: [] };
-    const subscribed = new Set([...(group === undefined ? [] : topicsOf(group)), ...modernTopics(client, groupId)]);
+    const modern = client.shared.consumerGroups.find(groupId);
+    const subscribed = new Set([
+      ...(group === undefined ? [] : topicsOf(group)),
+      ...(modern === undefined ? [] : topicsSubscribedBy(modern)),
+    ]);
     return {
       topics: await client.shared.turns.each(topics, async ({ name, partitions }) => ({
         name,
@@ -29,7 +33,9 @@ async function refusalOf(client: Client, cursor: string, group: Group | undefine
     return group.protocolType === 'consumer' ? null : 'NON_EMPTY_GROUP';
   try {
     const { partitions } = await (await client.shared.own()).request('fetchCursors', { cursor });
-    return partitions.length === 0 && group === undefined ? 'GROUP_ID_NOT_FOUND' : null;
+    const isKnown =
+      partitions.length > 0 || group !== undefined || client.shared.consumerGroups.find(cursor) !== undefined;
+    return isKnown ? null : 'GROUP_ID_NOT_FOUND';
   } catch (error) {
     return asKafkaError(error, 'group').error;
   }
@@ -37,12 +43,7 @@ async function refusalOf(client: Client, cursor: string, group: Group | undefine
 
 function topicsOf(group: Group): Set<string> {
   const metadata = [...group.members.values()].flatMap(({ protocols }) => protocols.map((each) => each.metadata));
-  return new Set(metadata.flatMap(subscribedTopics));
-}
-
-function modernTopics({ shared }: Client, groupId: string): string[] {
-  const group = shared.consumerGroups.find(groupId);
-  return group === undefined ? [] : [...group.members.values()].flatMap((member) => [...group.topicsOf(member)]);
+  return new Set(metadata.flatMap((each) => subscribedTopics(each) ?? []));
 }
 
 async function deleteOne(

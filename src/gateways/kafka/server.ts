@@ -12,7 +12,7 @@ import { LogStarts } from './bounds.ts';
 import type { Shared } from './client.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { Group } from './group.ts';
-import { Groups } from './groups.ts';
+import { Groups, type TimedGroup } from './groups.ts';
 import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
 import { OffsetRetention } from './offset-retention.ts';
 import { ProducerIds } from './producer-ids.ts';
@@ -21,6 +21,7 @@ import { Retriers } from './retry/retriers.ts';
 import { KafkaConnection } from './session.ts';
 import { ShareGroup } from './share/share-group.ts';
 import { ShareSubscriptions } from './share/subscriptions.ts';
+import { topicsReadBy, topicsSubscribedBy } from './subscription.ts';
 import { Topics } from './topics.ts';
 import { Turns } from './turns.ts';
 
@@ -66,8 +67,11 @@ export class KafkaGateway implements Gateway {
     const newId = (clientId: string): string => `${clientId}-${randomUUID()}`;
     const own = (): Promise<Session> => (this.#own ??= this.#connect(LOCAL_PRINCIPAL, 'kafka'));
     const system = (): Promise<Session> => (this.#system ??= this.#connect(LOCAL_PRINCIPAL, 'kafka', SYSTEM_NAMESPACE));
-    const groups = new Groups(clock, (id) => new Group(id, newId));
-    const consumerGroups = new Groups(clock, (id) => new ConsumerGroup(id, newId, allLimits.consumerSessionTimeoutMs));
+    const { consumerSessionTimeoutMs, emptyGroupMs } = allLimits;
+    const groups = new Groups(clock, (id) => new Group(id, newId), emptyGroupMs);
+    const newConsumerGroup = (id: string): ConsumerGroup => new ConsumerGroup(id, newId, consumerSessionTimeoutMs);
+    const consumerGroups = new Groups(clock, newConsumerGroup, emptyGroupMs);
+    const turns = new Turns();
     const reportBug = (error: unknown): void => report?.(error);
     this.#shared = {
       clock,
@@ -79,20 +83,24 @@ export class KafkaGateway implements Gateway {
       logStarts: new LogStarts(own),
       groups,
       consumerGroups,
-      shareGroups: new Groups(clock, (id) => new ShareGroup(id, allLimits.consumerSessionTimeoutMs)),
+      shareGroups: new Groups(clock, (id) => new ShareGroup(id, consumerSessionTimeoutMs)),
       shareSubscriptions: new ShareSubscriptions(own, clock),
       offsetRetention: new OffsetRetention({
         own,
         clock,
         retentionMs: allLimits.offsetsRetentionMs,
-        live: () => [...groups.all(), ...consumerGroups.all()].map(({ id }) => id),
+        live: () => [
+          ...live(groups).map((group) => ({ id: group.id, subscribed: () => topicsReadBy(group) })),
+          ...live(consumerGroups).map((group) => ({ id: group.id, subscribed: () => topicsSubscribedBy(group) })),
+        ],
+        turns,
         report: reportBug,
       }),
       producerIds: new ProducerIds(own),
       own,
       users: async () => new StoredUsers(await system()),
       quotas: new Quotas(system, clock),
-      turns: new Turns(),
+      turns,
       nextFetchSession: () => (this.#fetchSessions = (this.#fetchSessions % MAX_INT32) + 1),
       report: reportBug,
     };
@@ -139,4 +147,8 @@ export class KafkaGateway implements Gateway {
   async #connect(principal: Principal, clientName: string, namespace = NAMESPACE): Promise<Session> {
     return this.#options.connect(principal, namespace, clientName);
   }
+}
+
+function live<G extends TimedGroup & { members: ReadonlyMap<string, unknown> }>(groups: Groups<G>): G[] {
+  return groups.all().filter(({ members }) => members.size > 0);
 }
