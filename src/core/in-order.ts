@@ -1,3 +1,8 @@
+/** A call that is made. Its answer comes when it comes. */
+export interface Made<T> {
+  readonly answer: Promise<T>;
+}
+
 /**
  * Lets calls that need time before they can be made happen in the order in which they were asked for.
  *
@@ -12,18 +17,23 @@ export class InOrder {
   }
 
   async run<P, T>(prepared: Promise<P>, call: (prepared: P) => Promise<T>): Promise<T> {
+    return this.runInPieces(prepared, (all) => ({ answer: call(all) }));
+  }
+
+  /** For a call that is made in pieces, with others' turns between them: what comes after it waits for the last one. */
+  async runInPieces<P, T>(prepared: Promise<P>, call: (prepared: P) => Made<T> | Promise<Made<T>>): Promise<T> {
     const before = this.#last;
     const { promise: mine, resolve: pass } = Promise.withResolvers<void>();
     this.#last = mine;
-    let answer: Promise<T>;
+    let made: Made<T>;
     try {
       const [outcome] = await Promise.allSettled([prepared, before]);
       if (outcome.status === 'rejected') throw outcome.reason;
-      answer = call(outcome.value);
+      made = await call(outcome.value);
     } finally {
       if (this.#last === mine) this.#last = null;
       pass();
     }
-    return answer;
+    return made.answer;
   }
 }

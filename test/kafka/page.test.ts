@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { APIS } from '../../src/gateways/kafka/apis.ts';
 import { TOPIC_CONFIGS } from '../../src/gateways/kafka/configs.ts';
+import { ERROR } from '../../src/gateways/kafka/errors.ts';
 import type { Api } from '../../src/gateways/kafka/fields.ts';
 import { SHARE_CONFIGS } from '../../src/gateways/kafka/share/configs.ts';
 
@@ -55,5 +56,14 @@ test('the Kafka page has every config that means something', () => {
   assert.deepEqual(
     [...TOPIC_CONFIGS.keys(), ...SHARE_CONFIGS.keys()].filter((name) => !page.includes(`\`${name}\``)),
     [],
+  );
+});
+
+test('the Kafka page has every error that is given, with its code, and no other', () => {
+  const given = Object.entries(ERROR).filter(([name]) => name !== 'NONE');
+  const listed = page.matchAll(/^\| ([A-Z_]+) \| (-?\d+) \| \S/gm);
+  assert.deepEqual(
+    Array.from(listed, ([, name, code]) => `${name} ${code}`),
+    given.map(([name, code]) => `${name} ${code}`),
   );
 });

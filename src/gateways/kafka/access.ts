@@ -28,7 +28,13 @@ const ACTIONS: Record<AclKind, { readonly [O in AclOperation]?: readonly Action[
     describeConfigs: ['inspect'],
     alterConfigs: ['configure'],
   },
-  group: { read: ['consume'], delete: ['consume'], describe: ['inspect', 'consume'] },
+  group: {
+    read: ['consume'],
+    delete: ['consume'],
+    describe: ['inspect', 'consume'],
+    describeConfigs: ['inspect'],
+    alterConfigs: ['configure'],
+  },
   transactionalId: { write: ['publish'], describe: ['inspect', 'publish'] },
   // A topic is created with the right on its name; with an ACL for the cluster it may have any.
   cluster: { describe: ['inspect'], alter: ['admin'], describeConfigs: ['inspect'], alterConfigs: ['admin'] },
@@ -126,7 +132,7 @@ const OPERATIONS: readonly [bit: number, operation: AclOperation][] = [
 /** Which of them there are for a kind of resource. */
 const OPERATIONS_OF: Record<AclKind, readonly AclOperation[]> = {
   topic: ['read', 'write', 'create', 'delete', 'alter', 'describe', 'describeConfigs', 'alterConfigs'],
-  group: ['read', 'delete', 'describe'],
+  group: ['read', 'delete', 'describe', 'describeConfigs', 'alterConfigs'],
   transactionalId: ['write', 'describe'],
   cluster: ['create', 'alter', 'describe', 'clusterAction', 'describeConfigs', 'alterConfigs', 'idempotentWrite'],
 };

@@ -72,12 +72,17 @@ export const aclAdmin: Handlers<'describeAcls' | 'createAcls' | 'deleteAcls'> = 
       return { filterResults: filters.map(() => ({ ...NOT_ALLOWED, matchingAcls: [] })) };
     const users = await client.shared.users();
     const filterResults: Matching[] = [];
+    // As in Kafka: what two filters match is told for both.
+    const before = await users.acls();
+    const removed = new Set<Acl>();
     for (const filter of filters) {
       await client.shared.turns.begin();
       try {
-        const matches = matcherOf(filter);
-        const found = (await users.acls()).filter(matches);
-        for (const acl of found) await users.removeAcl(acl);
+        const found = before.filter(matcherOf(filter));
+        for (const acl of found) {
+          if (!removed.has(acl)) await users.removeAcl(acl);
+          removed.add(acl);
+        }
         const matchingAcls = found.map((acl) => ({
           errorCode: ERROR.NONE,
           errorMessage: null,

@@ -8,6 +8,11 @@ import { refusalFor } from './grouping.ts';
 import type { offsetCommit, offsetFetch } from './messages/groups.ts';
 
 const MAX_METADATA_BYTES = 4096;
+/** What is wrong with a topic is told before what is wrong with who commits. */
+const OF_TOPICS: ReadonlySet<ErrorName> = new Set<ErrorName>([
+  'TOPIC_AUTHORIZATION_FAILED',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+]);
 const NOTHING = { offset: -1, metadata: '' };
 
 type Asked = RequestOf<typeof offsetFetch>['groups'][number];
@@ -24,11 +29,17 @@ export const committing: Handlers<'offsetCommit' | 'offsetFetch'> = {
   async offsetCommit(client, request) {
     const { groupId: cursor, topics, memberId, groupInstanceId: instanceId } = request;
     const generation = request.generationIdOrMemberEpoch;
-    const refusal = refusalFor(client, cursor) ?? checkMember(client, cursor, { memberId, instanceId }, generation);
-    if (refusal !== 'NONE') return { topics: answers(topics, () => refusal) };
+    const refusal = refusalFor(client, cursor);
+    if (refusal !== null) return { topics: answers(topics, () => refusal) };
     const { cursors, errorOf } = await planCommit(client, cursor, topics);
+    const stranger = checkMember(client, cursor, { memberId, instanceId }, generation);
+    if (stranger !== 'NONE')
+      return {
+        topics: answers(topics, (...place) => (OF_TOPICS.has(errorOf(...place)) ? errorOf(...place) : stranger)),
+      };
     try {
-      client.shared.offsetRetention.used(cursor);
+      const committed = topics.map(({ name }) => name);
+      client.shared.offsetRetention.used(cursor, committed);
       if (cursors.length > 0) await client.session.commit({ publishes: [], settlements: [], cursors });
       return { topics: answers(topics, errorOf) };
     } catch (error) {
@@ -74,6 +85,7 @@ export async function planCommit(client: Client, cursor: string, topics: Topics)
   const cursors: CursorCommit[] = [];
   const errors = new Map<string, ErrorName>();
   for (const { name, partitions } of topics) {
+    await client.shared.turns.begin();
     const mayRead = allowed(client, 'read', 'topic', name);
     const topic = await client.shared.topics.find(name);
     for (const { partitionIndex: partition, committedOffset, committedMetadata } of partitions) {
@@ -118,8 +130,7 @@ async function fetchGroup(
     const { partitions, pending = [] } = await session.request('fetchCursors', { cursor: groupId });
     const unstable = new Set(commits === 'decided' ? pending.map(placeOf) : []);
     const committed = new Map(partitions.map((each) => [placeOf(each), each]));
-    const places = [...partitions, ...(commits === 'decided' ? pending : [])];
-    const asked = topics ?? allOf(places.filter(({ topic }) => maySee(client, topic)));
+    const asked = topics ?? allOf(partitions.filter(({ topic }) => maySee(client, topic)));
     return {
       groupId,
       topics: asked.map(({ name, partitionIndexes }) => ({

@@ -60,7 +60,7 @@ export const configAdmin: Handlers<'describeConfigs' | 'alterConfigs' | 'increme
             ? changeGroup(client, resource.resourceName, how, (now) =>
                 changed(new Map(Object.entries(now)), resource.configs, shareConfig),
               )
-            : change(client, resource, how, (topic) => changed(valuesOf(topic), resource.configs, topicConfig)),
+            : change(client, resource, how, (values) => changed(values, resource.configs, topicConfig)),
         ),
       ),
     };
@@ -96,14 +96,24 @@ async function describe(
 }
 
 /** @throws KafkaError for what is no topic, or is not allowed */
-async function topicOf(
+function demandTopic(
   client: Client,
   { resourceType, resourceName: name }: Resource,
   operation: 'describeConfigs' | 'alterConfigs',
-): Promise<KafkaTopic> {
+): void {
   if (resourceType !== RESOURCE.topic)
     throw new KafkaError('INVALID_REQUEST', `Resources of type ${resourceType} have no configs here that can change.`);
   demand(client, operation, 'topic', name);
+}
+
+/** @throws KafkaError, also for one that is not there */
+async function topicOf(
+  client: Client,
+  resource: Resource,
+  operation: 'describeConfigs' | 'alterConfigs',
+): Promise<KafkaTopic> {
+  demandTopic(client, resource, operation);
+  const name = resource.resourceName;
   const topic = await client.shared.topics.find(name);
   if (topic === undefined)
     throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic ${JSON.stringify(name)}.`);
@@ -150,7 +160,9 @@ function settable(
 /** What Kafka says of the broker and is true of this one. Nothing of it can change while it runs. */
 function brokerConfigs(client: Client, name: string): Entry[] {
   demand(client, 'describeConfigs', 'cluster');
-  if (name !== '' && name !== String(NODE_ID))
+  // What was set for all brokers at once: nothing.
+  if (name === '') return [];
+  if (name !== String(NODE_ID))
     throw new KafkaError('INVALID_REQUEST', `There is no broker ${JSON.stringify(name)}, only ${NODE_ID}.`);
   const { autoCreatePartitions, maxRequestBytes, offsetsRetentionMs } = client.shared.limits;
   const known: [string, string, keyof typeof CONFIG_TYPE][] = [
@@ -179,14 +191,16 @@ async function change(
   client: Client,
   resource: Resource,
   how: 'check' | 'change',
-  configsFor: (topic: KafkaTopic) => readonly Config[],
+  configsFor: (now: ReadonlyMap<string, string>) => readonly Config[],
 ): Promise<void> {
-  const topic = await topicOf(client, resource, 'alterConfigs');
-  const configs = configsFor(topic);
+  demandTopic(client, resource, 'alterConfigs');
+  const found = await client.shared.topics.find(resource.resourceName);
+  const configs = configsFor(found === undefined ? DEFAULTS : valuesOf(found));
   if (new Set(configs.map(({ name }) => name)).size < configs.length)
     throw new KafkaError('INVALID_REQUEST', 'A request names a config twice.');
   // What was declared and is no config of this protocol stays.
   const { policy, attributes } = toTopic(withDefaults(configs));
+  const topic = found ?? (await topicOf(client, resource, 'alterConfigs'));
   if (how === 'check') return;
   const session = await onceAllowed(client, 'alterConfigs', 'topic', topic.name);
   const { definition } = await session.request('declareTopic', {
@@ -206,7 +220,7 @@ async function configsOfGroup(
   operation: 'describeConfigs' | 'alterConfigs',
 ): Promise<ShareConfigs> {
   if (groupId === '') throw new KafkaError('INVALID_REQUEST', 'A group has a name.');
-  demand(client, operation, 'group', groupId, operation === 'describeConfigs' ? ['inspect'] : ['configure']);
+  demand(client, operation, 'group', groupId);
   return client.shared.shareSubscriptions.configsOf(groupId);
 }
 
@@ -226,8 +240,12 @@ async function changeGroup(
   if (how === 'change') await client.shared.shareSubscriptions.configure(groupId, configs);
 }
 
+const DEFAULTS: ReadonlyMap<string, string> = new Map(
+  [...TOPIC_CONFIGS].map(([name, { byDefault }]) => [name, byDefault]),
+);
+
 function withDefaults(configs: readonly Config[]): Config[] {
-  const all = new Map<string, string | null>([...TOPIC_CONFIGS].map(([name, { byDefault }]) => [name, byDefault]));
+  const all = new Map<string, string | null>(DEFAULTS);
   for (const { name, value } of configs) all.set(name, value ?? all.get(name) ?? null);
   return [...all].map(([name, value]) => ({ name, value }));
 }
@@ -245,6 +263,8 @@ function changed(
   const now = new Map<string, string | null>(before);
   const seen = new Set<string>();
   for (const { name, configOperation, value } of changes) {
+    // What is not known has no value that could be taken away.
+    if (configOperation === OPERATION.delete && !before.has(name)) continue;
     const { type } = configNamed(name);
     if (seen.has(name)) throw new KafkaError('INVALID_REQUEST', `A request changes ${name} twice.`);
     seen.add(name);

@@ -35,7 +35,7 @@ interface TopicConfig {
 }
 
 /** A compacted topic keeps the newest of each key for ever, unless it says that it deletes as well. */
-function onlyCompacts({ compact, ageMs, bytes }: Retention): boolean {
+export function onlyCompacts({ compact, ageMs, bytes }: Retention): boolean {
   return compact && ageMs === null && bytes === null;
 }
 

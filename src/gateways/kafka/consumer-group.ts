@@ -95,6 +95,8 @@ export class ConsumerGroup {
   readonly id: string;
   readonly members = new Map<string, ConsumerMember>();
   epoch = 0;
+  /** Of the target: what has changed since counts when the next member comes. */
+  assignmentEpoch = 0;
   #target: Assignment = new Map();
   readonly #topics = new Map<string, TopicFacts>();
   /** What the target was made of. */
@@ -120,8 +122,9 @@ export class ConsumerGroup {
     return deadline;
   }
 
-  get state(): 'empty' | 'reconciling' | 'stable' {
+  get state(): 'empty' | 'assigning' | 'reconciling' | 'stable' {
     if (this.members.size === 0) return 'empty';
+    if (this.assignmentEpoch < this.epoch) return 'assigning';
     const isThere = ({ state, epoch }: ConsumerMember): boolean => state === 'stable' && epoch === this.epoch;
     return [...this.members.values()].every(isThere) ? 'stable' : 'reconciling';
   }
@@ -165,7 +168,7 @@ export class ConsumerGroup {
     if (request.assignor !== null && !ASSIGNORS.has(request.assignor)) return refuse('UNSUPPORTED_ASSIGNOR');
     if (request.epoch < 0) {
       const error = request.epoch === EPOCH.pause ? this.#pause(request, now) : this.leave(request);
-      return { ...refuse(error), epoch: request.epoch };
+      return error === 'NONE' ? { ...refuse(error), epoch: request.epoch } : refuse(error);
     }
     const found = request.epoch === EPOCH.join ? this.#join(request) : this.#known(request);
     if (typeof found === 'string') return refuse(found);
@@ -173,7 +176,8 @@ export class ConsumerGroup {
     const before = member.assigned;
     const changed = update(member, request);
     this.#learn(news);
-    if (changed || isNew || this.#signature() !== this.#seen) this.#retarget();
+    if (changed || isNew || this.#signature() !== this.#seen) this.#change();
+    if (this.assignmentEpoch < this.epoch) this.#retarget();
     // Whoever joins has nothing, whatever it was told before.
     this.#reconcile(member, request.epoch === EPOCH.join ? NOTHING : request.owned, now);
     member.expiresAt = now + this.#sessionTimeoutMs;
@@ -185,16 +189,15 @@ export class ConsumerGroup {
 
   #join(request: HeartbeatRequest): { member: ConsumerMember; isNew: boolean } | ErrorName {
     const { memberId, instanceId } = request;
-    if ((request.owned?.size ?? 0) > 0) return 'INVALID_REQUEST';
+    // Whoever joins says all, also that it has nothing.
+    if (request.owned?.size !== 0 || request.rebalanceTimeoutMs === null) return 'INVALID_REQUEST';
+    if (request.names === null && request.pattern === null) return 'INVALID_REQUEST';
     const known = this.members.get(memberId);
-    if (known === undefined && (request.rebalanceTimeoutMs ?? 0) <= 0) return 'INVALID_REQUEST';
-    if (known === undefined && request.names === null && (request.pattern ?? 'none') === 'none')
-      return 'INVALID_REQUEST';
     const id = memberId === '' ? this.#newId(instanceId ?? request.clientId) : memberId;
     const holder = instanceId === null ? undefined : this.members.get(this.#static.get(instanceId) ?? '');
     if (holder !== undefined && holder.id !== id) {
       if (holder.epoch !== EPOCH.pause) return 'UNRELEASED_INSTANCE_ID';
-      return { member: this.#replace(holder, id), isNew: true };
+      return { member: this.#replace(holder, id), isNew: false };
     }
     if (known !== undefined) {
       if (known.epoch === EPOCH.pause) known.epoch = EPOCH.join;
@@ -269,9 +272,13 @@ export class ConsumerGroup {
 
   // ---- Target and reconciliation ----------------------------------------------------------------------------------
 
-  #retarget(): void {
+  #change(): void {
     this.epoch++;
     this.#seen = this.#signature();
+  }
+
+  #retarget(): void {
+    this.assignmentEpoch = this.epoch;
     const assign = ASSIGNORS.get(this.assignor);
     if (assign === undefined) throw new Error('Railhead bug: an assignor that is not there was elected');
     const wanted = new Set<string>();
@@ -341,7 +348,7 @@ export class ConsumerGroup {
     const member = this.#identify(id, instanceId);
     if (typeof member === 'string') return member;
     this.#forget(member);
-    this.#retarget();
+    this.#change();
     return 'NONE';
   }
 
@@ -368,7 +375,7 @@ export class ConsumerGroup {
       this.#forget(member);
       lost = true;
     }
-    if (lost) this.#retarget();
+    if (lost) this.#change();
   }
 
   /** Nobody waits for anything: members come by themselves. */
@@ -378,7 +385,7 @@ export class ConsumerGroup {
 
   /** Whether somebody may commit or ask for offsets: a member of this very epoch, or anybody while there are none. */
   check(memberId: string, epoch: number): ErrorName {
-    if (memberId === '' && epoch < 0) return this.members.size === 0 ? 'NONE' : 'UNKNOWN_MEMBER_ID';
+    if (epoch < 0 && this.members.size === 0) return 'NONE';
     const member = this.members.get(memberId);
     if (member === undefined) return 'UNKNOWN_MEMBER_ID';
     return epoch === member.epoch ? 'NONE' : 'STALE_MEMBER_EPOCH';

@@ -28,20 +28,24 @@ const MEMBER_NAMES_ITSELF = 1;
 
 export const consumerGrouping: Handlers<'consumerGroupHeartbeat' | 'consumerGroupDescribe'> = {
   async consumerGroupHeartbeat(client, request, version) {
-    const { consumerGroups, limits } = client.shared;
+    const { consumerGroups, groups, limits } = client.shared;
     const { groupId } = request;
     try {
       check(client, request, version);
       const heartbeat = requestOf(client, request);
       const news = await lookUp(client, groupId, heartbeat);
+      const isNew = consumerGroups.find(groupId) === undefined;
       const answer = consumerGroups.with(groupId, (group, now) => group.heartbeat(heartbeat, news, now));
       const { error, memberId, epoch: memberEpoch, assigned } = answer;
+      if (error === 'NONE') groups.forget(groupId);
+      else if (isNew) consumerGroups.forget(groupId);
       const topicPartitions = byTopic(assigned ?? new Set());
       return {
         errorCode: ERROR[error],
         memberId: error === 'NONE' ? memberId : null,
         memberEpoch,
-        heartbeatIntervalMs: error === 'NONE' ? limits.consumerHeartbeatMs : 0,
+        // Who leaves has none to come with.
+        heartbeatIntervalMs: error === 'NONE' && heartbeat.epoch >= 0 ? limits.consumerHeartbeatMs : 0,
         assignment: assigned === null ? null : { topicPartitions },
       };
     } catch (error) {
@@ -130,7 +134,10 @@ async function lookUp({ shared }: Client, groupId: string, { names, pattern }: H
     for (const topic of await shared.topics.all()) topics.set(topic.name, topic);
     return { topics, complete };
   }
-  for (const name of new Set([...wanted.names, ...(names ?? [])])) topics.set(name, await shared.topics.find(name));
+  for (const name of new Set([...wanted.names, ...(names ?? [])])) {
+    await shared.turns.begin();
+    topics.set(name, await shared.topics.find(name));
+  }
   return { topics, complete };
 }
 
@@ -157,7 +164,7 @@ function unknown(groupId: string, error: ErrorName): Described {
     errorCode: ERROR[error],
     errorMessage: error === 'NONE' ? null : `Group ${groupId} is not a group of the consumer protocol here.`,
     groupId,
-    groupState: 'Dead',
+    groupState: '',
     groupEpoch: 0,
     assignmentEpoch: 0,
     assignorName: '',
@@ -171,7 +178,7 @@ function describe(group: ConsumerGroup): Described {
     groupId: group.id,
     groupState: CONSUMER_GROUP_STATES[group.state],
     groupEpoch: group.epoch,
-    assignmentEpoch: group.epoch,
+    assignmentEpoch: group.assignmentEpoch,
     assignorName: group.assignor,
     members: [...group.members.values()].map((member) => describeMember(group, member)),
   };
@@ -194,7 +201,7 @@ function describeMember(group: ConsumerGroup, member: ConsumerMember): Described
     clientId,
     clientHost,
     subscribedTopicNames: [...member.names],
-    subscribedTopicRegex: member.pattern?.source ?? null,
+    subscribedTopicRegex: member.pattern?.source ?? '',
     assignment: named(member.assigned),
     targetAssignment: named(group.targetOf(memberId)),
   };

@@ -4,7 +4,7 @@ import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import { NO_UUID, type RequestOf, type ResponseOf } from './fields.ts';
 import type { findCoordinator, metadata } from './messages/discovery.ts';
 import { LEADER_EPOCH } from './record-batch.ts';
-import { createTopic } from './topic-admin.ts';
+import { checkName, createTopic } from './topic-admin.ts';
 import type { KafkaTopic } from './topics.ts';
 
 type MetadataRequest = RequestOf<typeof metadata>;
@@ -95,12 +95,20 @@ async function topicOf(
     return describe(client, request, topic);
   } catch (error) {
     const { code } = asKafkaError(error);
-    return { errorCode: code, name, topicId: name === null ? topicId : NO_UUID, partitions: [] };
+    const isSeen = name !== null && code !== ERROR.TOPIC_AUTHORIZATION_FAILED;
+    return {
+      errorCode: code,
+      name,
+      topicId: name === null ? topicId : NO_UUID,
+      partitions: [],
+      ...(isSeen && operationsOn(client, request, name)),
+    };
   }
 }
 
 async function autoCreated(client: Client, request: MetadataRequest, name: string): Promise<KafkaTopic> {
   const { autoCreatePartitions } = client.shared.limits;
+  checkName(name);
   if (!request.allowAutoTopicCreation || autoCreatePartitions === 0)
     throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such topic.');
   return createTopic(client, { name, partitions: autoCreatePartitions, configs: [] }, 'if-missing');
@@ -119,8 +127,15 @@ function describe(client: Client, request: MetadataRequest, { name, id, partitio
       replicaNodes: [NODE_ID],
       isrNodes: [NODE_ID],
     })),
-    ...(request.includeTopicAuthorizedOperations && {
-      topicAuthorizedOperations: authorizedOperations(client, 'topic', name),
-    }),
+    ...operationsOn(client, request, name),
   };
+}
+
+function operationsOn(
+  client: Client,
+  { includeTopicAuthorizedOperations }: MetadataRequest,
+  name: string,
+): Pick<TopicMetadata, 'topicAuthorizedOperations'> | undefined {
+  if (!includeTopicAuthorizedOperations) return undefined;
+  return { topicAuthorizedOperations: authorizedOperations(client, 'topic', name) };
 }

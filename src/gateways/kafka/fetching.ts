@@ -9,7 +9,7 @@ import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import type { Asked, PartitionResponse, Scope } from './fetch-session.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { fetch } from './messages/log.ts';
-import { markerBatch, placed, writeBatch } from './record-batch.ts';
+import { markerBatch, placed, writeBatch, type MarkerTime } from './record-batch.ts';
 import type { KafkaTopic } from './topics.ts';
 
 type Request = RequestOf<typeof fetch>;
@@ -100,12 +100,17 @@ function isTooLittle(found: readonly Found[], minBytes: number): boolean {
 
 /** With their topics, each of which is looked for once. */
 async function allWanted({ shared }: Client, asked: readonly Asked[], version: number): Promise<Wanted[]> {
-  const { topics } = shared;
+  const { topics, turns } = shared;
   const found = new Map<string, KafkaTopic | undefined>();
   for (const { topic, topicId } of asked) {
     const key = version >= 13 ? topicId : topic;
     if (found.has(key)) continue;
-    found.set(key, version >= 13 ? await topics.findById(key) : (topics.known(key) ?? (await topics.find(key))));
+    let one = version >= 13 ? undefined : topics.known(key);
+    if (one === undefined) {
+      await turns.begin();
+      one = await (version >= 13 ? topics.findById(key) : topics.find(key));
+    }
+    found.set(key, one);
   }
   return asked.map(({ topic, topicId, of }) => ({
     name: version >= 13 ? (found.get(topicId)?.name ?? '') : topic,
@@ -176,7 +181,7 @@ async function readOne(
     // What was compacted away leaves a gap, over which a client cannot step by itself.
     const readable = (): number => (isolation === 'committed' ? result.stableEnd : result.end);
     while (isEmpty(result) && result.next > offset && result.next < readable()) result = await read(result.next);
-    return foundIn(result, partition, offset, isolation);
+    return foundIn(result, wanted, isolation);
   } catch (error) {
     const known = asKafkaError(error);
     if (known.error === 'UNKNOWN_SERVER_ERROR') client.shared.report(error);
@@ -190,8 +195,12 @@ function isEmpty({ runs, markers = [] }: ReadResult): boolean {
   return runs.length === 0 && markers.length === 0;
 }
 
-function foundIn(result: ReadResult, partition: number, offset: number, isolation: 'committed' | 'uncommitted'): Found {
-  const { pieces, bytes } = inOrder(result);
+function foundIn(
+  result: ReadResult,
+  { topic, partition, offset }: Wanted,
+  isolation: 'committed' | 'uncommitted',
+): Found {
+  const { pieces, bytes } = inOrder(result, topic?.logAppendTime === true ? 'log-append' : 'create');
   const aborted = result.aborted ?? [];
   const answer: PartitionResponse = {
     partitionIndex: partition,
@@ -207,7 +216,7 @@ function foundIn(result: ReadResult, partition: number, offset: number, isolatio
 }
 
 /** Batches and the ends of transactions, by offset. */
-function inOrder({ runs, markers = [] }: ReadResult): { pieces: Buffer[]; bytes: number } {
+function inOrder({ runs, markers = [] }: ReadResult, time: MarkerTime): { pieces: Buffer[]; bytes: number } {
   const pieces: Buffer[] = [];
   let bytes = 0;
   const push = (batch: Buffer, baseOffset: number): void => {
@@ -217,7 +226,7 @@ function inOrder({ runs, markers = [] }: ReadResult): { pieces: Buffer[]; bytes:
   let marker = 0;
   const pushMarkersBefore = (offset: number): void => {
     for (let next = markers[marker]; next !== undefined && next.offset < offset; next = markers[++marker])
-      push(batchOf(next), next.offset);
+      push(batchOf(next, time), next.offset);
   };
   let last = -1;
   for (const run of runs) {
@@ -232,8 +241,8 @@ function inOrder({ runs, markers = [] }: ReadResult): { pieces: Buffer[]; bytes:
   return { pieces, bytes };
 }
 
-function batchOf({ producerId, epoch, outcome }: TransactionMarker): Buffer {
-  return markerBatch({ producerId, epoch, committed: outcome === 'committed', at: 0 });
+function batchOf({ producerId, epoch, outcome }: TransactionMarker, time: MarkerTime): Buffer {
+  return markerBatch({ producerId, epoch, committed: outcome === 'committed', at: 0, time });
 }
 
 /** Records that were published over another protocol. */

@@ -219,7 +219,10 @@ export class Group {
 
   #rebalance(now: number): void {
     if (this.state === 'completing')
-      for (const member of this.members.values()) answerSync(member, refusedSync('REBALANCE_IN_PROGRESS'));
+      for (const member of this.members.values()) {
+        member.assignment = NOTHING;
+        answerSync(member, refusedSync('REBALANCE_IN_PROGRESS'));
+      }
     if (this.state !== 'preparing') {
       this.state = 'preparing';
       this.#until = now + Math.max(0, ...[...this.members.values()].map((member) => member.rebalanceTimeoutMs));
@@ -293,7 +296,6 @@ export class Group {
     this.generation++;
     this.leader = null;
     this.protocol = null;
-    this.protocolType = null;
     this.#until = Infinity;
   }
 
@@ -347,8 +349,9 @@ export class Group {
 
   /** Whether offsets may be committed: by a member of this generation, or by anybody while the group has no members. */
   checkCommit(who: Identity, generation: number, now: number): ErrorName {
-    if (generation < 0 && who.memberId === '' && who.instanceId === null)
-      return this.members.size === 0 ? 'NONE' : 'UNKNOWN_MEMBER_ID';
+    // As long as nobody is in it, whoever says no generation commits by itself, under whatever name.
+    if (generation < 0 && this.members.size === 0) return 'NONE';
+    if (generation < 0 && who.memberId === '' && who.instanceId === null) return 'UNKNOWN_MEMBER_ID';
     const error = this.check(who, generation);
     if (error !== 'NONE') return error;
     this.#touch(this.#found(who.memberId), now);

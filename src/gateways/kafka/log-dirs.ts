@@ -15,6 +15,7 @@ export const logDirs: Handlers<'describeLogDirs'> = {
     const names = asked?.map(({ topic }) => topic) ?? (await client.shared.topics.all()).map(({ name }) => name);
     const topics: Topic[] = [];
     for (const name of new Set(names)) {
+      await client.shared.turns.begin();
       const only = asked?.filter(({ topic }) => topic === name).flatMap(({ partitions }) => partitions);
       const found = await sizesOf(client, name, only);
       if (found !== undefined) topics.push(found);

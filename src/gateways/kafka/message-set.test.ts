@@ -195,7 +195,7 @@ test('clients that produce message sets are answered in the layout of their vers
   assert.deepEqual(await produce(0, message({ magic: 0, value: 'old' })), [ERROR.NONE, 0]);
   assert.deepEqual(await produce(1, inner(0)), [ERROR.NONE, 1]);
   assert.deepEqual(await produce(2, wrapped), [ERROR.NONE, 4]);
-  assert.deepEqual(await produce(3, wrapped), [ERROR.UNSUPPORTED_FOR_MESSAGE_FORMAT, -1]);
+  assert.deepEqual(await produce(3, wrapped), [ERROR.INVALID_RECORD, -1]);
   const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1 << 20 }];
   const topics = [{ topic: 't', topicId: '', partitions }];
   const answer = await peer.ask('fetch', 4, { maxWaitMs: 0, minBytes: 1, topics });

@@ -2,9 +2,10 @@ import { asBuffer } from '../../core/records.ts';
 import type { DeliveryRun } from '../../core/session.ts';
 import { onceAllowed } from './access.ts';
 import { boundsOf, checkLeaderEpoch, type Source } from './bounds.ts';
-import type { Handlers } from './client.ts';
+import type { Client, Handlers } from './client.ts';
+import { onlyCompacts } from './configs.ts';
 import { FORMAT_KAFKA } from './content.ts';
-import { asKafkaError, ERROR } from './errors.ts';
+import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import type { ResponseOf } from './fields.ts';
 import type { deleteRecords, listOffsets, offsetForLeaderEpoch } from './messages/log.ts';
 import { LEADER_EPOCH, readRecords } from './record-batch.ts';
@@ -16,6 +17,12 @@ type EpochEnd = ResponseOf<typeof offsetForLeaderEpoch>['topics'][number]['parti
 /** In place of a time. */
 const AT = { latest: -1, earliest: -2, maxTimestamp: -3, earliestLocal: -4, latestTiered: -5 } as const;
 const READ_COMMITTED = 1;
+/** In place of an offset where there is none, and of its epoch. */
+const NOWHERE = -1;
+const UNDEFINED_EPOCH = -1;
+const NONE_FOUND = { offset: NOWHERE, timestamp: -1 };
+/** So many offsets before the end are looked at for one with a record. */
+const MOST_BACK = 1024;
 /** Of records to delete: all that there are. */
 const AT_END = -1;
 
@@ -33,7 +40,8 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
               const from = { session, shared: client.shared };
               const found = await offsetAt(from, name, partitionIndex, timestamp, isolation);
               checkLeaderEpoch(currentLeaderEpoch);
-              return { partitionIndex, errorCode: ERROR.NONE, leaderEpoch: LEADER_EPOCH, ...found };
+              const leaderEpoch = found.offset === NOWHERE ? UNDEFINED_EPOCH : LEADER_EPOCH;
+              return { partitionIndex, errorCode: ERROR.NONE, leaderEpoch, ...found };
             } catch (error) {
               return { partitionIndex, errorCode: asKafkaError(error).code };
             }
@@ -73,6 +81,7 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
           try {
             const session = await onceAllowed(client, 'delete', 'topic', name, ['manage']);
             const { end } = await boundsOf({ session, shared: client.shared }, name, partitionIndex);
+            await demandDeletion(client, name);
             const place = { topic: name, partition: partitionIndex, before: offset === AT_END ? end : offset };
             const { start } = await session.request('trimTopic', place);
             // Producers are told of the new start at once.
@@ -86,6 +95,16 @@ export const offsets: Handlers<'listOffsets' | 'offsetForLeaderEpoch' | 'deleteR
     };
   },
 };
+
+/** @throws KafkaError: what is the newest of its key stays */
+async function demandDeletion({ shared }: Client, name: string): Promise<void> {
+  const topic = await shared.topics.find(name);
+  if (topic !== undefined && onlyCompacts(topic.policy.retain))
+    throw new KafkaError(
+      'POLICY_VIOLATION',
+      `${JSON.stringify(name)} is compacted alone: nothing else deletes records.`,
+    );
+}
 
 async function offsetAt(
   client: Source,
@@ -103,25 +122,29 @@ async function offsetAt(
     case AT.earliestLocal:
       return { offset: start };
     case AT.latestTiered:
-      return { offset: -1 };
+      return { offset: NOWHERE };
     case AT.maxTimestamp:
-      return newest(client, name, partition, Math.max(start, last - 1));
+      return newest(client, name, partition, { start, end: last });
     default:
       return firstSince(client, name, partition, timestamp, isolation);
   }
 }
 
-/** The newest time is looked for among the last records that came together. */
+/** The newest time is looked for among the last records; what is last may be the ends of transactions. */
 async function newest(
   { session }: Source,
   topic: string,
   partition: number,
-  offset: number,
+  { start, end }: { start: number; end: number },
 ): Promise<Pick<Listed, 'offset' | 'timestamp'>> {
-  const args = { topic, partition, from: { offset }, maxMessages: 1, formats: [FORMAT_KAFKA] };
-  const { runs } = await session.request('read', { ...args, isolation: 'uncommitted', verbatim: true });
-  let found: { offset: number; timestamp: number } = { offset: -1, timestamp: -1 };
-  for (const each of runs.flatMap(timesOf)) if (each.timestamp > found.timestamp) found = each;
+  let found = NONE_FOUND;
+  for (let back = 1, to = end; to > start && back <= MOST_BACK && found.offset === NOWHERE; back *= 2) {
+    const from = Math.max(start, end - back);
+    const args = { topic, partition, from: { offset: from }, maxMessages: to - from, formats: [FORMAT_KAFKA] };
+    const { runs } = await session.request('read', { ...args, isolation: 'uncommitted', verbatim: true });
+    for (const each of runs.flatMap(timesOf)) if (each.timestamp > found.timestamp) found = each;
+    to = from;
+  }
   return found;
 }
 
@@ -143,7 +166,7 @@ async function firstSince(
   for (;;) {
     for (const each of result.runs.flatMap(timesOf)) if (each.timestamp >= timestamp) return each;
     const { next } = result;
-    if (next >= (isolation === 'committed' ? result.stableEnd : result.end)) return { offset: -1, timestamp: -1 };
+    if (next >= (isolation === 'committed' ? result.stableEnd : result.end)) return NONE_FOUND;
     result = await session.request('read', {
       topic,
       partition,

@@ -1,15 +1,27 @@
+import { RailheadError } from '../../core/errors.ts';
 import { asBuffer } from '../../core/records.ts';
 import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
 import { allowed, demand } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { FORMAT_KAFKA } from './content.ts';
-import { asKafkaError, ConnectionRefusal, ERROR, KafkaError } from './errors.ts';
+import { asKafkaError, ConnectionRefusal, ERROR, type ErrorName, KafkaError } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { produce } from './messages/log.ts';
 import { upConverted } from './message-set.ts';
-import { ATTRIBUTE, errorNameOf, readHeader, withLogAppendTime } from './record-batch.ts';
+import {
+  ATTRIBUTE,
+  checkCrc,
+  errorNameOf,
+  isOneBatch,
+  isTransactionalBatch,
+  readHeader,
+  readRecords,
+  withLogAppendTime,
+} from './record-batch.ts';
 import { handedBack, isRetryTopic } from './retry/handing-back.ts';
 import type { KafkaTopic } from './topics.ts';
+import { BEFORE_FENCED, refusalOf } from './transactions.ts';
+import { PARTS_OF_TURN } from './turns.ts';
 
 type Request = RequestOf<typeof produce>;
 type TopicData = Request['topicData'][number];
@@ -19,22 +31,40 @@ type PartitionResponse = Response['responses'][number]['partitionResponses'][num
 
 /** Since this version it is record batches that come, before it message sets. */
 const RECORD_BATCHES = 3;
-type Layout = 'batches' | 'messages';
+/** Since this version they may be compressed so. */
+const ZSTD = 7;
+/** Since this version a producer is told that its transaction can only be aborted, and not that it is broken. */
+const ABORTABLE = 11;
+
+/** What refuses a batch before the log looks at it, so that where the log begins is not told. */
+const BEFORE_THE_LOG: ReadonlySet<ErrorName> = new Set<ErrorName>([
+  'TOPIC_AUTHORIZATION_FAILED',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'INVALID_REQUIRED_ACKS',
+  'UNSUPPORTED_COMPRESSION_TYPE',
+  'CORRUPT_MESSAGE',
+  'MESSAGE_TOO_LARGE',
+  'KAFKA_STORAGE_ERROR',
+  'INVALID_PRODUCER_ID_MAPPING',
+  'INVALID_PRODUCER_EPOCH',
+  'INVALID_TXN_STATE',
+  'TRANSACTION_ABORTABLE',
+]);
 
 const ACKS = { none: 0, leader: 1, all: -1 } as const;
+const KNOWN_ACKS: readonly number[] = Object.values(ACKS);
 
 export const producing: Handlers<'produce'> = {
   async produce(client, request, version) {
     const { acks, topicData, transactionalId } = request;
-    const isKnown = acks === ACKS.none || acks === ACKS.leader || acks === ACKS.all;
-    const failure = !isKnown
-      ? new KafkaError('INVALID_REQUIRED_ACKS', `acks=${acks}; 0, 1 or all (-1).`)
-      : transactionalId !== null && !allowed(client, 'write', 'transactionalId', transactionalId)
+    const mayWrite = transactionalId !== null && allowed(client, 'write', 'transactionalId', transactionalId);
+    const failure =
+      version >= RECORD_BATCHES && !mayWrite && topicData.some(isOfTransaction)
         ? new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', `Not allowed to write as ${transactionalId}.`)
         : undefined;
     const answers =
       failure === undefined
-        ? await published(client, request, version < RECORD_BATCHES ? 'messages' : 'batches')
+        ? await published(client, request, version)
         : topicData.map((topic) => refuseAll(topic, failure));
     const throttleTimeMs = throttled(client, topicData);
     if (acks !== ACKS.none) return { responses: answers, throttleTimeMs };
@@ -47,6 +77,14 @@ export const producing: Handlers<'produce'> = {
   },
 };
 
+/** Looks at the one bit that says so, whatever else there is. */
+function isOfTransaction({ partitionData }: TopicData): boolean {
+  return partitionData.some(({ records }) => {
+    const [bytes] = records ?? [];
+    return bytes !== undefined && isTransactionalBatch(bytes);
+  });
+}
+
 /** How long the client has to wait now, as it is told; nothing more is read of it for so long. */
 function throttled(client: Client, topicData: readonly TopicData[]): number {
   let bytes = 0;
@@ -58,39 +96,50 @@ function throttled(client: Client, topicData: readonly TopicData[]): number {
   return throttleMs;
 }
 
-/** Decided in the order in which they came, answered when they are durable. */
-function published(client: Client, request: Request, layout: Layout): Promise<Response['responses']> {
-  const { topics } = client.shared;
-  const known = request.topicData.map(({ name }) => topics.known(name));
-  if (client.publishing.idle && known.every((topic) => topic !== undefined))
-    return publishAll(client, request, known, layout);
-  const found = Promise.all(request.topicData.map(({ name }) => topics.find(name)));
-  return client.publishing.run(found, (all) => publishAll(client, request, all, layout));
+/** One partition of a request. */
+interface Part {
+  readonly name: string;
+  readonly topic: KafkaTopic | undefined;
+  readonly data: PartitionData;
 }
 
-async function publishAll(
-  client: Client,
-  request: Request,
-  topics: readonly (KafkaTopic | undefined)[],
-  layout: Layout,
-): Promise<Response['responses']> {
-  const answers = request.topicData.map(async (data, i) => ({
-    name: data.name,
-    partitionResponses: await Promise.all(
-      data.partitionData.map((partition) => publishOne(client, request, data.name, topics[i], partition, layout)),
-    ),
-  }));
-  return Promise.all(answers);
+/**
+ * Decided in the order in which they came, answered when they are durable. A request of very many partitions is decided
+ * in pieces, and what comes after it waits for the last one.
+ */
+async function published(client: Client, request: Request, version: number): Promise<Response['responses']> {
+  const { publishing, shared } = client;
+  const { topicData } = request;
+  const known = topicData.map(({ name }) => shared.topics.known(name));
+  const publish = (part: Part): Promise<PartitionResponse> => publishOne(client, request, part, version);
+  if (publishing.idle && known.every((topic) => topic !== undefined)) {
+    const parts = partsOf(request, known);
+    if (parts.length <= PARTS_OF_TURN) return byTopic(topicData, await Promise.all(parts.map(publish)));
+  }
+  const found = shared.turns.each(topicData, ({ name }) => shared.topics.find(name));
+  const answers = await publishing.runInPieces(found, (topics) =>
+    shared.turns.beginEach(partsOf(request, topics), publish),
+  );
+  return byTopic(topicData, answers);
 }
 
-async function publishOne(
-  client: Client,
-  request: Request,
-  name: string,
-  topic: KafkaTopic | undefined,
-  data: PartitionData,
-  layout: Layout,
-): Promise<PartitionResponse> {
+function partsOf({ topicData }: Request, topics: readonly (KafkaTopic | undefined)[]): Part[] {
+  return topicData.flatMap(({ name, partitionData }, i) =>
+    partitionData.map((data) => ({ name, topic: topics[i], data })),
+  );
+}
+
+function byTopic(topicData: readonly TopicData[], answers: readonly PartitionResponse[]): Response['responses'] {
+  let next = 0;
+  return topicData.map(({ name, partitionData }) => {
+    const from = next;
+    next += partitionData.length;
+    return { name, partitionResponses: answers.slice(from, next) };
+  });
+}
+
+async function publishOne(client: Client, request: Request, part: Part, version: number): Promise<PartitionResponse> {
+  const { name, topic, data } = part;
   try {
     demand(client, 'write', 'topic', name);
     if (topic === undefined || data.index < 0 || data.index >= topic.partitions)
@@ -98,8 +147,10 @@ async function publishOne(
         'UNKNOWN_TOPIC_OR_PARTITION',
         `There is no partition ${data.index} of ${JSON.stringify(name)}.`,
       );
+    if (!KNOWN_ACKS.includes(request.acks))
+      throw new KafkaError('INVALID_REQUIRED_ACKS', `acks=${request.acks}; 0, 1 or all (-1).`);
     const now = client.shared.clock.now();
-    const publish = toPublish(request, topic, data, now, layout);
+    const publish = toPublish(request, topic, data, now, version);
     if (isRetryTopic(topic)) return await handBack(client, topic, data.index, publish);
     const receipt = client.session.publish(publish);
     const start = client.shared.logStarts.of(topic, data.index);
@@ -107,8 +158,21 @@ async function publishOne(
   } catch (error) {
     if (topic !== undefined && asKafkaError(error).error === 'UNKNOWN_TOPIC_OR_PARTITION')
       client.shared.topics.forget(name);
-    return refused(client, data.index, error);
+    return refused(client, part, await wordOf(client, request, data, error), version);
   }
+}
+
+/** One that is fenced may also have the number of another producer, for which there is a word of its own. */
+async function wordOf(
+  client: Client,
+  { transactionalId }: Request,
+  { records }: PartitionData,
+  error: unknown,
+): Promise<unknown> {
+  const [bytes] = records ?? [];
+  if (!RailheadError.is(error, 'FENCED') || transactionalId === null || bytes === undefined) return error;
+  const { producerId, producerEpoch: epoch } = readHeader(bytes);
+  return refusalOf(client, { producer: transactionalId, producerId, epoch }, error, BEFORE_FENCED);
 }
 
 /** Where it lies then is no place of the topic: as for a batch that was sent again, none is told. */
@@ -131,15 +195,19 @@ function toPublish(
   topic: KafkaTopic,
   { index: partition, records }: PartitionData,
   now: number,
-  layout: Layout,
+  version: number,
 ): PublishRequest {
   const [bytes] = records ?? [];
   if (bytes === undefined) throw new KafkaError('INVALID_RECORD', 'A partition without records.');
-  const batch = layout === 'messages' ? upConverted(bytes) : bytes;
+  const batch = version < RECORD_BATCHES ? upConverted(bytes) : bytes;
   const header = readHeader(batch);
+  if (header.codec === 'zstd' && version < ZSTD)
+    throw new KafkaError(
+      'UNSUPPORTED_COMPRESSION_TYPE',
+      `Batches are compressed with zstd since version ${ZSTD} only.`,
+    );
+  if (topic.policy.retain.compact) demandKeys(topic.name, batch);
   const isTransactional = (header.attributes & ATTRIBUTE.transactional) !== 0;
-  if (isTransactional && transactionalId === null)
-    throw new KafkaError('INVALID_TXN_STATE', 'A batch of a transaction came without the id of its transaction.');
   const { producerId, producerEpoch: epoch, baseSequence: sequence } = header;
   return {
     to: { topic: topic.name },
@@ -155,6 +223,23 @@ function toPublish(
   };
 }
 
+/** @throws WithoutKeys: a record without a key would be kept for ever */
+function demandKeys(topic: string, batch: Buffer): void {
+  checkCrc(batch);
+  const missing = readRecords(batch).flatMap(({ key }, i) => (key === null ? [i] : []));
+  if (missing.length > 0) throw new WithoutKeys(topic, missing);
+}
+
+class WithoutKeys extends KafkaError {
+  readonly recordErrors: { batchIndex: number; batchIndexErrorMessage: string }[];
+
+  constructor(topic: string, indexes: readonly number[]) {
+    const message = `A record of the compacted topic ${JSON.stringify(topic)} needs a key.`;
+    super('INVALID_RECORD', message);
+    this.recordErrors = indexes.map((batchIndex) => ({ batchIndex, batchIndexErrorMessage: message }));
+  }
+}
+
 function accepted(
   index: number,
   { runs, refused: failures }: PublishReceipt,
@@ -168,12 +253,28 @@ function accepted(
   return { index, errorCode: ERROR.NONE, baseOffset: run.offset, logAppendTimeMs, logStartOffset };
 }
 
-function refused({ shared }: Client, index: number, error: unknown): PartitionResponse {
+async function refused(
+  { shared }: Client,
+  { topic, data }: Part,
+  error: unknown,
+  version: number,
+): Promise<PartitionResponse> {
   const name = errorNameOf(error);
-  const known =
+  const found =
     name === undefined ? asKafkaError(error) : new KafkaError(name, error instanceof Error ? error.message : '');
+  const isAbortable = found.error === 'INVALID_TXN_STATE' && version >= ABORTABLE;
+  const known = isAbortable ? new KafkaError('TRANSACTION_ABORTABLE', found.message) : found;
   if (known.error === 'UNKNOWN_SERVER_ERROR') shared.report(error);
-  return { index, errorCode: known.code, baseOffset: -1, errorMessage: known.message };
+  const [bytes] = data.records ?? [];
+  const isOfLog = !BEFORE_THE_LOG.has(known.error) && bytes !== undefined && isOneBatch(bytes);
+  return {
+    index: data.index,
+    errorCode: known.code,
+    baseOffset: -1,
+    errorMessage: known.message,
+    ...(topic !== undefined && isOfLog && { logStartOffset: await shared.logStarts.of(topic, data.index) }),
+    ...(error instanceof WithoutKeys && { recordErrors: error.recordErrors }),
+  };
 }
 
 function refuseAll({ name, partitionData }: TopicData, { code, message }: KafkaError): Response['responses'][number] {

@@ -11,6 +11,8 @@ type Parts = Entry['entity'];
 type Altered = ResponseOf<typeof alterClientQuotas>['entries'][number];
 
 const PART = { user: 'user', 'client-id': 'clientId' } as const;
+/** Kafka has quotas for these; for addresses there are none here. */
+const KNOWN_TYPES: ReadonlySet<string> = new Set(['user', 'client-id', 'ip']);
 const MATCH = { exact: 0, byDefault: 1, any: 2 } as const;
 const NOT_ALLOWED = { errorCode: ERROR.CLUSTER_AUTHORIZATION_FAILED, errorMessage: 'Not allowed.' };
 const MAX_NAME = 255;
@@ -64,6 +66,8 @@ async function altered({ shared }: Client, { entity: parts, ops }: Entry): Promi
   const seen = new Set<string>();
   for (const { key, value, remove } of ops) {
     const known = QUOTA_KEYS.find((each) => each === key);
+    // What is not bounded has no bound that could be taken away.
+    if (known === undefined && remove) continue;
     if (known === undefined) throw refusal(`There is no quota ${JSON.stringify(key)} here; ${QUOTA_KEYS.join(', ')}.`);
     if (seen.has(key)) throw refusal(`A request changes ${key} twice.`);
     seen.add(key);
@@ -105,6 +109,8 @@ function toParts({ user, clientId }: QuotaEntity): Parts {
 function matcherOf({ components, strict }: Filter): (entity: QuotaEntity) => boolean {
   const wanted = new Map<keyof QuotaEntity, (name: string | null) => boolean>();
   for (const { entityType, matchType, match } of components) {
+    if (!KNOWN_TYPES.has(entityType))
+      throw new KafkaError('UNSUPPORTED_VERSION', `There are no quotas for ${JSON.stringify(entityType)}.`);
     const part = partOf(entityType);
     if (wanted.has(part)) throw refusal(`A filter names ${entityType} twice.`);
     if (matchType === MATCH.exact && match !== null) wanted.set(part, (name) => name === match);

@@ -20,11 +20,11 @@ export const reassignmentAdmin: Handlers<
   async electLeaders(client, { topicPartitions }) {
     if (!allowed(client, 'alter', 'cluster'))
       return { errorCode: ERROR.CLUSTER_AUTHORIZATION_FAILED, replicaElectionResults: [] };
-    const results = (topicPartitions ?? []).map(async ({ topic, partitions }) => {
+    const results = client.shared.turns.each(topicPartitions ?? [], async ({ topic, partitions }) => {
       const count = (await client.shared.topics.find(topic))?.partitions ?? 0;
       return { topic, partitionResult: partitions.map((partition) => election(partition, count)) };
     });
-    return { errorCode: ERROR.NONE, replicaElectionResults: await Promise.all(results) };
+    return { errorCode: ERROR.NONE, replicaElectionResults: await results };
   },
 
   async alterPartitionReassignments(client, { topics, allowReplicationFactorChange }) {

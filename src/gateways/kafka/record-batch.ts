@@ -33,6 +33,8 @@ export const BATCH_HEADER_BYTES = 61;
 export const LENGTH_END = 12;
 const MAGIC = 16;
 export const CRC = 17;
+/** Of the oldest layout that there was; nothing can be shorter. */
+const LEAST_LENGTH = 14;
 const ATTRIBUTES = 21;
 const LAST_DELTA = 23;
 const BASE_TIMESTAMP = 27;
@@ -81,6 +83,11 @@ export function errorNameOf(error: unknown): ErrorName | undefined {
   return BAD_BATCH.find((known) => known === name);
 }
 
+/** Of any bytes. */
+export function isTransactionalBatch(bytes: Buffer): boolean {
+  return bytes.byteLength >= BATCH_HEADER_BYTES && (bytes.readInt16BE(ATTRIBUTES) & ATTRIBUTE.transactional) !== 0;
+}
+
 /**
  * Looks at the header of one batch that is all there is in `bytes`. The checksum is another matter, but for a header that
  * cannot be: damage on the way is told as such, since clients try again then.
@@ -88,15 +95,7 @@ export function errorNameOf(error: unknown): ErrorName | undefined {
  * @throws INVALID, as `badBatch`
  */
 export function readHeader(bytes: Buffer): BatchHeader {
-  if (bytes.byteLength < BATCH_HEADER_BYTES) throw badBatch('CORRUPT_MESSAGE', 'A record batch is cut off.');
-  if (bytes[MAGIC] !== 2)
-    throw badBatch('UNSUPPORTED_FOR_MESSAGE_FORMAT', `Records of magic ${bytes[MAGIC]}; 2 is stored.`);
-  const length = bytes.readInt32BE(8);
-  if (length + LENGTH_END !== bytes.byteLength)
-    throw badBatch(
-      length + LENGTH_END < bytes.byteLength ? 'INVALID_RECORD' : 'CORRUPT_MESSAGE',
-      `A record batch of ${length} bytes in ${bytes.byteLength - LENGTH_END}; a partition takes one batch at a time.`,
-    );
+  checkOneBatch(bytes);
   const attributes = bytes.readInt16BE(ATTRIBUTES);
   const codec = CODECS[attributes & ATTRIBUTE.codec];
   if (codec === undefined)
@@ -121,6 +120,37 @@ export function readHeader(bytes: Buffer): BatchHeader {
 function wrongHeader(bytes: Buffer, message: string): RailheadError {
   checkCrc(bytes);
   return badBatch('INVALID_RECORD', message);
+}
+
+/** Whether it can be given to a log to look at. */
+export function isOneBatch(bytes: Buffer): boolean {
+  try {
+    checkOneBatch(bytes);
+    return CODECS[bytes.readInt16BE(ATTRIBUTES) & ATTRIBUTE.codec] !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** As Kafka looks: what is not whole is no batch, and what cannot be one is corrupt. */
+function checkOneBatch(bytes: Buffer): void {
+  const nothing = (): RailheadError => badBatch('INVALID_RECORD', 'There is no whole record batch.');
+  if (bytes.byteLength < LENGTH_END) throw nothing();
+  const length = bytes.readInt32BE(8);
+  if (length < LEAST_LENGTH) throw badBatch('CORRUPT_MESSAGE', `A record batch of ${length} bytes.`);
+  if (bytes.byteLength <= MAGIC) throw nothing();
+  const magic = bytes.readInt8(MAGIC);
+  if (magic < 0 || magic > 2) throw badBatch('CORRUPT_MESSAGE', `Records of magic ${magic}, which there is not.`);
+  if (length + LENGTH_END > bytes.byteLength) throw nothing();
+  if (magic !== 2)
+    throw badBatch('INVALID_RECORD', `Records of magic ${magic} in a version that has batches; 2 is stored.`);
+  if (length + LENGTH_END < bytes.byteLength)
+    throw badBatch(
+      'INVALID_RECORD',
+      `A record batch of ${length} bytes in ${bytes.byteLength - LENGTH_END}; a partition takes one batch at a time.`,
+    );
+  if (bytes.byteLength < BATCH_HEADER_BYTES)
+    throw badBatch('CORRUPT_MESSAGE', 'A record batch without all of its header.');
 }
 
 /** @throws INVALID, as `badBatch` */
@@ -342,13 +372,23 @@ function varint(value: number): Buffer {
   return Buffer.from(bytes);
 }
 
+/** Of which kind the times of a topic are. */
+export type MarkerTime = 'create' | 'log-append';
+
 /** The end of a transaction, as the broker writes it: a control batch with one record. */
-export function markerBatch(marker: { producerId: number; epoch: number; committed: boolean; at: number }): Buffer {
+export function markerBatch(marker: {
+  producerId: number;
+  epoch: number;
+  committed: boolean;
+  at: number;
+  time?: MarkerTime;
+}): Buffer {
   const key = Buffer.from([0, 0, 0, marker.committed ? 1 : 0]);
   // A version and the epoch of the coordinator.
   const value = Buffer.alloc(6);
   const record: KafkaRecord = { timestamp: marker.at, key, value, headers: [] };
-  const batch = writeBatch([record], ATTRIBUTE.transactional | ATTRIBUTE.control);
+  const time = marker.time === 'log-append' ? ATTRIBUTE.logAppendTime : 0;
+  const batch = writeBatch([record], ATTRIBUTE.transactional | ATTRIBUTE.control | time);
   writeInt64(batch, marker.producerId, PRODUCER_ID);
   batch.writeInt16BE(marker.epoch, PRODUCER_EPOCH);
   batch.writeInt32BE(-1, BASE_SEQUENCE);

@@ -74,13 +74,13 @@ function infoOf(password: StoredPassword | null, algorithm: ScramAlgorithm): Des
 /** @throws KafkaError, INVALID */
 async function alter(users: StoredUsers, name: string, { deletions, upsertions }: Alteration): Promise<void> {
   const deleted = deletions.filter((each) => each.name === name).map(({ mechanism }) => algorithmOf(mechanism));
+  const before = (await users.find(name))?.password ?? null;
+  const missing = deleted.find((algorithm) => before?.scram?.[algorithm] === undefined);
+  if (missing !== undefined) throw new KafkaError('RESOURCE_NOT_FOUND', `${name} has no such credential.`);
   const put = upsertions.filter((each) => each.name === name).map(verifierOf);
   const touched = [...deleted, ...put.map(([algorithm]) => algorithm)];
   if (new Set(touched).size < touched.length)
     throw new KafkaError('DUPLICATE_RESOURCE', 'A request changes one mechanism of a user twice.');
-  const before = (await users.find(name))?.password ?? null;
-  const missing = deleted.find((algorithm) => before?.scram?.[algorithm] === undefined);
-  if (missing !== undefined) throw new KafkaError('RESOURCE_NOT_FOUND', `${name} has no such credential.`);
   await users.put({ name, password: withScram(before, { gone: deleted, put }) });
 }
 

@@ -123,10 +123,29 @@ test('a corrupted batch, one of the wrong length and one that is cut off are ref
   const corrupt = writeBatch(records('a'));
   corrupt[62] = (corrupt[62] ?? 0) ^ 1;
   assert.equal((await produce(peer, 't', corrupt)).errorCode, ERROR.CORRUPT_MESSAGE);
-  assert.equal((await produce(peer, 't', writeBatch(records('a')).subarray(0, 30))).errorCode, ERROR.CORRUPT_MESSAGE);
+  // As in Kafka: no whole batch is none.
+  assert.equal((await produce(peer, 't', writeBatch(records('a')).subarray(0, 30))).errorCode, ERROR.INVALID_RECORD);
   const two = Buffer.concat([writeBatch(records('a')), writeBatch(records('b'))]);
   assert.equal((await produce(peer, 't', two)).errorCode, ERROR.INVALID_RECORD);
   assert.equal((await produce(peer, 't', writeBatch(records('a')))).baseOffset, 0);
+});
+
+test('a record without a key is refused by a compacted topic, with its number, and so is zstd in an old version', async (t) => {
+  const { peer } = await start(t);
+  await create(peer, 'table', [{ name: 'cleanup.policy', value: 'compact' }]);
+  const send = async (batch: Buffer, version: number) => {
+    const topicData = [{ name: 'table', partitionData: [{ index: 0, records: [batch] }] }];
+    const answer = await peer.ask('produce', version, { acks: -1, timeoutMs: 1000, topicData });
+    const { errorCode, recordErrors } = answer?.responses[0]?.partitionResponses[0] ?? {};
+    return [errorCode, recordErrors?.map(({ batchIndex }) => batchIndex)];
+  };
+  const [first, second] = records('a', 'b');
+  assert.ok(first !== undefined && second !== undefined);
+  const keyed = { ...first, key: Buffer.from('k') };
+  assert.deepEqual(await send(writeBatch([keyed, second, second]), 9), [ERROR.INVALID_RECORD, [1, 2]]);
+  assert.deepEqual(await send(writeBatch([keyed]), 9), [ERROR.NONE, []]);
+  const zstd = writeBatch([keyed], 4);
+  assert.deepEqual(await send(zstd, 6), [ERROR.UNSUPPORTED_COMPRESSION_TYPE, []]);
 });
 
 test('a batch of an idempotent producer that is sent again is stored once, and one that leaves a gap is refused', async (t) => {

@@ -21,7 +21,7 @@ export const topicAdmin: Handlers<'createTopics' | 'createPartitions' | 'deleteT
   async createTopics(client, { topics, validateOnly }) {
     const repeated = namedTwice(topics);
     const how = validateOnly ? 'check' : 'create';
-    const answers = client.shared.turns.each(topics, (topic) =>
+    const answers = client.shared.turns.each(eachOnce(topics), (topic) =>
       createOne(client, topic, !repeated.has(topic.name), how),
     );
     return { topics: await answers };
@@ -30,7 +30,9 @@ export const topicAdmin: Handlers<'createTopics' | 'createPartitions' | 'deleteT
   async createPartitions(client, { topics, validateOnly }) {
     const repeated = namedTwice(topics);
     const how = validateOnly ? 'check' : 'create';
-    const answers = client.shared.turns.each(topics, (topic) => growOne(client, topic, !repeated.has(topic.name), how));
+    const answers = client.shared.turns.each(eachOnce(topics), (topic) =>
+      growOne(client, topic, !repeated.has(topic.name), how),
+    );
     return { results: await answers };
   },
 
@@ -47,18 +49,25 @@ function namedTwice(topics: readonly { name: string }[]): Set<string> {
   return twice;
 }
 
+/** One that is named twice is answered once. */
+function eachOnce<T extends { name: string }>(topics: readonly T[]): T[] {
+  return [...new Map(topics.map((topic) => [topic.name, topic])).values()];
+}
+
 async function createOne(client: Client, asked: Asked, isAlone: boolean, how: 'check' | 'create'): Promise<Created> {
   const { name } = asked;
   try {
     if (!isAlone) throw new KafkaError('INVALID_REQUEST', 'A request names this topic twice.');
     demandCreation(client, name);
+    // Kafka looks at the name, then at the configs, and at the partitions last.
+    await assertNew(client, name);
+    toTopic(asked.configs);
     const wanted = {
       name,
       partitions: partitionsOf(asked, client.shared.limits.autoCreatePartitions),
       configs: asked.configs,
     };
     if (how === 'check') {
-      await assertNew(client, name);
       const { policy, attributes } = settingsOf(wanted);
       return created({ name, id: NO_UUID, policy: { ...DEFAULT_TOPIC, ...policy }, attributes });
     }
@@ -93,14 +102,14 @@ function partitionsOf({ numPartitions, replicationFactor, assignments }: Asked, 
       );
     return assignments.length;
   }
+  if (numPartitions !== -1 && numPartitions < 1)
+    throw new KafkaError('INVALID_PARTITIONS', 'A topic has at least one partition.');
   if (replicationFactor !== -1 && replicationFactor !== 1)
     throw new KafkaError(
       'INVALID_REPLICATION_FACTOR',
       `A replication factor of ${replicationFactor} is larger than the one broker that there is. Leave it out, or write 1.`,
     );
-  if (numPartitions === -1) return Math.max(1, byDefault);
-  if (numPartitions < 1) throw new KafkaError('INVALID_PARTITIONS', 'A topic has at least one partition.');
-  return numPartitions;
+  return numPartitions === -1 ? Math.max(1, byDefault) : numPartitions;
 }
 
 async function assertNew(client: Client, name: string): Promise<void> {
@@ -109,7 +118,8 @@ async function assertNew(client: Client, name: string): Promise<void> {
     throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic ${JSON.stringify(name)} exists.`);
 }
 
-function checkName(name: string): void {
+/** @throws KafkaError */
+export function checkName(name: string): void {
   if (!LEGAL_NAME.test(name) || name === '.' || name === '..')
     throw new KafkaError(
       'INVALID_TOPIC_EXCEPTION',

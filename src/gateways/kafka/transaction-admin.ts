@@ -100,7 +100,7 @@ async function activeIn(
         ({ topic: of, partition }) => of === name && partition === partitionIndex,
       );
       if (transaction === null || here === undefined) return [];
-      return [{ producerId, producerEpoch: epoch, coordinatorEpoch: 0, currentTxnStartOffset: here.offset }];
+      return [{ producerId, producerEpoch: epoch, coordinatorEpoch: -1, currentTxnStartOffset: here.offset }];
     });
     return { partitionIndex, errorCode: ERROR.NONE, activeProducers };
   } catch (error) {
@@ -135,9 +135,9 @@ async function describe(client: Client, transactionalId: string): Promise<State>
       : asKafkaError(error, 'transactional id').code;
     const nothing = {
       transactionTimeoutMs: 0,
-      transactionStartTimeMs: -1,
-      producerId: -1,
-      producerEpoch: -1,
+      transactionStartTimeMs: 0,
+      producerId: 0,
+      producerEpoch: 0,
       topics: [],
     };
     return { errorCode: code, transactionalId, transactionState: '', ...nothing };

@@ -10,6 +10,8 @@ import { refusalFor } from './grouping.ts';
 import type { txnOffsetCommit } from './messages/transactions.ts';
 
 /** Since these versions there is a word of its own for a producer that another one has replaced. */
+/** For which a fenced producer has the older word. */
+export const BEFORE_FENCED = 0;
 const KNOWS_FENCED = { initProducerId: 4, others: 2 } as const;
 
 export const transactions: Handlers<
@@ -28,7 +30,7 @@ export const transactions: Handlers<
       const claimed = await client.session.request('claimProducer', {
         producer: transactionalId,
         timeoutMs: transactionTimeoutMs,
-        ...(producerId !== -1 && { after: before }),
+        ...(producerId !== -1 && (await isClaimed(client, transactionalId)) && { after: before }),
       });
       return { errorCode: ERROR.NONE, producerId: claimed.producerId, producerEpoch: claimed.epoch };
     } catch (error) {
@@ -42,25 +44,26 @@ export const transactions: Handlers<
   async addPartitionsToTxn(client, request, version) {
     const { v3AndBelowTopics: topics } = request;
     const ref = refOf(request.v3AndBelowTransactionalId, request.v3AndBelowProducerId, request.v3AndBelowProducerEpoch);
-    const mayWrite = (name: string): boolean => allowed(client, 'write', 'topic', name);
-    // As in Kafka: all of them, or none.
-    const others = topics.every(({ name }) => mayWrite(name))
-      ? await begun(client, ref, version)
-      : allowed(client, 'write', 'transactionalId', ref.producer)
-        ? ERROR.OPERATION_NOT_ATTEMPTED
-        : ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-    const answers = await client.shared.turns.each(topics, async ({ name, partitions }) => {
+    const isRefused = !allowed(client, 'write', 'transactionalId', ref.producer);
+    const errors = await client.shared.turns.each(topics, async ({ name, partitions }) => {
       const topic = await client.shared.topics.find(name);
-      const isRefused = others === ERROR.OPERATION_NOT_ATTEMPTED && !mayWrite(name);
-      const code = isRefused ? ERROR.TOPIC_AUTHORIZATION_FAILED : others;
-      return {
-        name,
-        resultsByPartition: partitions.map((partitionIndex) => {
-          const isThere = isRefused || (topic !== undefined && partitionIndex < topic.partitions);
-          return { partitionIndex, partitionErrorCode: isThere ? code : ERROR.UNKNOWN_TOPIC_OR_PARTITION };
-        }),
-      };
+      return partitions.map((partition): ErrorName => {
+        if (isRefused) return 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED';
+        if (!allowed(client, 'write', 'topic', name)) return 'TOPIC_AUTHORIZATION_FAILED';
+        const isThere = topic !== undefined && partition >= 0 && partition < topic.partitions;
+        return isThere ? 'NONE' : 'UNKNOWN_TOPIC_OR_PARTITION';
+      });
     });
+    // As in Kafka: all of them, or none.
+    const isWhole = errors.every((each) => each.every((error) => error === 'NONE'));
+    const others = isWhole ? await begun(client, ref, version) : ERROR.OPERATION_NOT_ATTEMPTED;
+    const answers = topics.map(({ name, partitions }, i) => ({
+      name,
+      resultsByPartition: partitions.map((partitionIndex, k) => {
+        const error = errors[i]?.[k] ?? 'NONE';
+        return { partitionIndex, partitionErrorCode: error === 'NONE' ? others : ERROR[error] };
+      }),
+    }));
     return { resultsByTopicV3AndBelow: answers };
   },
 
@@ -89,7 +92,8 @@ export const transactions: Handlers<
       ? 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED'
       : (refusalFor(client, groupId) ?? memberError(client, request));
     if (refusal !== 'NONE') return { topics: refusedCommits(topics, () => refusal) };
-    client.shared.offsetRetention.used(groupId);
+    const committed = topics.map(({ name }) => name);
+    client.shared.offsetRetention.used(groupId, committed);
     const answers = client.shared.turns.each(topics, async ({ name, partitions }) => ({
       name,
       partitions: await client.shared.turns.each(
@@ -97,12 +101,15 @@ export const transactions: Handlers<
         async ({ partitionIndex, committedOffset, committedMetadata }) => {
           try {
             demand(client, 'read', 'topic', name);
+            const topic = await client.shared.topics.find(name);
+            if (topic === undefined || partitionIndex < 0 || partitionIndex >= topic.partitions)
+              throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such partition.');
             const committed = toCursor({ offset: committedOffset, metadata: committedMetadata ?? '' });
             const cursors = [{ cursor: groupId, topic: name, partition: partitionIndex, ...committed }];
             await client.session.request('addToTransaction', { ...ref, cursors });
             return { partitionIndex, errorCode: ERROR.NONE };
           } catch (error) {
-            return { partitionIndex, errorCode: failure(client, error, false).code };
+            return { partitionIndex, errorCode: (await refusalOf(client, ref, error, BEFORE_FENCED)).code };
           }
         },
       ),
@@ -123,6 +130,17 @@ function refOf(producer: string, producerId: number, epoch: number): ProducerRef
   return { producer, producerId, epoch };
 }
 
+/** A producer may remember a name of which nobody else does: it is new then. */
+async function isClaimed({ shared }: Client, producer: string): Promise<boolean> {
+  try {
+    await (await shared.own()).request('describeProducer', { producer });
+    return true;
+  } catch (error) {
+    if (RailheadError.is(error, 'NOT_FOUND')) return false;
+    throw error;
+  }
+}
+
 /** The engine begins a transaction with what is added to it first. */
 async function begun(client: Client, ref: ProducerRef, version: number): Promise<number> {
   try {
@@ -134,7 +152,12 @@ async function begun(client: Client, ref: ProducerRef, version: number): Promise
 }
 
 /** One that is fenced may also have the number of another producer, for which there is a word of its own. */
-async function refusalOf(client: Client, ref: ProducerRef, error: unknown, version: number): Promise<KafkaError> {
+export async function refusalOf(
+  client: Client,
+  ref: ProducerRef,
+  error: unknown,
+  version: number,
+): Promise<KafkaError> {
   const known = failure(client, error, version >= KNOWS_FENCED.others);
   if (!RailheadError.is(error, 'FENCED')) return known;
   const session = await client.shared.own();

@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
+import type { Made } from '../../core/in-order.ts';
 
 /** So many parts of requests are begun in one turn of the loop: some ten microseconds each, with what follows of them. */
-const PARTS_OF_TURN = 512;
+export const PARTS_OF_TURN = 512;
 
 /**
  * A request may name twenty thousand partitions or more, in lists within lists. Its parts are begun in their order, some
@@ -13,6 +14,11 @@ export class Turns {
 
   /** As `Promise.all` over `map`. */
   async each<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<R[]> {
+    return (await this.beginEach(items, act)).answer;
+  }
+
+  /** Resolves when the last part is begun, and waits for none. */
+  async beginEach<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<Made<R[]>> {
     const begun: Promise<R>[] = [];
     for (const item of items) {
       while (this.#left <= 0) await this.#turn();
@@ -22,7 +28,7 @@ export class Turns {
       part.catch(() => {});
       begun.push(part);
     }
-    return Promise.all(begun);
+    return { answer: Promise.all(begun) };
   }
 
   /** Before one part, for those who do theirs one after another. */

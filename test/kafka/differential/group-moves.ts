@@ -33,14 +33,24 @@ export const commits: Move = (m) => {
     m.ask('offsetDelete', { groupId: group, topics: [{ name: topic, partitions: [{ partitionIndex }] }] });
   const topics = m.random.chance(0.3) ? null : [{ name: topic, partitionIndexes: [partitionIndex] }];
   m.ask('offsetFetch', { groupId: group, topics: topics ?? [], requireStable: m.random.chance(0.5) }, { to: 7 });
-  m.ask('offsetFetch', { groups: [{ groupId: group, topics }], requireStable: m.random.chance(0.5) }, { from: 8 });
+  const groups = [
+    { groupId: group, topics },
+    ...(m.random.chance(0.3) ? [{ groupId: m.name('t'), topics: null }] : []),
+  ];
+  m.ask('offsetFetch', { groups, requireStable: m.random.chance(0.5) }, { from: 8 });
 };
 
 export const groupsAdmin: Move = (m) => {
   const group = m.name(m.random.pick([...GROUPS, 'c', 'k', 'nobody']));
   m.random.pick([
-    () => m.ask('describeGroups', { groups: [group], includeAuthorizedOperations: false }),
+    () =>
+      m.ask('describeGroups', { groups: [group, m.name('nobody')], includeAuthorizedOperations: m.random.chance(0.3) }),
     () => m.ask('deleteGroups', { groupsNames: [group] }),
+    () =>
+      m.ask('offsetDelete', {
+        groupId: group,
+        topics: [{ name: m.topic(), partitions: [{ partitionIndex: m.random.pick([0, 7]) }] }],
+      }),
     () => m.ask('consumerGroupDescribe', { groupIds: [group], includeAuthorizedOperations: false }),
     () => m.ask('findCoordinator', { key: group, keyType: m.random.pick([0, 0, 1, 7]), coordinatorKeys: [group] }),
     () => m.ask('describeCluster', { includeClusterAuthorizedOperations: false, endpointType: 1 }),
@@ -66,11 +76,15 @@ export const groupsAdmin: Move = (m) => {
           },
         ],
       }),
-    () => m.ask('saslHandshake', { mechanism: 'PLAIN' }),
+    () =>
+      m.ask('electLeaders', {
+        electionType: m.random.below(2),
+        topicPartitions: [{ topic: m.topic(), partitions: [m.random.pick([0, 7])] }],
+      }),
   ])();
 };
 
-const join = (m: Maker, groupId: string, memberId: Ref | string, more: object = {}): object => ({
+export const join = (m: Maker, groupId: string, memberId: Ref | string, more: object = {}): object => ({
   groupId,
   sessionTimeoutMs: 10_000,
   rebalanceTimeoutMs: 10_000,
@@ -81,7 +95,7 @@ const join = (m: Maker, groupId: string, memberId: Ref | string, more: object = 
   ...more,
 });
 
-const LEARNT = (who: string): Record<string, string> => ({
+export const LEARNT = (who: string): Record<string, string> => ({
   [`member:${who}`]: 'memberId',
   [`generation:${who}`]: 'generationId',
 });

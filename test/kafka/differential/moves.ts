@@ -10,8 +10,10 @@ import {
   produceIdempotent,
 } from './record-moves.ts';
 import type { Move } from './script.ts';
-import { acls, configs, createPartitions, createTopics, deleteTopics, metadata, quotas, scram } from './topic-moves.ts';
+import { consumerPair, staticClassic, staticConsumer } from './static-moves.ts';
+import { configs, createPartitions, createTopics, deleteTopics, metadata } from './topic-moves.ts';
 import { claim, transaction } from './transaction-moves.ts';
+import { acls, quotas, scram } from './user-moves.ts';
 
 /** What clients do, and how often. */
 export const MOVES: readonly [number, Move][] = [
@@ -33,9 +35,12 @@ export const MOVES: readonly [number, Move][] = [
   [5, classic],
   [1, oldClassic],
   [5, consumer],
+  [3, staticClassic],
+  [2, staticConsumer],
+  [3, consumerPair],
   [3, claim],
   [8, transaction],
   [2, acls],
   [2, quotas],
-  [1, scram],
+  [2, scram],
 ];

@@ -47,6 +47,8 @@ const UNORDERED = new Set([
   'credentialInfos',
   'coordinators',
 ]);
+/** Where a value that is not the topic's own comes from, is of the broker that has it. */
+const WHERE_FROM: Readonly<Record<number, string>> = { 3: 'the broker', 4: 'the broker', 5: 'the broker' };
 const PLAUSIBLE_MS = 1_600_000_000_000;
 const NOW_MS = 1_750_000_000_000;
 
@@ -68,13 +70,22 @@ export function normalised(api: ApiName, answer: unknown, symbols: ReadonlyMap<u
       return UNORDERED.has(key) ? all.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) : all;
     }
     if (!isObject(value)) return value;
-    return Object.fromEntries(
+    const told = Object.fromEntries(
       Object.entries(value)
         .filter(([name]) => !dropped.has(name))
         .map(([name, each]) => [name, of(each, name)]),
     );
+    return 'abortedTransactions' in told ? { ...told, abortedTransactions: abortedWithin(told) } : told;
   };
   return of(answer, api);
+}
+
+/** Those that say something of the records beside them: none and an empty list are the same. */
+function abortedWithin({ abortedTransactions, records }: Record<string, unknown>): unknown[] {
+  const batches = Array.isArray(records) ? records.filter(isObject) : [];
+  const end = Math.max(-1, ...batches.map(({ base, last }) => Number(base) + Number(last)));
+  const all = Array.isArray(abortedTransactions) ? abortedTransactions : [];
+  return all.filter((each: unknown) => isObject(each) && Number(each['firstOffset']) <= end);
 }
 
 function isUnknownId(key: string, value: string): boolean {
@@ -83,6 +94,7 @@ function isUnknownId(key: string, value: string): boolean {
 
 function numberOf(key: string, value: number, symbols: ReadonlyMap<unknown, string>): unknown {
   if (key === 'producerId' && value >= 0) return symbols.get(value) ?? 'a producer';
+  if (key === 'configSource') return WHERE_FROM[value] ?? value;
   if (key === 'sessionId') return value > 0 ? 'a session' : value;
   if (/time/i.test(key) && value > NOW_MS) return 'now';
   return value;
@@ -129,8 +141,13 @@ export interface Difference {
 }
 
 export function differences(theirs: unknown, ours: unknown, path = ''): Difference[] {
-  if (Array.isArray(theirs) && Array.isArray(ours) && theirs.length === ours.length)
-    return theirs.flatMap((each, i) => differences(each, ours[i], `${path}[]`));
+  if (Array.isArray(theirs) && Array.isArray(ours)) {
+    const both = Math.min(theirs.length, ours.length);
+    const found = theirs.slice(0, both).flatMap((each, i) => differences(each, ours[i], `${path}[]`));
+    return theirs.length === ours.length
+      ? found
+      : [...found, { path: `${path}[more]`, theirs: theirs.slice(both), ours: ours.slice(both) }];
+  }
   if (isObject(theirs) && isObject(ours) && !Array.isArray(theirs) && !Array.isArray(ours))
     return [...new Set([...Object.keys(theirs), ...Object.keys(ours)])].flatMap((key) =>
       differences(theirs[key], ours[key], path === '' ? key : `${path}.${key}`),

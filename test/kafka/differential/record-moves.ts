@@ -34,7 +34,7 @@ const BREAKS: Readonly<Record<string, (batch: Buffer) => Buffer>> = {
   transactional: (batch) => resealed(batch, () => batch.writeInt16BE(16, 21)),
 };
 
-function resealed(batch: Buffer, change: () => void): Buffer {
+export function resealed(batch: Buffer, change: () => void): Buffer {
   change();
   batch.writeUInt32BE(crc32c(batch, CRC + 4), CRC);
   return batch;
@@ -50,7 +50,7 @@ export const produceBroken: Move = (m) => {
   const topic = m.random.pick([m.a, m.b]);
   const how = m.random.pick(Object.keys(BREAKS));
   const broken = BREAKS[how]?.(bytesOf(valuesFor(m), PLAIN));
-  m.ask('produce', sending(topic, 0, m.random.chance(0.1) ? null : [broken]), { from: 3 });
+  m.ask('produce', sending(topic, 0, [broken]), { from: 3, note: how });
 };
 
 export const produceIdempotent: Move = (m) => {
@@ -133,7 +133,7 @@ export const fetchSession: Move = (m) => {
 
 export const listOffsets: Move = (m) => {
   const topic = m.topic();
-  const timestamp = m.random.pick([-1, -1, -2, -2, -3, T0, T0 + 1, T0 + 60_000, 0]);
+  const timestamp = m.random.pick([-1, -1, -2, -2, -3, -4, -5, T0, T0 + 1, T0 + 60_000, 0]);
   const partitions = [
     { partitionIndex: m.partition(topic), currentLeaderEpoch: m.random.pick([-1, -1, 0, 4]), timestamp },
   ];
@@ -141,7 +141,7 @@ export const listOffsets: Move = (m) => {
   m.ask(
     'listOffsets',
     { replicaId: -1, isolationLevel: m.random.below(2), topics: [{ name: topic, partitions }] },
-    { from: timestamp === -3 ? 7 : 1 },
+    { from: ({ '-3': 7, '-4': 8, '-5': 9 } as Record<number, number>)[timestamp] ?? 1 },
   );
 };
 

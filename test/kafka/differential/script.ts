@@ -18,6 +18,7 @@ export type Move = (maker: Maker) => void;
 
 /** Writes a script down, step by step. */
 export class Maker {
+  readonly seed: number;
   readonly random: SeededRandom;
   /** Names of a script begin so: all scripts run against the same brokers. */
   readonly prefix: string;
@@ -31,6 +32,7 @@ export class Maker {
   readonly begun = new Set<string>();
 
   constructor(seed: number, spoken: Spoken) {
+    this.seed = seed;
     this.random = new SeededRandom(seed);
     this.prefix = `s${seed}.`;
     this.#spoken = spoken;

@@ -9,6 +9,8 @@ import { isObject, normalised } from './normal.ts';
 export interface Ask {
   readonly api: ApiName;
   readonly version: number;
+  /** What is meant by it, where the request does not show it. */
+  readonly note?: string;
   /** With `Ref`s. */
   readonly request: object;
   /** What is remembered of the answer, by symbol: where it is in the answer. */
@@ -23,6 +25,7 @@ export type Step = Ask | { readonly collect: string };
 
 /** Where an API lists what there is, and by what name. */
 const LISTS: Partial<Record<ApiName, readonly [list: string, name: string]>> = {
+  metadata: ['topics', 'name'],
   listGroups: ['groups', 'groupId'],
   listTransactions: ['transactionStates', 'transactionalId'],
 };
@@ -41,7 +44,13 @@ const HEARD_SOON = new Set<ApiName>([
   'incrementalAlterConfigs',
 ]);
 const SOON_MS = 200;
+const SETTLED_MS = 100;
 const LATEST_METADATA = 12;
+/** As an offset of ListOffsets. */
+const LATEST = -1;
+/** Names of other scripts, and of the topics of a coordinator. */
+const FOREIGN = /^s\d+\.|^__|^ready$/;
+const HAD_MEMBERS = /\.[a-z]\d+$/;
 const IN_BETWEEN = /^Prepare/;
 
 /** One of the two brokers, as one script sees it. */
@@ -57,7 +66,8 @@ export class Side {
   readonly #expected: Map<string, number>;
   readonly #ids = new Map<string, string>();
   readonly #later = new Map<string, { ask: Ask; answer: Promise<unknown>; peer: RawPeer }>();
-  #made = 0;
+  /** By topic: how often it was made. */
+  readonly #made = new Map<string, number>();
 
   private constructor(peer: RawPeer, more: () => Promise<RawPeer>, prefix: string, topics: readonly string[]) {
     this.#prefix = prefix;
@@ -114,8 +124,12 @@ export class Side {
   #ownOf(api: ApiName, answer: unknown): unknown {
     const [list, name] = LISTS[api] ?? ['', ''];
     if (!isObject(answer) || !Array.isArray(answer[list])) return answer;
-    const own = answer[list].filter((each: unknown) => isObject(each) && String(each[name]).startsWith(this.#prefix));
-    return { ...answer, [list]: own };
+    const isOwn = (each: unknown): boolean =>
+      isObject(each) && (String(each[name]).startsWith(this.#prefix) || !FOREIGN.test(String(each[name])));
+    // A group that somebody has only committed for is another thing here: see `KNOWN`.
+    const isTold = (each: unknown): boolean =>
+      api !== 'listGroups' || (isObject(each) && HAD_MEMBERS.test(String(each['groupId'])));
+    return { ...answer, [list]: answer[list].filter((each: unknown) => isOwn(each) && isTold(each)) };
   }
 
   #remember(symbol: string, value: unknown): void {
@@ -180,6 +194,9 @@ export class Side {
       );
       if (isSo && !isTransient(answer)) {
         for (const { name, topicId } of answer?.topics ?? []) this.#note(name ?? '', topicId);
+        if (!(await this.#areLed())) continue;
+        // The coordinator of groups hears of topics by itself.
+        await setTimeout(SETTLED_MS);
         return;
       }
       await setTimeout(PAUSE_MS);
@@ -187,11 +204,23 @@ export class Side {
     throw new Error('topics that never settle');
   }
 
+  /** What a broker announces it may serve a moment later only. */
+  async #areLed(): Promise<boolean> {
+    const topics = [...this.#expected].map(([name, count]) => ({
+      name,
+      partitions: Array.from({ length: count }, (_, partitionIndex) => ({ partitionIndex, timestamp: LATEST })),
+    }));
+    const answer = await this.#peer.ask('listOffsets', 5, { replicaId: -1, isolationLevel: 0, topics });
+    return (answer?.topics ?? []).every(({ partitions }) => partitions.every(({ errorCode }) => errorCode === 0));
+  }
+
   #note(name: string, topicId: string): void {
     if (topicId === NO_UUID || this.#ids.get(name) === topicId) return;
     this.#ids.set(name, topicId);
     this.#values.set(`topic:${name}`, topicId);
-    this.#symbols.set(topicId, `topic:${name}#${++this.#made}`);
+    const times = (this.#made.get(name) ?? 0) + 1;
+    this.#made.set(name, times);
+    this.#symbols.set(topicId, `topic:${name}#${times}`);
   }
 
   async #settleTransaction(transactionalId: string): Promise<void> {

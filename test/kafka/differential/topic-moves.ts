@@ -15,6 +15,7 @@ export const metadata: Move = (m) => {
       { topics: [{ name: null, topicId: m.id(m.random.pick([m.a, m.name('none')])) }], allowAutoTopicCreation: false },
       { from: 12 },
     );
+  if (m.random.chance(0.1)) m.ask('metadata', { topics: null, allowAutoTopicCreation: false }, { from: 4 });
   if (m.random.chance(0.2)) m.ask('metadata', { topics: [{ name: m.a, topicId: '00'.repeat(16) }] }, { to: 3 });
 };
 
@@ -115,6 +116,16 @@ export const configs: Move = (m) => {
     value: random.pick(['1000', '-1', 'compact', 'delete', 'LogAppendTime', 'CreateTime', 'producer', '1', 'abc']),
   });
   const roll = random.next();
+  if (random.chance(0.15))
+    m.ask('describeConfigs', {
+      resources: [
+        {
+          resourceType: random.pick([4, 4, 3]),
+          resourceName: random.pick(['1', '', '9', 'x']),
+          configurationKeys: ['broker.id', 'no.such', 'delete.topic.enable'],
+        },
+      ],
+    });
   if (roll < 0.5)
     m.ask('incrementalAlterConfigs', {
       resources: [{ ...resource, configs: [{ ...change(), configOperation: random.pick([0, 0, 1, 2, 3]) }] }],
@@ -127,50 +138,3 @@ export const configs: Move = (m) => {
     includeSynonyms: false,
   });
 };
-
-export const acls: Move = (m) => {
-  const { random } = m;
-  const acl = {
-    resourceType: random.pick([2, 3, 5]),
-    resourceName: m.a,
-    resourcePatternType: random.pick([3, 4]),
-    principal: 'User:alice',
-    host: '*',
-    operation: random.pick([2, 3, 4, 8]),
-    permissionType: random.pick([2, 3]),
-  };
-  const filter = {
-    resourceTypeFilter: random.pick([1, 2]),
-    resourceNameFilter: m.a,
-    patternTypeFilter: random.pick([1, 2, 3, 4]),
-    principalFilter: null,
-    hostFilter: null,
-    operation: 1,
-    permissionType: 1,
-  };
-  m.ask('createAcls', { creations: [acl, ...(random.chance(0.1) ? [{ ...acl, operation: 0 }] : [])] });
-  m.ask('describeAcls', filter);
-  if (random.chance(0.5)) m.ask('deleteAcls', { filters: [filter] });
-};
-
-export const quotas: Move = (m) => {
-  const { random } = m;
-  const entity = [{ entityType: random.chance(0.1) ? 'odd' : 'client-id', entityName: m.name('client') }];
-  const ops = [
-    {
-      key: random.pick(['producer_byte_rate', 'consumer_byte_rate', 'no_such']),
-      value: random.pick([1e9, 2e9]),
-      remove: random.chance(0.2),
-    },
-  ];
-  m.ask('alterClientQuotas', { entries: [{ entity, ops }], validateOnly: random.chance(0.2) });
-  m.ask('describeClientQuotas', {
-    components: [{ entityType: 'client-id', matchType: 0, match: m.name('client') }],
-    strict: random.chance(0.5),
-  });
-};
-
-export const scram: Move = (m) =>
-  m.ask('describeUserScramCredentials', {
-    users: m.random.pick([['alice'], ['alice', 'nobody'], ['alice', 'alice']]).map((name) => ({ name })),
-  });

@@ -37,15 +37,18 @@ export const transaction: Move = (m) => {
       v3AndBelowProducerId: who.producerId,
       v3AndBelowProducerEpoch: who.producerEpoch,
       v3AndBelowTopics: [
-        { name: topic, partitions: [0] },
+        { name: topic, partitions: random.chance(0.05) ? [0, 7] : [0] },
         ...(random.chance(0.1) ? [{ name: m.name('none'), partitions: [0] }] : []),
       ],
     });
   const numbers = { producerId: who.producerId, epoch: who.producerEpoch, sequence: 0, transactional: true };
-  if (random.chance(0.8))
+  // What was added has records, or the ends of the transaction lie elsewhere: see `KNOWN`.
+  if (adds || random.chance(0.8))
     m.ask(
       'produce',
-      sending(topic, 0, [new DraftBatch(valuesFor(m), numbers)], { transactionalId: random.chance(0.05) ? null : id }),
+      sending(topic, 0, [new DraftBatch(valuesFor(m), numbers)], {
+        transactionalId: !adds && random.chance(0.3) ? null : id,
+      }),
       { from: 3 },
     );
   if (random.chance(0.3)) fetch(m);
@@ -60,7 +63,7 @@ export const transaction: Move = (m) => {
       groupId,
       ...who,
       memberId: random.chance(0.1) ? 'nobody' : '',
-      topics: [{ name: topic, partitions }],
+      topics: [{ name: topic, partitions }, ...(random.chance(0.1) ? [{ name: m.name('none'), partitions }] : [])],
     });
     m.ask('offsetFetch', { groups: [{ groupId, topics: null }], requireStable: random.chance(0.5) }, { from: 8 });
   }

@@ -91,8 +91,12 @@ async function lookUp(
   const group = shared.shareGroups.find(groupId);
   const mine = subscribedTopicNames ?? [...(group?.members.get(memberId)?.names ?? [])];
   const topics = new Map<string, KafkaTopic | undefined>();
-  for (const name of new Set([...(group?.wanted ?? []), ...mine])) topics.set(name, await shared.topics.find(name));
+  for (const name of new Set([...(group?.wanted ?? []), ...mine])) {
+    await shared.turns.begin();
+    topics.set(name, await shared.topics.find(name));
+  }
   for (const name of mine) {
+    await shared.turns.begin();
     const topic = topics.get(name);
     if (topic === undefined || !allowed(client, 'read', 'topic', name)) continue;
     try {
@@ -121,7 +125,7 @@ function unknown(groupId: string, error: ErrorName): Described {
     errorCode: ERROR[error],
     errorMessage: `Group ${groupId} is not a share group here.`,
     groupId,
-    groupState: 'Dead',
+    groupState: '',
     groupEpoch: 0,
     assignmentEpoch: 0,
     assignorName: '',
