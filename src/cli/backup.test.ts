@@ -147,6 +147,7 @@ test('nothing is restored from a backup of which any file, or what it says of it
   await refused(manifestPath, (bytes) =>
     bytes.toString().replace(`"name": "${first?.name}"`, `"name": "../${first?.name}"`),
   );
+  assert.ok(!existsSync(join(target, '..', first?.name ?? '')), 'a file outside of the directory');
   await restore();
   assert.ok(existsSync(target));
 });
