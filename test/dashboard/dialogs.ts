@@ -138,7 +138,7 @@ export function dialogTests(start: Start, browser: () => Browser, asked: string[
       );
       await redrive.type(redrive.dialog.getByLabel('Messages a second'), '0.1');
       await redrive.press(redrive.dialog.getByRole('button', { name: 'Redrive 2 dead letters' }));
-      await page.getByRole('button', { name: 'Stop' }).click();
+      await page.getByRole('button', { name: 'Stop', exact: true }).click();
       // How many were moved before it was stopped is a matter of time.
       const drop = await opened(
         page,
