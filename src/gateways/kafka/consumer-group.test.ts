@@ -148,6 +148,18 @@ test('a member with another epoch is fenced, unless its last answer may have bee
   assert.equal(group.check('', -1), 'UNKNOWN_MEMBER_ID');
 });
 
+test('who joins anew has nothing any more: what it is not to have is there for others at once', () => {
+  const group = newGroup();
+  const news = topicsOf({ t: 4 });
+  const [a, b] = [new Consumer(group, 'a'), new Consumer(group, 'b')];
+  settle([a], news, 0);
+  assert.equal(b.beat(news, 0).assigned?.size, 0);
+  a.abandon();
+  const { assigned, epoch } = a.beat(news, 0);
+  assert.deepEqual([assigned?.size, epoch], [2, group.epoch]);
+  assert.equal(b.beat(news, 0).assigned?.size, 2);
+});
+
 test('a static member that pauses keeps its part, and its next process gets it', () => {
   const group = newGroup();
   const news = topicsOf({ t: 4 });
@@ -164,6 +176,21 @@ test('a static member that pauses keeps its part, and its next process gets it',
   assert.equal(group.leave({ memberId: '', instanceId: 'two' }), 'NONE');
   settle([again], news, 0);
   assert.equal(again.owned.size, 4);
+});
+
+test('a static member that pauses and does not come back within its session is lost', () => {
+  const group = newGroup();
+  const news = topicsOf({ t: 4 });
+  const [a, b] = [new Consumer(group, 'a', ['t'], 'one'), new Consumer(group, 'b', ['t'], 'two')];
+  settle([a, b], news, 0);
+  a.epoch = EPOCH.pause;
+  a.beat(news, 0);
+  b.beat(news, SESSION_MS - 1);
+  group.tick(SESSION_MS - 1);
+  assert.equal(group.members.size, 2);
+  group.tick(SESSION_MS);
+  assert.deepEqual([...group.members.keys()], ['b']);
+  assert.equal(b.beat(news, SESSION_MS).assigned?.size, 4);
 });
 
 test('new partitions, new topics and topics that are gone are shared out anew; others do not matter', () => {
@@ -292,6 +319,36 @@ test('each assignor gives each partition to one of those who want it; uniform mo
     [
       ['t/0', 't/1', 't/2', 'u/0', 'u/1'],
       ['t/3', 't/4', 'u/2'],
+    ],
+  );
+});
+
+test('uniform moves only what it must when a member goes, and when another one comes', () => {
+  const uniform = ASSIGNORS.get('uniform');
+  assert.ok(uniform);
+  const placesOf = (topic: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${topic}/${i}`);
+  const places = new Map([
+    ['t', placesOf('t', 7)],
+    ['u', placesOf('u', 5)],
+  ]);
+  const among = (ids: readonly string[], before: ReadonlyMap<string, ReadonlySet<string>> = new Map()) =>
+    uniform(
+      ids.map((id) => ({ id, topics: new Set(['t', 'u']), has: before.get(id) ?? new Set() })),
+      places,
+    );
+  const three = among(['b', 'c', 'd']);
+  const two = among(['c', 'd'], three);
+  const again = among(['a', 'c', 'd'], two);
+  for (const id of ['c', 'd']) {
+    for (const place of three.get(id) ?? []) assert.ok(two.get(id)?.has(place), `${id} lost ${place}`);
+    for (const place of again.get(id) ?? []) assert.ok(two.get(id)?.has(place), `${id} got ${place}`);
+  }
+  assert.deepEqual(
+    [three, two, again].map((each) => [...each.values()].map(({ size }) => size)),
+    [
+      [4, 4, 4],
+      [6, 6],
+      [4, 4, 4],
     ],
   );
 });

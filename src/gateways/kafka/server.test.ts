@@ -195,14 +195,16 @@ test('a fetch session is asked for what changed and tells what is new', async (t
   await produce(peer, 'b', writeBatch(records('2')));
   assert.deepEqual((await ask(peer, id, 2, {})).told, ['b:1']);
   assert.deepEqual((await ask(peer, id, 2, {})).errorCode, ERROR.INVALID_FETCH_SESSION_EPOCH);
+  // Whoever does not say that it has moved on is told of the same again.
+  assert.deepEqual((await ask(peer, id, 3, {})).told, ['b:1']);
   await produce(peer, 'a', writeBatch(records('3')));
-  assert.deepEqual((await ask(peer, id, 3, { b: 1 }, ['a'])).told, []);
-  assert.deepEqual((await ask(peer, id, 4, { a: 0 })).told, ['a:2']);
+  assert.deepEqual((await ask(peer, id, 4, { b: 1 }, ['a'])).told, []);
+  assert.deepEqual((await ask(peer, id, 5, { a: 0 })).told, ['a:2']);
   const other = await RawPeer.dial(port);
-  assert.equal((await ask(other, id, 5, {})).errorCode, ERROR.FETCH_SESSION_ID_NOT_FOUND);
+  assert.equal((await ask(other, id, 6, {})).errorCode, ERROR.FETCH_SESSION_ID_NOT_FOUND);
   const without = await ask(peer, id, -1, { a: 2 });
   assert.deepEqual([without.id, without.told], [0, ['a:2']]);
-  assert.equal((await ask(peer, id, 5, {})).errorCode, ERROR.FETCH_SESSION_ID_NOT_FOUND);
+  assert.equal((await ask(peer, id, 6, {})).errorCode, ERROR.FETCH_SESSION_ID_NOT_FOUND);
 });
 
 test('a fetch at the end waits for records, and not longer than it asked for', async (t) => {

@@ -1,8 +1,11 @@
 /** Batches that are damaged, that lie about what is in them, and that are small only as long as nobody opens them. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { RawPeer } from '../../../test/kafka/raw-peer.ts';
+import { RailheadError } from '../../core/errors.ts';
+import { SeededRandom } from '../../core/random.ts';
 import { bytes, defineTopic, type StoredMessage } from '../../index.ts';
 import { testBroker, type TestBroker } from '../../testing/index.ts';
 import { CODECS } from './compression.ts';
@@ -15,11 +18,14 @@ import {
   type KafkaRecord,
   LENGTH_END,
   readHeader,
+  readRecords,
   withLogAppendTime,
   writeBatch,
 } from './record-batch.ts';
 import { kafkaFormat } from './content.ts';
 
+/** See record-batch.test.ts. */
+const BY_JAVA = new URL('../../../test/fixtures/kafka-batches.json', import.meta.url);
 const ATTRIBUTES = 21;
 const LAST_DELTA = 23;
 const COUNT = 57;
@@ -160,6 +166,30 @@ test('a batch whose records are not as many or as long as they say is refused', 
   assert.equal(await produce(peer, sealed(batch, counted(2 ** 31 - 1))), ERROR.INVALID_REQUEST);
   assert.equal((await fetched(peer)).byteLength, 0);
   assert.equal(await produce(peer, sealed(batch)), ERROR.NONE);
+});
+
+test('whatever the bytes of a batch are, opening it gives its records or says that it cannot', () => {
+  const seed = Number(process.env['SEED'] ?? 1);
+  const random = new SeededRandom(seed);
+  const batches = Object.entries(JSON.parse(readFileSync(BY_JAVA, 'utf8')) as Record<string, string>);
+  let [opens, refusals] = [0, 0];
+  for (const [codec, base64] of batches) {
+    const whole = Buffer.from(base64, 'base64');
+    for (let i = 0; i < 2_000; i++) {
+      const wrong = sealed(whole, (copy) => {
+        for (let flips = 1 + random.below(3); flips > 0; flips--)
+          copy[BATCH_HEADER_BYTES + random.below(copy.byteLength - BATCH_HEADER_BYTES)] = random.below(256);
+      });
+      try {
+        assert.equal(readRecords(wrong).length, 3);
+        opens++;
+      } catch (error) {
+        assert.ok(RailheadError.is(error, 'INVALID'), `${codec}, SEED=${seed}: ${String(error)}`);
+        refusals++;
+      }
+    }
+  }
+  assert.ok(opens > 100 && refusals > 1_000, `${opens} were opened, ${refusals} refused`);
 });
 
 /** Of two bytes each, neither a name nor a value. */

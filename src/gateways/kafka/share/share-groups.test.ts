@@ -173,6 +173,20 @@ test('a share fetch waits for the first record of any partition of its session',
   assert.deepEqual((await waiting).values, ['late']);
 });
 
+test('a member gets records of the partitions that it names; those of others are as if it had not seen them', async (t) => {
+  const { peer, member } = await start(t);
+  const [a, b] = [await member('a'), await member('b')];
+  for (const partition of [0, 1]) await produce(peer, partition, `of ${partition}`);
+  const { responses, values } = await a.fetch({ partition: 1 });
+  assert.deepEqual(
+    responses.flatMap(({ partitions }) => partitions.map(({ partitionIndex }) => partitionIndex)),
+    [1],
+  );
+  assert.deepEqual(values, ['of 1']);
+  const other = await b.fetch({ partition: 0 });
+  assert.deepEqual([other.values, other.acquired], [['of 0'], [[0, 0, 1]]]);
+});
+
 test('a record that is locked for longer than the duration of its lock is there for others, one that is renewed is not', async (t) => {
   const { broker, peer, member } = await start(t);
   const [a, b] = [await member('a'), await member('b')];
@@ -220,10 +234,10 @@ test('a share session is numbered, bound to its connection, and gives back what 
   a.epoch = -1;
   assert.equal((await a.acknowledge([one(0, ACCEPT)])).partition?.errorCode, ERROR.NONE);
   assert.deepEqual((await b.fetch()).acquired, [[1, 1, 1]]);
-  // Lost: that counts.
+  // Lost: that counts, and its lock of 30 s is not waited for.
   b.peer.socket.destroy();
   const c = await member('c');
-  assert.deepEqual((await c.fetch({ maxWaitMs: 60_000 })).acquired, [[1, 1, 2]]);
+  assert.deepEqual((await c.fetch({ maxWaitMs: 10_000 })).acquired, [[1, 1, 2]]);
 });
 
 test('what makes no sense of an acknowledgement is refused, and does nothing', async (t) => {
