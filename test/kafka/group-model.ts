@@ -21,6 +21,8 @@ const FENCED: ReadonlySet<number> = new Set([
 export interface ModelReport {
   beats: number;
   fenced: number;
+  /** What was sent from somewhere else in the name of a member. */
+  impostors: number;
   timedOut: number;
   grown: number;
   /** How often the group got a new epoch. */
@@ -39,6 +41,8 @@ interface Consumer {
   owned: Set<string>;
   /** The last answer did not reach it: it says all anew. */
   unsure: boolean;
+  /** How many answers in a row did not. */
+  lost: number;
   heardAt: number;
 }
 
@@ -69,7 +73,7 @@ export async function runGroupModel(seed: number, steps: number): Promise<ModelR
 
 class GroupModel {
   readonly peer: RawPeer;
-  readonly report: ModelReport = { beats: 0, fenced: 0, timedOut: 0, grown: 0, epochs: 0, settled: 0 };
+  readonly report: ModelReport = { beats: 0, fenced: 0, impostors: 0, timedOut: 0, grown: 0, epochs: 0, settled: 0 };
   readonly #random: SeededRandom;
   readonly #clock: ManualClock;
   #consumers: Consumer[] = [];
@@ -96,20 +100,21 @@ class GroupModel {
     if (one === undefined || (roll < 0.08 && this.#consumers.length < MOST_MEMBERS))
       await this.#beat(this.#newConsumer());
     else if (roll < 0.6) await this.#beat(one);
-    else if (roll < 0.8) one.owned = new Set(one.told);
+    else if (roll < 0.8) this.#follow(one);
     else if (roll < 0.84) await this.#leave(one);
     else if (roll < 0.87) this.#drop(one);
     else if (roll < 0.9) await this.#restart(one);
     else if (roll < 0.93) one.names = this.#names();
     else if (roll < 0.97) await this.#changeTopics();
+    else if (roll < 0.985) await this.#impersonate(one);
     else this.#pass(random.below(SESSION_MS / 2));
     await this.#check();
   }
 
   /** All that are there say so until nothing changes; then it is shared out as it should be. */
   async settle(): Promise<void> {
-    for (const one of this.#consumers) one.names = ['t', 'u'];
     if (this.#consumers.length === 0) await this.#beat(this.#newConsumer());
+    for (const one of this.#consumers) one.names = ['t', 'u'];
     // Who left without a word is missed after its session. The others come as often as they are told to.
     for (let ms = 0; ms < 2 * SESSION_MS; ms += 5_000) {
       this.#pass(5_000);
@@ -149,6 +154,7 @@ class GroupModel {
       told: new Set(),
       owned: new Set(),
       unsure: true,
+      lost: 0,
       heardAt: this.#clock.now(),
     };
     this.#consumers.push(one);
@@ -167,18 +173,45 @@ class GroupModel {
     if (FENCED.has(told.errorCode)) {
       // It works on nothing from here on, and comes as somebody new.
       this.report.fenced++;
-      Object.assign(one, { epoch: JOIN, told: new Set(), owned: new Set(), unsure: true });
+      // Of the epochs that it may be at, one answer that was lost is forgiven.
+      if (told.errorCode === ERROR.FENCED_MEMBER_EPOCH)
+        assert.ok(one.lost > 1, `${one.id} at ${before} was fenced after ${one.lost} answers that it did not hear`);
+      Object.assign(one, { epoch: JOIN, told: new Set(), owned: new Set(), unsure: true, lost: 0 });
       if (told.errorCode === ERROR.FENCED_INSTANCE_ID) this.#forget(one);
       return;
     }
     assert.equal(told.errorCode, ERROR.NONE, `${one.id} at ${before}: ${told.errorMessage}`);
     one.heardAt = this.#clock.now();
     one.unsure = answer === 'may be lost' && this.#random.chance(0.1);
+    one.lost = one.unsure ? one.lost + 1 : 0;
     if (one.unsure) return;
     assert.ok(told.memberEpoch >= before, `the epoch of ${one.id} went from ${before} to ${told.memberEpoch}`);
     one.epoch = told.memberEpoch;
     if (told.assignment !== null) one.told = placesIn(told.assignment.topicPartitions);
     if (before === JOIN) one.owned = new Set();
+  }
+
+  /**
+   * Has what it is told. What it had not taken yet it gives up without a word, in Kafka too: so whoever did not hear the
+   * last answer takes nothing.
+   */
+  #follow(one: Consumer): void {
+    one.owned = new Set([...one.told].filter((place) => !one.unsure || one.owned.has(place)));
+  }
+
+  /** An older process under the same id, or a stranger: it is at another epoch, or has what the member must not have. */
+  async #impersonate(one: Consumer): Promise<void> {
+    const described = await this.#describe();
+    const member = described?.members.find(({ memberId }) => memberId === one.id);
+    if (member === undefined || member.memberEpoch <= JOIN) return;
+    const stranger = [{ topicId: 'ab'.repeat(16), partitions: [0] }];
+    const epochs = [member.memberEpoch + 1, ...(member.memberEpoch > 1 ? [member.memberEpoch - 1] : [])];
+    for (const epoch of epochs) {
+      const told = await this.#ask(one, epoch, { subscribedTopicNames: one.names, topicPartitions: stranger });
+      assert.equal(told.errorCode, ERROR.FENCED_MEMBER_EPOCH, `one at ${epoch} in the name of ${one.id}`);
+      this.report.impostors++;
+    }
+    assert.deepEqual(await this.#describe(), described);
   }
 
   async #leave(one: Consumer): Promise<void> {
@@ -218,7 +251,7 @@ class GroupModel {
   /** It knows that its session is over, as a client does, and works on nothing any more. */
   #lose(one: Consumer): void {
     if (one.epoch > JOIN) this.report.timedOut++;
-    Object.assign(one, { epoch: JOIN, told: new Set(), owned: new Set(), unsure: true });
+    Object.assign(one, { epoch: JOIN, told: new Set(), owned: new Set(), unsure: true, lost: 0 });
   }
 
   async #ask({ id: memberId, instanceId }: Consumer, memberEpoch: number, more: object = {}) {
