@@ -107,6 +107,29 @@ test('what a backup that was killed has left is removed by the next one, which i
   for (const each of await repository.list()) await repository.verify(each);
 });
 
+test('all but so many of the newest are removed, with what only they needed', async (t) => {
+  const { source, repository, backup, blob } = await place(t);
+  await blob('cold-1', 'of the first', 1_000);
+  await blob('cold-2', 'of all', 1_000);
+  const names: string[] = [];
+  for (let i = 0; i < 3; i++) {
+    names.push((await backup()).name);
+    await rm(join(source, 'cold-1.blob'), { force: true });
+  }
+  assert.deepEqual(await repository.prune(2), names.slice(0, 1));
+  const left = await repository.list();
+  assert.deepEqual(
+    left.map(({ name }) => name),
+    names.slice(1),
+  );
+  for (const each of left) await repository.verify(each);
+  assert.deepEqual(
+    (await readdir(repository.path('files'))).map((name) => name.split('.')[0]),
+    ['cold-2'],
+  );
+  assert.deepEqual(await repository.prune(2), []);
+});
+
 test('nothing is restored from a backup of which any file, or what it says of itself, is not as it was', async (t) => {
   const { source, repository } = await place(t);
   await rm(source, { recursive: true });

@@ -179,15 +179,51 @@ routers: { graves: { type: fanout }, sort: { type: topic, bindings: [{ to: { top
   assert.deepEqual([...left.routers.keys()].sort(), ['amq.topic', 'graves', 'sort']);
 });
 
+test('what differs in little is seen: a pause, a time zone, the filter of a binding; another order of attributes is the same', async (t) => {
+  const { session } = await place(t);
+  const writer = new RecordBatchWriter();
+  writer.append({}, 'x');
+  const record = Buffer.from(writer.take().bytes).toString('base64');
+  const file = ({ paused = false, zone = 'Europe/Berlin', urgent = true, attributes = 'a: x, b: y' } = {}): string => `
+topics: { events: { attributes: { ${attributes} }, subscriptions: { audit: { paused: ${paused} } } } }
+routers: { r: { type: topic, bindings: [{ to: { topic: events }, key: k, filter: { urgent: [${urgent}] } }] } }
+schedules: { nightly: { cron: '0 3 * * *', timezone: ${zone}, topic: events, record: ${record} } }
+`;
+  await apply(session, file());
+  const seen = async (yaml: string): Promise<string[]> =>
+    (await plan(session, yaml)).steps.map(({ how, what, changes }) => [how, what, ...changes].join(' | '));
+  assert.deepEqual(await seen(file()), []);
+  assert.deepEqual(await seen(file({ attributes: 'b: y, a: x' })), []);
+  assert.deepEqual(await seen(file({ paused: true })), ['change | subscription events/audit | paused: false → true']);
+  assert.deepEqual(await seen(file({ zone: 'Asia/Tokyo' })), [
+    'change | schedule nightly | timezone: Europe/Berlin → Asia/Tokyo',
+  ]);
+  assert.deepEqual(await seen(file({ urgent: false })), ['create | binding r → events with "k"']);
+  await apply(session, file({ paused: true }));
+  assert.deepEqual(await seen(file({ paused: true })), []);
+});
+
+test('what a subscription in the file will have for its dead letters is not pruned', async (t) => {
+  const { session } = await place(t);
+  await apply(session, 'queues: { graveyard: , other: }\ntopics: { events: { subscriptions: { audit: } } }');
+  const file = 'topics: { events: { subscriptions: { audit: { deadLetter: graveyard } } } }';
+  const steps = await deletions(session, await readDefinitions(file, 'file'), await existing(session));
+  assert.deepEqual(
+    steps.map(({ what }) => what),
+    ['queue other'],
+  );
+});
+
 test('what cannot change is said before anything is done', async (t) => {
   const { session } = await place(t);
   await apply(session, FILE);
   const { impossible } = await plan(
     session,
-    'queues: { orders: { order: fair }, events: {} }\nrouters: { sort: { type: direct } }',
+    'queues: { orders: { order: fair }, plain: { priorities: 3 }, events: {} }\nrouters: { sort: { type: direct } }',
   );
   assert.deepEqual(impossible, [
     'queue orders: order: key → fair cannot change later',
+    'queue plain: priorities: 1 → 3 cannot change later',
     'events is a topic and cannot become a queue',
     'router sort is of type topic and cannot become direct',
   ]);
