@@ -283,7 +283,7 @@ export class Channel {
       case 'basicRecover':
       case 'basicRecoverAsync':
         if (!method.args.requeue) throw new AmqpError('NOT_IMPLEMENTED', 'requeue=false');
-        this.#consuming.recover();
+        this.#consuming.recover((tag) => this.#transaction?.hasSettled(tag) === true);
         if (method.name === 'basicRecover') out.method(channel, 'basicRecoverOk', {});
         return;
       case 'confirmSelect':
@@ -328,7 +328,7 @@ export class Channel {
     const back = id === METHODS.basicReject.id ? 'reject' : 'nack';
     const action = id === METHODS.basicAck.id ? 'ack' : (bits & requeue) === 0 ? 'discard' : back;
     if (this.#transaction === undefined) this.#consuming.settle(tag, upTo, action);
-    else this.#transaction.settle(tag, upTo, action);
+    else this.#transaction.settle(tag, upTo, action, this.#consuming.unacked);
   }
 
   // ---- Publish ----------------------------------------------------------------------------------------------------

@@ -65,12 +65,15 @@ export class AmqpFrames implements FrameShape {
 
   frameBytes(buffer: Buffer, at: number): number {
     if (this.starting) return PROTOCOL_HEADER.byteLength;
+    const type = buffer[at] ?? 0;
+    if (type !== FRAME.heartbeat && (type < FRAME.method || type > FRAME.body))
+      throw new AmqpError('FRAME_ERROR', `type ${type}: unknown frame`);
     const payload = buffer.readUInt32BE(at + 3);
     const bytes = payload + FRAME_OVERHEAD_BYTES;
     if (bytes > this.maxFrameBytes + this.#forgivenBytes) {
       throw new AmqpError(
         'FRAME_ERROR',
-        `type ${buffer[at]}: frame of ${payload} bytes is larger than the ${this.maxFrameBytes - FRAME_OVERHEAD_BYTES} allowed`,
+        `type ${type}: frame of ${payload} bytes is larger than the ${this.maxFrameBytes - FRAME_OVERHEAD_BYTES} allowed`,
       );
     }
     return bytes;

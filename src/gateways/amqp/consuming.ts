@@ -20,6 +20,7 @@ import { takeOne } from './take-one.ts';
 import { QueueArguments, queueTypeOf } from './queue-arguments.ts';
 import { STREAM_ARGUMENTS, type StreamOptions, streamOptions } from './streams.ts';
 import { refuseStream } from './topology.ts';
+import type { UnackedTags } from './transaction.ts';
 import { hasSingleActive, isQuorum, named } from './translate.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
@@ -368,14 +369,18 @@ export class Consuming implements ConsumerOwner {
     this.#prefetch.set(args, this.#settling.unacked.size);
   }
 
+  get unacked(): UnackedTags {
+    return this.#settling.unacked;
+  }
+
   /** @throws PRECONDITION_FAILED for a tag that is not there. */
   settle(tag: number, upTo: 'one' | 'all', action: Action): void {
     this.#settling.settle(tag, upTo, action);
   }
 
-  /** Everything goes back to its place. */
-  recover(): void {
-    this.#settling.recover();
+  /** Everything goes back to its place, but for what a transaction has settled. */
+  recover(settled: (tag: number) => boolean): void {
+    this.#settling.recover(settled);
   }
 
   takeSettlements(): Settlement[] {

@@ -194,6 +194,7 @@ test('a frame without its end, of an unknown type, or at the wrong moment ends t
   const cases: [string, number, (peer: RawPeer) => void][] = [
     ['no end', 501, (peer) => peer.raw(1, Buffer.from([0, 1, 0, 0, 0, 4, 0, 20, 0, 40, 0]))],
     ['content without publish', 505, (peer) => peer.raw(2, Buffer.from([0, 1, 0, 0, 0, 1, 0, 0xce]))],
+    ['unknown type', 501, (peer) => peer.raw(0, Buffer.from([0, 1, 0, 0, 0, 4, 0, 99, 0, 99, 0xce]))],
     ['unknown method', 540, (peer) => peer.raw(1, Buffer.from([0, 1, 0, 0, 0, 4, 0, 99, 0, 99, 0xce]))],
     [
       'method of the connection',

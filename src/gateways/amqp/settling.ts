@@ -68,9 +68,11 @@ export class Settling {
     while (this.unacked.takeOldest(last, taken)) this.#gather(action);
   }
 
-  /** Everything goes back to its place. */
-  recover(): void {
-    while (this.unacked.takeOldest(Infinity, this.#taken)) this.#gather('nack');
+  /** Everything goes back to its place, but for what a transaction has settled. */
+  recover(settled: (tag: number) => boolean): void {
+    const { firstTag, nextTag } = this.unacked;
+    for (let tag = firstTag; tag < nextTag; tag++)
+      if (!settled(tag) && this.unacked.take(tag, this.#taken)) this.#gather('nack');
   }
 
   #gather(action: Action): void {
@@ -136,7 +138,7 @@ export class Settling {
   }
 }
 
-function unknownTag(tag: number): AmqpError {
+export function unknownTag(tag: number): AmqpError {
   return new AmqpError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
 }
 

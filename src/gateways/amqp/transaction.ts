@@ -4,12 +4,15 @@ import type { Consuming } from './consuming.ts';
 import { amqpFormat, FORMAT_AMQP } from './content.ts';
 import { AmqpError } from './errors.ts';
 import type { PublishedBatch } from './publishing.ts';
-import type { Action } from './settling.ts';
+import { type Action, unknownTag } from './settling.ts';
+import type { Unacked } from './unacked.ts';
 import type { Vhost } from './vhost.ts';
 import type { WholeBytes } from './whole-bytes.ts';
 
 /** What a settlement that waits takes of memory, about. */
-const SETTLED_BYTES = 64;
+const SETTLED_BYTES = 96;
+
+export type UnackedTags = Pick<Unacked, 'has' | 'firstTag' | 'nextTag'>;
 
 interface Settled {
   readonly tag: number;
@@ -22,6 +25,9 @@ export class ChannelTransaction {
   readonly #whole: WholeBytes;
   #publishes: PublishedBatch[] = [];
   #settlings: Settled[] = [];
+  /** Tags that it has settled: each of these, and all up to that one. */
+  readonly #settledOnes = new Set<number>();
+  #settledUpTo = 0;
   /** Of both, as they are counted. */
   #bytes = 0;
 
@@ -35,9 +41,24 @@ export class ChannelTransaction {
     this.#publishes.push(batch);
   }
 
-  settle(tag: number, upTo: 'one' | 'all', action: Action): void {
+  /** @throws PRECONDITION_FAILED for a tag that is not there, or that it has settled already */
+  settle(tag: number, upTo: 'one' | 'all', action: Action, unacked: UnackedTags): void {
+    const isLeft = (each: number): boolean => !this.hasSettled(each) && unacked.has(each);
+    let last = tag;
+    if (tag === 0 && upTo === 'all') {
+      // All that there are now, and not those that come until the commit.
+      last = unacked.nextTag - 1;
+      while (last >= unacked.firstTag && !isLeft(last)) last--;
+      if (last < unacked.firstTag) return;
+    } else if (!isLeft(tag)) throw unknownTag(tag);
     this.#take(SETTLED_BYTES);
-    this.#settlings.push({ tag, upTo, action });
+    this.#settlings.push({ tag: last, upTo, action });
+    if (upTo === 'all') this.#settledUpTo = last;
+    else this.#settledOnes.add(last);
+  }
+
+  hasSettled(tag: number): boolean {
+    return tag <= this.#settledUpTo || this.#settledOnes.has(tag);
   }
 
   #take(bytes: number): void {
@@ -49,6 +70,8 @@ export class ChannelTransaction {
   rollback(): void {
     this.#publishes = [];
     this.#settlings = [];
+    this.#settledOnes.clear();
+    this.#settledUpTo = 0;
     this.#whole.giveBack(this.#bytes);
     this.#bytes = 0;
   }

@@ -92,6 +92,11 @@ function valueOf(field: Field | undefined): string | undefined {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
+/** Whole numbers of every size are one class; a text of digits and a broken number are others. */
+function classOf(field: Field | undefined): string | undefined {
+  return integerOf(field) === undefined ? field?.type : 'whole';
+}
+
 /** With its type where the other has none to compare it with. */
 function shown(field: Field | undefined, other: Field | undefined): string {
   if (field === undefined) return 'none';
@@ -118,7 +123,8 @@ function assertEquivalent(what: string, want: Declared, have: Declared, compared
   }
   for (const name of compared) {
     const [a, b] = [want.arguments.get(name), have.arguments.get(name)];
-    if (valueOf(a) !== valueOf(b)) throw inequivalent(what, name, shown(a, b), shown(b, a));
+    if (valueOf(a) !== valueOf(b) || classOf(a) !== classOf(b))
+      throw inequivalent(what, name, shown(a, b), shown(b, a));
   }
 }
 

@@ -29,6 +29,11 @@ export class Unacked {
     return this.#size;
   }
 
+  /** No older tag is unsettled. */
+  get firstTag(): number {
+    return this.#first;
+  }
+
   get nextTag(): number {
     return this.#next;
   }

@@ -238,17 +238,23 @@ export class Vhost {
     if (this.#exchanges.get(name)?.declared.autoDelete === true) this.#bound.add(name);
   }
 
-  /** Deletes the exchanges that were to go with their last binding and have none. */
+  /** Deletes the exchanges that were to go with their last binding and have none; with one the last of another may go. */
   async dropUnbound(names: Iterable<string> = [...this.#bound]): Promise<void> {
-    for (const name of names) {
-      if (!this.#bound.has(name)) continue;
-      try {
-        await this.session.request('deleteRouter', { name, ifUnused: true });
-        this.forget(name);
-      } catch (error) {
-        if (!RailheadError.is(error, 'IN_USE')) throw error;
-      }
+    let dropped = false;
+    for (const name of names) if (this.#bound.has(name) && (await this.#drop(name))) dropped = true;
+    if (dropped) await this.dropUnbound();
+  }
+
+  /** False for one that has a binding. */
+  async #drop(exchange: string): Promise<boolean> {
+    try {
+      await this.session.request('deleteRouter', { name: exchange, ifUnused: true });
+    } catch (error) {
+      if (RailheadError.is(error, 'IN_USE')) return false;
+      if (!RailheadError.is(error, 'NOT_FOUND')) throw error;
     }
+    this.forget(exchange);
+    return true;
   }
 
   static isDelayed(exchange: Exchange): boolean {

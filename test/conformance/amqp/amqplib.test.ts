@@ -308,6 +308,31 @@ test('an auto-delete queue goes with its last consumer, an auto-delete exchange 
   assert.equal((await closedWith(another, () => another.checkExchange('x'))).code, 404);
 });
 
+test('with an auto-delete exchange go those whose last binding led to it, one after the other', async (t) => {
+  const { channel, connection } = await client(t);
+  const gone = async (name: string): Promise<boolean> => {
+    const on = await connection.createChannel();
+    on.on('error', () => {});
+    return on.checkExchange(name).then(
+      () => false,
+      () => true,
+    );
+  };
+  const declare = async (...names: string[]): Promise<void> => {
+    for (const name of names) await channel.assertExchange(name, 'fanout', { autoDelete: true });
+  };
+  // A chain, of which the end is deleted; and a ring, of which one binding goes.
+  await declare('a', 'b', 'c', 'd');
+  for (const [to, from] of ['ba', 'cb', 'dc']) await channel.bindExchange(to ?? '', from ?? '', '');
+  await channel.deleteExchange('d');
+  for (const name of ['a', 'b', 'c']) assert.ok(await gone(name), name);
+  await declare('e', 'f');
+  await channel.bindExchange('e', 'f', '');
+  await channel.bindExchange('f', 'e', '');
+  await channel.unbindExchange('e', 'f', '');
+  for (const name of ['e', 'f']) assert.ok(await gone(name), name);
+});
+
 test('an auto-delete exchange that nothing was ever bound to stays when other things go', async (t) => {
   const { channel } = await client(t);
   await channel.assertExchange('x', 'fanout', { autoDelete: true });

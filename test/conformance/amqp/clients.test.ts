@@ -126,6 +126,37 @@ test('a transaction takes effect as a whole with its commit, and not at all afte
   await connection.close();
 });
 
+test('a transaction settles what there is at that time, and a tag that is not there closes its channel at once', async (t) => {
+  const { url } = await place(t);
+  const connection = await new AMQPClient(url).connect();
+  const channel = await connection.channel();
+  await channel.queueDeclare('q', { durable: true });
+  for (const body of ['a', 'b', 'c', 'd']) await channel.basicPublish('', 'q', body);
+  await channel.txSelect();
+  const take = async (): Promise<number> => (await channel.basicGet('q', { noAck: false }))?.deliveryTag ?? 0;
+  await channel.basicNack(await take(), false);
+  await take();
+  await channel.basicAck(0, true);
+  await take();
+  await channel.basicAck(0, true);
+  await channel.basicAck(0, true);
+  await take();
+  await channel.txCommit();
+  await channel.basicRecover(true);
+  assert.equal((await channel.basicGet('q', { noAck: true }))?.bodyString(), 'd');
+  assert.equal(await channel.basicGet('q', { noAck: true }), null);
+  await channel.basicPublish('', 'q', 'e');
+  await channel.txCommit();
+  const tag = await take();
+  await channel.basicAck(tag);
+  // It waits for the commit, and is not given back.
+  await channel.basicRecover(true);
+  assert.equal(await channel.basicGet('q', { noAck: true }), null);
+  await channel.basicAck(tag);
+  await assert.rejects(channel.txCommit(), /unknown delivery tag/);
+  await connection.close();
+});
+
 test('what nobody takes of a transaction comes back in the order in which it was published', async (t) => {
   const { url } = await place(t);
   const connection = await new AMQPClient(url).connect();

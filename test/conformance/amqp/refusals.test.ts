@@ -59,6 +59,19 @@ test('two declares that do not agree on whether a queue is exclusive are refused
   );
 });
 
+test('a whole number, a broken one and a text of its digits are different arguments', async (t) => {
+  const others = ['1000', { '!': 'double', value: 1000 }];
+  await refusedAll(
+    t,
+    (channel) => channel.assertQueue('q', { messageTtl: 1000 }),
+    others.map((messageTtl): Refusal => [
+      406,
+      "inequivalent arg 'x-message-ttl' for queue 'q'",
+      (on) => on.assertQueue('q', { arguments: { 'x-message-ttl': messageTtl } }),
+    ]),
+  );
+});
+
 test('arguments of other types of queues are refused, and so is what only classic queues can be', async (t) => {
   const ofType = (name: string, type: string): string =>
     `invalid arg '${name}' for queue 'q' in vhost '/' of queue type rabbit_${type}_queue`;

@@ -56,6 +56,15 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   {
+    name: 'pika',
+    prove: async (cwd) => {
+      await install(cwd, 'python3', ['-m', 'venv', 'venv']);
+      await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'pika==1.*']);
+      await bring(cwd, 'pika_numbers.py');
+      return numbers(() => [{ command: join(cwd, 'venv/bin/python'), args: ['pika_numbers.py'], cwd }]);
+    },
+  },
+  {
     name: 'boto3',
     prove: async (cwd) => {
       await install(cwd, 'python3', ['-m', 'venv', 'venv']);
