@@ -110,10 +110,12 @@ export function readInt64(buffer: Buffer, at: number): number {
   return buffer.readInt32BE(at) * 2 ** 32 + buffer.readUInt32BE(at + 4);
 }
 
+/** What is beyond either end is that end: the largest number is read as one more, since that is the nearest there is. */
 export function writeInt64(buffer: Buffer, value: number, at: number): void {
-  const high = Math.floor(value / 2 ** 32);
+  const within = Math.max(-(2 ** 63), Math.min(value, 2 ** 63));
+  const high = Math.min(Math.floor(within / 2 ** 32), 2 ** 31 - 1);
   buffer.writeInt32BE(high, at);
-  buffer.writeUInt32BE(value - high * 2 ** 32, at + 4);
+  buffer.writeUInt32BE(Math.min(within - high * 2 ** 32, 2 ** 32 - 1), at + 4);
 }
 
 /** Writes one answer: small fields side by side, records beside them, uncopied. */

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { RecordFormats } from '../../engine/formats.ts';
 import { readRecord } from '../../core/records.ts';
+import { readInt64, writeInt64 } from './codec.ts';
 import { decompress } from './compression.ts';
 import { kafkaFormat } from './content.ts';
 import { crc32c } from './crc32c.ts';
@@ -33,6 +34,27 @@ test('CRC-32C of any length, from any place, is that of its definition', () => {
   const bytes = Buffer.from(Array.from({ length: 400_000 }, (_, i) => (i * 31 + (i >> 7)) & 0xff));
   for (const length of [1, 15, 16, 17, 31, 33, 1000, 180_223, 180_224, 180_225, 360_449])
     assert.equal(crc32c(bytes, 3, 3 + length), bitByBit(bytes.subarray(3, 3 + length)), `${length} bytes`);
+});
+
+test('numbers of 64 bits come back at both ends, and what is beyond them is the end', () => {
+  const buffer = Buffer.alloc(8);
+  for (const hex of [
+    '7fffffffffffffff',
+    '8000000000000000',
+    'ffffffffffffffff',
+    '0000000000000000',
+    '0020000000000000',
+  ]) {
+    writeInt64(buffer, readInt64(Buffer.from(hex, 'hex'), 0), 0);
+    assert.equal(buffer.toString('hex'), hex);
+  }
+  for (const [value, hex] of [
+    [2 ** 64, '7fffffffffffffff'],
+    [-(2 ** 64), '8000000000000000'],
+  ] as const) {
+    writeInt64(buffer, value, 0);
+    assert.equal(buffer.toString('hex'), hex);
+  }
 });
 
 test('a batch that was written is read back', () => {
