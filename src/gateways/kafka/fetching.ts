@@ -36,6 +36,8 @@ interface Wanted {
 interface Found {
   readonly answer: PartitionResponse;
   readonly bytes: number;
+  /** Of what an answer may have: Kafka fills it up, with a batch that is cut off if need be. */
+  readonly taken: number;
   /** Where the next record will be. */
   readonly next: number;
 }
@@ -135,12 +137,17 @@ async function readAll(client: Client, request: Request, wanted: readonly Wanted
     const some = await client.shared.turns.each(wanted.slice(from, to), (one) =>
       readOne(client, one, isolationOf(request), Math.min(one.maxBytes, left)),
     );
-    for (const [i, one] of some.entries()) {
+    for (const [i, read] of some.entries()) {
+      const asked = wanted[from + i];
+      const most = Math.min(left, asked?.maxBytes ?? 0);
+      const isFirst = found.every(({ bytes }) => bytes === 0);
+      // Those before it have left less than it was read for.
+      const isCut = asked !== undefined && !isFirst && left > 0 && read.bytes > left;
+      const one = isCut ? await readOne(client, asked, isolationOf(request), left) : read;
       // Only the first batch of an answer may be larger than what is asked for, of all and of its partition.
-      const most = Math.min(left, wanted[from + i]?.maxBytes ?? 0);
-      const fits = one.bytes <= most || found.every(({ bytes }) => bytes === 0);
-      found.push(fits ? one : { ...one, bytes: 0, answer: { ...one.answer, records: [] } });
-      left -= fits ? one.bytes : left;
+      const fits = one.bytes <= most || isFirst;
+      found.push(fits ? one : { ...one, bytes: 0, taken: 0, answer: { ...one.answer, records: [] } });
+      left = Math.max(0, left - (fits ? one.taken : most));
     }
     from = to;
   }
@@ -181,13 +188,13 @@ async function readOne(
     // What was compacted away leaves a gap, over which a client cannot step by itself.
     const readable = (): number => (isolation === 'committed' ? result.stableEnd : result.end);
     while (isEmpty(result) && result.next > offset && result.next < readable()) result = await read(result.next);
-    return foundIn(result, wanted, isolation);
+    return foundIn(result, wanted, isolation, maxBytes);
   } catch (error) {
     const known = asKafkaError(error);
     if (known.error === 'UNKNOWN_SERVER_ERROR') client.shared.report(error);
     if (known.error === 'UNKNOWN_TOPIC_OR_PARTITION' && topic !== undefined) client.shared.topics.forget(topic.name);
     const answer = { partitionIndex: partition, errorCode: known.code, highWatermark: -1, abortedTransactions: null };
-    return { answer: { ...answer, records: [] }, bytes: 0, next: offset };
+    return { answer: { ...answer, records: [] }, bytes: 0, taken: 0, next: offset };
   }
 }
 
@@ -195,12 +202,15 @@ function isEmpty({ runs, markers = [] }: ReadResult): boolean {
   return runs.length === 0 && markers.length === 0;
 }
 
+/** `next` is behind what was read, also where less fits: a reader who has what it asked for waits for nothing. */
 function foundIn(
   result: ReadResult,
   { topic, partition, offset }: Wanted,
   isolation: 'committed' | 'uncommitted',
+  maxBytes: number,
 ): Found {
-  const { pieces, bytes } = inOrder(result, topic?.logAppendTime === true ? 'log-append' : 'create');
+  const time = topic?.logAppendTime === true ? 'log-append' : 'create';
+  const { pieces, bytes, isFull } = inOrder(result, time, maxBytes);
   const aborted = result.aborted ?? [];
   const answer: PartitionResponse = {
     partitionIndex: partition,
@@ -212,14 +222,25 @@ function foundIn(
       isolation === 'committed' ? aborted.map(({ producerId, from }) => ({ producerId, firstOffset: from })) : null,
     records: pieces,
   };
-  return { answer, bytes, next: bytes === 0 ? offset : Math.max(offset, result.next) };
+  const taken = isFull ? Math.max(bytes, maxBytes) : bytes;
+  return { answer, bytes, taken, next: bytes === 0 ? offset : Math.max(offset, result.next) };
 }
 
-/** Batches and the ends of transactions, by offset. */
-function inOrder({ runs, markers = [] }: ReadResult, time: MarkerTime): { pieces: Buffer[]; bytes: number } {
+/**
+ * Batches and the ends of transactions, by offset: as many as fit, and one in any case. What was read may be one more, and
+ * with that there would be no room for the next partition of an answer.
+ */
+function inOrder(
+  { runs, markers = [] }: ReadResult,
+  time: MarkerTime,
+  maxBytes: number,
+): { pieces: Buffer[]; bytes: number; isFull: boolean } {
   const pieces: Buffer[] = [];
   let bytes = 0;
+  let isFull = false;
   const push = (batch: Buffer, baseOffset: number): void => {
+    isFull ||= bytes > 0 && bytes + batch.byteLength > maxBytes;
+    if (isFull) return;
     pieces.push(...placed(batch, baseOffset));
     bytes += batch.byteLength;
   };
@@ -238,7 +259,7 @@ function inOrder({ runs, markers = [] }: ReadResult, time: MarkerTime): { pieces
     push(run.format === FORMAT_KAFKA ? asBuffer(run.records) : translated(run), base);
   }
   pushMarkersBefore(Infinity);
-  return { pieces, bytes };
+  return { pieces, bytes, isFull };
 }
 
 function batchOf({ producerId, epoch, outcome }: TransactionMarker, time: MarkerTime): Buffer {

@@ -455,3 +455,23 @@ test('bytes that are no requests end their connection and nothing else', async (
   }
   assert.equal((await produce(peer, 't', writeBatch(records('still here')))).errorCode, ERROR.NONE);
 });
+
+test('an answer has as many batches of each partition as fit, so that there is room for the next', async (t) => {
+  const { peer } = await start(t);
+  await create(peer, 't');
+  const batch = writeBatch(records('v'.repeat(900)));
+  for (const index of [0, 1]) for (let i = 0; i < 5; i++) await produce(peer, 't', batch, index);
+  const counts = async (partitionMaxBytes: number, maxBytes: number): Promise<number[]> => {
+    const partitions = [0, 1].map((partition) => ({ partition, fetchOffset: 0, partitionMaxBytes }));
+    const asked = { maxWaitMs: 0, minBytes: 1, maxBytes, topics: [{ topic: 't', topicId: '', partitions }] };
+    const answer = await peer.ask('fetch', 11, asked);
+    const sizes = answer?.responses.flatMap((topic) =>
+      topic.partitions.map((each) => Buffer.concat(each.records ?? [])),
+    );
+    return sizes?.map(({ byteLength }) => byteLength / batch.byteLength) ?? [];
+  };
+  assert.deepEqual(await counts(3 * batch.byteLength - 1, 1 << 20), [2, 2]);
+  assert.deepEqual(await counts(4 * batch.byteLength, 5 * batch.byteLength), [4, 1]);
+  assert.deepEqual(await counts(1, 1 << 20), [1, 0]);
+  assert.deepEqual(await counts(1 << 20, 1), [1, 0]);
+});
