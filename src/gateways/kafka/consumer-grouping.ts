@@ -23,6 +23,8 @@ type Described = ResponseOf<typeof consumerGroupDescribe>['groups'][number];
 type Partitions = { topicId: string; partitions: number[] }[];
 type NamedPartitions = { topicId: string; topicName: string; partitions: number[] }[];
 
+/** As the protocol numbers members by what they speak (KIP-1099). */
+const CONSUMER_MEMBER = 1;
 /** Since then a member chooses its id itself. */
 const MEMBER_NAMES_ITSELF = 1;
 
@@ -204,5 +206,6 @@ function describeMember(group: ConsumerGroup, member: ConsumerMember): Described
     subscribedTopicRegex: member.pattern?.source ?? '',
     assignment: named(member.assigned),
     targetAssignment: named(group.targetOf(memberId)),
+    memberType: CONSUMER_MEMBER,
   };
 }
