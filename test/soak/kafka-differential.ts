@@ -20,7 +20,7 @@ const { values } = parseArgs({
     moves: { type: 'string', default: '25' },
     width: { type: 'string', default: '4' },
     port: { type: 'string' },
-    all: { type: 'boolean', default: true },
+    all: { type: 'boolean', default: false },
   },
 });
 /** Seeds of what shows the differences that are known: names are made of them. */
@@ -30,7 +30,10 @@ const kafka =
     ? await startApacheKafka({
         'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
         'super.users': 'User:ANONYMOUS',
+        // Records of the scripts are years old. They stay, and in one segment, since a fetch brings those of one alone.
         'log.retention.check.interval.ms': '86400000',
+        'log.initial.task.delay.ms': '86400000',
+        'log.roll.ms': '9000000000000',
         'auto.create.topics.enable': 'false',
       })
     : { port: Number(values.port), version: 'running', stop: async () => {} };

@@ -65,3 +65,19 @@ test('several members leave with one request, by their id or the name that they 
   assert.deepEqual(await members(), [again.memberId]);
   assert.equal(await beat(third.memberId, 'c', third.generationId), UNKNOWN_MEMBER_ID);
 });
+
+test('a static leader that comes again follows the one whose place it takes, or rests, if its version knows that', async (t) => {
+  const dial = await start(t);
+  const peer = await dial();
+  const first = await join(peer, 'a');
+  const assignments = [{ memberId: first.memberId, assignment: Buffer.from('all') }];
+  await peer.ask('syncGroup', 3, { groupId: 'g', ...first, groupInstanceId: 'a', assignments });
+  const again = await join(peer, 'a');
+  assert.notEqual(again.memberId, first.memberId);
+  // One that took itself for the leader would share out among nobody.
+  assert.deepEqual([again.leader, again.members, again.generationId], [first.memberId, [], first.generationId]);
+  const protocols = [{ name: 'range', metadata: Buffer.alloc(0) }];
+  const joining = { groupId: 'g', memberId: '', groupInstanceId: 'a', protocolType: 'consumer', protocols, ...TIMES };
+  const rests = await peer.ask('joinGroup', 9, joining);
+  assert.deepEqual([rests?.skipAssignment, rests?.leader, rests?.members.length], [true, rests?.memberId, 1]);
+});

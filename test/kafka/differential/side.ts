@@ -39,6 +39,7 @@ const PAUSE_MS = 15;
 const HEARD_SOON = new Set<ApiName>([
   'createAcls',
   'deleteAcls',
+  'alterUserScramCredentials',
   'alterClientQuotas',
   'alterConfigs',
   'incrementalAlterConfigs',
@@ -142,7 +143,9 @@ export class Side {
   async #ask(peer: RawPeer, { api, version, request }: Ask): Promise<unknown> {
     for (let waited = 0; ; waited += PAUSE_MS) {
       // What a script says has the form that the table of the API has.
-      const answer: unknown = await peer.ask(api, version, this.#resolved(request) as never);
+      const answer: unknown = await peer.ask(api, version, this.#resolved(request) as never).catch((cause: unknown) => {
+        throw new Error(`${api} ${version} ${JSON.stringify(request)}`, { cause });
+      });
       if (waited > PATIENCE_MS || !isTransient(answer)) return answer;
       await setTimeout(PAUSE_MS);
     }
