@@ -99,6 +99,9 @@ export const createPartitions: Move = (m) => {
     m.partitions.set(name, count);
 };
 
+/** Of time and of bytes: no broker throws records away while a script runs. */
+const MUCH = '1000000000';
+
 const KEYS = [
   'retention.ms',
   'retention.bytes',
@@ -113,7 +116,7 @@ export const configs: Move = (m) => {
   const resource = { resourceType: random.chance(0.05) ? 3 : 2, resourceName: m.topic() };
   const change = (): object => ({
     name: random.pick([...KEYS, 'no.such']),
-    value: random.pick(['1000', '-1', 'compact', 'delete', 'LogAppendTime', 'CreateTime', 'producer', '1', 'abc']),
+    value: random.pick([MUCH, '-1', 'compact', 'delete', 'LogAppendTime', 'CreateTime', 'producer', 'abc']),
   });
   const roll = random.next();
   if (random.chance(0.15))
