@@ -334,7 +334,7 @@ export const KNOWN: readonly Known[] = [
     is: ({ path, theirs, ours }, ask) =>
       ask.api === 'produce' &&
       /"producerId":\{"symbol":"pid:i"\}/.test(text(ask)) &&
-      (((theirs === 45 || theirs === 47) && ours === 0) ||
+      (((theirs === 45 || theirs === 47) && (ours === 0 || ours === 45)) ||
         (/baseOffset$|logAppendTimeMs$/.test(path) && theirs === -1)),
     ends: true,
     proof: (m) => {
