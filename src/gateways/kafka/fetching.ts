@@ -38,6 +38,8 @@ interface Found {
   readonly bytes: number;
   /** Of what an answer may have: Kafka fills it up, with a batch that is cut off if need be. */
   readonly taken: number;
+  /** There is more, which did not fit. */
+  readonly isCut: boolean;
   /** Where the next record will be. */
   readonly next: number;
 }
@@ -90,11 +92,11 @@ function byTopic({ asked, tells }: Scope, found: readonly Found[]): TopicRespons
   return responses;
 }
 
-/** An error is told at once. */
+/** An error is told at once, and so is an answer that leaves out what is there: to wait would bring no more. */
 function isTooLittle(found: readonly Found[], minBytes: number): boolean {
   let bytes = 0;
   for (const one of found) {
-    if (one.answer.errorCode !== 0) return false;
+    if (one.answer.errorCode !== 0 || one.isCut) return false;
     bytes += one.bytes;
   }
   return bytes < minBytes;
@@ -146,7 +148,7 @@ async function readAll(client: Client, request: Request, wanted: readonly Wanted
       const one = isCut ? await readOne(client, asked, isolationOf(request), left) : read;
       // Only the first batch of an answer may be larger than what is asked for, of all and of its partition.
       const fits = one.bytes <= most || isFirst;
-      found.push(fits ? one : { ...one, bytes: 0, taken: 0, answer: { ...one.answer, records: [] } });
+      found.push(fits ? one : { ...one, bytes: 0, taken: 0, isCut: true, answer: { ...one.answer, records: [] } });
       left = Math.max(0, left - (fits ? one.taken : most));
     }
     from = to;
@@ -194,7 +196,7 @@ async function readOne(
     if (known.error === 'UNKNOWN_SERVER_ERROR') client.shared.report(error);
     if (known.error === 'UNKNOWN_TOPIC_OR_PARTITION' && topic !== undefined) client.shared.topics.forget(topic.name);
     const answer = { partitionIndex: partition, errorCode: known.code, highWatermark: -1, abortedTransactions: null };
-    return { answer: { ...answer, records: [] }, bytes: 0, taken: 0, next: offset };
+    return { answer: { ...answer, records: [] }, bytes: 0, taken: 0, isCut: false, next: offset };
   }
 }
 
@@ -223,7 +225,9 @@ function foundIn(
     records: pieces,
   };
   const taken = isFull ? Math.max(bytes, maxBytes) : bytes;
-  return { answer, bytes, taken, next: bytes === 0 ? offset : Math.max(offset, result.next) };
+  const readable = isolation === 'committed' ? result.stableEnd : result.end;
+  const isCut = bytes > 0 && (isFull || result.next < readable);
+  return { answer, bytes, taken, isCut, next: bytes === 0 ? offset : Math.max(offset, result.next) };
 }
 
 /**

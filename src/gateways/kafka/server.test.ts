@@ -252,6 +252,27 @@ test('a fetch brings as many bytes as it asks for, of all and of each partition,
   assert.deepEqual(await batchesIn(1_000_000, 1), [1, 0]);
 });
 
+test('a fetch whose limits leave out what is there does not wait for more than they allow', async (t) => {
+  const { peer, port } = await start(t);
+  const other = await RawPeer.dial(port);
+  await create(peer, 't');
+  const batch = writeBatch(records('a record'));
+  for (let i = 0; i < 3; i++) await produce(peer, 't', batch);
+  let answers = 0;
+  for (const maxBytes of [batch.byteLength, 1, 2 * batch.byteLength]) {
+    const request = fetchOf('t', 0, { maxBytes, minBytes: 1_000_000, maxWaitMs: 60_000 });
+    const answer = fetched(peer, request).then(({ bytes }) => {
+      answers++;
+      return bytes;
+    });
+    for (let i = 0; i < 100 && answers === 0; i++)
+      await other.ask('apiVersions', 0, { clientSoftwareName: '', clientSoftwareVersion: '' });
+    assert.equal(answers, 1, `${maxBytes} bytes`);
+    assert.equal((await answer).byteLength, Math.max(1, Math.floor(maxBytes / batch.byteLength)) * batch.byteLength);
+    answers = 0;
+  }
+});
+
 test('a fetch by an id that no topic has is told so', async (t) => {
   const { peer } = await start(t);
   const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }];
