@@ -178,7 +178,8 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     await page.getByRole('button', { name: 'Undo' }).click();
     await page.getByText(`${3 - left} dead letter${left === 2 ? '' : 's'} put back.`).waitFor();
     assert.equal((await api<Dead>(httpUrl, 'GET', '/queues/mail/dead')).messages.length, 3);
-    // The same at once, while it runs.
+    // The same at once, while it runs. How many there are comes with the next sample.
+    await page.locator('.page-head').getByText('3 dead letters').waitFor();
     await page.getByRole('button', { name: 'Redrive all…' }).click();
     await page.getByLabel('Messages a second').fill('0.5');
     await page.getByRole('button', { name: 'Redrive 3 dead letters' }).click();
