@@ -44,7 +44,7 @@ const reporter = new Reporter({
 const stream = run({
   files,
   // The slow tests wait for child processes and syncs, so that more files than cores pays.
-  concurrency: values.concurrency === undefined ? Math.max(2, availableParallelism()) : Number(values.concurrency),
+  concurrency: values.concurrency === undefined ? availableParallelism() + 1 : Number(values.concurrency),
   // The bare name `railhead` means src/ in tests; see `exports` in package.json.
   execArgv: ['--conditions=railhead-source'],
   timeout: 8 * 60_000,
