@@ -31,8 +31,9 @@ export const committing: Handlers<'offsetCommit' | 'offsetFetch'> = {
     const generation = request.generationIdOrMemberEpoch;
     const refusal = refusalFor(client, cursor);
     if (refusal !== null) return { topics: answers(topics, () => refusal) };
-    const { cursors, errorOf } = await planCommit(client, cursor, topics);
+    // At once: who leaves the group with the next request is still in it.
     const stranger = checkMember(client, cursor, { memberId, instanceId }, generation);
+    const { cursors, errorOf } = await planCommit(client, cursor, topics);
     if (stranger !== 'NONE')
       return {
         topics: answers(topics, (...place) => (OF_TOPICS.has(errorOf(...place)) ? errorOf(...place) : stranger)),

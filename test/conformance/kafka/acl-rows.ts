@@ -2,7 +2,7 @@
 import type { ApiName } from '../../../src/gateways/kafka/apis.ts';
 import type { ErrorName } from '../../../src/gateways/kafka/errors.ts';
 import { NO_UUID } from '../../../src/gateways/kafka/fields.ts';
-import { writeBatch } from '../../../src/gateways/kafka/record-batch.ts';
+import { ATTRIBUTE, writeBatch } from '../../../src/gateways/kafka/record-batch.ts';
 import type { RawPeer } from '../../kafka/raw-peer.ts';
 
 /** As the protocol numbers them. */
@@ -58,8 +58,10 @@ const anyAcl = {
   permissionType: 1,
 };
 
-const batch = (): Buffer => writeBatch([{ timestamp: 1, key: null, value: Buffer.from('v'), headers: [] }]);
-const topicData = () => [{ name: 't', partitionData: [{ index: 0, records: [batch()] }] }];
+const topicData = (attributes = 0) => {
+  const batch = writeBatch([{ timestamp: 1, key: null, value: Buffer.from('v'), headers: [] }], attributes);
+  return [{ name: 't', partitionData: [{ index: 0, records: [batch] }] }];
+};
 export const made = (name: string) => ({ name, numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] });
 const offset = { ...partition, committedOffset: 1, committedMetadata: '' };
 
@@ -102,7 +104,12 @@ export const ROWS: readonly Row[] = [
       ['write', 'topic', 't'],
     ],
     refused: ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'TOPIC_AUTHORIZATION_FAILED'],
-    ask: (peer) => peer.ask('produce', 9, { transactionalId: 'x', acks: -1, timeoutMs: 1000, topicData: topicData() }),
+    // As in Kafka it counts only for batches of a transaction; this one names no producer.
+    fine: ['UNKNOWN_TOPIC_OR_PARTITION'],
+    ask: (peer) => {
+      const data = topicData(ATTRIBUTE.transactional);
+      return peer.ask('produce', 9, { transactionalId: 'x', acks: -1, timeoutMs: 1000, topicData: data });
+    },
   },
   {
     api: 'fetch',

@@ -19,7 +19,8 @@ async function problemsOf(seeds: number, more: Partial<KafkaLivesOptions> = {}):
 describe('life after life of one broker, over the protocol of Kafka', () => {
   test('what was acknowledged is there once and in order, transactions are whole, offsets stay, and a copy is exact', async (t) => {
     const sum: Record<string, number> = {};
-    for (let seed = 1; seed <= 4; seed++) {
+    // In the last of them the disk fails.
+    for (const seed of [1, 2, 3, 6]) {
       const { problems, counts, transactions, acknowledged, commits, faults } = await kafkaLives({ seed, ...SHAPE });
       assert.deepEqual(problems, [], `seed ${seed}`);
       for (const [key, count] of Object.entries({ ...counts, ...transactions, acknowledged, commits, faults }))
