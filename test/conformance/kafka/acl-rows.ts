@@ -3,6 +3,7 @@ import type { ApiName } from '../../../src/gateways/kafka/apis.ts';
 import type { ErrorName } from '../../../src/gateways/kafka/errors.ts';
 import { NO_UUID } from '../../../src/gateways/kafka/fields.ts';
 import { ATTRIBUTE, writeBatch } from '../../../src/gateways/kafka/record-batch.ts';
+import { numbered } from '../../kafka/numbered.ts';
 import type { RawPeer } from '../../kafka/raw-peer.ts';
 
 /** As the protocol numbers them. */
@@ -58,10 +59,9 @@ const anyAcl = {
   permissionType: 1,
 };
 
-const topicData = (attributes = 0) => {
-  const batch = writeBatch([{ timestamp: 1, key: null, value: Buffer.from('v'), headers: [] }], attributes);
-  return [{ name: 't', partitionData: [{ index: 0, records: [batch] }] }];
-};
+const batch = (attributes = 0): Buffer =>
+  writeBatch([{ timestamp: 1, key: null, value: Buffer.from('v'), headers: [] }], attributes);
+const topicData = (records = batch()) => [{ name: 't', partitionData: [{ index: 0, records: [records] }] }];
 export const made = (name: string) => ({ name, numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] });
 const offset = { ...partition, committedOffset: 1, committedMetadata: '' };
 
@@ -75,6 +75,18 @@ async function begin(admin: RawPeer): Promise<void> {
   await claim(admin);
   const answer = await admin.ask('addOffsetsToTxn', 4, { transactionalId: 'x', groupId: 'g', ...producer });
   if (answer?.errorCode !== 0) throw new Error('No transaction began.');
+}
+
+const enlisted = () => ({
+  v3AndBelowTransactionalId: 'x',
+  v3AndBelowProducerId: producer.producerId,
+  v3AndBelowProducerEpoch: producer.producerEpoch,
+  v3AndBelowTopics: [{ name: 't', partitions: [0] }],
+});
+
+async function enlist(admin: RawPeer): Promise<void> {
+  await claim(admin);
+  await admin.ask('addPartitionsToTxn', 3, enlisted());
 }
 
 const committed = (admin: RawPeer) =>
@@ -104,10 +116,11 @@ export const ROWS: readonly Row[] = [
       ['write', 'topic', 't'],
     ],
     refused: ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'TOPIC_AUTHORIZATION_FAILED'],
-    // As in Kafka it counts only for batches of a transaction; this one names no producer.
-    fine: ['UNKNOWN_TOPIC_OR_PARTITION'],
+    // As in Kafka it counts only for batches of a transaction.
+    before: enlist,
     ask: (peer) => {
-      const data = topicData(ATTRIBUTE.transactional);
+      const { producerId, producerEpoch } = producer;
+      const data = topicData(numbered(batch(ATTRIBUTE.transactional), producerId, 0, producerEpoch));
       return peer.ask('produce', 9, { transactionalId: 'x', acks: -1, timeoutMs: 1000, topicData: data });
     },
   },
@@ -442,13 +455,7 @@ export const ROWS: readonly Row[] = [
     ],
     refused: ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'TOPIC_AUTHORIZATION_FAILED'],
     before: claim,
-    ask: (peer) =>
-      peer.ask('addPartitionsToTxn', 3, {
-        v3AndBelowTransactionalId: 'x',
-        v3AndBelowProducerId: producer.producerId,
-        v3AndBelowProducerEpoch: producer.producerEpoch,
-        v3AndBelowTopics: [{ name: 't', partitions: [0] }],
-      }),
+    ask: (peer) => peer.ask('addPartitionsToTxn', 3, enlisted()),
   },
   {
     api: 'addOffsetsToTxn',
