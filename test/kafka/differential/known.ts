@@ -26,6 +26,24 @@ function text({ request }: Ask): string {
   return JSON.stringify(request);
 }
 
+/** From then on its producer has the numbers `pid:x` and `epoch:x`. */
+function claim(m: Maker, transactionalId: string): void {
+  m.ask(
+    'initProducerId',
+    { transactionalId, transactionTimeoutMs: 60_000 },
+    { learn: { 'pid:x': 'producerId', 'epoch:x': 'producerEpoch' }, settle: { transaction: transactionalId } },
+  );
+}
+
+function addToTransaction(m: Maker, transactionalId: string, name: string): void {
+  m.ask('addPartitionsToTxn', {
+    v3AndBelowTransactionalId: transactionalId,
+    v3AndBelowProducerId: new Ref('pid:x'),
+    v3AndBelowProducerEpoch: new Ref('epoch:x'),
+    v3AndBelowTopics: [{ name, partitions: [0] }],
+  });
+}
+
 export const KNOWN: readonly Known[] = [
   {
     what: 'a SASL handshake where nobody has to log in',
@@ -129,17 +147,8 @@ export const KNOWN: readonly Known[] = [
     is: ({ path }, { api }) => api === 'describeTransactions' && /topics/.test(path),
     proof: (m) => {
       const transactionalId = m.name('x');
-      m.ask(
-        'initProducerId',
-        { transactionalId, transactionTimeoutMs: 60_000 },
-        { learn: { 'pid:x': 'producerId', 'epoch:x': 'producerEpoch' }, settle: { transaction: transactionalId } },
-      );
-      m.ask('addPartitionsToTxn', {
-        v3AndBelowTransactionalId: transactionalId,
-        v3AndBelowProducerId: new Ref('pid:x'),
-        v3AndBelowProducerEpoch: new Ref('epoch:x'),
-        v3AndBelowTopics: [{ name: m.a, partitions: [0] }],
-      });
+      claim(m, transactionalId);
+      addToTransaction(m, transactionalId, m.a);
       m.ask('describeTransactions', { transactionalIds: [transactionalId] });
     },
   },
@@ -260,17 +269,8 @@ export const KNOWN: readonly Known[] = [
       const name = m.name('marked');
       m.partitions.set(name, 1);
       m.ask('createTopics', { topics: [{ name, ...shape }], timeoutMs: 10_000 }, { settle: 'topics' });
-      m.ask(
-        'initProducerId',
-        { transactionalId, transactionTimeoutMs: 60_000 },
-        { learn: { 'pid:x': 'producerId', 'epoch:x': 'producerEpoch' }, settle },
-      );
-      m.ask('addPartitionsToTxn', {
-        v3AndBelowTransactionalId: transactionalId,
-        v3AndBelowProducerId: new Ref('pid:x'),
-        v3AndBelowProducerEpoch: new Ref('epoch:x'),
-        v3AndBelowTopics: [{ name, partitions: [0] }],
-      });
+      claim(m, transactionalId);
+      addToTransaction(m, transactionalId, name);
       const who = { transactionalId, producerId: new Ref('pid:x'), producerEpoch: new Ref('epoch:x') };
       m.ask('endTxn', { ...who, committed: true }, { settle });
       const partitions = [{ partitionIndex: 0, timestamp: -1, currentLeaderEpoch: -1 }];
@@ -285,16 +285,10 @@ export const KNOWN: readonly Known[] = [
     ends: true,
     proof: (m) => {
       const transactionalId = m.name('x');
-      const learn = { 'pid:x': 'producerId', 'epoch:x': 'producerEpoch' };
-      const claim = { transactionalId, transactionTimeoutMs: 60_000 };
-      m.ask('initProducerId', claim, { learn, settle: { transaction: transactionalId } });
-      m.ask('addPartitionsToTxn', {
-        v3AndBelowTransactionalId: transactionalId,
-        v3AndBelowProducerId: new Ref('pid:x'),
-        v3AndBelowProducerEpoch: new Ref('epoch:x'),
-        v3AndBelowTopics: [{ name: m.a, partitions: [0] }],
-      });
-      m.ask('initProducerId', claim, { settle: { transaction: transactionalId } });
+      claim(m, transactionalId);
+      addToTransaction(m, transactionalId, m.a);
+      const again = { transactionalId, transactionTimeoutMs: 60_000 };
+      m.ask('initProducerId', again, { settle: { transaction: transactionalId } });
     },
   },
   {
@@ -305,11 +299,7 @@ export const KNOWN: readonly Known[] = [
     proof: (m) => {
       const transactionalId = m.name('x');
       const settle = { transaction: transactionalId };
-      m.ask(
-        'initProducerId',
-        { transactionalId, transactionTimeoutMs: 60_000 },
-        { learn: { 'pid:x': 'producerId', 'epoch:x': 'producerEpoch' }, settle },
-      );
+      claim(m, transactionalId);
       const who = { transactionalId, producerId: new Ref('pid:x'), producerEpoch: new Ref('epoch:x') };
       m.ask('addOffsetsToTxn', { ...who, groupId: m.name('g') });
       m.ask('endTxn', { ...who, committed: true }, { settle });
@@ -388,17 +378,8 @@ export const KNOWN: readonly Known[] = [
       const transactionalId = m.name('x');
       const settle = { transaction: transactionalId };
       const [producerId, epoch] = [new Ref('pid:x'), new Ref('epoch:x')];
-      m.ask(
-        'initProducerId',
-        { transactionalId, transactionTimeoutMs: 60_000 },
-        { learn: { 'pid:x': 'producerId', 'epoch:x': 'producerEpoch' }, settle },
-      );
-      m.ask('addPartitionsToTxn', {
-        v3AndBelowTransactionalId: transactionalId,
-        v3AndBelowProducerId: producerId,
-        v3AndBelowProducerEpoch: epoch,
-        v3AndBelowTopics: [{ name: m.a, partitions: [0] }],
-      });
+      claim(m, transactionalId);
+      addToTransaction(m, transactionalId, m.a);
       const batch = new DraftBatch(['v'], { producerId, epoch, sequence: 0, transactional: true });
       m.ask('produce', sending(m.a, 0, [batch], { transactionalId }), { from: 3 });
       m.ask('endTxn', { transactionalId, producerId, producerEpoch: epoch, committed: false }, { settle });
