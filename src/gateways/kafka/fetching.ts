@@ -133,6 +133,7 @@ async function readAll(client: Client, request: Request, wanted: readonly Wanted
   const { limits, quotas } = client.shared;
   const quota = quotas.mostAtOnce(QUOTA, { user: client.principal.name, clientId: client.clientId });
   let left = Math.min(Math.max(1, request.maxBytes), limits.maxFetchBytes, quota ?? Infinity);
+  let bytes = 0;
   for (let from = 0; from < wanted.length;) {
     let to = from;
     for (let asked = 0; to < wanted.length && (to === from || asked < left); to++) asked += wanted[to]?.maxBytes ?? 0;
@@ -142,7 +143,7 @@ async function readAll(client: Client, request: Request, wanted: readonly Wanted
     for (const [i, read] of some.entries()) {
       const asked = wanted[from + i];
       const most = Math.min(left, asked?.maxBytes ?? 0);
-      const isFirst = found.every(({ bytes }) => bytes === 0);
+      const isFirst = bytes === 0;
       // Those before it have left less than it was read for.
       const isCut = asked !== undefined && !isFirst && left > 0 && read.bytes > left;
       const one = isCut ? await readOne(client, asked, isolationOf(request), left) : read;
@@ -150,6 +151,7 @@ async function readAll(client: Client, request: Request, wanted: readonly Wanted
       const fits = one.bytes <= most || isFirst;
       found.push(fits ? one : { ...one, bytes: 0, taken: 0, isCut: true, answer: { ...one.answer, records: [] } });
       left = Math.max(0, left - (fits ? one.taken : most));
+      if (fits) bytes += one.bytes;
     }
     from = to;
   }

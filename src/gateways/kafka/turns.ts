@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Made } from '../../core/in-order.ts';
 
-/** So many parts of requests are begun in one turn of the loop: some ten microseconds each, with what follows of them. */
-export const PARTS_OF_TURN = 512;
+/** So many parts of requests are begun in one turn of the loop: some ten microseconds each and what follows. */
+export const PARTS_OF_TURN = 128;
 
 /**
  * A request may name twenty thousand partitions or more, in lists within lists. Its parts are begun in their order, some
