@@ -1,9 +1,12 @@
 /** What a backup does with the files of a broker, one step at a time: the broker is a stub that keeps still when it is asked. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import type { Session } from '../core/session.ts';
 import { defineQueue } from '../sdk/define.ts';
@@ -130,6 +133,54 @@ test('all but so many of the newest are removed, with what only they needed', as
   assert.deepEqual(await repository.prune(2), []);
 });
 
+test('a file that is gone from the backups, or was cut short there, is copied again by the next one', async (t) => {
+  const { repository, backup, blob } = await place(t);
+  await blob('cold-1', 'content', 1_000);
+  await backup();
+  const [first] = await repository.list();
+  const stored = first?.manifest.files.find(({ name }) => name === 'cold-1.blob')?.stored ?? '';
+  for (const spoil of [() => rm(repository.path(stored)), () => writeFile(repository.path(stored), 'cont')]) {
+    await spoil();
+    await backup();
+    for (const each of await repository.list()) await repository.verify(each);
+  }
+  assert.equal((await repository.list()).length, 3);
+});
+
+test('a backup that cannot be read hides no other, keeps nobody from the next, and nothing is removed that it may need', async (t) => {
+  const { source, repository, backup, blob } = await place(t);
+  await blob('cold-1', 'of the first', 1_000);
+  const { name } = await backup();
+  await rm(join(source, 'cold-1.blob'));
+  await writeFile(join(repository.directory, name, MANIFEST), '{');
+  const second = await backup();
+  const third = await backup();
+  assert.deepEqual(await repository.names(), [name, second.name, third.name]);
+  assert.deepEqual(
+    (await repository.list()).map((each) => each.name),
+    [second.name, third.name],
+  );
+  await assert.rejects(repository.read(name), { code: 'JOURNAL_CORRUPT' });
+  assert.deepEqual(await repository.prune(1), [second.name]);
+  assert.equal((await readdir(repository.path('files'))).length, 1);
+  const restored = await railhead('restore', repository.directory, '--list');
+  assert.deepEqual([restored.code, restored.out.includes(third.name)], [1, true]);
+  assert.match(restored.err, new RegExp(`^${name}: .*cannot be read`));
+  // Without it the files that only it needed go with the next one.
+  await rm(join(repository.directory, name), { recursive: true });
+  await backup();
+  assert.deepEqual(await readdir(repository.path('files')), []);
+});
+
+async function railhead(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], {
+    env: { ...process.env, NODE_TEST_CONTEXT: '', NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: code as number | null, out, err };
+}
+
 test('nothing is restored from a backup of which any file, or what it says of itself, is not as it was', async (t) => {
   const { source, repository } = await place(t);
   await rm(source, { recursive: true });
@@ -139,15 +190,11 @@ test('nothing is restored from a backup of which any file, or what it says of it
   await rail.close();
   const target = join(source, '..', 'restored');
   const manifestPath = join(repository.directory, name, MANIFEST);
-  const restore = async (): Promise<void> => {
-    const [newest] = await repository.list();
-    assert.ok(newest);
-    await restoreBackup(repository, newest, target);
-  };
+  const restore = async (): Promise<void> => restoreBackup(repository, await repository.read(name), target);
   const refused = async (path: string, spoil: (bytes: Buffer) => Buffer | string): Promise<void> => {
     const good = await readFile(path);
     await writeFile(path, spoil(Buffer.from(good)));
-    await assert.rejects(restore(), { code: 'JOURNAL_CORRUPT' }, path);
+    await assert.rejects(restore(), { code: 'JOURNAL_CORRUPT', message: /Choose another/ }, path);
     assert.ok(!existsSync(target));
     await writeFile(path, good);
   };
@@ -161,6 +208,15 @@ test('nothing is restored from a backup of which any file, or what it says of it
       return bytes;
     });
     await refused(repository.path(stored), (bytes) => bytes.subarray(0, -1));
+    const [path, away] = [repository.path(stored), join(source, '..', 'away')];
+    await rename(path, away);
+    const words = new RegExp(`Backup ${name} is damaged: ${stored} is missing`);
+    await assert.rejects(restore(), { code: 'JOURNAL_CORRUPT', message: words });
+    await assert.rejects(repository.verify(await repository.read(name)), { code: 'JOURNAL_CORRUPT', message: words });
+    // A link to what was there is no copy of it.
+    await symlink(away, path);
+    await assert.rejects(restore(), { code: 'JOURNAL_CORRUPT' });
+    await rename(away, path);
   }
   const sequence = backup?.manifest.sequence ?? 0;
   await refused(manifestPath, (bytes) =>
@@ -171,6 +227,10 @@ test('nothing is restored from a backup of which any file, or what it says of it
     bytes.toString().replace(`"name": "${first?.name}"`, `"name": "../${first?.name}"`),
   );
   assert.ok(!existsSync(join(target, '..', first?.name ?? '')), 'a file outside of the directory');
+  for (const elsewhere of ['/etc/hostname', '../data/x', `${name}/../../data/x`, `${name}/..`, `files/${MANIFEST}/x`])
+    await refused(manifestPath, (bytes) =>
+      bytes.toString().replace(`"stored": "${first?.stored}"`, `"stored": "${elsewhere}"`),
+    );
   await restore();
   assert.ok(existsSync(target));
 });

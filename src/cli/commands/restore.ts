@@ -3,7 +3,7 @@ import { RailheadError } from '../../core/errors.ts';
 import { formatSize } from '../../core/units.ts';
 import { type Backup, BackupRepository } from '../../storage/backup/repository.ts';
 import { restoreBackup } from '../../storage/backup/restore.ts';
-import { count, print, printJson } from '../terminal.ts';
+import { count, note, print, printJson } from '../terminal.ts';
 import { UsageError } from '../usage.ts';
 
 interface Options {
@@ -27,12 +27,12 @@ export function configure(command: Command): void {
 
 async function restore(directory: string, options: Options): Promise<void> {
   const repository = new BackupRepository(directory);
-  const backups = await repository.list();
+  const names = await repository.names();
   if (options.list === true) {
-    for (const backup of backups) show(backup, '', options);
+    for (const name of names) await list(repository, name, options);
     return;
   }
-  const backup = choose(backups, directory, options.backup);
+  const backup = await repository.read(choose(names, directory, options.backup));
   if (options.verify === true) {
     await repository.verify(backup);
     show(backup, 'Good: ', options);
@@ -43,8 +43,23 @@ async function restore(directory: string, options: Options): Promise<void> {
   show(backup, 'Restored: ', options);
 }
 
-function choose(backups: readonly Backup[], directory: string, name: string | undefined): Backup {
-  const found = name === undefined ? backups.at(-1) : backups.find((backup) => backup.name === name);
+/** One that is damaged does not hide the others. */
+async function list(repository: BackupRepository, name: string, options: Options): Promise<void> {
+  let backup: Backup;
+  try {
+    backup = await repository.read(name);
+  } catch (error) {
+    if (!(error instanceof RailheadError)) throw error;
+    note(`${name}: ${error.message}`);
+    process.exitCode = 1;
+    return;
+  }
+  show(backup, '', options);
+}
+
+/** The newest, also where it is damaged: an older one is restored by somebody who says so. */
+function choose(names: readonly string[], directory: string, name: string | undefined): string {
+  const found = name === undefined ? names.at(-1) : names.find((each) => each === name);
   if (found !== undefined) return found;
   throw new RailheadError(
     'NOT_FOUND',

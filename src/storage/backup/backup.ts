@@ -118,7 +118,8 @@ class BlobCopier {
     try {
       const { size, mtimeMs } = await stat(path);
       const before = this.#before.get(name);
-      if (before?.modified === mtimeMs && before.bytes === size) return before;
+      // Of one that is gone from the backups, or was cut short there, a new copy is made: this backup would need it too.
+      if (before?.modified === mtimeMs && before.bytes === size && (await this.#repository.has(before))) return before;
       const partial = this.#repository.path(join('files', `${name}.unfinished`));
       const copied = await copyFile(path, partial, { sync: true });
       const stored = this.#repository.kept(name, copied.crc);

@@ -1,5 +1,5 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstat, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { RailheadError } from '../../core/errors.ts';
 import { systemCode } from '../disk.ts';
 import { checkFile, syncPath } from './copy.ts';
@@ -48,6 +48,14 @@ export interface Backup {
   manifest: Manifest;
 }
 
+/** What a manifest names lies in its backup or among the files of all, and goes to one directory. @throws */
+function assertInside(backup: string, { name, stored }: BackedUpFile): void {
+  const [directory, file = '', ...more] = stored.split(/[/\\]/);
+  const isPlain = [name, file].every((each) => each !== '' && !each.startsWith('.') && basename(each) === each);
+  if (!isPlain || more.length > 0 || (directory !== FILES && directory !== backup))
+    throw new Error(`${JSON.stringify(stored)} is no file of it`);
+}
+
 export class BackupRepository {
   readonly directory: string;
 
@@ -55,19 +63,39 @@ export class BackupRepository {
     this.directory = directory;
   }
 
-  /** All that are whole, oldest first. @throws NOT_FOUND when there is no such directory, JOURNAL_CORRUPT for one that cannot be read */
-  async list(): Promise<Backup[]> {
-    let names: string[];
+  /** Of all that are whole, oldest first. @throws NOT_FOUND when there is no such directory */
+  async names(): Promise<string[]> {
     try {
-      names = await readdir(this.directory);
+      return (await readdir(this.directory)).filter((each) => NAME.test(each)).sort();
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw error;
       throw new RailheadError('NOT_FOUND', `There is no directory of backups ${this.directory}.`);
     }
+  }
+
+  /** @throws JOURNAL_CORRUPT for one that cannot be read, FORMAT_TOO_NEW */
+  async read(name: string): Promise<Backup> {
+    return { name, manifest: await this.#manifest(name) };
+  }
+
+  /** All that can be read, oldest first. One that is damaged keeps nobody from the others. @throws NOT_FOUND */
+  async list(): Promise<Backup[]> {
+    return (await this.#survey()).backups;
+  }
+
+  /** `isWhole`: there is no other. */
+  async #survey(): Promise<{ backups: Backup[]; isWhole: boolean }> {
     const backups: Backup[] = [];
-    for (const name of names.filter((each) => NAME.test(each)).sort())
-      backups.push({ name, manifest: await this.#manifest(name) });
-    return backups;
+    let isWhole = true;
+    for (const name of await this.names()) {
+      try {
+        backups.push(await this.read(name));
+      } catch (error) {
+        if (!RailheadError.is(error, 'JOURNAL_CORRUPT') && !RailheadError.is(error, 'FORMAT_TOO_NEW')) throw error;
+        isWhole = false;
+      }
+    }
+    return { backups, isWhole };
   }
 
   async #manifest(name: string): Promise<Manifest> {
@@ -75,7 +103,10 @@ export class BackupRepository {
     try {
       // Written by `publish` alone; what is not of this form is told apart below.
       const manifest = JSON.parse(await readFile(path, 'utf8')) as Manifest;
-      if (manifest.format === FORMAT && Array.isArray(manifest.files)) return manifest;
+      if (manifest.format === FORMAT && Array.isArray(manifest.files)) {
+        for (const file of manifest.files) assertInside(name, file);
+        return manifest;
+      }
     } catch (cause) {
       throw new RailheadError('JOURNAL_CORRUPT', `${path} cannot be read. Choose another backup with --backup.`, {
         cause,
@@ -101,6 +132,17 @@ export class BackupRepository {
   /** Where a file that never changes is kept: under its checksum too, since a restored broker may make its name anew. */
   kept(name: string, crc: number): string {
     return join(FILES, `${name}.${crc.toString(16).padStart(8, '0')}`);
+  }
+
+  /** Whether a file that an earlier backup copied is still there, for one more to name it. */
+  async has({ stored, bytes }: BackedUpFile): Promise<boolean> {
+    try {
+      const found = await lstat(this.path(stored));
+      return found.isFile() && found.size === bytes;
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return false;
+      throw error;
+    }
   }
 
   path(stored: string): string {
@@ -129,7 +171,7 @@ export class BackupRepository {
     await rm(unfinished, { recursive: true, force: true });
   }
 
-  /** Removes all but the newest `keep`, and what only they needed. */
+  /** Removes all but the newest `keep` that can be read, and what only they needed. */
   async prune(keep: number): Promise<string[]> {
     const backups = await this.list();
     const old = backups.slice(0, Math.max(0, backups.length - keep)).map(({ name }) => name);
@@ -158,9 +200,11 @@ export class BackupRepository {
     }
   }
 
-  /** Files that no backup names. */
+  /** Files that no backup names. Where one cannot be read nobody knows which those are. */
   async #sweep(): Promise<void> {
-    const needed = new Set((await this.list()).flatMap(({ manifest }) => manifest.files.map(({ stored }) => stored)));
+    const { backups, isWhole } = await this.#survey();
+    if (!isWhole) return;
+    const needed = new Set(backups.flatMap(({ manifest }) => manifest.files.map(({ stored }) => stored)));
     for (const name of await readdir(this.path(FILES))) {
       const stored = join(FILES, name);
       if (!needed.has(stored)) await this.#remove(stored);

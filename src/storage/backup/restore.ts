@@ -19,8 +19,9 @@ export async function restoreBackup(repository: BackupRepository, backup: Backup
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished, { recursive: true, mode: 0o700 });
   try {
-    for (const { name, stored, bytes, crc } of backup.manifest.files) {
-      if (basename(name) !== name || name.startsWith('.')) throw damaged(backup, name);
+    for (const file of backup.manifest.files) {
+      const { name, stored, bytes, crc } = file;
+      if (!(await repository.has(file))) throw damaged(backup, stored, 'is missing, or not as long as it was');
       const copied = await copyFile(repository.path(stored), join(unfinished, name), { sync: true });
       if (copied.bytes !== bytes || copied.crc !== crc) throw damaged(backup, stored);
     }
@@ -50,9 +51,9 @@ async function assertFree(directory: string): Promise<void> {
   );
 }
 
-function damaged({ name }: Backup, what: string): RailheadError {
+function damaged({ name }: Backup, what: string, how = 'is not as it was written'): RailheadError {
   return new RailheadError(
     'JOURNAL_CORRUPT',
-    `Backup ${name} is damaged: ${what} is not as it was written. Choose another one with --backup.`,
+    `Backup ${name} is damaged: ${what} ${how}. Choose another one with --backup.`,
   );
 }
