@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Acl, aclToText, CLUSTER_NAME, EVERYBODY, readAcl } from './acl.ts';
 import { RailheadError } from './errors.ts';
+import { LOGIN_LIMITS } from './login-limits.ts';
 import { NamePattern } from './name-pattern.ts';
 import { checkStoredPassword, type StoredPassword, withScram } from './passwords.ts';
 import { type Role, ROLES, type Rule, RULE_VERBS } from './roles.ts';
@@ -78,10 +79,7 @@ export interface StoredAccessKey {
   readonly createdAt: number;
 }
 
-const MAX_TAGS = 16;
 const MAX_USER_LIMIT = 2 ** 31 - 1;
-const MAX_KEYS_OF_USER = 16;
-const MAX_ACLS = 10_000;
 /** As long as Amazon's, which tools of others check. */
 const KEY_ID_LENGTH = 20;
 const SECRET_BYTES = 30;
@@ -114,8 +112,8 @@ export class StoredUsers {
     if (password !== null) checkStoredPassword(password);
     if (name.length === 0 || name.length > 128)
       throw new RailheadError('INVALID', 'The name of a user has 1 to 128 characters.');
-    if (tags.length > MAX_TAGS || tags.some((tag) => tag.length > 64))
-      throw new RailheadError('INVALID', `A user has at most ${MAX_TAGS} tags of 64 characters.`);
+    if (tags.length > LOGIN_LIMITS.tagsOfUser || tags.some((tag) => tag.length > 64))
+      throw new RailheadError('INVALID', `A user has at most ${LOGIN_LIMITS.tagsOfUser} tags of 64 characters.`);
     if (role !== null && !ROLES.includes(role))
       throw new RailheadError('INVALID', `The role is ${JSON.stringify(role)}. Write ${ROLES.join(', ')}.`);
     return this.#put(USER_DOCUMENT, name, { password, tags, role, limits });
@@ -206,8 +204,11 @@ export class StoredUsers {
     if (acl.kind === 'cluster' && acl.name !== CLUSTER_NAME)
       throw new RailheadError('INVALID', `The cluster is named ${CLUSTER_NAME}.`);
     if (acl.user !== EVERYBODY) await this.#assertUser(acl.user);
-    if ((await this.acls()).length >= MAX_ACLS)
-      throw new RailheadError('TOO_LARGE', `There are ${MAX_ACLS} ACLs already. Use prefixes, or remove some.`);
+    if ((await this.acls()).length >= LOGIN_LIMITS.acls)
+      throw new RailheadError(
+        'TOO_LARGE',
+        `There are ${LOGIN_LIMITS.acls} ACLs already. Use prefixes, or remove some.`,
+      );
     return this.#put(ACL, aclToText(acl), {});
   }
 
@@ -222,8 +223,11 @@ export class StoredUsers {
   /** The only time that anybody is told the secret. @throws NOT_FOUND for a user that is not stored, TOO_LARGE */
   async addAccessKey(user: string, createdAt: number): Promise<{ id: string; secret: string }> {
     await this.#assertUser(user);
-    if ((await this.accessKeys()).filter((key) => key.user === user).length >= MAX_KEYS_OF_USER)
-      throw new RailheadError('TOO_LARGE', `A user has at most ${MAX_KEYS_OF_USER} access keys. Remove an old one.`);
+    if ((await this.accessKeys()).filter((key) => key.user === user).length >= LOGIN_LIMITS.accessKeysOfUser)
+      throw new RailheadError(
+        'TOO_LARGE',
+        `A user has at most ${LOGIN_LIMITS.accessKeysOfUser} access keys. Remove an old one.`,
+      );
     const id = `RK${Array.from(randomBytes(KEY_ID_LENGTH - 2), (byte) => BASE32[byte % 32]).join('')}`;
     const secret = randomBytes(SECRET_BYTES).toString('base64url');
     const { sealed } = await this.#session.request('seal', { purpose: accessKeyPurpose(id, user), text: secret });

@@ -77,7 +77,7 @@ export interface Principal {
   readonly tags?: readonly string[];
   /** Heeded by AMQP. Absent: none. */
   readonly limits?: UserLimits;
-  /** Its user was deleted since it logged in, or the access key that it showed. */
+  /** Its user was deleted since it logged in, or the access key that it showed: it may do nothing any more. */
   readonly gone?: boolean;
   /** Its login ends by itself then, ms: it showed a token that is good until then. Absent: it does not. */
   readonly expiresAt?: number;
@@ -133,6 +133,7 @@ export function mayUse(principal: Principal, namespace: string): boolean {
  * to who does not say the key: see `askingForKeys`.
  */
 export function isAuthorized(principal: Principal, action: Action, resource: Resource): boolean {
+  if (principal.gone === true) return false;
   if (action === 'publish' && resource.kind === 'router' && keyPermission(principal, resource) !== undefined)
     return false;
   const verdict = principal.acls === undefined ? 'none' : aclVerdict(principal.acls, action, resource);
@@ -231,6 +232,7 @@ class WithoutKeyPermissions implements Principal {
 
 /** What ACLs do not decide: by grants and permissions. */
 export function isGranted(principal: Principal, action: Action, resource: Resource): boolean {
+  if (principal.gone === true) return false;
   for (const grant of principal.grants) {
     if (!covers(grant.namespace, resource.namespace) || !covers(grant.resource, resource.name)) continue;
     if (grant.actions === 'all' || grant.actions.includes(action)) return true;

@@ -13,6 +13,7 @@ import {
   type UserLimits,
 } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
+import { LOGIN_LIMITS } from '../core/login-limits.ts';
 import {
   MAX_SECRET_LENGTH,
   nobodysHash,
@@ -25,9 +26,6 @@ import { isOpen } from './config.ts';
 import type { JwtLogins } from './jwt/logins.ts';
 import { type ServerConfig, splitAccessKey, type UserConfig } from './settings.ts';
 
-/** One scrypt takes 32 MiB and some 60 ms of one of Node's four pool threads, which file syncs need as well. */
-const MAX_CONCURRENT_LOGINS = 2;
-const MAX_WAITING_LOGINS = 64;
 const MAX_REMEMBERED = 10_000;
 
 interface User {
@@ -309,11 +307,12 @@ class LoginQueue {
   readonly #waiting: (() => void)[] = [];
 
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= MAX_CONCURRENT_LOGINS) {
-      if (this.#waiting.length >= MAX_WAITING_LOGINS) {
+    const { passwordsAtOnce, passwordsWaiting } = LOGIN_LIMITS;
+    if (this.#running >= passwordsAtOnce) {
+      if (this.#waiting.length >= passwordsWaiting) {
         throw new RailheadError(
           'RATE_LIMITED',
-          `${MAX_WAITING_LOGINS} logins by password wait already. Try again later, or use a token.`,
+          `${passwordsWaiting} logins by password wait already. Try again later, or use a token.`,
         );
       }
       await new Promise<void>((start) => this.#waiting.push(start));

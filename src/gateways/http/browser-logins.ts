@@ -2,19 +2,20 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Authenticator, Credentials, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
+import { LOGIN_LIMITS } from '../../core/login-limits.ts';
 import { networkOf } from '../by-address.ts';
 import { RenewablePrincipal } from '../renewable-principal.ts';
 import type { Vouched } from './federated-logins.ts';
 import { LoginRenewal } from './login-renewal.ts';
 
-/** A login is over after so long without a request, and after so long in any case. */
-const IDLE_MS = 3_600_000;
-const MAX_AGE_MS = 12 * 3_600_000;
-const MAX_LOGINS = 10_000;
-/** Refused logins that one address may have in a minute; then it has to wait until the minute is over. */
-const MAX_FAILURES = 10;
+const {
+  browserIdleMs: IDLE_MS,
+  browserMs: MAX_AGE_MS,
+  browsers: MAX_LOGINS,
+  refusedOfAddress: MAX_FAILURES,
+  refusedAddresses: MAX_ADDRESSES,
+} = LOGIN_LIMITS;
 const FAILURES_MS = 60_000;
-const MAX_ADDRESSES = 10_000;
 
 /** Where a request came from, by its socket; never by what a header says. */
 export interface Origin {
@@ -53,6 +54,8 @@ export class BrowserLogins {
   readonly #clock: Clock;
   /** By digest, in the order of last use. */
   readonly #logins = new Map<string, Kept>();
+  /** Ended before their time, of which an answer may still go on. */
+  readonly #over = new WeakSet<BrowserLogin>();
   readonly #failures: Failures;
 
   constructor(authenticator: Authenticator, clock: Clock) {
@@ -127,6 +130,13 @@ export class BrowserLogins {
     return login;
   }
 
+  /** Whether an answer to it that goes on may go on: an hour without another request is no reason to end it. */
+  isOpen(login: BrowserLogin): boolean {
+    const { principal, expiresAt } = login;
+    const { gone = false, outdated = false } = principal;
+    return !this.#over.has(login) && !gone && !outdated && this.#clock.now() < expiresAt;
+  }
+
   /** Gives the cookie that takes the cookie away. */
   logout(cookies: string | undefined, { secure }: Pick<Origin, 'secure'>): string {
     const login = this.#logins.get(digestOf(cookieOf(cookies, secure)));
@@ -137,6 +147,7 @@ export class BrowserLogins {
   #forget(login: Kept): void {
     login.renewal?.stop();
     this.#logins.delete(login.digest);
+    this.#over.add(login);
   }
 }
 

@@ -17,7 +17,7 @@ import type { Dashboard } from './dashboard/files.ts';
 import { EventStream } from './live/events.ts';
 import type { LiveStats } from './live/stats.ts';
 import { JsonText } from './messages.ts';
-import type { Route } from './route.ts';
+import type { Route, RouteRequest } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCache, type Connect } from '../session-cache.ts';
@@ -48,6 +48,9 @@ export interface HttpGatewayOptions {
 
 /** Of a request that came over no socket: in tests, and from within the process. */
 const UNKNOWN: Origin = { address: 'unknown', secure: false };
+
+/** Who asks, and whether that counts still: an answer may go on for hours. */
+type Entrant = Pick<RouteRequest<unknown, unknown, unknown>, 'principal' | 'isIn'>;
 
 const HEADERS = {
   'content-type': 'application/json',
@@ -159,7 +162,7 @@ export class HttpGateway {
   async #handle(route: Route, c: Context<HttpEnv>): Promise<Response> {
     if (this.#closing.signal.aborted)
       throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
-    const principal = await this.#login(c);
+    const { principal, isIn } = await this.#enter(c);
     const held = { bytes: 0 };
     try {
       const body = await this.#body(route.spec, c, held, this.#options.maxBodyBytes);
@@ -169,6 +172,7 @@ export class HttpGateway {
           session,
           namespace,
           principal,
+          isIn,
           facts: this.#options.facts,
           live: this.#live,
           params: c.req.param(),
@@ -186,18 +190,23 @@ export class HttpGateway {
     }
   }
 
-  /** Before a byte of the body is read: by the header, else by the cookie of a browser, else by the certificate. */
   async #login(c: Context<HttpEnv>): Promise<Principal> {
+    return (await this.#enter(c)).principal;
+  }
+
+  /** Before a byte of the body is read: by the header, else by the cookie of a browser, else by the certificate. */
+  async #enter(c: Context<HttpEnv>): Promise<Entrant> {
     const header = c.req.header('authorization');
     const login = header === undefined ? this.#logins.find(c.req.header('cookie'), c.env.origin) : undefined;
     if (login !== undefined) {
       assertCsrf(login, c.req.method, c.req.header('railhead-csrf'));
-      return login.principal;
+      return { principal: login.principal, isIn: () => this.#logins.isOpen(login) };
     }
     const token = header === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(header)?.[1];
     const { certificate } = c.env.origin;
     const certified = header === undefined && certificate !== undefined ? { certificate } : undefined;
-    return this.#options.authenticator.authenticate(token === undefined ? certified : { token });
+    const principal = await this.#options.authenticator.authenticate(token === undefined ? certified : { token });
+    return { principal, isIn: () => principal.gone !== true };
   }
 
   /** A form or text/plain could come from any web page without asking; JSON makes a browser ask first. */

@@ -42,6 +42,8 @@ export interface RouteRequest<P, Q, B> {
   namespace: string;
   /** Who asks, where a session of a namespace cannot tell whether it may. */
   principal: Principal;
+  /** False when its login has ended meanwhile, or it logged out. */
+  isIn: () => boolean;
   facts: ServerFacts | undefined;
   /** Undefined where nobody counts: a gateway without a server. */
   live: LiveStats | undefined;

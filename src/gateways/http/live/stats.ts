@@ -14,9 +14,6 @@ import type { LiveTotals } from './totals.ts';
 const INTERVAL_MS = 1_000;
 /** Rows of one event. */
 const PIECE = 2_000;
-/** After so many looks a viewer is asked again whether it may look. */
-const RECHECK = 10;
-
 /** What the server knows of itself. */
 export interface ProcessFacts {
   state: string;
@@ -38,6 +35,15 @@ export interface LiveOptions {
   /** Real time: a viewer waits for it, also where the broker's own is moved by a test. */
   clock: Clock;
   health: () => ProcessFacts;
+}
+
+export interface Viewer {
+  readonly namespace: string;
+  /** It must be allowed to see the counts. */
+  readonly session: Session;
+  /** Asked before each look: rights end, and logins do. */
+  readonly mayLook: () => boolean;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -62,9 +68,10 @@ export class LiveStats {
     this.#lookAt(this.#nextHistoryAt);
   }
 
-  /** @param session of the viewer: it must be allowed to see the counts. @throws FORBIDDEN, RATE_LIMITED */
-  async open(namespace: string, session: Session, signal: AbortSignal): Promise<EventStream> {
-    await mayLook(session);
+  /** @throws FORBIDDEN, RATE_LIMITED */
+  async open(viewer: Viewer): Promise<EventStream> {
+    const { namespace, session } = viewer;
+    await assertMayLook(session);
     if (this.#viewers >= LIVE_LIMITS.viewers)
       throw new RailheadError(
         'RATE_LIMITED',
@@ -78,7 +85,7 @@ export class LiveStats {
       source.viewers--;
       source.idleSince = this.#options.clock.now();
     };
-    return new EventStream(this.#view(namespace, source, session, signal), {
+    return new EventStream(this.#view(viewer, source), {
       clock: this.#options.clock,
       stuckMs: LIVE_LIMITS.stuckMs,
       done,
@@ -87,7 +94,7 @@ export class LiveStats {
 
   /** The last hour of a namespace, and its last minutes closer if somebody looks. @throws FORBIDDEN */
   async samples(namespace: string, session: Session): Promise<LiveSample[]> {
-    await mayLook(session);
+    await assertMayLook(session);
     return this.#samples(namespace);
   }
 
@@ -204,18 +211,12 @@ export class LiveStats {
   }
 
   /** The events for one viewer. */
-  async *#view(
-    namespace: string,
-    source: Source,
-    session: Session,
-    signal: AbortSignal,
-  ): AsyncGenerator<string, void, undefined> {
+  async *#view({ namespace, mayLook, signal }: Viewer, source: Source): AsyncGenerator<string, void, undefined> {
     let seen = 0;
-    const isOver = (): boolean => signal.aborted;
-    for (let looks = 0; !isOver(); looks++) {
+    const isOver = (): boolean => signal.aborted || !mayLook();
+    while (!isOver()) {
       await source.after(seen);
       if (isOver()) return;
-      if (looks > 0 && looks % RECHECK === 0) await mayLook(session);
       const { look } = source.table;
       let changes = source.table.changes(seen);
       if (changes === null) {
@@ -236,7 +237,7 @@ export class LiveStats {
   }
 }
 
-async function mayLook(session: Session): Promise<void> {
+async function assertMayLook(session: Session): Promise<void> {
   await session.request('allStats', { limit: 1 });
   await session.request('info', {});
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isAuthorized } from '../../../core/auth.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import type { LiveStats } from '../live/stats.ts';
 import { isoTime } from '../messages.ts';
@@ -48,7 +49,11 @@ export const liveRoutes: Route[] = [
     params: z.object({}),
     streams: 'text/event-stream',
     result: events,
-    handle: ({ session, live, namespace, signal }) => counted(live).open(namespace, session, signal),
+    handle: ({ session, live, namespace, principal, isIn, signal }) => {
+      const all = { namespace, kind: 'topic', name: '' } as const;
+      const mayLook = (): boolean => isIn() && isAuthorized(principal, 'inspect', all);
+      return counted(live).open({ namespace, session, mayLook, signal });
+    },
   }),
   route({
     method: 'get',
