@@ -203,6 +203,23 @@ schedules: { nightly: { cron: '0 3 * * *', timezone: ${zone}, topic: events, rec
   assert.deepEqual(await seen(file({ paused: true })), []);
 });
 
+test('where a subscription that the file names has its dead letters now is not pruned, whether the file says it or not', async (t) => {
+  const { session } = await place(t);
+  const file = 'topics: { events: { subscriptions: { audit: , mail: } } }';
+  await apply(session, file);
+  const ref = { topic: 'events', subscription: 'mail' };
+  const policy = { deadLetter: 'buried' };
+  await session.request('declareSubscription', { ...ref, policy, from: 'end', ifDifferent: 'update' });
+  // Of `audit` by default; `mail` has another one, so that this name is nobody's.
+  for (const name of ['events.audit.dead', 'buried', 'events.mail.dead', 'audit.dead'])
+    await session.request('declareTopic', { name, kind: 'queue' });
+  const steps = await deletions(session, await readDefinitions(file, 'file'), await existing(session));
+  assert.deepEqual(
+    steps.map(({ what }) => what),
+    ['queue audit.dead', 'queue events.mail.dead'],
+  );
+});
+
 test('what a subscription in the file will have for its dead letters is not pruned', async (t) => {
   const { session } = await place(t);
   await apply(session, 'queues: { graveyard: , other: }\ntopics: { events: { subscriptions: { audit: } } }');
