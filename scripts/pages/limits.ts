@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { LOGIN_LIMITS } from '../../src/core/login-limits.ts';
 import { DEFAULT_LIMITS } from '../../src/engine/limits.ts';
 import { AMQP_LIMITS } from '../../src/gateways/amqp/limits.ts';
 import { HTTP_LIMITS } from '../../src/gateways/http-sockets.ts';
@@ -8,18 +9,22 @@ import { LIVE_LIMITS } from '../../src/gateways/http/live/limits.ts';
 import { KAFKA_LIMITS } from '../../src/gateways/kafka/limits.ts';
 import { LISTENER_LIMITS } from '../../src/gateways/listener.ts';
 import { NATIVE_LIMITS } from '../../src/gateways/native/limits.ts';
+import { DEFINITION_LIMITS } from '../../src/server/definition-limits.ts';
 import { allSettings } from '../../src/server/settings.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
 const INTRODUCTION = `# Limits
 
-Everything that a client can make grow has a bound, with a default. Those that a deployment may want to change are
-[settings](configuration.md):
+What a client can make grow has a bound, with a default. Those that a deployment may want to change are
+[settings](configuration.md). Two things have none but what users set: messages on disk, which queues and topics bound
+(\`maxMessages\`, \`maxBytes\`, \`retain\`; where a disk is full publishers wait or are refused), and committed offsets,
+some hundred bytes each, of which those of Kafka's groups go a week after their last use.
 `;
 
-const SECTIONS: readonly { title: string; file: string; values: object }[] = [
+export const LIMIT_SECTIONS: readonly { title: string; file: string; values: object }[] = [
   { title: 'Connections, on every port', file: 'src/gateways/listener.ts', values: LISTENER_LIMITS },
+  { title: 'What clients define', file: 'src/server/definition-limits.ts', values: DEFINITION_LIMITS },
   { title: 'A broker, and its shard', file: 'src/engine/limits.ts', values: DEFAULT_LIMITS },
   { title: 'A connection of the native protocol', file: 'src/gateways/native/limits.ts', values: NATIVE_LIMITS },
   { title: 'A connection of HTTP (also SQS and SNS)', file: 'src/gateways/http-sockets.ts', values: HTTP_LIMITS },
@@ -27,6 +32,7 @@ const SECTIONS: readonly { title: string; file: string; values: object }[] = [
   { title: 'Histories (charts)', file: 'src/gateways/http/live/history.ts', values: HISTORY_LIMITS },
   { title: 'A connection of AMQP', file: 'src/gateways/amqp/limits.ts', values: AMQP_LIMITS },
   { title: 'A connection of Kafka', file: 'src/gateways/kafka/limits.ts', values: KAFKA_LIMITS },
+  { title: 'Logins', file: 'src/core/login-limits.ts', values: LOGIN_LIMITS },
 ];
 
 /** The text of `docs/limits.md`: values from the code, words from the comments beside them. */
@@ -35,7 +41,7 @@ export async function limitsPage(): Promise<string> {
     .filter(({ path }) => path.startsWith('limits.'))
     .map(({ path, doc }) => `| \`${path}\` | ${doc.summary} |`);
   const sections = await Promise.all(
-    SECTIONS.map(async ({ title, file, values }) => {
+    LIMIT_SECTIONS.map(async ({ title, file, values }) => {
       const source = await readFile(join(root, file), 'utf8');
       const rows = Object.entries(values).map(
         ([name, value]) => `| \`${name}\` | ${show(name, value)} | ${words(source, name)} |`,
@@ -43,20 +49,13 @@ export async function limitsPage(): Promise<string> {
       return [`\n## ${title}\n`, '| limit | default | what it bounds |\n|---|---|---|', ...rows].join('\n');
     }),
   );
-  const logins = `\n## Logins\n
-| limit | default |
-|---|---|
-| passwords that are checked at one time, and that wait for it | 2 and 64 |
-| refused logins of browsers from one address in a minute | 10 |
-| access keys of one user | 16 |
-| a login of a browser without a request, and at all | 1 h and 12 h |
-`;
-  return [INTRODUCTION, '| setting | what it bounds |\n|---|---|', ...settings, ...sections, logins].join('\n');
+  return `${[INTRODUCTION, '| setting | what it bounds |\n|---|---|', ...settings, ...sections].join('\n')}\n`;
 }
 
-/** What the comment above a field of the interface says. */
+/** What the comment above a field of the interface says. @throws where there is none: then nobody knows what it bounds */
 function words(source: string, name: string): string {
-  const comment = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s*${name}\\??: number;`).exec(source)?.[1] ?? '';
+  const comment = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s*${name}\\??: number;`).exec(source)?.[1];
+  if (comment === undefined) throw new Error(`Nothing says what ${name} bounds.`);
   return comment.replaceAll(/\s*\n?\s*\*?\s+/g, ' ').trim();
 }
 

@@ -26,6 +26,7 @@ export interface Limits {
   parkedBytes: number;
   /** What waits in connections for peers that do not take it: consumers have equal parts of it. */
   sendBufferBytes: number;
+  /** How long a publish is parked, unless it says. */
   parkMs: number;
   /** After a start, leases of former sessions last so long, so that clients that come back can keep theirs. */
   takeOverGraceMs: number;
@@ -39,24 +40,33 @@ export interface Limits {
   unfinishedBodies: number;
   /** Such a body is given up so long after the last sign of it. */
   unfinishedBodyMs: number;
+  /** Records of one publish. */
   maxRecordsPerPublish: number;
+  /** Partitions of one topic. */
   maxPartitions: number;
+  /** Of a name, in UTF-8: of a topic, a subscription, a router, a snapshot, … */
   maxNameBytes: number;
   /** Of all attributes of a definition together. */
   maxAttributeBytes: number;
-  /** Of one document, and of a name of one; documents of one kind in a namespace. */
+  /** Of one document: what is stored of a user, a policy, … */
   maxDocumentBytes: number;
+  /** Of its name. */
   maxDocumentNameBytes: number;
+  /** Documents of one kind in a namespace. */
   maxDocuments: number;
+  /** Characters of an error that are kept with a message. */
   maxErrorText: number;
+  /** Messages that one peek shows. */
   maxPeek: number;
-  /** How long a snapshot of a subscription keeps messages, unless it says otherwise, and at most. */
+  /** How long a snapshot of a subscription keeps messages, unless it says otherwise. */
   defaultSnapshotMs: number;
+  /** The same at most. */
   maxSnapshotMs: number;
-  /** Of one topic. */
+  /** Snapshots of one topic. */
   maxSnapshots: number;
-  /** How long a transaction may stay open: unless its producer says, and at most. */
+  /** How long a transaction may stay open, unless its producer says. */
   transactionMs: number;
+  /** The same at most. */
   maxTransactionMs: number;
   /** Partitions that one transaction may publish to: its end is one entry that names them all. */
   maxTransactionPartitions: number;

@@ -3,10 +3,13 @@ import type { Duplex } from 'node:stream';
 import type { GatewayConnection, Peer } from './gateway.ts';
 
 export interface HttpLimits {
+  /** Of all headers of a request. */
   maxHeaderBytes: number;
+  /** Headers of a request; with more it is refused, or those after them do not count, as Node has it. */
   maxHeaders: number;
-  /** From the first byte of a request to the end of its headers, and of its body. */
+  /** From the first byte of a request to the end of its headers. */
   headersMs: number;
+  /** The same to the end of its body. */
   requestMs: number;
   /** A connection without a request. */
   idleMs: number;

@@ -15,6 +15,14 @@ import { HttpDoor } from './http-door.ts';
 
 const nobody: Authenticator = { required: false, authenticate: async () => LOCAL_PRINCIPAL };
 
+const token: Authenticator = {
+  required: true,
+  authenticate: async (shown) => {
+    if (shown !== undefined && 'token' in shown && shown.token === 'right') return LOCAL_PRINCIPAL;
+    throw new RailheadError('UNAUTHENTICATED', 'No.');
+  },
+};
+
 interface Rig {
   port: number;
   session: FakeSession;
@@ -188,4 +196,22 @@ test('draining answers what is under way, ends idle connections, and then nothin
   await Promise.all([listener.close(60_000), gateway.close()]);
   assert.match(await polling, /^HTTP\/1\.1 200 .*\{"messages":\[\]\}$/s);
   assert.equal(listener.connections, 0);
+});
+
+test('of a request no more than a hundred headers count', async (t) => {
+  const { port } = await rig(t, {}, token);
+  const ask = (before: number): Promise<string> => {
+    const others = Array.from({ length: before }, (_, i) => `X-${i}: x\r\n`).join('');
+    const login = `${others}Authorization: Bearer right\r\nConnection: close\r\n\r\n`;
+    return exchange(port, `GET /api/v1/whoami HTTP/1.1\r\nHost: 127.0.0.1\r\n${login}`);
+  };
+  // With the host and the last two they are a hundred. Of more Node refuses the request, or the last one does not count.
+  assert.match(await ask(97), /^HTTP\/1\.1 200 /);
+  assert.match(await ask(98 + 1), /^HTTP\/1\.1 (413|401) /);
+});
+
+test('a connection without a request is closed when it was idle for long', async (t) => {
+  const { port } = await rig(t, { idleMs: 100, checkMs: 20 });
+  const answer = await exchange(port, 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+  assert.match(answer, /^HTTP\/1\.1 200 /);
 });

@@ -23,7 +23,7 @@ import { Owner } from './owner.ts';
 import { Ports } from './ports.ts';
 import type { Needs } from './protocols/needs.ts';
 import { lazily, openProtocols } from './protocols/open.ts';
-import { QueueLimit } from './queue-limit.ts';
+import { LimitedDefinitions } from './definition-limits.ts';
 import type { RunningServer, ServerOptions } from './running-server.ts';
 import type { ServerConfig, ServerConfigInput } from './settings.ts';
 import { Sessions } from './sessions.ts';
@@ -217,12 +217,12 @@ class Server implements RunningServer {
 
   #needs(broker: Broker): Needs {
     const report = (error: unknown): void => this.#report(error);
-    const queues = new QueueLimit(broker.state, this.#config.limits.queues);
+    const definitions = new LimitedDefinitions(broker.state, this.#config.limits.queues);
     return {
       config: this.#config,
       broker,
       connect: (owner, protocol) =>
-        queues.of(this.#sessions?.open(broker, owner, protocol) ?? broker.connect(owner), owner.namespace),
+        definitions.limited(this.#sessions?.open(broker, owner, protocol) ?? broker.connect(owner), owner.namespace),
       authenticator: this.#authenticator(),
       clock: this.#clock,
       report,

@@ -6,6 +6,7 @@ import type { Session } from '../../src/core/session.ts';
 import { Broker } from '../../src/engine/broker.ts';
 import { PROTOCOL_HEADER } from '../../src/gateways/amqp/codec.ts';
 import { amqpFormat } from '../../src/gateways/amqp/content.ts';
+import type { AmqpLimits } from '../../src/gateways/amqp/limits.ts';
 import { AmqpGateway } from '../../src/gateways/amqp/server.ts';
 import { Peer } from '../../src/gateways/gateway.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
@@ -23,7 +24,7 @@ export interface InProcess {
   close(): Promise<void>;
 }
 
-export async function inProcess(): Promise<InProcess> {
+export async function inProcess(limits: Partial<AmqpLimits> = {}): Promise<InProcess> {
   const disk = new MemoryDisk();
   const broker = await Broker.open({
     journal: new FileJournal(disk),
@@ -32,7 +33,7 @@ export async function inProcess(): Promise<InProcess> {
   });
   const bugs: unknown[] = [];
   const clock = new SystemClock();
-  const gateway = gatewayOf(broker, clock, bugs);
+  const gateway = gatewayOf(broker, clock, bugs, limits);
   return {
     broker,
     gateway,
@@ -49,8 +50,10 @@ export function gatewayOf(
   broker: { connect(options: Parameters<Broker['connect']>[0]): Session },
   clock: Clock,
   bugs: unknown[],
+  limits: Partial<AmqpLimits> = {},
 ): AmqpGateway {
   return new AmqpGateway({
+    limits,
     authenticator: { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) },
     connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
     broker: { version: '0.0.0' },

@@ -35,9 +35,14 @@ export function gatewayOf(
   broker: { connect(options: Parameters<Broker['connect']>[0]): Session; info(): { journalId: string } },
   clock: Clock,
   onBug: (error: unknown) => void,
+  options: Pick<ConstructorParameters<typeof KafkaGateway>[0], 'limits'> & { loginRequired?: true } = {},
 ): KafkaGateway {
   return new KafkaGateway({
-    authenticator: { required: false, authenticate: () => Promise.resolve(LOCAL_PRINCIPAL) },
+    ...(options.limits !== undefined && { limits: options.limits }),
+    authenticator: {
+      required: options.loginRequired === true,
+      authenticate: () => Promise.resolve(LOCAL_PRINCIPAL),
+    },
     connect: (principal, namespace, name) => broker.connect({ principal, namespace, name }),
     broker: { journalId: broker.info().journalId },
     clock,

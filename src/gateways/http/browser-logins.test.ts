@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Authenticator, Principal } from '../../core/auth.ts';
 import { ManualClock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
+import { LOGIN_LIMITS } from '../../core/login-limits.ts';
 import { FakeSession } from '../../../test/fake-session.ts';
 import { BrowserLogins } from './browser-logins.ts';
 import { HttpGateway } from './gateway.ts';
@@ -130,4 +131,21 @@ test('over HTTP: a cookie reads, and changes only with the token that other site
   assert.notEqual((await call('DELETE', '/queues/q', { cookie, 'railhead-csrf': answer.csrf })).status, 403);
   assert.equal((await call('POST', '/logout', { cookie, 'railhead-csrf': answer.csrf })).status, 200);
   assert.equal((await call('GET', '/whoami', { cookie })).status, 401);
+});
+
+test('the oldest of too many logins, and of too many addresses with refused ones, is forgotten', async () => {
+  const { logins } = rig();
+  const cookies: string[] = [];
+  for (let i = 0; i <= LOGIN_LIMITS.browsers; i++) cookies.push(kept((await logins.login(ANN, PLAIN)).cookie));
+  assert.equal(logins.find(cookies[0], PLAIN), undefined);
+  for (const one of [1, LOGIN_LIMITS.browsers]) assert.ok(logins.find(cookies[one], PLAIN), `${one}`);
+  const from = (i: number) => ({ ...PLAIN, address: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}` });
+  const fail = async (i: number): Promise<void> => {
+    await assert.rejects(logins.login({ ...ANN, password: 'wrong' }, from(i)), { code: 'UNAUTHENTICATED' });
+  };
+  for (const one of [0, 1]) for (let i = 0; i < LOGIN_LIMITS.refusedOfAddress; i++) await fail(one);
+  await assert.rejects(logins.login(ANN, from(0)), { code: 'RATE_LIMITED' });
+  for (let i = 2; i <= LOGIN_LIMITS.refusedAddresses; i++) await fail(i);
+  await logins.login(ANN, from(0));
+  await assert.rejects(logins.login(ANN, from(1)), { code: 'RATE_LIMITED' });
 });

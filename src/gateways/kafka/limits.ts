@@ -24,7 +24,7 @@ export interface KafkaLimits {
   maxFetchWaitMs: number;
   /** What a member of a group may ask for as its session timeout, ms. As Kafka, but for less than 6 s. Default 1,000. */
   minSessionTimeoutMs: number;
-  /** Default 1,800,000. */
+  /** The same at most. Default 1,800,000. */
   maxSessionTimeoutMs: number;
   /** Of groups of the newer protocol: a member of which nothing came for so long is lost, ms. As Kafka, 45,000. */
   consumerSessionTimeoutMs: number;

@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { startServer } from '../../../server/index.ts';
+import { LIVE_LIMITS } from './limits.ts';
 
 const TOKEN = 'a-token-that-nobody-guesses';
 
@@ -121,4 +122,21 @@ test('more streams than the limit are refused, and one that ends makes room', as
   }
   assert.equal(status, 200);
   for (const { body } of open.slice(1)) await body?.cancel();
+});
+
+test('no more namespaces than the limit are looked at at one time', async (t) => {
+  const { running } = await server(t);
+  const look = (namespace: string): Promise<Response> => {
+    const headers = { authorization: `Bearer ${TOKEN}`, 'railhead-namespace': namespace };
+    return fetch(`${running.httpUrl}/api/v1/events`, { headers });
+  };
+  const most = LIVE_LIMITS.namespaces;
+  const open = await Promise.all(Array.from({ length: most }, (_, i) => look(`n${i}`)));
+  assert.deepEqual([...new Set(open.map(({ status }) => status))], [200]);
+  const refused = await look('another');
+  assert.equal(refused.status, 429);
+  assert.match(await refused.text(), new RegExp(`${most} namespaces`));
+  const again = await look('n0');
+  assert.equal(again.status, 200);
+  for (const { body } of [...open, again]) await body?.cancel();
 });

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect as connectAmqp } from 'amqplib';
+import { LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { ERROR } from '../gateways/kafka/errors.ts';
 import { connect } from '../sdk/connect.ts';
 import { defineQueue } from '../sdk/define.ts';
 import { call } from '../../test/aws/call.ts';
+import { EngineBench } from '../../test/engine/bench.ts';
+import { records } from '../../test/engine/records.ts';
 import { RawPeer } from '../../test/kafka/raw-peer.ts';
+import { LimitedDefinitions } from './definition-limits.ts';
 import { startServer } from './index.ts';
 
 test('a namespace has no more queues and topics than limits.queues says, whatever protocol makes them', async (t) => {
@@ -52,4 +56,34 @@ test('a namespace has no more queues and topics than limits.queues says, whateve
   await other.queue(defineQueue('c')).send('1');
   await fetch(`${server.httpUrl}/api/v1/queues/a`, { method: 'DELETE' });
   assert.equal(await put('c'), 200);
+});
+
+test('routers, bindings, subscriptions and schedules have a most as well, and what is there is declared again', async (t) => {
+  const bench = await new EngineBench().start();
+  t.after(() => bench.broker.close());
+  const { session: unlimited, broker } = bench;
+  const limits = { routers: 2, bindings: 2, subscriptions: 2, schedules: 2 };
+  const session = new LimitedDefinitions(broker.state, 10, limits).limited(unlimited, 'default');
+  await session.request('declareTopic', { name: 't', kind: 'topic' });
+  const record = records('x').records;
+  const making: Record<string, (name: string) => Promise<unknown>> = {
+    routers: (name) => session.request('declareRouter', { name, type: 'topic' }),
+    bindings: (key) =>
+      session.request('bind', { router: 'a', binding: { key, match: null, filter: null, to: { topic: 't' } } }),
+    subscriptions: (subscription) => session.request('declareSubscription', { topic: 't', subscription }),
+    schedules: (name) => session.request('putSchedule', { name, cron: '@daily', topic: 't', record }),
+  };
+  for (const [what, make] of Object.entries(making)) {
+    await make('a');
+    await make('b');
+    const message = new RegExp(`has 2 ${what}, and no more are allowed`);
+    await assert.rejects(make('c'), { code: 'TOO_LARGE', message }, what);
+    await make('a');
+  }
+  // Another namespace has its own.
+  const elsewhere = broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'other' });
+  const other = new LimitedDefinitions(broker.state, 10, limits).limited(elsewhere, 'other');
+  await other.request('declareRouter', { name: 'c', type: 'topic' });
+  await other.request('declareTopic', { name: 't', kind: 'topic' });
+  await other.request('putSchedule', { name: 'c', cron: '@daily', topic: 't', record });
 });
