@@ -1,5 +1,6 @@
 import type { SubscriptionPolicy } from '../../core/policy.ts';
 import type { Counted } from '../entries.ts';
+import { LateMap } from '../structures/late-map.ts';
 import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
 import { TimerHeap } from '../structures/timer-heap.ts';
@@ -40,8 +41,8 @@ export class Backlog {
   delayed = new OffsetSet();
   suspects = new OffsetSet();
   withheld = new OffsetSet();
-  readonly dying = new Map<number, Dying>();
-  readonly troubles = new Map<number, Trouble>();
+  readonly dying = new LateMap<number, Dying>();
+  readonly troubles = new LateMap<number, Trouble>();
   /** Settled, and kept for a while all the same. */
   retained = new Retained();
   /** Next offset to be offered while old messages are being filtered in; null when it is up to date. */
@@ -53,13 +54,13 @@ export class Backlog {
   readonly #table: KeyTable | null;
   readonly #strict: boolean;
   readonly #priorities: Priorities | null;
-  readonly #leases = new Map<number, Lease>();
+  readonly #leases = new LateMap<number, Lease>();
   readonly #delays = new TimerHeap();
   /** Due times of messages that came back or were moved: for those the heap may hold older times too. */
-  readonly #rescheduled = new Map<number, number>();
+  readonly #rescheduled = new LateMap<number, number>();
   readonly #expiry = new TimerHeap();
   /** Due times of withheld messages that are delayed. */
-  readonly #withheldDue = new Map<number, number>();
+  readonly #withheldDue = new LateMap<number, number>();
 
   constructor(policy: SubscriptionPolicy) {
     this.#strict = policy.order === 'strict';
@@ -304,21 +305,21 @@ export class Backlog {
       const offset = this.#expiry.popDue(now);
       if (offset === undefined) break;
       if (!this.pending.has(offset) || this.dying.has(offset)) continue;
-      if (this.leased.has(offset) || this.withheld.has(offset)) this.#overdue.add(offset);
+      if (this.leased.has(offset) || this.withheld.has(offset)) this.#overdue.set(offset, true);
       else expired.push(offset);
     }
     return expired.sort((a, b) => a - b);
   }
 
   /** Messages whose expiry passed while they were leased. */
-  readonly #overdue = new Set<number>();
+  readonly #overdue = new LateMap<number, true>();
 
   isOverdue(offset: number): boolean {
     return this.#overdue.delete(offset);
   }
 
-  leases(): IterableIterator<[number, Lease]> {
-    return this.#leases.entries();
+  leases(): Iterable<[number, Lease]> {
+    return this.#leases;
   }
 
   /** Forgets everything; `fillFrom` says from where it is offered again. */
@@ -369,7 +370,7 @@ export class Backlog {
       troubles: [...this.troubles],
       leases: encodeLeases(this.#leases),
       rescheduled: [...this.#rescheduled],
-      overdue: [...this.#overdue],
+      overdue: [...this.#overdue.keys()],
       keys: this.#table?.encode(pieces) ?? null,
       heads: this.#keys?.encode(pieces) ?? null,
       company: this.#keys?.encodeCompany() ?? [],
@@ -396,7 +397,7 @@ export class Backlog {
       for (const [from, to] of runs) for (let offset = from; offset < to; offset++) backlog.#leases.set(offset, lease);
     }
     for (const [offset, due] of data.rescheduled) backlog.#rescheduled.set(offset, due);
-    for (const offset of data.overdue) backlog.#overdue.add(offset);
+    for (const offset of data.overdue) backlog.#overdue.set(offset, true);
     if (data.keys !== null) backlog.#table?.load(data.keys, pieces);
     if (data.heads !== null) backlog.#keys?.load(data.heads, pieces, data.company);
     if (data.priorities !== null) backlog.#priorities?.load(pieces.get(data.priorities));

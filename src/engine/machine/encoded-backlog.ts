@@ -57,7 +57,7 @@ export interface EncodedBacklog {
   retained: EncodedRetained;
 }
 
-export function encodeLeases(leases: Map<number, Lease>): { lease: Lease; runs: [number, number][] }[] {
+export function encodeLeases(leases: Iterable<[number, Lease]>): { lease: Lease; runs: [number, number][] }[] {
   const byLease = new Map<Lease, [number, number][]>();
   for (const [offset, lease] of leases) {
     let runs = byLease.get(lease);

@@ -1,11 +1,12 @@
 import type { LargeBody } from '../entries.ts';
+import { LateMap } from '../structures/late-map.ts';
 
 /**
  * The messages of one partition whose bodies are blobs of their own, by offset. A map, not columns: a body that is here
  * has a file and a megabyte at least. Offsets are added in order.
  */
 export class LargeBodyRefs {
-  readonly #bodies = new Map<number, LargeBody>();
+  readonly #bodies = new LateMap<number, LargeBody>();
 
   get size(): number {
     return this.#bodies.size;

@@ -1,6 +1,7 @@
 import type { SubscriptionPolicy, TopicPolicy } from '../../core/policy.ts';
 import { type Attributes, type Declaration, declarationOf } from '../../core/declaration.ts';
 import { LEASE_KIND } from '../entries.ts';
+import { LateMap } from '../structures/late-map.ts';
 import type { PieceReader, PieceWriter } from '../structures/pieces.ts';
 import { Backlog } from './backlog.ts';
 import type { DedupeSeen } from './dedupe.ts';
@@ -54,13 +55,13 @@ export class Topic {
   policy: TopicPolicy;
   readonly partitions: Partition[] = [];
   readonly subscriptions = new Map<number, Subscription>();
-  readonly snapshots = new Map<string, Snapshot>();
+  readonly snapshots = new LateMap<string, Snapshot>();
   /** Dedupe ids of the window, oldest first. */
-  readonly dedupe = new Map<string, DedupeSeen>();
+  readonly dedupe = new LateMap<string, DedupeSeen>();
   /** Ids of what open transactions have published: they count for all others only once that is committed. */
-  readonly undecidedIds = new Map<number, Map<string, DedupeSeen>>();
+  readonly undecidedIds = new LateMap<number, Map<string, DedupeSeen>>();
   /** Newest sequence of each producer, and where its last batches went; least recently used first. */
-  readonly producers = new Map<string, ProducerSeen>();
+  readonly producers = new LateMap<string, ProducerSeen>();
   /** True once a message with a due or expiry time was published. */
   timed = false;
   /** During recovery: entries up to this sequence are in the state already. */
