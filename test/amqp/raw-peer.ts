@@ -3,6 +3,7 @@ import { createConnection, type Socket } from 'node:net';
 import {
   AmqpFrames,
   AmqpOutput,
+  CONTENT_PREFIX_BYTES,
   FRAME,
   FRAME_HEADER_BYTES,
   PROTOCOL_HEADER,
@@ -24,6 +25,9 @@ export class RawPeer {
   readonly out: AmqpOutput;
   /** Methods that came, with their channel, in order. */
   readonly came: { channel: number; method: AnyMethod }[] = [];
+  /** Content headers that came, from their flags on, and bodies, frame by frame. */
+  readonly properties: Buffer[] = [];
+  readonly bodies: Buffer[] = [];
   heartbeats = 0;
   readonly #waiting: Waiting[] = [];
   #next = 0;
@@ -37,6 +41,10 @@ export class RawPeer {
     shape.maxFrameBytes = 131_072;
     const cutter = new FrameCutter(shape, (buffer, start, end) => {
       if (buffer[start] === FRAME.heartbeat) this.heartbeats++;
+      if (buffer[start] === FRAME.header)
+        this.properties.push(Buffer.from(buffer.subarray(start + FRAME_HEADER_BYTES + CONTENT_PREFIX_BYTES, end - 1)));
+      if (buffer[start] === FRAME.body)
+        this.bodies.push(Buffer.from(buffer.subarray(start + FRAME_HEADER_BYTES, end - 1)));
       if (buffer[start] !== FRAME.method) return;
       const method = readMethod(buffer, start + FRAME_HEADER_BYTES, end - 1);
       this.came.push({ channel: buffer.readUInt16BE(start + 1), method });

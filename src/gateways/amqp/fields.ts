@@ -13,7 +13,9 @@ import { AmqpError } from './errors.ts';
  */
 export type Field =
   | { readonly type: 't'; readonly value: boolean }
-  | { readonly type: 'b' | 'B' | 's' | 'u' | 'I' | 'i' | 'f' | 'd'; readonly value: number }
+  | { readonly type: 'b' | 'B' | 's' | 'u' | 'I' | 'i'; readonly value: number }
+  /** `bytes` of what is not a number: there are many such, and JavaScript keeps them no further apart. */
+  | { readonly type: 'f' | 'd'; readonly value: number; readonly bytes?: Buffer }
   | { readonly type: 'l' | 'L' | 'T'; readonly value: bigint }
   | { readonly type: 'D'; readonly scale: number; readonly unscaled: number }
   | { readonly type: 'S' | 'x'; readonly value: Buffer }
@@ -103,9 +105,11 @@ class FieldReader {
       case 'T':
         return { type, value: buffer.readBigUInt64BE(this.#take(8, end)) };
       case 'f':
-        return { type, value: buffer.readFloatBE(this.#take(4, end)) };
-      case 'd':
-        return { type, value: buffer.readDoubleBE(this.#take(8, end)) };
+      case 'd': {
+        const start = this.#take(FIXED[type], end);
+        const value = type === 'f' ? buffer.readFloatBE(start) : buffer.readDoubleBE(start);
+        return Number.isNaN(value) ? { type, value, bytes: buffer.subarray(start, this.at) } : { type, value };
+      }
       case 'D': {
         const start = this.#take(5, end);
         return { type, scale: buffer[start] ?? 0, unscaled: buffer.readInt32BE(start + 1) };
@@ -237,9 +241,9 @@ function writeField(buffer: Buffer, field: Field, start: number): number {
     case 'T':
       return buffer.writeBigUInt64BE(field.value, at);
     case 'f':
-      return buffer.writeFloatBE(field.value, at);
     case 'd':
-      return buffer.writeDoubleBE(field.value, at);
+      if (field.bytes !== undefined) return at + field.bytes.copy(buffer, at);
+      return field.type === 'f' ? buffer.writeFloatBE(field.value, at) : buffer.writeDoubleBE(field.value, at);
     case 'D':
       return buffer.writeInt32BE(field.unscaled, buffer.writeUInt8(field.scale, at));
     case 'S':
