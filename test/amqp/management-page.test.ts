@@ -7,7 +7,9 @@ import { ROUTES } from '../../src/gateways/amqp/management/routes.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'docs/protocols/amqp-management.md'), 'utf8');
-const tests = readFileSync(join(root, 'test/conformance/amqp/management.test.ts'), 'utf8');
+const tests = ['management', 'monitoring']
+  .map((name) => readFileSync(join(root, `test/conformance/amqp/${name}.test.ts`), 'utf8'))
+  .join('\n');
 
 test('the page of the management API has every endpoint, and no other', () => {
   const described = [...page.matchAll(/`((?:GET|PUT|POST|DELETE) \/[^`]*)`/g)].map(([, endpoint]) => endpoint);

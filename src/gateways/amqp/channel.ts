@@ -97,6 +97,7 @@ export class Channel {
       impersonates: () => principal.tags?.includes(IMPERSONATOR) === true,
       maxMessageBytes: limits.maxMessageBytes,
       whole: context.whole,
+      sizes: vhost.traffic.sizes,
       replyTo: () => this.#consuming.replyTo,
       allow: (to) => this.#rights.keys(vhost, to),
       // What a transaction holds has no time limit, and a body that nobody names has one.
@@ -138,7 +139,8 @@ export class Channel {
 
   info(): ChannelInfo {
     const mode = this.#transaction !== undefined ? 'transactional' : this.#confirming.selected ? 'confirm' : 'plain';
-    return { number: this.number, mode, unconfirmed: this.#confirming.waiting, ...this.#consuming.info() };
+    const { isUsed: publishes } = this.#publishing;
+    return { number: this.number, mode, publishes, unconfirmed: this.#confirming.waiting, ...this.#consuming.info() };
   }
 
   // ---- Frames -----------------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ export interface ChannelInfo {
   readonly unacked: number;
   readonly unconfirmed: number;
   readonly mode: 'plain' | 'confirm' | 'transactional';
+  /** Whether it published anything so far. */
+  readonly publishes: boolean;
   readonly consumers: readonly ConsumerInfo[];
 }
 

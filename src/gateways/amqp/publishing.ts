@@ -1,3 +1,4 @@
+import type { Histogram } from '../../core/histogram.ts';
 import { DEFAULT_ROUTER } from '../../core/publish-target.ts';
 import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
 import { CONTENT_PREFIX_BYTES, BASIC_CLASS, readLongLong } from './codec.ts';
@@ -54,6 +55,8 @@ export interface PublishingOptions {
   /** @throws ACCESS_REFUSED for a routing key among copies that the client may not publish with */
   allow(to: PublishRequest['to']): void;
   readonly whole: WholeBytes;
+  /** Counts how large messages are, for metrics. */
+  readonly sizes?: Histogram;
   /** Takes the body of a large message on its own way; undefined where a message has to be whole. */
   upload(to: PublishRequest['to'], bytes: number): Upload | undefined;
   /** Hands a batch to the engine. */
@@ -104,6 +107,11 @@ export class Publishing {
     this.#options = options;
   }
 
+  /** Whether anything was published so far. */
+  get isUsed(): boolean {
+    return this.#routeBytes !== NO_ROUTE;
+  }
+
   /** What frame comes next: anything but a content frame, or which. */
   get expects(): 'method' | 'header' | 'body' {
     return this.#expects;
@@ -143,11 +151,15 @@ export class Publishing {
     const { maxMessageBytes } = this.#options;
     if (size > maxMessageBytes) {
       this.#expects = 'method';
-      throw new AmqpError('PRECONDITION_FAILED', `message size ${size} is larger than max size ${maxMessageBytes}`);
+      throw new AmqpError(
+        'PRECONDITION_FAILED',
+        `message size ${size} is larger than configured max size ${maxMessageBytes}`,
+      );
     }
     const properties = start + CONTENT_PREFIX_BYTES;
     scanProperties(buffer, properties, end, this.#places);
     const flags = this.#lookAt(buffer);
+    this.#options.sizes?.observe(size);
     const rewritten = this.#rewritten(buffer, properties, end);
     this.#beginUpload(rewritten?.route ?? this.#route, size);
     if (rewritten === undefined) this.#beginRecord(flags, this.#route, buffer, properties, end);

@@ -309,7 +309,7 @@ test('a body over the limit closes its channel before its bytes are taken', asyn
   peer.raw(2, Buffer.from([0, 1, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0xe9, 0, 0, 0xce]));
   const { replyCode, replyText } = await peer.wait('channelClose');
   assert.equal(replyCode, 406);
-  assert.equal(replyText, 'PRECONDITION_FAILED - message size 1001 is larger than max size 1000');
+  assert.equal(replyText, 'PRECONDITION_FAILED - message size 1001 is larger than configured max size 1000');
   peer.socket.destroy();
 });
 

@@ -1,3 +1,8 @@
+import { Histogram } from '../../core/histogram.ts';
+
+/** Bounds of sizes of messages, as RabbitMQ has them. Bytes. */
+const SIZE_BOUNDS = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 5e7, 1e8];
+
 /** What AMQP clients did since the gateway began, for metrics: numbers that only grow. */
 export class Traffic {
   connectionsOpened = 0;
@@ -9,6 +14,8 @@ export class Traffic {
   queuesDeleted = 0;
   /** Messages that came. */
   received = 0;
+  /** How large their bodies are. */
+  readonly sizes = new Histogram(SIZE_BOUNDS);
   /** Of those, on channels in confirm mode; and how many of them were acked. */
   receivedToConfirm = 0;
   confirmed = 0;

@@ -34,13 +34,20 @@ export class Exposition {
     this.#lines(name, type, help).push({ name, series });
   }
 
-  histogram(name: string, help: string, histogram: Histogram, labels: Labels = {}): void {
+  /** @param le how a bound is written, where those who ask for it write it in another way */
+  histogram(
+    name: string,
+    help: string,
+    histogram: Histogram,
+    labels: Labels = {},
+    le: (bound: number) => string = String,
+  ): void {
     const lines = this.#lines(name, 'histogram', help);
     const counts = histogram.cumulative();
     const total = counts.at(-1) ?? 0;
     for (const [i, count] of counts.entries()) {
-      const le = histogram.bounds[i]?.toString() ?? '+Inf';
-      lines.push(`${name}_bucket${labelText({ ...labels, le })} ${count}`);
+      const bound = histogram.bounds[i];
+      lines.push(`${name}_bucket${labelText({ ...labels, le: bound === undefined ? '+Inf' : le(bound) })} ${count}`);
     }
     lines.push(`${name}_sum${labelText(labels)} ${histogram.sum}`, `${name}_count${labelText(labels)} ${total}`);
   }

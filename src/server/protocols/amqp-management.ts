@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { StoredUsers, SYSTEM_NAMESPACE } from '../../core/access.ts';
 import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
-import { SystemClock } from '../../core/clock.ts';
 import { VERSION } from '../../core/version.ts';
 import { Management } from '../../gateways/amqp/management/management.ts';
 import type { AmqpGateway } from '../../gateways/amqp/server.ts';
@@ -12,7 +11,7 @@ import type { Needs } from './needs.ts';
 
 /** RabbitMQ's management API, of the gateway that speaks AMQP. */
 export function openManagement(
-  { config, broker, authenticator, report }: Needs,
+  { config, broker, authenticator, clock, report }: Needs,
   amqp: AmqpGateway,
   ports: () => { amqp: number | null; management: number | null },
 ): Gateway & { close(): Promise<void> } {
@@ -31,7 +30,7 @@ export function openManagement(
     },
     ports,
     guard,
-    clock: new SystemClock(),
+    clock,
     onBug: report,
   });
   const door = new HttpDoor({ fetch: management.fetch, guard, upgrade: () => undefined, onBug: report });

@@ -734,7 +734,7 @@ test('metrics have the names of RabbitMQ, as sums and for each queue', async (t)
   const detailed = async (query: string): Promise<string[]> =>
     (await call('GET', `/metrics/detailed${query}`)).body
       .split('\n')
-      .filter((line: string) => line.startsWith('rabbitmq'));
+      .filter((line: string) => line.startsWith('rabbitmq_detailed'));
   const coarse = await detailed('?family=queue_coarse_metrics&vhost=%2F');
   assert.ok(coarse.includes('rabbitmq_detailed_queue_messages_ready{vhost="/",queue="a"} 1'), coarse.join('\n'));
   assert.equal(coarse.length, 6);

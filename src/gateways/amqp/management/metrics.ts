@@ -2,7 +2,9 @@ import { toVhost } from '../../../core/vhosts.ts';
 import { Exposition, EXPOSITION_TYPE, type Labels } from '../../metrics/exposition.ts';
 import { Slices } from '../../metrics/slices.ts';
 import { bad } from './errors.ts';
-import { memoryLimit } from './overview.ts';
+import { fileDescriptors } from './file-descriptors.ts';
+import type { Management } from './management.ts';
+import { COMPATIBLE_WITH, DISK_FREE_LIMIT_BYTES, memoryLimit, uptimeMs } from './overview.ts';
 import { MAX_QUEUE_SERIES, QUEUE_COLUMNS, type QueueFigures } from './queue-series.ts';
 import { countersOf, countsOf, type QueueFacts, queuesOf } from './queues.ts';
 import { type Answer, type Call, type Route, route } from './route.ts';
@@ -11,7 +13,7 @@ import type { Traffic } from '../traffic.ts';
 type Figures = Record<string, number>;
 
 /** Of AMQP clients alone: what those of other protocols do is in the metrics of queues, and in our own. */
-const TRAFFIC: readonly (readonly [name: string, help: string, of: keyof Traffic])[] = [
+const TRAFFIC: readonly (readonly [name: string, help: string, of: Exclude<keyof Traffic, 'sizes'>])[] = [
   ['rabbitmq_connections_opened_total', 'Connections opened', 'connectionsOpened'],
   ['rabbitmq_connections_closed_total', 'Connections closed', 'connectionsClosed'],
   ['rabbitmq_channels_closed_total', 'Channels closed', 'channelsClosed'],
@@ -43,7 +45,7 @@ function sum(all: readonly Figures[]): Figures {
   return total;
 }
 
-async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<Answer> {
+async function metrics(call: Call, how: 'aggregated' | 'per-object'): Promise<Answer> {
   call.access.assertMonitoring();
   const { management } = call;
   const exposition = new Exposition();
@@ -88,19 +90,49 @@ async function metrics(call: Call, how: 'aggregated' | 'per object'): Promise<An
   out.add('rabbitmq_resident_memory_limit_bytes', 'gauge', 'Memory that there is in bytes', memoryLimit());
   const free = broker.info().counters['journalFreeBytes'] ?? 0;
   out.add('rabbitmq_disk_space_available_bytes', 'gauge', 'Disk space available in bytes', free);
+  out.add('rabbitmq_disk_space_available_limit_bytes', 'gauge', 'No publishes below it', DISK_FREE_LIMIT_BYTES);
+  const descriptors = await fileDescriptors();
+  if (descriptors !== undefined) {
+    out.add('rabbitmq_process_open_fds', 'gauge', 'Open file descriptors', descriptors.open);
+    out.add('rabbitmq_process_max_fds', 'gauge', 'Open file descriptors limit', descriptors.most);
+  }
+  out.add('rabbitmq_erlang_uptime_seconds', 'gauge', 'Node uptime', uptimeMs() / 1000);
   out.add('rabbitmq_global_consumers', 'gauge', 'Consumers currently connected', consumers);
+  const publishers = channels.filter(({ publishes }) => publishes).length;
+  out.add('rabbitmq_global_publishers', 'gauge', 'Channels that published', publishers);
+  exposition.histogram(
+    'rabbitmq_message_size_bytes',
+    'Size of messages received from publishers',
+    traffic.sizes,
+    {},
+    sizeBound,
+  );
   const trouble = broker.health().reason === null ? 0 : 1;
   out.add('rabbitmq_alarms_free_disk_space_watermark', 'gauge', 'Storage needs a look', trouble);
-  out.add('rabbitmq_build_info', 'gauge', 'What this is', 1, {
-    rabbitmq_version: '4.1.0',
+  identify(exposition, management, how);
+  return { is: 'text', type: EXPOSITION_TYPE, text: exposition.text() };
+}
+
+/** As Prometheus writes numbers, and dashboards ask for them: `100.0`, `1e+06`. */
+function sizeBound(bytes: number): string {
+  return bytes < 1e6 ? `${bytes}.0` : bytes.toExponential().replace(/\+(\d)$/, '+0$1');
+}
+
+/** What every query of RabbitMQ's dashboards is joined with, by where it was scraped. */
+function identify(out: Exposition, management: Management, endpoint: 'aggregated' | 'per-object' | 'detailed'): void {
+  const { broker } = management.options;
+  out.add({ name: 'rabbitmq_build_info', type: 'gauge', help: 'What this is' }, 1, {
+    rabbitmq_version: COMPATIBLE_WITH,
     product_name: 'Railhead',
     product_version: broker.version,
   });
-  out.add('rabbitmq_identity_info', 'gauge', 'Which broker this is', 1, {
+  const { journalId } = broker.info();
+  out.add({ name: 'rabbitmq_identity_info', type: 'gauge', help: 'Which broker this is' }, 1, {
     rabbitmq_node: management.node,
-    rabbitmq_cluster: `railhead@${broker.info().journalId}`,
+    rabbitmq_cluster: `railhead@${journalId}`,
+    rabbitmq_cluster_permanent_id: journalId,
+    rabbitmq_endpoint: endpoint,
   });
-  return { is: 'text', type: EXPOSITION_TYPE, text: exposition.text() };
 }
 
 /** What RabbitMQ calls families, of those that are about queues: the columns that each has. */
@@ -137,11 +169,12 @@ async function detailed(call: Call): Promise<Answer> {
       if (slices.due()) await slices.rest();
     }
   }
+  identify(exposition, management, 'detailed');
   return { is: 'text', type: EXPOSITION_TYPE, text: exposition.text() };
 }
 
 export const metricsRoutes: Route[] = [
   route('GET', '/metrics/detailed', detailed),
   route('GET', '/metrics', (call) => metrics(call, 'aggregated')),
-  route('GET', '/metrics/per-object', (call) => metrics(call, 'per object')),
+  route('GET', '/metrics/per-object', (call) => metrics(call, 'per-object')),
 ];

@@ -7,13 +7,18 @@ import { countersOf, countsOf, queuesOf } from './queues.ts';
 import { type Call, list, object, type Route, route } from './route.ts';
 
 /** What tools look at to know what a broker can do: as in the handshake of AMQP. */
-const COMPATIBLE_WITH = '4.1.0';
+export const COMPATIBLE_WITH = '4.1.0';
 
 const EXCHANGE_TYPES = ['direct', 'fanout', 'topic', 'headers', 'x-delayed-message', 'x-consistent-hash'].map(
   (name) => ({ name, description: '', enabled: true }),
 );
 
 const STARTED_MS = Date.now() - performance.now();
+
+/** Of this process. */
+export function uptimeMs(): number {
+  return Math.round(Date.now() - STARTED_MS);
+}
 
 interface Totals {
   queues: number;
@@ -79,6 +84,9 @@ async function overview(call: Call): Promise<Json> {
   };
 }
 
+/** Publishes wait when there is no room for them, and not before. */
+export const DISK_FREE_LIMIT_BYTES = 0;
+
 export function memoryLimit(): number {
   return Math.min(process.constrainedMemory() || totalmem(), totalmem());
 }
@@ -90,14 +98,14 @@ function node(management: Management): Json {
     type: 'disc',
     running: management.options.broker.health().state === 'open',
     os_pid: String(process.pid),
-    uptime: Math.round(Date.now() - STARTED_MS),
+    uptime: uptimeMs(),
     processors: availableParallelism(),
     rates_mode: 'basic',
     mem_used: process.memoryUsage.rss(),
     mem_limit: memoryLimit(),
     mem_alarm: false,
     disk_free: counters['journalFreeBytes'] ?? 0,
-    disk_free_limit: 0,
+    disk_free_limit: DISK_FREE_LIMIT_BYTES,
     disk_free_alarm: management.options.broker.health().reason !== null,
     sockets_used: management.options.amqp.live().length,
     partitions: [],
