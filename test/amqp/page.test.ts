@@ -1,4 +1,4 @@
-/** `docs/protocols/amqp.md` names a test for what it claims, and every method of the protocol. */
+/** `docs/protocols/amqp.md` names a test for what it claims, and every method, argument and header of the protocol. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -22,13 +22,19 @@ function rows(): { claim: string; shownBy: string }[] {
   return found;
 }
 
+/** As they stand in the code: arguments, headers, and the types of exchanges that are an argument of their declare. */
+const NAME = /'((?:x|hash|railhead)-[a-z-]+|alternate-exchange|CC|BCC)'/g;
+
+function textOf(patterns: string[], without?: RegExp): string {
+  const files = globSync(patterns, { cwd: root }).filter((file) => without?.test(file) !== true);
+  return files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
+}
+
 test('every test that the AMQP page names exists', () => {
-  const files = globSync(['src/gateways/amqp/*.test.ts', 'test/conformance/amqp/*.test.ts'], { cwd: root });
-  const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
-  const named = rows().filter(({ shownBy }) => shownBy !== '');
-  assert.ok(named.length > 40);
+  const source = textOf(['src/{gateways/amqp,server,cli}/*.test.ts', 'test/{conformance/amqp,kill}/*.test.ts']);
+  assert.ok(rows().length > 100);
   assert.deepEqual(
-    named.filter(({ shownBy }) => !source.includes(`test('${shownBy}'`)),
+    rows().filter(({ shownBy }) => !source.includes(`test('${shownBy}'`)),
     [],
   );
 });
@@ -38,6 +44,22 @@ test('every method of the protocol is on the AMQP page', () => {
     .map(wireName)
     .filter((name) => !page.includes(`\`${name}\``) && !(name.endsWith('-ok') || name === 'basic.get-empty'));
   assert.deepEqual(missing, []);
+});
+
+test('every argument and header that the gateway knows is in a row of the AMQP page', () => {
+  const source = textOf(['src/gateways/amqp/*.ts'], /\.test\.ts$/);
+  const names = new Set([...source.matchAll(NAME)].map(([, name = '']) => name));
+  // Those that are put together from parts.
+  for (const which of ['first', 'last']) {
+    assert.ok(source.includes('`x-${which}-death-reason`'));
+    names.add(`x-${which}-death-*`);
+  }
+  assert.ok(names.size > 40);
+  const claims = rows().map(({ claim }) => claim);
+  assert.deepEqual(
+    [...names].filter((name) => !claims.some((claim) => claim.includes(`\`${name}\``))),
+    [],
+  );
 });
 
 test('every difference that the scripts know of is on the AMQP page', () => {

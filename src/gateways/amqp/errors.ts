@@ -1,8 +1,10 @@
 import { RailheadError } from '../../core/errors.ts';
 
-/** Every reply code, and what it ends. As RabbitMQ has them. */
+/**
+ * Every reply code that is sent, and what it ends. As RabbitMQ, whose table has three more that it never sends: 311, 313
+ * and 402.
+ */
 export const REPLIES = {
-  CONTENT_TOO_LARGE: { code: 311, ends: 'channel' },
   NO_ROUTE: { code: 312, ends: 'channel' },
   CONNECTION_FORCED: { code: 320, ends: 'connection' },
   ACCESS_REFUSED: { code: 403, ends: 'channel' },

@@ -44,6 +44,24 @@ export const DIFFERENCES: readonly Difference[] = [
     why: 'what is out may come back, and then the queue would hold more than its limit',
   },
   {
+    what: '`x-max-length-bytes`',
+    rabbitmq: 'counts bodies',
+    here: 'counts what is stored: properties, headers and routing key too',
+    why: 'what is stored is what fills a disk',
+  },
+  {
+    what: 'a dead letter that would come back to a queue that it died in, without having been rejected since',
+    rabbitmq: 'is dropped, with a warning in the log',
+    here: 'goes to the queue `NAME.dead`',
+    why: 'a mistake in how queues are put together loses no message',
+  },
+  {
+    what: 'a message that was given up on by the delivery limit, and whose dead-letter exchange leads to its own queue',
+    rabbitmq: 'is dropped, with a warning in the log',
+    here: 'comes there again, and its story counts it',
+    why: 'it was with a consumer each time, so that nothing turns by itself; and nothing is lost',
+  },
+  {
     what: 'the place of what is given back to a quorum queue',
     rabbitmq:
       'before all that was never out, in the order in which it came back; in 3.10 without a delivery limit behind all',

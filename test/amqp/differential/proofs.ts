@@ -32,6 +32,15 @@ const BURIED: readonly Step[] = [
   { do: 'get', queue: 'q', after: 'discard' },
 ];
 
+/** A queue with these arguments whose dead letters lead to itself. */
+function circle(args: Record<string, unknown>): Step[] {
+  return [
+    { do: 'exchange', exchange: 'graves', type: 'fanout', options: {} },
+    queue('q', { ...args, 'x-dead-letter-exchange': 'graves' }),
+    { do: 'bind', queue: 'q', exchange: 'graves', key: '', args: {} },
+  ];
+}
+
 /** Of what the actor shows of a message. */
 const Shown = z.object({
   body: z.string(),
@@ -100,6 +109,45 @@ export const PROOFS: readonly Proof[] = [
     see: ({ confirms }) => confirms,
     rabbitmq: ['ack'],
     here: ['nack'],
+  },
+  {
+    what: '`x-max-length-bytes`',
+    steps: [
+      queue('q', { 'x-max-length-bytes': 100, 'x-overflow': 'reject-publish' }),
+      publish('q', ['x'.repeat(50)]),
+      publish('q', ['y'.repeat(50)]),
+    ],
+    see: ({ confirms }) => confirms,
+    rabbitmq: ['ack'],
+    here: ['nack'],
+  },
+  {
+    what: 'a dead letter that would come back to a queue that it died in, without having been rejected since',
+    steps: [
+      ...circle({ 'x-message-ttl': 20 }),
+      publish('q', ['m']),
+      { do: 'wait', ms: 150 },
+      { do: 'check', queue: 'q.dead' },
+    ],
+    see: ({ error, messageCount }) => (error === undefined ? messageCount : codeOf(error)),
+    rabbitmq: 404,
+    here: 1,
+  },
+  {
+    what: 'a message that was given up on by the delivery limit, and whose dead-letter exchange leads to its own queue',
+    steps: [
+      ...circle({ ...QUORUM, 'x-delivery-limit': 1 }),
+      publish('q', ['m']),
+      ...[1, 2].flatMap((): Step[] => [
+        { do: 'get', queue: 'q', after: 'hold' },
+        { do: 'closeChannel' },
+        { do: 'wait', ms: 50 },
+      ]),
+      { do: 'check', queue: 'q' },
+    ],
+    see: ({ messageCount }) => messageCount,
+    rabbitmq: 0,
+    here: 1,
   },
   {
     what: 'the place of what is given back to a quorum queue',

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Channel } from 'amqplib';
+import { RawPeer } from '../../amqp/raw-peer.ts';
+import { place } from './broker.ts';
 import { client, closedWith } from './client.ts';
 
 type Refusal = [code: number, text: string, act: (on: Channel) => Promise<unknown>];
@@ -176,4 +178,42 @@ test('the default exchange cannot be asked for, and nothing is bound to who wait
       (on) => on.bindQueue('amq.rabbitmq.reply-to', 'amq.direct', 'k'),
     ],
   ]);
+});
+
+/** Logged in, and asked to tune. */
+async function tuning(port: number): Promise<RawPeer> {
+  const peer = await RawPeer.dial(port);
+  await peer.login();
+  return peer;
+}
+
+test('an answer to a challenge that was not sent ends the connection with 504', async (t) => {
+  const { port } = await place(t);
+  for (const [state, dial] of [
+    ['tuning', () => tuning(port)],
+    ['running', () => RawPeer.open(port)],
+  ] as const) {
+    const peer = await dial();
+    peer.out.method(0, 'connectionSecureOk', { response: Buffer.from('x') });
+    const { replyCode, replyText } = await peer.wait('connectionClose');
+    assert.deepEqual([replyCode, replyText], [504, `CHANNEL_ERROR - unexpected method in connection state ${state}`]);
+    peer.socket.destroy();
+  }
+});
+
+test('a stream has no single active consumer, and an exchange no type for super streams', async (t) => {
+  const { connection } = await client(t);
+  const args = { 'x-queue-type': 'stream', 'x-single-active-consumer': true };
+  for (const [text, ask] of [
+    [
+      /invalid arg 'x-single-active-consumer' for queue 's' in vhost '\/' of queue type rabbit_stream_queue/,
+      (on: Channel) => on.assertQueue('s', { arguments: args }),
+    ],
+    [/unknown exchange type 'x-super-stream'/, (on: Channel) => on.assertExchange('x', 'x-super-stream')],
+  ] as const) {
+    const on = await connection.createChannel();
+    const { code, message } = await closedWith(on, () => ask(on));
+    assert.equal(code, 406);
+    assert.match(message, text);
+  }
 });

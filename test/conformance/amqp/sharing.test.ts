@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect } from 'amqplib';
+import { type Channel, connect, type ConsumeMessage } from 'amqplib';
 import { client, got, texts } from './client.ts';
 
 test('equal consumers of a queue get as many messages each, in turn', async (t) => {
@@ -22,6 +22,37 @@ test('equal consumers of a queue get as many messages each, in turn', async (t) 
   }
   while (taken.reduce((sum, count) => sum + count, 0) < 30) await channel.checkQueue('q');
   assert.deepEqual(taken, [10, 10, 10]);
+});
+
+test('a consumer without room is passed over, and has its turn again when it acks', async (t) => {
+  const { channel, connection } = await client(t);
+  await channel.assertQueue('q');
+  const consume = async (prefetch: number): Promise<{ own: Channel; held: ConsumeMessage[] }> => {
+    const own = await connection.createChannel();
+    await own.prefetch(prefetch);
+    const held: ConsumeMessage[] = [];
+    await own.consume('q', (message) => message !== null && held.push(message));
+    return { own, held };
+  };
+  const narrow = await consume(2);
+  const wide = await consume(100);
+  const publish = async (count: number): Promise<void> => {
+    const before = narrow.held.length + wide.held.length;
+    for (let i = 0; i < count; i++) {
+      channel.sendToQueue('q', Buffer.from('x'));
+      await channel.waitForConfirms();
+    }
+    while (narrow.held.length + wide.held.length < before + count) await channel.checkQueue('q');
+  };
+  await publish(20);
+  assert.deepEqual([narrow.held.length, wide.held.length], [2, 18]);
+  const [first] = narrow.held;
+  assert.ok(first !== undefined);
+  narrow.own.ack(first);
+  // Answered after the ack was taken.
+  await narrow.own.checkQueue('q');
+  await publish(6);
+  assert.deepEqual([narrow.held.length, wide.held.length], [3, 23]);
 });
 
 test('the next consumer of a queue with a single active one takes over when that goes', async (t) => {
