@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SeededRandom } from '../../src/core/random.ts';
+import { answers } from './answers.ts';
 import { fuzz, LONGEST_CHUNK_MS } from './fuzz.ts';
-import { handshake, inProcess, type InProcess } from './in-process.ts';
-import { cut, randomBytes, written } from './wire.ts';
+import { handshake, inProcess } from './in-process.ts';
+import { randomBytes, written } from './wire.ts';
 
 /** Always the same frames; others are made by `npm run soak -- amqp-fuzz -- --seed NUMBER`. */
 const SEED = 20_261_122;
@@ -45,20 +46,6 @@ function recorded(random: SeededRandom): Buffer {
     out.method(1, 'queueDeclare', { ...queue, ...declared, passive: true, arguments: new Map() });
     out.method(0, 'connectionClose', { replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 });
   });
-}
-
-/** The frames that a client gets for these pieces, but for confirms: how many one says depends on what came together. */
-async function answers(at: InProcess, pieces: readonly Buffer[]): Promise<string[]> {
-  const wire = at.connect();
-  for (const piece of pieces) {
-    wire.push(piece);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  const isDone = (): boolean => wire.sent.some((chunk) => chunk.includes(Buffer.of(0, 10, 0, 51)));
-  while (!isDone()) await new Promise((resolve) => setImmediate(resolve));
-  await wire.leave();
-  const frames = cut([Buffer.concat(wire.sent)]).map((frame) => frame.toString('hex'));
-  return frames.filter((frame) => !frame.includes('003c0050')).toSorted();
 }
 
 test('a session is answered alike wherever its bytes are split', async () => {
