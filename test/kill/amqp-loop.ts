@@ -1,3 +1,4 @@
+import { AMQPSession } from '@cloudamqp/amqp-client';
 import manager, { type ChannelWrapper } from 'amqp-connection-manager';
 import { type ChannelModel, connect, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
 import { Connection } from 'rabbitmq-client';
@@ -32,7 +33,7 @@ export interface AmqpReport extends TotalQueueReport {
 }
 
 /**
- * A server is killed under clients of three libraries, which reconnect as each of them does, publish with confirms, and
+ * A server is killed under clients of four libraries, which reconnect as each of them does, publish with confirms, and
  * consume with acks. What was confirmed must be received.
  */
 export function amqpLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Promise<AmqpReport> {
@@ -43,7 +44,12 @@ export function amqpLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Pro
     let server = await start(dir, 0);
     const { url } = server;
     const receive = (content: Buffer): void => queue.receive(Number(content.toString()));
-    const clients = [plainClient(url), managedClient(url, receive), rabbitClient(url, receive)];
+    const clients = [
+      plainClient(url),
+      managedClient(url, receive),
+      rabbitClient(url, receive),
+      sessionClient(url, receive),
+    ];
     const stop = { now: false };
     try {
       let next = 0;
@@ -173,5 +179,25 @@ function rabbitClient(url: string, receive: (content: Buffer) => void): Client {
       await consumer.close();
       await rabbit.close();
     },
+  };
+}
+
+/** @cloudamqp/amqp-client: a session reconnects by itself, and what was not confirmed is refused. */
+function sessionClient(url: string, receive: (content: Buffer) => void): Client {
+  const options = { reconnectInterval: 20, maxReconnectInterval: 50, logger: null, heartbeat: 0 };
+  const opening = AMQPSession.connect(url, options).then(async (session) => {
+    const queue = await session.queue(QUEUE, { durable: true });
+    await queue.subscribe({ prefetch: PREFETCH, manualAck: true }, async (message) => {
+      receive(Buffer.from(message.bodyString() ?? ''));
+      // What cannot be acked any more comes again.
+      await message.ack().catch(() => {});
+    });
+    return { session, queue };
+  });
+  opening.catch(() => {});
+  return {
+    name: '@cloudamqp/amqp-client',
+    publish: async (n) => (await opening).queue.publish(String(n)),
+    close: async () => (await opening).session.stop(),
   };
 }

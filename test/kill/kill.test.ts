@@ -31,7 +31,7 @@ describe('kill -9', { concurrency: 2 }, () => {
     const report = await amqpLoop({ cycles: 4, seed: 1 });
     // They wait for a broker that is away in their own ways, some for long.
     assertNothingLost(report, 60);
-    for (const name of ['amqplib', 'amqp-connection-manager', 'rabbitmq-client'])
+    for (const name of ['amqplib', 'amqp-connection-manager', 'rabbitmq-client', '@cloudamqp/amqp-client'])
       assert.ok((report.byClient[name] ?? 0) > 10, `${name}: ${report.byClient[name]} confirmed`);
     t.diagnostic(`${report.confirmed} confirmed, ${report.recovered} more recovered, ${report.duplicated} duplicates`);
   });

@@ -32,6 +32,18 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   {
+    name: 'rabbitmq-c',
+    prove: async (cwd) => {
+      await bring(cwd, 'numbers.c');
+      // Its headers are in a package of their own: librabbitmq-dev.
+      await install(cwd, 'cc', ['-O1', '-o', 'numbers', 'numbers.c', '-lrabbitmq']);
+      return numbers((url) => {
+        const { hostname, port } = new URL(url);
+        return [{ command: join(cwd, 'numbers'), args: [hostname, port], cwd }];
+      });
+    },
+  },
+  {
     name: 'nestjs',
     prove: async (cwd) => {
       await writeFile(join(cwd, 'package.json'), '{"private":true}');
