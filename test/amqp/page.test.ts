@@ -4,7 +4,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { differenceRows } from './differential/differences.ts';
-import { METHODS, type MethodName, wireName } from '../../src/gateways/amqp/methods.ts';
+import { type FieldKind, METHODS, type MethodName, wireName } from '../../src/gateways/amqp/methods.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'docs/protocols/amqp.md'), 'utf8');
@@ -58,6 +58,23 @@ test('every argument and header that the gateway knows is in a row of the AMQP p
   const claims = rows().map(({ claim }) => claim);
   assert.deepEqual(
     [...names].filter((name) => !claims.some((claim) => claim.includes(`\`${name}\``))),
+    [],
+  );
+});
+
+test('every flag that a method has is in a row of the AMQP page', () => {
+  const { accessRequest: _, ...methods } = METHODS;
+  const flags = Object.values(methods).flatMap(({ fields }) =>
+    Object.entries<FieldKind>(fields).flatMap(([name, kind]) =>
+      kind === 'bit' && !name.startsWith('reserved')
+        ? name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+        : [],
+    ),
+  );
+  assert.ok(flags.length > 30);
+  const claims = rows().map(({ claim }) => claim);
+  assert.deepEqual(
+    [...new Set(flags)].filter((flag) => !claims.some((claim) => new RegExp(`\\b${flag}\\b`).test(claim))),
     [],
   );
 });
