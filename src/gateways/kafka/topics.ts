@@ -34,6 +34,8 @@ export class Topics {
   readonly #idPrefix: string;
   readonly #known = new Map<string, { topic: KafkaTopic; until: number }>();
   readonly #names = new Map<string, string>();
+  /** The last time that all were looked through for an id: what was not there then is not there for as long as it is fresh. */
+  #listed: { readonly all: Promise<unknown>; readonly until: number } | undefined;
 
   constructor(session: () => Promise<Session>, journalId: string, clock: Clock) {
     this.#session = session;
@@ -103,6 +105,21 @@ export class Topics {
 
   async #nameOf(id: string): Promise<string | undefined> {
     if (!id.startsWith(this.#idPrefix)) return undefined;
-    return (await this.all()).find((topic) => topic.id === id)?.name;
+    await this.#listAll();
+    return this.#names.get(id);
+  }
+
+  /** Once for all who ask: a fetch may name thousands of ids that no topic has. Those that a client was told are known. */
+  async #listAll(): Promise<void> {
+    const now = this.#clock.now();
+    if (this.#listed === undefined || this.#listed.until <= now)
+      this.#listed = { all: this.all(), until: now + FRESH_MS };
+    const { all } = this.#listed;
+    try {
+      await all;
+    } catch (error) {
+      if (this.#listed.all === all) this.#listed = undefined;
+      throw error;
+    }
   }
 }
