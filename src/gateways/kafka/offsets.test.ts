@@ -141,6 +141,15 @@ test('a fetch steps over what compaction took, and brings a batch of which it to
   assert.equal(await firstFrom(4), 0n);
 });
 
+test('a batch that says to be of a transaction and names no producer is of none: it is stored, and decided at once', async (t) => {
+  const { peer } = await start(t);
+  const batch = batchOf(['a:1', 'a:2'], ATTRIBUTE.transactional);
+  // Neither is there a producer of that name.
+  assert.equal(await produce(peer, batch, 'nobody'), ERROR.NONE);
+  const { bytes, lastStableOffset } = await fetched(peer, 0, COMMITTED);
+  assert.deepEqual([lastStableOffset, bytes.subarray(16)], [2, batch.subarray(16)]);
+});
+
 test('metadata beside an offset has at most 4,096 bytes', async (t) => {
   const { peer } = await start(t);
   const commit = async (committedMetadata: string) => {

@@ -207,8 +207,11 @@ function toPublish(
       `Batches are compressed with zstd since version ${ZSTD} only.`,
     );
   if (topic.policy.retain.compact) demandKeys(topic.name, batch);
-  const isTransactional = (header.attributes & ATTRIBUTE.transactional) !== 0;
   const { producerId, producerEpoch: epoch, baseSequence: sequence } = header;
+  if (producerId >= 0 && sequence < 0)
+    throw new KafkaError('INVALID_RECORD', `A batch of the producer ${producerId} begins with number ${sequence}.`);
+  // As in Kafka: one that names no producer is part of no transaction, whatever it says.
+  const isTransactional = producerId >= 0 && (header.attributes & ATTRIBUTE.transactional) !== 0;
   return {
     to: { topic: topic.name },
     format: FORMAT_KAFKA,

@@ -50,7 +50,8 @@ export const produceBroken: Move = (m) => {
   const topic = m.random.pick([m.a, m.b]);
   const how = m.random.pick(Object.keys(BREAKS));
   const broken = BREAKS[how]?.(bytesOf(valuesFor(m), PLAIN));
-  m.ask('produce', sending(topic, 0, [broken]), { from: 3, note: how });
+  const more = how === 'transactional' && m.random.chance(0.7) ? { transactionalId: m.name('x') } : {};
+  m.ask('produce', sending(topic, 0, [broken], more), { from: 3, note: how });
 };
 
 export const produceIdempotent: Move = (m) => {
