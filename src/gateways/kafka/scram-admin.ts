@@ -71,23 +71,64 @@ function infoOf(password: StoredPassword | null, algorithm: ScramAlgorithm): Des
   return text === undefined ? [] : [{ mechanism: NUMBER[algorithm], iterations: parseScram(text).iterations }];
 }
 
-/** @throws KafkaError, INVALID */
+/** What one change does: the mechanism, and what is stored for it, or nothing any more. */
+type Change = readonly [algorithm: ScramAlgorithm, stored: string | undefined];
+
+/**
+ * A user may be changed in both mechanisms at once. Of what is wrong the first change tells the reason; one that follows is
+ * one too many, as in Kafka.
+ *
+ * @throws KafkaError, INVALID
+ */
 async function alter(users: StoredUsers, name: string, { deletions, upsertions }: Alteration): Promise<void> {
-  const deleted = deletions.filter((each) => each.name === name).map(({ mechanism }) => algorithmOf(mechanism));
   const before = (await users.find(name))?.password ?? null;
-  const missing = deleted.find((algorithm) => before?.scram?.[algorithm] === undefined);
-  if (missing !== undefined) throw new KafkaError('RESOURCE_NOT_FOUND', `${name} has no such credential.`);
-  const put = upsertions.filter((each) => each.name === name).map(verifierOf);
-  const touched = [...deleted, ...put.map(([algorithm]) => algorithm)];
-  if (new Set(touched).size < touched.length)
-    throw new KafkaError('DUPLICATE_RESOURCE', 'A request changes one mechanism of a user twice.');
-  await users.put({ name, password: withScram(before, { gone: deleted, put }) });
+  const asked = [
+    ...deletions.filter((each) => each.name === name).map((each) => () => deletionOf(each, before)),
+    ...upsertions.filter((each) => each.name === name).map((each) => () => verifierOf(each)),
+  ];
+  const changes: Change[] = [];
+  for (const read of asked) {
+    const change = changes.length === 0 ? read() : orDuplicate(read);
+    if (changes.some(([algorithm]) => algorithm === change[0])) throw duplicate();
+    changes.push(change);
+  }
+  const gone = changes.flatMap(([algorithm, stored]) => (stored === undefined ? [algorithm] : []));
+  const put = changes.flatMap(([algorithm, stored]): [ScramAlgorithm, string][] =>
+    stored === undefined ? [] : [[algorithm, stored]],
+  );
+  await users.put({ name, password: withScram(before, { gone, put }) });
+}
+
+function orDuplicate(read: () => Change): Change {
+  try {
+    return read();
+  } catch {
+    throw duplicate();
+  }
+}
+
+function duplicate(): KafkaError {
+  return new KafkaError('DUPLICATE_RESOURCE', 'A request changes one user twice.');
+}
+
+/** @throws KafkaError */
+function deletionOf({ name, mechanism }: Alteration['deletions'][number], before: StoredPassword | null): Change {
+  assertNamed(name);
+  const algorithm = algorithmOf(mechanism);
+  if (before?.scram?.[algorithm] === undefined)
+    throw new KafkaError('RESOURCE_NOT_FOUND', `${name} has no such credential.`);
+  return [algorithm, undefined];
+}
+
+/** @throws KafkaError */
+function assertNamed(name: string): void {
+  if (name === '') throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'The name of a user is not empty.');
 }
 
 /** @throws KafkaError, INVALID */
-function verifierOf({ name, mechanism, iterations, salt, saltedPassword }: Upsertion): [ScramAlgorithm, string] {
+function verifierOf({ name, mechanism, iterations, salt, saltedPassword }: Upsertion): Change {
+  assertNamed(name);
   const algorithm = algorithmOf(mechanism);
-  if (name === '') throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'The name of a user is not empty.');
   if (iterations < ITERATIONS.min || iterations > ITERATIONS.max)
     throw new KafkaError(
       'UNACCEPTABLE_CREDENTIAL',

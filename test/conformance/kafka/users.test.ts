@@ -32,6 +32,9 @@ function credential(name: string, mechanism: 1 | 2, password: string, iterations
   return { name, mechanism, iterations, salt, saltedPassword };
 }
 
+/** Of whatever mechanism. */
+type Credential = Omit<ReturnType<typeof credential>, 'mechanism'> & { mechanism: number };
+
 async function logsIn(
   address: string,
   mechanism: keyof typeof MECHANISM | 'plain',
@@ -57,7 +60,7 @@ async function logsIn(
 
 test('a user that Kafka has made logs in with SCRAM and PLAIN until its credentials are deleted', async (t) => {
   const { admin, address } = await start(t);
-  const alter = async (request: { deletions?: object[]; upsertions?: ReturnType<typeof credential>[] }) => {
+  const alter = async (request: { deletions?: object[]; upsertions?: Credential[] }) => {
     const { deletions = [], upsertions = [] } = request;
     const answer = await admin.ask('alterUserScramCredentials', 0, { deletions: deletions as never, upsertions });
     return answer?.results.map(({ errorCode }) => errorCode);
@@ -116,6 +119,11 @@ test('a user that Kafka has made logs in with SCRAM and PLAIN until its credenti
     ERROR.UNACCEPTABLE_CREDENTIAL,
   ]);
   assert.deepEqual(await alter({ upsertions: [fine, fine] }), [ERROR.DUPLICATE_RESOURCE]);
+  // Of what is wrong the first change tells the reason; what follows it is one too many.
+  const odd = { ...fine, mechanism: 9 };
+  assert.deepEqual(await alter({ upsertions: [fine, odd] }), [ERROR.DUPLICATE_RESOURCE]);
+  assert.deepEqual(await alter({ upsertions: [odd, fine] }), [ERROR.UNSUPPORTED_SASL_MECHANISM]);
+  assert.deepEqual(await alter({ deletions: [{ name: '', mechanism: 1 }] }), [ERROR.UNACCEPTABLE_CREDENTIAL]);
   assert.deepEqual(await alter({ deletions: [{ name: 'zoe', mechanism: 9 }] }), [ERROR.UNSUPPORTED_SASL_MECHANISM]);
   assert.deepEqual(await describe(null), []);
 });

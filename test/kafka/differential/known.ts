@@ -211,6 +211,22 @@ export const KNOWN: readonly Known[] = [
       }),
   },
   {
+    what: 'both SCRAM mechanisms of a user in one request',
+    why: 'done, as `kafka-configs` is documented to do; Kafka says DUPLICATE_RESOURCE, though they are two credentials',
+    is: (difference, { api }) => api === 'alterUserScramCredentials' && codes(difference, 92, 0),
+    ends: true,
+    proof: (m) => {
+      const one = { name: m.name('user'), iterations: 4096, salt: Buffer.alloc(16, 1) };
+      m.ask('alterUserScramCredentials', {
+        deletions: [],
+        upsertions: [
+          { ...one, mechanism: 1, saltedPassword: Buffer.alloc(32, 2) },
+          { ...one, mechanism: 2, saltedPassword: Buffer.alloc(64, 2) },
+        ],
+      });
+    },
+  },
+  {
     what: 'a group without members and without offsets that never had members',
     why: 'is not there; Kafka has it for some minutes once somebody has tried to commit, or has deleted its offsets',
     is: (difference, { api }) =>

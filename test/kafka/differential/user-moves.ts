@@ -74,7 +74,7 @@ export const scram: Move = (m) => {
   const roll = random.next();
   if (roll < 0.4) m.ask('alterUserScramCredentials', { deletions: [], upsertions: [one] });
   else if (roll < 0.6) m.ask('alterUserScramCredentials', { deletions: [gone], upsertions: [] });
-  else if (roll < 0.7 && mechanism === 2) m.ask('alterUserScramCredentials', { deletions: [gone], upsertions: [one] });
+  else if (roll < 0.8) m.ask('alterUserScramCredentials', { deletions: [gone], upsertions: [one] });
   m.ask('describeUserScramCredentials', {
     users: random
       .pick([['alice'], [name], ['alice', m.name('nobody')], ['alice', 'alice']])
