@@ -29,7 +29,19 @@ export interface Retention {
   bytes: number | null;
   /** Keep only the newest message of each key. */
   compact: boolean;
+  /** Of compaction: a message that is younger stays, and what it supersedes does too. Default 0. */
+  compactLagMs?: number;
+  /** Of compaction: what is superseded is looked for at the latest when so much time has passed. Default: no such time. */
+  maxCompactLagMs?: number | null;
+  /**
+   * Of compaction: a message that says that its key is gone (without a body) is the last one of it. It stays for so long
+   * after the others of its key have gone, so that who reads from the start meanwhile learns of it. Default: a day.
+   */
+  deleteRetentionMs?: number;
 }
+
+/** As Kafka's. */
+export const DELETE_RETENTION_MS = 86_400_000;
 
 export interface TopicPolicy {
   /** Can grow, never shrink. From then on a key goes to the partition that it would go to in a topic of the new size. */

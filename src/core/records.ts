@@ -62,6 +62,8 @@ export interface Envelope {
   /** Absent: application/json. */
   contentType?: string;
   headers?: Headers;
+  /** Of a format that tells no body from an empty one: it has none. */
+  absent?: true;
   body: Uint8Array;
 }
 
@@ -312,6 +314,16 @@ function unpackHeaders(bytes: Uint8Array): Headers {
     throw new RailheadError('INVALID', 'The headers are not a MessagePack map.', { cause: error });
   }
   throw new RailheadError('INVALID', 'The headers are not a MessagePack map.');
+}
+
+const JSON_NULL = Buffer.from('null');
+
+/**
+ * Whether a message of a compacted topic says no more than that its key is gone: it has no body, or the null of JSON, which
+ * is what the SDK makes of null.
+ */
+export function saysGone({ body, contentType }: Envelope): boolean {
+  return body.byteLength === 0 || (contentType === undefined && JSON_NULL.equals(body));
 }
 
 export function textOf(bytes: Uint8Array): string {

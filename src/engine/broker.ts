@@ -206,7 +206,7 @@ export class Broker {
       parts.shortages.look();
       undertaker.work();
       reclaimer.work();
-      if (caretaker.compacted.size > 0) compactor.work(caretaker.compacted);
+      if (caretaker.compacted.size > 0) compactor.work(caretaker.compacted, touched);
     };
     await broker.#removeOrphans();
     dropTransient(shard, definitions, routers);

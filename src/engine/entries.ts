@@ -280,6 +280,11 @@ export type OtherEntry =
     }
   /** Superseded by newer messages of the same keys: [offset, count]. Gone for everybody; the offsets stay empty. */
   | { type: 'compacted'; topicId: number; partition: number; ranges: [number, number][] }
+  /**
+   * At `at` nothing before `to` was superseded any more by what lies there too. Of what lies there, so many messages say
+   * only that their key is gone, and may go themselves some time after that.
+   */
+  | { type: 'swept'; topicId: number; partition: number; to: number; at: number; removals: number }
   /** What is alive of some cold segments now lies in another one; the old ones may go. */
   | { type: 'rewritten'; old: string[]; blob: string; blocks: ColdBlockRef[] }
   /** Messages that lay in the commit log before the position `before` now lie in a cold segment. */

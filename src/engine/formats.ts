@@ -40,6 +40,11 @@ export interface RecordFormat {
    * @throws INVALID
    */
   head(head: Buffer, bodyBytes: number): Envelope;
+  /**
+   * Whether a message of a compacted topic says no more than that its key is gone. Without this: one with no body, or with
+   * the null of JSON.
+   */
+  isRemoval?(envelope: Envelope): boolean;
 }
 
 /** The engine's own: that of the SDK. */
@@ -84,20 +89,23 @@ export class RecordFormats {
   }
 
   /**
-   * The records [from, to) of a checked batch as native ones, for those who do not read its format. One that cannot be
-   * decoded, which only a compressed batch can hide until then, is a record without a body and a header that says why: it
-   * lies in the log, and whoever waits for it must not wait for ever.
+   * Every record of a checked batch, decoded. Of one that cannot be, which only a compressed batch can hide until then, each
+   * is a record without a body and a header that says why: it lies in the log, and whoever waits for it must not wait for
+   * ever.
    */
+  readable(tag: number, records: Buffer, count: number): Envelope[] {
+    try {
+      return this.get(tag).envelopes(records, count);
+    } catch (error) {
+      const unreadable: Envelope = { headers: unreadableBecause(error), body: Buffer.alloc(0) };
+      return Array.from({ length: count }, () => unreadable);
+    }
+  }
+
+  /** The records [from, to) of a checked batch as native ones, for those who do not read its format; see `readable`. */
   toNative(tag: number, records: Buffer, count: number, from = 0, to = count): Buffer {
     const writer = new RecordBatchWriter(records.byteLength);
-    let envelopes: readonly Envelope[];
-    try {
-      envelopes = this.get(tag).envelopes(records, count);
-    } catch (error) {
-      const unreadable = { headers: unreadableBecause(error) };
-      for (let i = from; i < to; i++) writer.append(unreadable, '');
-      return writer.take().bytes;
-    }
+    const envelopes = this.readable(tag, records, count);
     for (let i = from; i < to; i++) appendNative(writer, envelopes[i]);
     return writer.take().bytes;
   }

@@ -74,7 +74,9 @@ export class BodyType<In, Out> {
       if (this.#codec !== undefined && contentType === this.#codec.contentType)
         return this.#codec.decode(envelope.body);
       const essence = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-      if (essence === DEFAULT_CONTENT_TYPE || essence.endsWith('+json')) return JSON.parse(textFrom(envelope.body));
+      if (essence === DEFAULT_CONTENT_TYPE || essence.endsWith('+json'))
+        // What Kafka's clients send without a value has none here either.
+        return envelope.body.byteLength === 0 ? null : JSON.parse(textFrom(envelope.body));
       if (essence.startsWith('text/')) return textOf(envelope.body);
       return envelope.body;
     } catch (error) {

@@ -1,5 +1,5 @@
 import { RailheadError } from '../core/errors.ts';
-import { DEFAULT_SUBSCRIPTION, OVERFLOWS } from '../core/policy.ts';
+import { DEFAULT_SUBSCRIPTION, DELETE_RETENTION_MS, OVERFLOWS } from '../core/policy.ts';
 import type { Durability, Filter, Order, Overflow, SubscriptionPolicy, TopicPolicy } from '../core/policy.ts';
 import { durationMs, rateLimit, sizeBytes } from '../core/units.ts';
 import type { Duration, Rate, Size } from '../core/units.ts';
@@ -89,8 +89,14 @@ export interface RetainOptions {
   bytes?: Size;
   /** Messages go when every subscription has settled them. Default false. */
   untilSettled?: boolean;
-  /** Only the newest message of each key stays. Default false. */
+  /** Only the newest message of each key stays. One that is null, or has no body, says that its key is gone. Default false. */
   compact?: boolean;
+  /** With `compact`: younger messages stay, and so does what they supersede. Default `'0s'`. */
+  compactLag?: Duration;
+  /** With `compact`: what is superseded is looked for at the latest after this time. Default: when enough is new. */
+  maxCompactLag?: Duration;
+  /** With `compact`: so long one that says that its key is gone outlives the others of its key. Default `'1d'`. */
+  deleteRetention?: Duration;
 }
 
 // The compiler holds these against the interfaces: a new option cannot be forgotten here.
@@ -125,10 +131,15 @@ const DEAD_LETTER_OPTIONS = { router: true, routingKey: true, unrouted: true } s
   true
 >;
 const BACKOFF_OPTIONS = { type: true, min: true, max: true, jitter: true } satisfies Record<keyof BackoffOptions, true>;
-const RETAIN_OPTIONS = { age: true, bytes: true, untilSettled: true, compact: true } satisfies Record<
-  keyof RetainOptions,
-  true
->;
+const RETAIN_OPTIONS = {
+  age: true,
+  bytes: true,
+  untilSettled: true,
+  compact: true,
+  compactLag: true,
+  maxCompactLag: true,
+  deleteRetention: true,
+} satisfies Record<keyof RetainOptions, true>;
 
 export const LIMIT_OPTION_NAMES = Object.keys(LIMIT_OPTIONS);
 export const DELIVERY_OPTION_NAMES = Object.keys(DELIVERY_OPTIONS);
@@ -190,6 +201,25 @@ function retention(what: string, options: RetainOptions): TopicPolicy['retain'] 
     ageMs: options.age === undefined ? null : durationMs(options.age, `${what}.age`),
     bytes: options.bytes === undefined ? null : sizeBytes(options.bytes, `${what}.bytes`),
     compact: options.compact ?? false,
+    ...compaction(what, options),
+  };
+}
+
+/** What is said of it, and where a topic is compacted also what is not: that is as by default. */
+function compaction(what: string, options: RetainOptions): Partial<TopicPolicy['retain']> {
+  const { compact, compactLag, maxCompactLag, deleteRetention } = options;
+  const isSaid = (value: Duration | undefined): boolean => compact === true || value !== undefined;
+  return {
+    ...(isSaid(compactLag) && {
+      compactLagMs: compactLag === undefined ? 0 : durationMs(compactLag, `${what}.compactLag`),
+    }),
+    ...(isSaid(maxCompactLag) && {
+      maxCompactLagMs: maxCompactLag === undefined ? null : durationMs(maxCompactLag, `${what}.maxCompactLag`),
+    }),
+    ...(isSaid(deleteRetention) && {
+      deleteRetentionMs:
+        deleteRetention === undefined ? DELETE_RETENTION_MS : durationMs(deleteRetention, `${what}.deleteRetention`),
+    }),
   };
 }
 

@@ -33,7 +33,15 @@ const rate = object<RateLimit>({ count: finite, perMs: finite });
 export const topicPolicy = object<Partial<TopicPolicy>>({
   partitions: maybe(whole),
   retain: maybe(
-    object<Retention>({ untilSettled: flag, ageMs: nullable(whole), bytes: nullable(whole), compact: flag }),
+    object<Retention>({
+      untilSettled: flag,
+      ageMs: nullable(whole),
+      bytes: nullable(whole),
+      compact: flag,
+      compactLagMs: maybe(whole),
+      maxCompactLagMs: maybe(nullable(whole)),
+      deleteRetentionMs: maybe(whole),
+    }),
   ),
   durability: maybe(oneOf('fsync', 'write', 'memory')),
   maxMessages: maybe(nullable(whole)),

@@ -58,7 +58,7 @@ function records(...messages: readonly Text[]): { format: number; records: Uint8
 }
 
 /** So many messages make a compaction due. */
-const COMPACTED = { batches: 22, messages: 50, keys: 7 };
+const COMPACTED = { batches: 20, messages: 50, keys: 7 };
 
 /** Everything that follows from what was asked has happened: a disk in memory needs turns, not time. */
 async function quiet(broker: Broker): Promise<void> {
@@ -181,14 +181,14 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
     await send('big', ...Array.from({ length: 6 }, (_, j) => ({ text: `big ${i * 6 + j} ${'.'.repeat(500)}` })));
   await quiet(broker);
 
-  // Compaction by key: of each the newest stays.
+  // Compaction by key: of each the newest stays, and for a day what says that there is none.
   await session.request('declareTopic', {
     name: 'compacted',
     kind: 'topic',
     policy: { retain: { untilSettled: false, ageMs: null, bytes: null, compact: true } },
   });
   await session.request('declareSubscription', { topic: 'compacted', subscription: 'reader' });
-  await send('compacted', { text: 'the only one', key: 'rare' });
+  await send('compacted', { text: 'the only one', key: 'rare' }, { text: '', key: 'gone' });
   for (let i = 0; i < COMPACTED.batches; i++) {
     await send(
       'compacted',

@@ -48,6 +48,7 @@ const TYPES: Record<Entry['type'], true> = {
   trim: true,
   offer: true,
   compacted: true,
+  swept: true,
   moved: true,
   rewritten: true,
 };

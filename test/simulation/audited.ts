@@ -72,6 +72,8 @@ export class AuditedTopic {
   readonly snapshots = new Map<string, AuditedSnapshot>();
   /** In the order of their markers. */
   readonly aborted: (AbortedRange & { readonly partition: number })[] = [];
+  /** When compaction last took a message of a key. */
+  readonly clearedAt = new Map<string, number>();
   readonly dedupe = new Map<string, number>();
   /** Of open transactions: they count for all others only once that is committed. */
   readonly undecidedIds = new Map<string, number>();

@@ -180,6 +180,23 @@ const LIES: Readonly<Record<string, Lie>> = {
     ],
     found: /newest of k/,
   },
+  'a compaction for the sake of what is too young': {
+    entries: [
+      publish(0, ['k'], keyed),
+      publish(1, ['k'], keyed),
+      { type: 'compacted', topicId: 1, partition: 0, ranges: [[0, 1]] },
+    ],
+    topic: retain({ compact: true, compactLagMs: 1 }),
+    found: /newest of k/,
+  },
+  'a removal that goes before its time': {
+    entries: [
+      publish(0, [''], { records: records([''], 'k') }),
+      { type: 'compacted', topicId: 1, partition: 0, ranges: [[0, 1]] },
+    ],
+    topic: retain({ compact: true, deleteRetentionMs: 1 }),
+    found: /newest of k/,
+  },
   'retention before its age': {
     entries: [a, { type: 'trim', topicId: 1, partition: 0, start: 1 }],
     topic: retain({ ageMs: 10 }),

@@ -1,5 +1,6 @@
 import { asBuffer, FORMAT_NATIVE, readRecord, recordEnd } from '../../src/core/records.ts';
 import type { Clock } from '../../src/core/clock.ts';
+import { DELETE_RETENTION_MS } from '../../src/core/policy.ts';
 import { entryBytes, readEntry } from '../../src/engine/entry-reader.ts';
 import {
   COUNTED,
@@ -395,20 +396,28 @@ export class Auditor {
     }
   }
 
-  /** Nothing goes but what a newer message of the same key supersedes. */
+  /**
+   * Nothing goes but what a newer message of the same key supersedes, when that is old enough; and a message without a body,
+   * which says that its key is gone, a good while after the others of its key.
+   */
   #compacted({ topicId, partition, ranges }: Extract<OtherEntry, { type: 'compacted' }>): void {
     const topic = this.topics.get(topicId);
     if (topic === undefined) return;
+    const { compactLagMs = 0, deleteRetentionMs = DELETE_RETENTION_MS } = topic.policy.retain;
+    const now = this.#clock.now();
     const newest = new Map<string, number>();
-    for (const { key, partition: where, offset, transaction } of topic.messages.values())
-      if (key !== undefined && where === partition && transaction === undefined)
+    for (const { key, partition: where, offset, transaction, publishedAt } of topic.messages.values())
+      if (key !== undefined && where === partition && transaction === undefined && now - publishedAt >= compactLagMs)
         newest.set(key, Math.max(newest.get(key) ?? 0, offset));
     for (const [from, count] of ranges) {
       for (let offset = from; offset < from + count; offset++) {
         const message = topic.messages.get(AuditedTopic.at(partition, offset));
         if (message === undefined) continue;
-        if (message.key === undefined || newest.get(message.key) === offset)
-          this.#fail(`${topic.name} loses ${message.text}, the newest of ${message.key}, to compaction`);
+        const { key = '', text, publishedAt } = message;
+        const isOver = text === '' && now - Math.max(publishedAt, topic.clearedAt.get(key) ?? 0) >= deleteRetentionMs;
+        if (!(offset < (newest.get(key) ?? -1)) && !isOver)
+          this.#fail(`${topic.name} loses ${text}, the newest of ${message.key}, to compaction`);
+        topic.clearedAt.set(key, now);
         topic.drop(message);
       }
     }

@@ -101,7 +101,12 @@ export function topology(random: SeededRandom): TopicPlan[] {
     log('aged', 'age', { ageMs: 5000 }),
     log('sized', 'bytes', { bytes: 2000 }),
     log('newest', 'key', { compact: true }),
-    log('newest', 'key', { compact: true }, random.pick(['key', 'strict', 'fair'] as const)),
+    log(
+      'newest',
+      'key',
+      { compact: true, compactLagMs: 2000, maxCompactLagMs: 5000 },
+      random.pick(['key', 'strict', 'fair'] as const),
+    ),
     { ...log('replayed', 'none', {}), calm: true },
     events(random),
   ];

@@ -33,6 +33,14 @@ const FLAGS: readonly [name: string, kind: Kind, placeholder: string, summary: s
   ['retain', 'text', 'DURATION', 'queue: how long settled messages stay visible; topic: how long messages stay'],
   ['retainBytes', 'text', 'SIZE', 'topic: the oldest go above this size'],
   ['compact', 'flag', '', 'topic: keep only the newest message of each key'],
+  ['compactLag', 'text', 'DURATION', 'compacted topic: younger messages stay, and what they supersede'],
+  ['maxCompactLag', 'text', 'DURATION', 'compacted topic: what is superseded goes at the latest then'],
+  [
+    'deleteRetention',
+    'text',
+    'DURATION',
+    'compacted topic: how long one without a body outlives the others of its key',
+  ],
 ];
 
 export interface PolicyOptions extends BrokerOptions {
@@ -60,16 +68,11 @@ export function policyOf(options: PolicyOptions): Record<string, unknown> {
   }
   const isTopic = options.topic === true && options.subscription === undefined;
   if (isTopic) {
-    const { retain, retainBytes, compact, ...rest } = policy;
-    if (retain === undefined && retainBytes === undefined && compact === undefined) return rest;
-    return {
-      ...rest,
-      retain: {
-        ...(retain !== undefined && { age: retain }),
-        ...(retainBytes !== undefined && { bytes: retainBytes }),
-        ...(compact === true && { compact }),
-      },
-    };
+    const { retain: age, retainBytes: bytes, compact, compactLag, maxCompactLag, deleteRetention, ...rest } = policy;
+    const said = Object.entries({ age, bytes, compact, compactLag, maxCompactLag, deleteRetention }).filter(
+      ([, value]) => value !== undefined,
+    );
+    return said.length === 0 ? rest : { ...rest, retain: Object.fromEntries(said) };
   }
   return policy;
 }

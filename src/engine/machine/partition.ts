@@ -24,6 +24,13 @@ export interface ColdBlock extends ColdBlockRef {
   blob: string;
 }
 
+/** How far compaction came, and when: see the entry `swept`. */
+interface Sweep {
+  readonly to: number;
+  readonly at: number;
+  readonly removals: number;
+}
+
 export interface EncodedPartition {
   start: number;
   end: number;
@@ -31,6 +38,7 @@ export interface EncodedPartition {
   cold: ColdBlock[];
   hot: Pieces;
   removed: Pieces | null;
+  swept: Sweep | null;
   transactions: EncodedPartitionTransactions | null;
   bodies: [number, string, number][];
 }
@@ -53,6 +61,7 @@ export class Partition {
   #coldMessages = 0;
   /** Compacted away. Null where nothing ever was. */
   removed: OffsetSet | null = null;
+  swept: Sweep | null = null;
   /** Null where nothing was ever published in an open transaction. */
   transactions: PartitionTransactions | null = null;
   /** Sequence of the newest end of a transaction here. Not kept: after a start, all that was read is durable. */
@@ -306,6 +315,7 @@ export class Partition {
       cold: this.cold,
       hot: this.#hot.encode(pieces),
       removed: this.removed?.pieces(pieces) ?? null,
+      swept: this.swept,
       transactions: this.transactions?.encode(pieces) ?? null,
       bodies: this.bodies.encode(),
     };
@@ -317,6 +327,7 @@ export class Partition {
     partition.end = data.end;
     partition.bytes = data.bytes;
     partition.removed = data.removed === null ? null : OffsetSet.fromPieces(pieces.get(data.removed));
+    partition.swept = data.swept;
     if (data.transactions !== null) partition.transactions = PartitionTransactions.decode(data.transactions, pieces);
     // Not as arguments of one call: there may be more than the stack holds. Made anew, for what was decoded takes twice
     // as much.

@@ -355,6 +355,13 @@ export class State {
         }
         return;
       }
+      case 'swept': {
+        const topic = this.#topic(entry.topicId, sequence);
+        if (topic === undefined) return;
+        const { to, at, removals } = entry;
+        topic.partition(entry.partition).swept = { to, at, removals };
+        return;
+      }
       case 'moved':
         this.#moved(entry, sequence);
         return;

@@ -122,10 +122,15 @@ export class Bodies {
 
   /** The messages of a run, decoded; a large one without its body. */
   envelopes(run: BodyRun): Envelope[] {
-    const format = this.#shard.formats.get(run.format);
+    const { formats } = this.#shard;
     return run.body === undefined
-      ? format.envelopes(run.records, run.count)
-      : [format.head(run.records, run.body.bytes)];
+      ? formats.readable(run.format, run.records, run.count)
+      : [formats.get(run.format).head(run.records, run.body.bytes)];
+  }
+
+  /** As `envelopes`; of a run of `loadUncut` that is a part of its batch, those of the whole batch. */
+  envelopesAround(run: BodyRun): readonly Envelope[] {
+    return run.uncut ? this.#shard.formats.readable(run.format, run.records, run.entry.count) : this.envelopes(run);
   }
 
   /**

@@ -1,9 +1,22 @@
 import { RailheadError } from '../../core/errors.ts';
-import { OVERFLOWS, type SubscriptionPolicy, type TopicPolicy } from '../../core/policy.ts';
+import {
+  DELETE_RETENTION_MS,
+  OVERFLOWS,
+  type Retention,
+  type SubscriptionPolicy,
+  type TopicPolicy,
+} from '../../core/policy.ts';
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts';
 import { compileFilter } from '../routing/filter.ts';
 
 // What a declare may say of a policy. What it leaves out stays as it is.
+
+/** Where a policy says nothing. */
+export const COMPACTION = {
+  compactLagMs: 0,
+  maxCompactLagMs: null,
+  deleteRetentionMs: DELETE_RETENTION_MS,
+} as const satisfies Partial<Retention>;
 
 /** @throws INVALID */
 export function topicPolicy(
@@ -12,8 +25,7 @@ export function topicPolicy(
   limits: Pick<Limits, 'maxPartitions' | 'maxMessageBytes'> = DEFAULT_LIMITS,
 ): TopicPolicy {
   onlyKnown(partial, base, 'topic');
-  const policy: TopicPolicy = { ...base, ...partial, retain: { ...base.retain, ...partial.retain } };
-  onlyKnown(policy.retain, base.retain, 'retain');
+  const policy: TopicPolicy = { ...base, ...partial, retain: retention(base.retain, partial.retain) };
   whole('partitions', policy.partitions, 1, limits.maxPartitions);
   wholeOrNull('retain.ageMs', policy.retain.ageMs, 1);
   wholeOrNull('retain.bytes', policy.retain.bytes, 1);
@@ -28,6 +40,22 @@ export function topicPolicy(
   wholeOrNull('dedupeWindowMs', policy.dedupeWindowMs, 1);
   whole('maxMessageBytes', policy.maxMessageBytes, 1, limits.maxMessageBytes);
   return policy;
+}
+
+/** What is as by default is left out, so that the same policy is found to be the same. @throws INVALID */
+function retention(base: Retention, partial: Partial<Retention> = {}): Retention {
+  const { untilSettled, ageMs, bytes, compact } = base;
+  onlyKnown(partial, { untilSettled, ageMs, bytes, compact, ...COMPACTION }, 'retain');
+  const { compactLagMs, maxCompactLagMs, deleteRetentionMs, ...rest } = { ...COMPACTION, ...base, ...partial };
+  whole('retain.compactLagMs', compactLagMs, 0, Number.MAX_SAFE_INTEGER);
+  wholeOrNull('retain.maxCompactLagMs', maxCompactLagMs, Math.max(1, compactLagMs));
+  whole('retain.deleteRetentionMs', deleteRetentionMs, 0, Number.MAX_SAFE_INTEGER);
+  return {
+    ...rest,
+    ...(compactLagMs !== COMPACTION.compactLagMs && { compactLagMs }),
+    ...(maxCompactLagMs !== COMPACTION.maxCompactLagMs && { maxCompactLagMs }),
+    ...(deleteRetentionMs !== COMPACTION.deleteRetentionMs && { deleteRetentionMs }),
+  };
 }
 
 /** @throws INVALID */

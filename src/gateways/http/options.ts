@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import {
   DEFAULT_SUBSCRIPTION,
+  DELETE_RETENTION_MS,
   type Filter,
   OVERFLOWS,
+  type Retention,
   type SubscriptionPolicy,
   type TopicPolicy,
 } from '../../core/policy.ts';
@@ -91,7 +93,12 @@ const retain = z.strictObject({
   untilSettled: z.boolean().default(false),
   age: duration.nullable().default(null),
   bytes: size.nullable().default(null),
-  compact: z.boolean().default(false),
+  compact: z.boolean().default(false).describe('Only the newest message of each key stays.'),
+  compactLag: duration.optional().describe('With compact: younger messages stay, and what they supersede. Default 0s.'),
+  maxCompactLag: duration.nullable().optional().describe('With compact: what is superseded goes at the latest then.'),
+  deleteRetention: duration
+    .optional()
+    .describe('With compact: so long a message without a body outlives the others of its key. Default 1d.'),
 });
 
 export const topicOptions = {
@@ -150,11 +157,29 @@ function defined<T extends object>(fields: { [K in keyof T]: T[K] | undefined })
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
+function retention(kept: z.output<typeof retain>): Retention {
+  const { untilSettled, age, bytes, compact } = kept;
+  // Of a topic that is compacted, what is not said is as by default.
+  const { compactLag, maxCompactLag, deleteRetention } = {
+    ...(compact && { compactLag: 0, maxCompactLag: null, deleteRetention: DELETE_RETENTION_MS }),
+    ...defined(kept),
+  };
+  return {
+    untilSettled,
+    ageMs: age,
+    bytes,
+    compact,
+    ...(compactLag !== undefined && { compactLagMs: compactLag }),
+    ...(maxCompactLag !== undefined && { maxCompactLagMs: maxCompactLag }),
+    ...(deleteRetention !== undefined && { deleteRetentionMs: deleteRetention }),
+  };
+}
+
 export function topicPolicy(options: TopicOptions): Partial<TopicPolicy> {
   const { retain: kept } = options;
   return defined<TopicPolicy>({
     partitions: options.partitions,
-    retain: kept && { untilSettled: kept.untilSettled, ageMs: kept.age, bytes: kept.bytes, compact: kept.compact },
+    retain: kept && retention(kept),
     durability: options.durability,
     maxMessages: options.maxMessages,
     maxBytes: options.maxBytes,
@@ -195,6 +220,7 @@ export function showTopicPolicy(policy: TopicPolicy): z.input<typeof topicSchema
       age: showDuration(policy.retain.ageMs),
       bytes: showSize(policy.retain.bytes),
       compact: policy.retain.compact,
+      ...showCompaction(policy.retain),
     },
     durability: policy.durability,
     maxMessages: policy.maxMessages,
@@ -205,6 +231,18 @@ export function showTopicPolicy(policy: TopicPolicy): z.input<typeof topicSchema
     expireUnused: showDuration(policy.expireUnusedMs),
     dedupeWindow: showDuration(policy.dedupeWindowMs),
     maxMessageBytes: `${policy.maxMessageBytes}B`,
+  };
+}
+
+/** Where it matters, or is not as by default. */
+function showCompaction(kept: Retention): Partial<z.input<typeof retain>> {
+  const { compact, compactLagMs, maxCompactLagMs, deleteRetentionMs } = kept;
+  return {
+    ...((compact || compactLagMs !== undefined) && { compactLag: formatDuration(compactLagMs ?? 0) }),
+    ...((compact || maxCompactLagMs !== undefined) && { maxCompactLag: showDuration(maxCompactLagMs ?? null) }),
+    ...((compact || deleteRetentionMs !== undefined) && {
+      deleteRetention: formatDuration(deleteRetentionMs ?? DELETE_RETENTION_MS),
+    }),
   };
 }
 

@@ -55,6 +55,10 @@ test('the configs of a topic are told with where they come from, and change one 
     'max.message.bytes': ['8388608', 5],
     'cleanup.policy': ['delete', 5],
     'message.timestamp.type': ['CreateTime', 5],
+    'min.compaction.lag.ms': ['0', 5],
+    'max.compaction.lag.ms': ['9223372036854775807', 5],
+    'delete.retention.ms': ['86400000', 5],
+    'min.cleanable.dirty.ratio': ['0.5', 5],
     'compression.type': ['producer', 5],
     'min.insync.replicas': ['1', 5],
   });

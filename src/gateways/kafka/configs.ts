@@ -1,4 +1,4 @@
-import { DEFAULT_TOPIC, type Retention, type TopicPolicy } from '../../core/policy.ts';
+import { DEFAULT_TOPIC, DELETE_RETENTION_MS, type Retention, type TopicPolicy } from '../../core/policy.ts';
 import { KafkaError } from './errors.ts';
 import { type KafkaTopic, TIMESTAMP_TYPE } from './topics.ts';
 
@@ -20,7 +20,7 @@ export interface TopicSettings {
 }
 
 /** As the protocol numbers the types of configs. */
-export const CONFIG_TYPE = { boolean: 1, string: 2, int: 3, long: 5, list: 7 } as const;
+export const CONFIG_TYPE = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const;
 
 /** As the protocol numbers where a config is set. */
 export const CONFIG_SOURCE = { topic: 1, staticBroker: 4, byDefault: 5, group: 8 } as const;
@@ -39,6 +39,8 @@ export function onlyCompacts({ compact, ageMs, bytes }: Retention): boolean {
   return compact && ageMs === null && bytes === null;
 }
 
+/** As Kafka says that there is no limit. */
+const MAX_LONG = String(2n ** 63n - 1n);
 const WEEK = String(DEFAULT_RETENTION.ageMs);
 
 /**
@@ -52,7 +54,7 @@ export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfig> = new Map<string, T
       type: 'long',
       byDefault: WEEK,
       apply: ({ policy }, value) => void (policy.retain.ageMs = orNever('retention.ms', value)),
-      read: ({ policy: { retain } }) => (onlyCompacts(retain) ? WEEK : String(retain.ageMs ?? -1)),
+      read: ({ policy: { retain } }) => (onlyCompacts(retain) ? WEEK : shown(retain.ageMs ?? -1)),
     },
   ],
   [
@@ -61,7 +63,7 @@ export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfig> = new Map<string, T
       type: 'long',
       byDefault: '-1',
       apply: ({ policy }, value) => void (policy.retain.bytes = orNever('retention.bytes', value)),
-      read: ({ policy }) => String(policy.retain.bytes ?? -1),
+      read: ({ policy }) => shown(policy.retain.bytes ?? -1),
     },
   ],
   [
@@ -94,6 +96,35 @@ export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfig> = new Map<string, T
       read: ({ attributes }) => attributes[TIMESTAMP_TYPE] ?? 'CreateTime',
     },
   ],
+  [
+    'min.compaction.lag.ms',
+    {
+      type: 'long',
+      byDefault: '0',
+      apply: ({ policy }, value) => void (policy.retain.compactLagMs = whole('min.compaction.lag.ms', value, 0)),
+      read: ({ policy: { retain } }) => shown(retain.compactLagMs ?? 0),
+    },
+  ],
+  [
+    // After the shortest, than which it must not be shorter.
+    'max.compaction.lag.ms',
+    {
+      type: 'long',
+      byDefault: MAX_LONG,
+      apply: ({ policy }, value) => void (policy.retain.maxCompactLagMs = longestLag(policy.retain, value)),
+      read: ({ policy: { retain } }) => shown(retain.maxCompactLagMs ?? Number.MAX_SAFE_INTEGER),
+    },
+  ],
+  [
+    'delete.retention.ms',
+    {
+      type: 'long',
+      byDefault: String(DELETE_RETENTION_MS),
+      apply: ({ policy }, value) => void (policy.retain.deleteRetentionMs = whole('delete.retention.ms', value, 0)),
+      read: ({ policy: { retain } }) => shown(retain.deleteRetentionMs ?? DELETE_RETENTION_MS),
+    },
+  ],
+  ['min.cleanable.dirty.ratio', fixed('min.cleanable.dirty.ratio', 'double', '0.5')],
   ['compression.type', fixed('compression.type', 'string', 'producer')],
   ['min.insync.replicas', fixed('min.insync.replicas', 'int', '1')],
 ]);
@@ -136,14 +167,31 @@ export function listOf(value: string): string[] {
   return value.split(',').map((each) => each.trim());
 }
 
+function longestLag({ compactLagMs = 0 }: Partial<Retention>, value: string): number | null {
+  const number = whole('max.compaction.lag.ms', value, 1);
+  const longest = number === Number.MAX_SAFE_INTEGER ? null : number;
+  if (longest !== null && longest < compactLagMs)
+    throw new KafkaError(
+      'INVALID_CONFIG',
+      `max.compaction.lag.ms is ${longest}, which is less than min.compaction.lag.ms, ${compactLagMs}.`,
+    );
+  return longest;
+}
+
 function orNever(name: string, value: string): number | null {
   const number = whole(name, value, -1);
   return number === -1 ? null : number;
 }
 
+function shown(number: number): string {
+  return number === Number.MAX_SAFE_INTEGER ? MAX_LONG : String(number);
+}
+
 function whole(name: string, value: string, least: number): number {
-  const number = Number(value);
-  if (value.trim() !== '' && Number.isSafeInteger(number) && number >= least) return number;
+  const text = value.trim();
+  // What is longer than anybody will wait for is said so.
+  const number = text === MAX_LONG ? Number.MAX_SAFE_INTEGER : /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(number) && number >= least) return number;
   throw new KafkaError(
     'INVALID_CONFIG',
     `${name} is ${JSON.stringify(value)}; it must be a whole number from ${least}.`,

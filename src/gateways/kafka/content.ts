@@ -42,6 +42,7 @@ export const kafkaFormat: RecordFormat = {
 
   headBytes: () => notApart(),
   head: () => notApart(),
+  isRemoval: ({ absent }) => absent === true,
 };
 
 /** Batches are never taken apart, so that there is no head without its body. */
@@ -52,6 +53,7 @@ function notApart(): never {
 export function toEnvelope({ key, value, headers }: KafkaRecord): Envelope {
   const envelope: Envelope = { body: value ?? Buffer.alloc(0) };
   if (key !== null) envelope.key = keyText(key);
+  if (value === null) envelope.absent = true;
   const named: [string, HeaderValue][] = [];
   for (const [name, bytes] of headers) {
     const text = bytes === null ? null : isUtf8(bytes) ? bytes.toString() : bytes;

@@ -1,4 +1,4 @@
-import { asBuffer, readRecord, recordEnd } from '../../core/records.ts';
+import { asBuffer, type Envelope, readRecord, recordEnd, saysGone } from '../../core/records.ts';
 import type { DeliveryRun, Operations } from '../../core/session.ts';
 import type { TransactionMarker } from '../../core/open-transactions.ts';
 import { demand } from './access.ts';
@@ -9,7 +9,7 @@ import { asKafkaError, ERROR, KafkaError } from './errors.ts';
 import type { Asked, PartitionResponse, Scope } from './fetch-session.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import type { fetch } from './messages/log.ts';
-import { markerBatch, placed, writeBatch, type MarkerTime } from './record-batch.ts';
+import { type KafkaRecord, markerBatch, placed, writeBatch, type MarkerTime } from './record-batch.ts';
 import type { KafkaTopic } from './topics.ts';
 
 type Request = RequestOf<typeof fetch>;
@@ -214,7 +214,7 @@ function foundIn(
   maxBytes: number,
 ): Found {
   const time = topic?.logAppendTime === true ? 'log-append' : 'create';
-  const { pieces, bytes, isFull } = inOrder(result, time, maxBytes);
+  const { pieces, bytes, isFull } = inOrder(result, { time, maxBytes, removals: removalsIn(topic) });
   const aborted = result.aborted ?? [];
   const answer: PartitionResponse = {
     partitionIndex: partition,
@@ -238,8 +238,7 @@ function foundIn(
  */
 function inOrder(
   { runs, markers = [] }: ReadResult,
-  time: MarkerTime,
-  maxBytes: number,
+  { time, maxBytes, removals }: { time: MarkerTime; maxBytes: number; removals: Removals },
 ): { pieces: Buffer[]; bytes: number; isFull: boolean } {
   const pieces: Buffer[] = [];
   let bytes = 0;
@@ -262,7 +261,7 @@ function inOrder(
     // A batch of which compaction took some records comes in several runs.
     if (base === last) continue;
     last = base;
-    push(run.format === FORMAT_KAFKA ? asBuffer(run.records) : translated(run), base);
+    push(run.format === FORMAT_KAFKA ? asBuffer(run.records) : translated(run, removals), base);
   }
   pushMarkersBefore(Infinity);
   return { pieces, bytes, isFull };
@@ -272,11 +271,23 @@ function batchOf({ producerId, epoch, outcome }: TransactionMarker, time: Marker
   return markerBatch({ producerId, epoch, committed: outcome === 'committed', at: 0, time });
 }
 
+/** What a message becomes that other protocols have published and that says that its key is gone: in a compacted topic null. */
+type Removals = 'null' | 'as they are';
+
+export function removalsIn(topic: KafkaTopic | undefined): Removals {
+  return topic?.policy.retain.compact === true ? 'null' : 'as they are';
+}
+
 /** Records that were published over another protocol. */
-export function translated({ records, count, publishedAt }: DeliveryRun): Buffer {
+export function translated({ records, count, publishedAt }: DeliveryRun, removals: Removals = 'as they are'): Buffer {
   const native = asBuffer(records);
   const all: ReturnType<typeof fromEnvelope>[] = [];
   for (let i = 0, at = 0; i < count; i++, at = recordEnd(native, at))
-    all.push(fromEnvelope(readRecord(native, at), publishedAt));
+    all.push(recordOf(readRecord(native, at), publishedAt, removals));
   return writeBatch(all);
+}
+
+function recordOf(envelope: Envelope, timestamp: number, removals: Removals): KafkaRecord {
+  const record = fromEnvelope(envelope, timestamp);
+  return removals === 'null' && saysGone(envelope) ? { ...record, value: null } : record;
 }

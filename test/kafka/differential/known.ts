@@ -191,8 +191,8 @@ export const KNOWN: readonly Known[] = [
     },
   },
   {
-    what: '`min.insync.replicas` above 1, a `compression.type` other than `producer`, an empty `cleanup.policy`',
-    why: 'INVALID_CONFIG, since there is one copy, batches stay as they came, and something has to say what goes',
+    what: '`min.insync.replicas` above 1, a `min.cleanable.dirty.ratio` other than 0.5, a `compression.type` other than `producer`, an empty `cleanup.policy`',
+    why: 'INVALID_CONFIG, since there is one copy, a half is what compaction waits for, batches stay as they came, and something has to say what goes',
     is: (difference, ask) =>
       /^(incremental)?alterConfigs$/i.test(ask.api) &&
       codes(difference, 0, 40) &&

@@ -109,6 +109,9 @@ const KEYS = [
   'message.timestamp.type',
   'compression.type',
   'min.insync.replicas',
+  'min.compaction.lag.ms',
+  'max.compaction.lag.ms',
+  'delete.retention.ms',
 ];
 
 export const configs: Move = (m) => {

@@ -4,7 +4,7 @@ import { onceAllowed } from '../access.ts';
 import type { Client } from '../client.ts';
 import { FORMAT_KAFKA } from '../content.ts';
 import { asKafkaError, type ErrorName } from '../errors.ts';
-import { translated } from '../fetching.ts';
+import { removalsIn, translated } from '../fetching.ts';
 import { placed, readHeader } from '../record-batch.ts';
 import { asBuffer } from '../../../core/records.ts';
 import type { KafkaTopic } from '../topics.ts';
@@ -206,7 +206,7 @@ async function batchesOf(
         const base = one.offset - (one.skip ?? 0);
         // A batch of which compaction took some records comes in several runs.
         if (base < done) continue;
-        const batch = one.format === FORMAT_KAFKA ? asBuffer(one.records) : translated(one);
+        const batch = one.format === FORMAT_KAFKA ? asBuffer(one.records) : translated(one, removalsIn(topic));
         pieces.push(...placed(batch, base));
         done = base + readHeader(batch).count;
       }
