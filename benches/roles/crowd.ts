@@ -6,7 +6,7 @@ import { UPGRADE_PATH, UPGRADE_PROTOCOL } from '../../src/wire/frames.ts';
 
 const UPGRADE = `GET ${UPGRADE_PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_PROTOCOL}\r\n\r\n`;
 const AT_ONCE = 100;
-/** More often would be a flood of new connections, which is something else. */
+/** On average. More often, or all in one moment, would be a flood of new connections, which is something else. */
 const AGAIN_MS = 5_000;
 const BYTE_MS = 1_000;
 
@@ -41,7 +41,7 @@ export async function start({ port }: { port: number }) {
     socket.once('close', () => {
       clearInterval(timer);
       refused++;
-      if (!over) setTimeout(() => stray(index), AGAIN_MS);
+      if (!over) setTimeout(() => stray(index), AGAIN_MS * (0.5 + Math.random()));
     });
   };
   return {
