@@ -34,7 +34,7 @@ export interface DiskFile {
   sync(): Promise<void>;
   /** Reads `length` bytes, or fewer at the end of the file; into the start of `into` when that is given and large enough. */
   read(at: number, length: number, into?: Buffer): Promise<Buffer>;
-  /** Fills with zeros up to that size, off the loop, and syncs: writes below it need no new space. @throws ENOSPC */
+  /** Fills with zeros up to that size, piece by piece, and syncs: writes below it need no new space. @throws ENOSPC */
   allocate(bytes: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { close, fdatasync, fdatasyncSync, fstat, fsync, mkdirSync, open, read, writev, writevSync } from 'node:fs';
+import { close, fdatasync, fdatasyncSync, fstat, fsync, mkdirSync, open, read, writeSync, writevSync } from 'node:fs';
 import { readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { realTime } from '../core/real-time.ts';
@@ -11,8 +11,11 @@ import { SyncPace } from './sync-pace.ts';
  * took 89 µs instead of 75 (90 %: 265 instead of 127) and a write 5 µs instead of 2.
  */
 const ZEROS = Buffer.alloc(16 * 1024);
-/** While filling a segment ahead, sync this often, so that a batch's sync does not wait for 32 MiB of zeros. */
-const FILL_SYNC_BYTES = 2 ** 20;
+/**
+ * While a segment is filled ahead, so many are written on the loop (0.3 ms; as trips to the thread pool they took it 3)
+ * and then synced, so that a batch's sync does not wait for 32 MiB of zeros.
+ */
+const FILL_BYTES = 2 ** 20;
 /** Left free on the file system when space is taken ahead. */
 const SPARED_BYTES = 2 ** 20;
 
@@ -169,19 +172,18 @@ class NodeFile implements DiskFile {
         code: 'ENOSPC',
       });
     }
-    let unsynced = 0;
     while (this.#size < bytes) {
-      const zeros = ZEROS.subarray(0, Math.min(ZEROS.length, bytes - this.#size));
-      const written = await writeFile(this.#fd, zeros, this.#size);
-      if (written === 0) throw Object.assign(new Error('the disk took no zeros'), { code: 'EIO' });
-      this.#size += written;
-      unsynced += written;
-      if (unsynced >= FILL_SYNC_BYTES) {
-        await this.#sync();
-        unsynced = 0;
-      }
+      const end = Math.min(this.#size + FILL_BYTES, bytes);
+      while (this.#size < end) this.#fill(Math.min(ZEROS.length, end - this.#size));
+      await this.#sync();
     }
     await this.#sync();
+  }
+
+  #fill(bytes: number): void {
+    const written = writeSync(this.#fd, ZEROS, 0, bytes, this.#size);
+    if (written === 0) throw Object.assign(new Error('the disk took no zeros'), { code: 'EIO' });
+    this.#size += written;
   }
 
   async close(): Promise<void> {
@@ -236,11 +238,5 @@ function sizeOf(fd: number): Promise<number> {
 function readFile(fd: number, target: Buffer, from: number, length: number, at: number): Promise<number> {
   return new Promise((resolve, reject) => {
     read(fd, target, from, length, at, (error, got) => (error === null ? resolve(got) : reject(error)));
-  });
-}
-
-function writeFile(fd: number, bytes: Buffer, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    writev(fd, [bytes], at, (error, written) => (error === null ? resolve(written) : reject(error)));
   });
 }
