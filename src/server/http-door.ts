@@ -122,7 +122,10 @@ function refuse(socket: Duplex, error: unknown): void {
 function clientError(error: Error): RailheadError {
   const code = 'code' in error ? error.code : undefined;
   if (code === 'HPE_HEADER_OVERFLOW')
-    return new RailheadError('TOO_LARGE', 'The headers are larger than 16 KiB, or more than 100. Send fewer or shorter ones.');
+    return new RailheadError(
+      'TOO_LARGE',
+      'The headers are larger than 16 KiB, or more than 100. Send fewer or shorter ones.',
+    );
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return new RailheadError('TIMEOUT', 'The request did not arrive in time. Send it at once.');
   return new RailheadError(
