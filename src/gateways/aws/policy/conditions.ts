@@ -1,5 +1,6 @@
 import { compileIpRange } from '../../../engine/routing/ip-range.ts';
-import { BadPolicy, fieldsOf, textsOf, wildcard } from './parts.ts';
+import { BadPolicy, fieldsOf, textsOf } from './parts.ts';
+import { compileWildcard } from './wildcard.ts';
 
 /**
  * What is known of a request, by the keys of conditions in lower case: `aws:sourceip`, `aws:securetransport`,
@@ -19,7 +20,7 @@ const EQUALS: Operator = { compile: (text) => (value) => value === text };
 const EQUALS_IGNORING_CASE: Operator = {
   compile: (text) => (value) => value.toLowerCase() === text.toLowerCase(),
 };
-const LIKE: Operator = { compile: wildcard };
+const LIKE: Operator = { compile: compileWildcard };
 const IN_RANGE: Operator = {
   compile(text) {
     const range = compileIpRange(text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`);

@@ -1,18 +1,13 @@
-import { compileWildcard } from '../../../engine/routing/wildcard.ts';
-
 /** Not a policy, and why. */
 export class BadPolicy extends Error {
   override readonly name = 'BadPolicy';
 }
 
-export function wildcard(text: string): (value: string) => boolean {
-  if (text.includes('?')) throw new BadPolicy(`"?" is not supported in ${JSON.stringify(text.slice(0, 200))}`);
-  return compileWildcard(text);
-}
-
 export function textsOf(value: unknown, what: string): string[] {
   const values: unknown[] = Array.isArray(value) ? value : [value];
   return values.map((each) => {
+    // It stands for something of the request, and would be taken for text.
+    if (typeof each === 'string' && each.includes('${')) throw new BadPolicy(`${what}: variables are not supported`);
     if (typeof each === 'string') return each;
     if (typeof each === 'boolean' || typeof each === 'number') return String(each);
     throw new BadPolicy(`${what} must be a text, or a list of them`);

@@ -1,7 +1,8 @@
 import { mayUse, type Principal } from '../../../core/auth.ts';
 import { isAccount, namespaceOf } from '../names.ts';
 import { compileConditions, type Facts } from './conditions.ts';
-import { BadPolicy, fieldsOf, parsed, textsOf, wildcard } from './parts.ts';
+import { BadPolicy, fieldsOf, parsed, textsOf } from './parts.ts';
+import { compileWildcard } from './wildcard.ts';
 
 /**
  * Policy documents, as Amazon's services keep them with a queue or a topic: who may do what with it.
@@ -80,9 +81,9 @@ function compile(value: unknown): Statement {
   const effect = fields.get('Effect');
   if (effect !== 'Allow' && effect !== 'Deny') throw new BadPolicy('Effect must be Allow or Deny');
   const isWho = compileWho(fields);
-  const isAction = compileEither(fields, 'Action', (text) => wildcard(text.toLowerCase()));
+  const isAction = compileEither(fields, 'Action', (text) => compileWildcard(text.toLowerCase()));
   if (isAction === undefined) throw new BadPolicy('A statement has to have an Action');
-  const isResource = compileEither(fields, 'Resource', (text) => wildcard(anyRegion(text))) ?? (() => true);
+  const isResource = compileEither(fields, 'Resource', (text) => compileWildcard(anyRegion(text))) ?? (() => true);
   const holds = compileConditions(fields.get('Condition') ?? {});
   return {
     effect: effect === 'Allow' ? 'allowed' : 'denied',
