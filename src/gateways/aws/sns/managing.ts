@@ -12,6 +12,7 @@ import { policyOf, shownPolicy, subscriptionPolicyFault, topicPolicyFault } from
 import { checkFilter } from './filter.ts';
 import { checkAddress, type Inbox, isInboxProtocol } from './inbox.ts';
 import type { Tag, SnsInputs } from './inputs.ts';
+import { checkSubscribers, isMessageSize } from './message-size.ts';
 import { policyTextOf } from './permissions.ts';
 import { type Replay, type Replays, replayWindow } from './replaying.ts';
 import {
@@ -67,6 +68,7 @@ export const TOPIC_SETTINGS: Readonly<Record<string, Setting>> = {
   FifoTopic: { fits: choice('true'), fifo: true },
   ContentBasedDeduplication: { default: 'false', fits: choice('true', 'false'), fifo: true },
   FifoThroughputScope: { default: 'Topic', fits: choice('Topic', 'MessageGroup'), fifo: true },
+  MaximumMessageSize: { fits: isMessageSize },
   TracingConfig: { fits: choice('PassThrough') },
   DeliveryPolicy: { fits: (value) => value === '' || topicPolicyFault(value) === null, fault: topicPolicyFault },
   KmsMasterKeyId: { fits: nothing },
@@ -190,6 +192,8 @@ export class SnsManaging {
     if (AttributeName === 'FifoTopic') throw invalid('AttributeName');
     check(TOPIC_SETTINGS, new Map([[AttributeName, AttributeValue]]), topic.fifo);
     const changed = { ...topic, attributes: new Map([...topic.attributes, [AttributeName, AttributeValue]]) };
+    if (AttributeName === 'MaximumMessageSize')
+      checkSubscribers(changed, await this.#topics.subscriptionsOf(topic), this.#limits);
     await this.#topics.putTopic(AttributeName === 'ArchivePolicy' ? await this.#archived(changed) : changed);
     return {};
   }
@@ -259,7 +263,8 @@ export class SnsManaging {
     checkPosts(Protocol, given);
     const queue = isWeb || isInbox ? undefined : parseArn(Endpoint, 'sqs');
     assertReaches(caller, topic.account, [queue, deadLetterTarget(given.get('RedrivePolicy'))]);
-    const same = (await this.#topics.subscriptionsOf(topic)).find(({ endpoint }) => endpoint === Endpoint);
+    const others = await this.#topics.subscriptionsOf(topic);
+    const same = others.find(({ endpoint }) => endpoint === Endpoint);
     if (same !== undefined) {
       for (const [name, value] of given)
         if (same.attributes.get(name) !== value)
@@ -267,6 +272,7 @@ export class SnsManaging {
       await this.#confirming.askAgain(same, caller);
       return { SubscriptionArn: answeredArn(same, caller, input.ReturnSubscriptionArn) };
     }
+    checkSubscribers(topic, [...others, { protocol: Protocol }], this.#limits);
     await this.#checkFilter(given, topic);
     const subscription = subscriptionOf({
       account: topic.account,

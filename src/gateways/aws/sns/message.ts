@@ -7,8 +7,6 @@ import type { Filtered } from './filter.ts';
 import type { PublishedInput } from './inputs.ts';
 import type { Topic } from './topics.ts';
 
-/** Of everything that one publish may take. */
-const MAX_BYTES = 256 * 1024;
 const MAX_SUBJECT = 100;
 
 /** A message as it was published, checked. */
@@ -18,6 +16,7 @@ export interface Published {
   readonly attributes: readonly Attribute[];
   readonly groupId: string | undefined;
   readonly dedupeId: string | undefined;
+  /** Of all that counts, which its topic limits when it is published. */
   readonly bytes: number;
   /** As a subscriber of that protocol gets it. */
   textFor(protocol: string): string;
@@ -36,7 +35,6 @@ export function publishedOf(input: PublishedInput, topic: Topic): Published {
   let bytes = Buffer.byteLength(Message);
   for (const { name, type, value } of attributes)
     bytes += Buffer.byteLength(name) + Buffer.byteLength(type) + Buffer.byteLength(value);
-  if (bytes > MAX_BYTES) throw invalid('Message too long');
   if (groupId !== undefined && !isToken(groupId)) throw invalid('MessageGroupId');
   const dedupeId = dedupeIdOf(input, topic);
   const scope = topic.attributes.get('FifoThroughputScope') === 'MessageGroup' ? [groupId] : [];

@@ -9,6 +9,7 @@ import { checkBatch } from '../message.ts';
 import { checkAddress, type Inbox, type InboxMessage, isInboxProtocol } from './inbox.ts';
 import type { PublishedInput, SnsInputs } from './inputs.ts';
 import { FilterView, type Published, publishedOf } from './message.ts';
+import { checkSize, maxBytesOf } from './message-size.ts';
 import { type Archive, type Archived, archiveRequest } from './archive.ts';
 import { Notice, type Stamp } from './notice.ts';
 import { type Replay, Replays } from './replaying.ts';
@@ -16,7 +17,6 @@ import type { Signer } from './signer.ts';
 import type { Webhooks } from './webhooks.ts';
 import { deadLetterTarget, type Subscription, type Topic, type Topics } from './topics.ts';
 
-const MAX_BATCH_BYTES = 256 * 1024;
 /** Of copies that are stored together: a batch of the journal takes about twice as much. */
 const TOGETHER_BYTES = 4 << 20;
 const TOGETHER = 250;
@@ -100,7 +100,7 @@ export class Publishing {
     const arn = input.TopicArn ?? input.TargetArn;
     if (arn === undefined) throw new AwsError('InvalidParameterException', 'Invalid parameter: TopicArn or TargetArn');
     const topic = await this.#topics.topic(caller, arn, 'publish');
-    const [published] = await this.#publishAll([{ input, message: publishedOf(input, topic) }], topic, caller);
+    const [published] = await this.#publishAll([{ input, message: checkedOf(input, topic) }], topic, caller);
     return published ?? {};
   }
 
@@ -109,7 +109,7 @@ export class Publishing {
     if (this.#inbox === null)
       throw new AwsError('UnsupportedOperation', 'This broker sends no text messages to phones.');
     checkAddress('sms', to);
-    const message = publishedOf(input, NO_TOPIC);
+    const message = checkedOf(input, NO_TOPIC);
     const at = new Date(this.#clock.now()).toISOString();
     this.#inbox.add({ protocol: 'sms', to, text: message.textFor('sms'), messageId: message.id, at });
     return { MessageId: message.id };
@@ -129,12 +129,12 @@ export class Publishing {
     const Failed: object[] = [];
     for (const entry of entries) {
       try {
-        good.push({ id: entry.Id, input: entry, message: publishedOf(entry, topic) });
+        good.push({ id: entry.Id, input: entry, message: checkedOf(entry, topic) });
       } catch (error) {
         Failed.push(failure(entry.Id, error, this.#errors));
       }
     }
-    if (good.reduce((sum, { message }) => sum + message.bytes, 0) > MAX_BATCH_BYTES)
+    if (good.reduce((sum, { message }) => sum + message.bytes, 0) > maxBytesOf(topic))
       throw new AwsError(
         'BatchRequestTooLongException',
         'The length of all the messages put together is more than the limit.',
@@ -232,6 +232,13 @@ export class Publishing {
     this.#lastSequence = Math.max(this.#lastSequence + 1, this.#clock.now() * 1000);
     return (10_000_000_000_000_000_000n + BigInt(this.#lastSequence)).toString();
   }
+}
+
+/** @throws InvalidParameterException, InvalidParameterValueException */
+function checkedOf(input: PublishedInput, topic: Topic): Published {
+  const message = publishedOf(input, topic);
+  checkSize(message, topic);
+  return message;
 }
 
 /** In order, as many at a time as one batch of the journal takes. */
