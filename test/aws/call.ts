@@ -10,11 +10,11 @@ export type Form = (typeof FORMS)[number];
 export const SQS = parseModel(SQS_MODEL);
 export const SNS = parseModel(SNS_MODEL);
 
-const SERVICES = {
+export const SERVICES = {
   sqs: { model: SQS, target: 'AmazonSQS', version: '2012-11-05' },
   sns: { model: SNS, target: 'AmazonSimpleNotificationService', version: '2010-03-31' },
 } as const;
-type Service = keyof typeof SERVICES;
+export type Service = keyof typeof SERVICES;
 
 /** What a client sees, in the words of the form that it spoke. */
 export interface Answer {
@@ -33,17 +33,24 @@ export async function call(
   input: object,
   service: Service = 'sqs',
 ): Promise<Answer> {
-  const { model: whole, version, target } = SERVICES[service];
+  return send(url, form, bodyOf(form, action, input, service), `${SERVICES[service].target}.${action}`, service);
+}
+
+export function bodyOf(form: Form, action: string, input: object, service: Service = 'sqs'): string {
+  const { model: whole, version } = SERVICES[service];
   const model = whole.actions.get(action);
-  const body =
-    form === 'json'
-      ? JSON.stringify(input)
-      : new URLSearchParams([
-          ['Action', action],
-          ['Version', version],
-          ...(model === undefined ? [] : fields(input, model.input, '')),
-        ]).toString();
-  return send(url, form, body, `${target}.${action}`, service);
+  if (form === 'json') return JSON.stringify(input);
+  return new URLSearchParams([
+    ['Action', action],
+    ['Version', version],
+    ...(model === undefined ? [] : fields(input, model.input, '')),
+  ]).toString();
+}
+
+/** What says, beside the body, of which form a request is, and in JSON of which action. */
+function headersOf(form: Form, target?: string): Record<string, string> {
+  if (form === 'query') return { 'content-type': 'application/x-www-form-urlencoded' };
+  return { 'content-type': 'application/x-amz-json-1.0', ...(target !== undefined && { 'x-amz-target': target }) };
 }
 
 /** A body as it is. */
@@ -53,12 +60,10 @@ export async function send(
   body: string,
   target?: string,
   service: Service = 'sqs',
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
   const { errors } = SERVICES[service].model;
-  const headers: Record<string, string> =
-    form === 'json'
-      ? { 'content-type': 'application/x-amz-json-1.0', ...(target !== undefined && { 'x-amz-target': target }) }
-      : { 'content-type': 'application/x-www-form-urlencoded' };
+  const headers = { ...headersOf(form, target), ...more };
   const response = await fetch(url, { method: 'POST', headers, body });
   const text = await response.text();
   assert.ok(response.headers.has('x-amzn-requestid'), text);

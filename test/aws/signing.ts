@@ -27,7 +27,7 @@ export function signed(
   return `AWS4-HMAC-SHA256 Credential=${id}/${scope.join('/')}, SignedHeaders=${names.join(';')}, Signature=${signature}`;
 }
 
-/** Now, as a signature has it. */
-export function amzDate(): string {
-  return new Date().toISOString().replaceAll(/[-:]|\.\d+/g, '');
+/** A time, as a signature has it. */
+export function amzDate(at = Date.now()): string {
+  return new Date(at).toISOString().replaceAll(/[-:]|\.\d+/g, '');
 }

@@ -15,6 +15,8 @@ import { AwsError } from './errors.ts';
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 const SKEW_MS = 15 * 60_000;
 const MAX_EXPIRES_SECONDS = 7 * 24 * 3600;
+/** Of a session of STS, in the query of a URL. */
+const TOKEN = 'X-Amz-Security-Token';
 
 /** What was signed. */
 type Request = Pick<DoorRequest, 'method' | 'url' | 'headers' | 'body'>;
@@ -36,11 +38,18 @@ interface Signed {
 /**
  * Who says to have signed a request, and whether a secret made that signature. Undefined for a request without one.
  *
- * @throws IncompleteSignature, SignatureDoesNotMatch for another service, RequestExpired
+ * @throws IncompleteSignature, InvalidClientTokenId for a session, SignatureDoesNotMatch for another service,
+ * RequestExpired
  */
 export function signedBy(request: Request, service: string, now: number): Credentials | undefined {
   const signed = inHeader(request) ?? inUrl(request);
   if (signed === undefined) return undefined;
+  if (request.headers['x-amz-security-token'] !== undefined || new Map(queryOf(request.url)).has(TOKEN))
+    throw new AwsError(
+      'InvalidClientTokenId',
+      'This broker gives out no session tokens: sign with an access key.',
+      403,
+    );
   if (signed.service !== service)
     throw new AwsError('SignatureDoesNotMatch', `Credential should be scoped to correct service: '${service}'.`, 403);
   checkTime(signed, now);
