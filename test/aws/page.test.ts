@@ -8,13 +8,14 @@ import { SNS_MODEL } from '../../src/gateways/aws/model/sns.ts';
 import { SQS_MODEL } from '../../src/gateways/aws/model/sqs.ts';
 import { SUBSCRIPTION_SETTINGS, TOPIC_SETTINGS } from '../../src/gateways/aws/sns/managing.ts';
 import { SETTINGS } from '../../src/gateways/aws/sqs/settings.ts';
+import { documentedAttributes } from './documented.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
 const PAGES = [
   { name: 'sqs', model: SQS_MODEL, attributes: [SETTINGS] },
   { name: 'sns', model: SNS_MODEL, attributes: [TOPIC_SETTINGS, SUBSCRIPTION_SETTINGS] },
-];
+] as const;
 
 /** Of the tables with a column of tests: what is claimed, and the test that shows it. */
 function rows(page: string): { claim: string; shownBy: string }[] {
@@ -32,7 +33,7 @@ function rows(page: string): { claim: string; shownBy: string }[] {
 for (const { name, model, attributes } of PAGES) {
   const page = readFileSync(join(root, `docs/protocols/${name}.md`), 'utf8');
 
-  test(`every test that docs/protocols/${name}.md names exists`, () => {
+  test(`every claim of docs/protocols/${name}.md names a test, and it exists`, () => {
     const files = globSync(
       [
         'src/gateways/aws/**/*.test.ts',
@@ -44,10 +45,21 @@ for (const { name, model, attributes } of PAGES) {
     );
     const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
     const quotes = ["'", '"', '`'];
-    const named = rows(page).filter(({ shownBy }) => shownBy !== '');
+    const named = rows(page);
     assert.ok(named.length > 15);
     assert.deepEqual(
       named.filter(({ shownBy }) => !quotes.some((quote) => source.includes(`${quote}${shownBy}`))),
+      [],
+    );
+  });
+
+  test(`every attribute that Amazon documents is in docs/protocols/${name}.md`, () => {
+    // What a log of deliveries is told is the same for every protocol.
+    const documented = documentedAttributes(`client-${name}`).map((each) =>
+      each.replace(/^(?:Application|Firehose|Lambda|SQS)(?=\w+Feedback)/, 'HTTP'),
+    );
+    assert.deepEqual(
+      documented.filter((each) => !page.includes(`\`${each}\``)),
       [],
     );
   });

@@ -91,6 +91,27 @@ test('a message of SQS is consumed by the SDK with its attributes as headers', a
   assert.deepEqual([message.body, message.key, color, size, huge], ['Grüße', 'ann', 'red', 42, '12345678901234567890']);
 });
 
+test('what SQS says of repetition and delay holds for whoever consumes, and what only SQS knows does not cross', async () => {
+  await using stack = new AsyncDisposableStack();
+  const bench = stack.use(await sqsBench({ clock: 'manual' }));
+  const { sqs, broker } = bench;
+  const QueueUrl = await createQueue(sqs, 'orders');
+  const AWSTraceHeader = { DataType: 'String', StringValue: 'Root=1-5759e988-bd862e3fe1be46a994272793' };
+  const MessageSystemAttributes = { AWSTraceHeader };
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'later', DelaySeconds: 60, MessageSystemAttributes }));
+  const channel = await channelOf(bench, stack);
+  assert.equal(await channel.get('orders', { noAck: true }), false);
+  await broker.clock.advance('60s');
+  const { content, properties } = await got(channel, 'orders');
+  assert.deepEqual([content.toString(), { ...properties.headers }], ['later', {}]);
+  const Attributes = { FifoQueue: 'true' };
+  const fifo = await sqs.send(new CreateQueueCommand({ QueueName: 'orders.fifo', Attributes }));
+  const ids = { MessageGroupId: 'ann', MessageDeduplicationId: 'once' };
+  await sqs.send(new SendMessageCommand({ QueueUrl: fifo.QueueUrl, MessageBody: 'first', ...ids }));
+  const { properties: ordered } = await got(channel, 'orders.fifo');
+  assert.deepEqual({ ...ordered.headers }, { 'railhead-key': 'ann', 'railhead-dedupe-id': 'once' });
+});
+
 test('a message of SQS is read by a consumer of Kafka, and stays for SQS', async () => {
   await using stack = new AsyncDisposableStack();
   const bench = await benchIn(stack);
