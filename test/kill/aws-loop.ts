@@ -1,4 +1,11 @@
 import {
+  CreateTopicCommand,
+  PublishBatchCommand,
+  PublishCommand,
+  SNSClient,
+  SubscribeCommand,
+} from '@aws-sdk/client-sns';
+import {
   CreateQueueCommand,
   DeleteMessageBatchCommand,
   DeleteMessageCommand,
@@ -14,20 +21,23 @@ import type { Server } from './amqp-loop.ts';
 import type { LoopOptions } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
+const REGION = 'eu-central-1';
+/** Each with a queue of its own, in which all that it was told is stored has to be. */
+export const LINES = ['standard', 'fifo', 'batches', 'topic', 'fifoTopic'] as const;
 const DRAIN_MS = 60_000;
 /** Of what is received and not deleted, since the broker was killed: it comes again soon. */
 const VISIBILITY_SECONDS = '2';
 
 export interface AwsReport extends TotalQueueReport {
-  /** Confirmed numbers, by the queue that they were sent to. */
+  /** Confirmed numbers, by the queue or topic that they were sent to. */
   byQueue: Record<string, number>;
   /** A message that was out at each kill: counted after the restart, and after it was deleted by its handle. */
   held: { inFlight: string | undefined; left: string | undefined }[];
 }
 
 /**
- * A server is killed under Amazon's client of SQS, which tries again as it does by itself: single messages, FIFO queues and
- * batches. What was confirmed must be received.
+ * A server is killed under Amazon's clients of SQS and SNS, which try again as they do by themselves: single messages, FIFO
+ * queues and batches, and what topics give to queues. What was confirmed must be received.
  */
 export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Promise<AwsReport> {
   return withDirectory(async (dir) => {
@@ -36,11 +46,13 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
     const byQueue: Record<string, number> = {};
     const held: AwsReport['held'] = [];
     let server = await start(dir, 0);
-    const sqs = new SQSClient({
+    const options = {
       endpoint: server.url,
-      region: 'eu-central-1',
+      region: REGION,
       credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-    });
+    };
+    const sqs = new SQSClient(options);
+    const sns = new SNSClient(options);
     const stop = { sending: false, receiving: false };
     try {
       const create = async (QueueName: string, more: Record<string, string> = {}): Promise<string> => {
@@ -53,6 +65,12 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
         fifo: await create('ordered.fifo', { FifoQueue: 'true' }),
         batches: await create('batches'),
         held: await create('held', { VisibilityTimeout: '600' }),
+        topic: await create('news'),
+        fifoTopic: await create('news.fifo', { FifoQueue: 'true' }),
+      };
+      const topics = {
+        topic: await createTopic(sns, 'news', {}),
+        fifo: await createTopic(sns, 'news.fifo', { FifoTopic: 'true' }),
       };
       let next = 0;
       const line = async (name: keyof typeof urls, size: number, send: (own: number[]) => Promise<number[]>) => {
@@ -84,6 +102,20 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
           const { Successful = [] } = await sqs.send(new SendMessageBatchCommand({ QueueUrl: urls.batches, Entries }));
           return Successful.map(({ Id }) => Number(Id));
         }),
+        line('topic', 1, async (own) => {
+          await sns.send(new PublishCommand({ TopicArn: topics.topic, Message: String(own[0]) }));
+          return own;
+        }),
+        line('fifoTopic', 10, async (own) => {
+          const PublishBatchRequestEntries = own.map((n) => ({
+            Id: String(n),
+            Message: String(n),
+            MessageGroupId: `g${n % 7}`,
+            MessageDeduplicationId: String(n),
+          }));
+          const batch = new PublishBatchCommand({ TopicArn: topics.fifo, PublishBatchRequestEntries });
+          return ((await sns.send(batch)).Successful ?? []).map(({ Id }) => Number(Id));
+        }),
       ];
       const receiver = async (QueueUrl: string): Promise<void> => {
         while (!stop.receiving) {
@@ -99,12 +131,11 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
           }
         }
       };
-      const receivers = [urls.standard, urls.fifo, urls.batches].map(receiver);
+      const receivers = LINES.map((name) => receiver(urls[name]));
       for (let cycle = 0; cycle < cycles; cycle++) {
         // The client pauses between its attempts: the kill comes once every queue has taken something again.
         const before = { ...byQueue };
-        const again = (): boolean =>
-          ['standard', 'fifo', 'batches'].every((name) => (byQueue[name] ?? 0) > (before[name] ?? 0));
+        const again = (): boolean => LINES.every((name) => (byQueue[name] ?? 0) > (before[name] ?? 0));
         for (let waited = 0; !again() && waited < 10_000; waited += 10) await after(10);
         await sqs.send(new SendMessageCommand({ QueueUrl: urls.held, MessageBody: String(cycle) }));
         const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: urls.held }));
@@ -127,9 +158,19 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
     } finally {
       stop.sending = stop.receiving = true;
       sqs.destroy();
+      sns.destroy();
       await server.child.kill();
     }
   });
+}
+
+/** With the queue of its name as its subscriber. */
+async function createTopic(sns: SNSClient, Name: string, Attributes: Record<string, string>): Promise<string> {
+  const { TopicArn = '' } = await sns.send(new CreateTopicCommand({ Name, Attributes }));
+  const Endpoint = `arn:aws:sqs:${REGION}:000000000000:${Name}`;
+  const raw = { Attributes: { RawMessageDelivery: 'true' } };
+  await sns.send(new SubscribeCommand({ TopicArn, Protocol: 'sqs', Endpoint, ...raw }));
+  return TopicArn;
 }
 
 async function countOf(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { amqpLoop } from './amqp-loop.ts';
-import { awsLoop } from './aws-loop.ts';
+import { awsLoop, LINES } from './aws-loop.ts';
 import { embeddedLoop, serverLoop } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
@@ -36,12 +36,11 @@ describe('kill -9', { concurrency: 2 }, () => {
     t.diagnostic(`${report.confirmed} confirmed, ${report.recovered} more recovered, ${report.duplicated} duplicates`);
   });
 
-  test("of a server under Amazon's client of SQS, 4 times: nothing confirmed is lost, and handles stay good", async (t) => {
+  test("of a server under Amazon's clients of SQS and SNS, 4 times: nothing confirmed is lost, and handles stay good", async (t) => {
     const cycles = 4;
     const report = await awsLoop({ cycles, seed: 1 });
     assertNothingLost(report, 100);
-    for (const name of ['standard', 'fifo', 'batches'])
-      assert.ok((report.byQueue[name] ?? 0) > 10, `${name}: ${report.byQueue[name]} confirmed`);
+    for (const name of LINES) assert.ok((report.byQueue[name] ?? 0) > 10, `${name}: ${report.byQueue[name]} confirmed`);
     // What was out when the broker was killed is out when it is back, and goes by the handle that it came with.
     assert.deepEqual(
       report.held,

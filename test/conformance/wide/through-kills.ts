@@ -14,7 +14,6 @@ export interface Program {
 }
 
 const KILLS = 3;
-/** So many publishes have to be confirmed, and numbers received, before the next kill. */
 const BETWEEN_KILLS = 100;
 const PATIENCE_MS = 60_000;
 
@@ -22,11 +21,13 @@ const PATIENCE_MS = 60_000;
  * Runs the programs while their server is killed and comes back. They say, a line each: `job TEXT` when a first job is
  * done, then `try N`, `confirm N` and `receive N`; a line on their standard input tells them to publish nothing more.
  *
+ * @param betweenKills so many publishes have to be confirmed, and numbers received, before the next kill
  * @throws when they do not go on, with what they wrote last
  */
 export function throughKills(
   programs: (url: string) => readonly Program[],
   start: (dir: string, port: number) => Promise<Server> = startAmqp,
+  betweenKills = BETWEEN_KILLS,
 ): Promise<TotalQueueReport> {
   return withDirectory(async (dir) => {
     const queue = new TotalQueue();
@@ -45,7 +46,7 @@ export function throughKills(
         const { confirmed, received } = queue;
         await until(
           `confirms and deliveries after ${kill} kills`,
-          () => queue.confirmed >= confirmed + BETWEEN_KILLS && queue.received >= received + BETWEEN_KILLS,
+          () => queue.confirmed >= confirmed + betweenKills && queue.received >= received + betweenKills,
         );
         if (kill === KILLS) break;
         await server.child.kill();
