@@ -16,7 +16,8 @@ export interface AttributeInput {
   BinaryListValues?: Buffer[];
 }
 
-const MAX_ATTRIBUTES = 10;
+/** Of a message of a queue. */
+export const MAX_ATTRIBUTES = 10;
 const MAX_BATCH = 10;
 const MAX_NAME = 256;
 const ALLOWED =
@@ -29,12 +30,15 @@ export function checkBody(body: string): void {
 }
 
 /** The attributes of a message, in the order in which they came. @throws InvalidParameterValue */
-export function attributesOf(given: ReadonlyMap<string, AttributeInput> | undefined): Attribute[] {
+export function attributesOf(
+  given: ReadonlyMap<string, AttributeInput> | undefined,
+  most = MAX_ATTRIBUTES,
+): Attribute[] {
   if (given === undefined || given.size === 0) return [];
-  if (given.size > MAX_ATTRIBUTES)
+  if (given.size > most)
     throw new AwsError(
       'InvalidParameterValue',
-      `Number of message attributes [${given.size}] exceeds the allowed maximum [${MAX_ATTRIBUTES}].`,
+      `Number of message attributes [${given.size}] exceeds the allowed maximum [${most}].`,
     );
   return [...given].map(([name, attribute]) => {
     checkName(name);

@@ -309,6 +309,32 @@ test('what a queue does not take goes to the dead-letter queue of its subscripti
   assert.deepEqual(bodies(await receive(bench, gone.queueUrl.replace(/gone$/, 'undelivered'))), ['still here']);
 });
 
+test('more than ten attributes come in a notification, and are too many for a queue that is given them raw', async () => {
+  await using bench = await snsBench();
+  const TopicArn = await createTopic(bench, 'news');
+  const plain = await subscribe(bench, TopicArn, 'plain');
+  const undelivered = await subscribe(bench, TopicArn, 'undelivered', { FilterPolicy: '{"no":["body"]}' });
+  const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: `${ARN}:undelivered` });
+  const raw = await subscribe(bench, TopicArn, 'raw', { RawMessageDelivery: 'true', RedrivePolicy });
+  const lost = await subscribe(bench, TopicArn, 'lost', { RawMessageDelivery: 'true' });
+  const publish = (Message: string, count: number) => {
+    const MessageAttributes = Object.fromEntries(
+      Array.from({ length: count }, (_, i) => [`a${i}`, { DataType: 'Number', StringValue: String(i) }] as const),
+    );
+    return bench.sns.send(new PublishCommand({ TopicArn, Message, MessageAttributes }));
+  };
+  await publish('ten', 10);
+  await publish('eleven', 11);
+  const [ten, eleven] = (await receive(bench, plain.queueUrl)).map(
+    ({ Body = '' }) => JSON.parse(Body) as { MessageAttributes: object },
+  );
+  assert.equal(Object.keys(ten?.MessageAttributes ?? {}).length, 10);
+  assert.equal(Object.keys(eleven?.MessageAttributes ?? {}).length, 11);
+  assert.deepEqual(bodies(await receive(bench, raw.queueUrl)), ['ten']);
+  assert.deepEqual(bodies(await receive(bench, lost.queueUrl)), ['ten']);
+  assert.deepEqual(bodies(await receive(bench, undelivered.queueUrl)), ['eleven']);
+});
+
 test('the order of a batch is kept in every queue of a FIFO topic, also beside one that is gone', async () => {
   await using bench = await snsBench();
   const TopicArn = await createTopic(bench, 'orders.fifo');

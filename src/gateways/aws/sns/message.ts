@@ -59,7 +59,8 @@ function checkedAttributes({ MessageAttributes }: PublishedInput): Attribute[] {
     if (DataType === 'String.Array' && !Array.isArray(parsed(StringValue)))
       throw new AwsError('InvalidParameterValueException', `The message attribute '${name}' is not a JSON array.`);
   try {
-    return attributesOf(MessageAttributes);
+    // As many as the size of a message allows.
+    return attributesOf(MessageAttributes, Infinity);
   } catch (error) {
     if (!(error instanceof AwsError)) throw error;
     throw new AwsError('InvalidParameterValueException', error.message);

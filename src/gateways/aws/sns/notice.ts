@@ -170,6 +170,6 @@ export class Notice {
   }
 }
 
-function isRaw({ attributes }: Subscription): boolean {
+export function isRaw({ attributes }: Subscription): boolean {
   return attributes.get('RawMessageDelivery') === 'true';
 }

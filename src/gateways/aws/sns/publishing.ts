@@ -3,15 +3,15 @@ import { RailheadError } from '../../../core/errors.ts';
 import type { PublishRequest } from '../../../core/session.ts';
 import { AwsError, failure } from '../errors.ts';
 import type { ServiceModel } from '../model.ts';
-import { parseArn } from '../names.ts';
+import { type Arn, parseArn } from '../names.ts';
 import type { Caller } from '../service.ts';
-import { checkBatch } from '../message.ts';
+import { checkBatch, MAX_ATTRIBUTES } from '../message.ts';
 import { checkAddress, type Inbox, type InboxMessage, isInboxProtocol } from './inbox.ts';
 import type { PublishedInput, SnsInputs } from './inputs.ts';
 import { FilterView, type Published, publishedOf } from './message.ts';
 import { checkSize, maxBytesOf } from './message-size.ts';
 import { type Archive, type Archived, archiveRequest } from './archive.ts';
-import { Notice, type Stamp } from './notice.ts';
+import { isRaw, Notice, type Stamp } from './notice.ts';
 import { type Replay, Replays } from './replaying.ts';
 import type { Signer } from './signer.ts';
 import type { Webhooks } from './webhooks.ts';
@@ -83,7 +83,7 @@ export class Publishing {
   async #again({ input, at, sequence }: Archived, subscription: Subscription, topic: Topic, to: Replay): Promise<void> {
     const message = publishedOf(input, topic);
     const { wants, attributes } = subscription;
-    const target = parseArn(subscription.endpoint, 'sqs');
+    const target = queueFor(subscription, message);
     if (
       target === undefined ||
       (wants !== null && !wants(new FilterView(message).of(attributes.get('FilterPolicyScope'))))
@@ -188,7 +188,7 @@ export class Publishing {
         await this.#webhooks.start(account);
         deliveries.push({ subscription, account, request: await notice.toWebhook(subscription) });
       } else {
-        const target = parseArn(subscription.endpoint, 'sqs');
+        const target = queueFor(subscription, message);
         if (target === undefined) continue;
         const request = await notice.toQueue(target.name, subscription);
         deliveries.push({ subscription, account: target.account, request });
@@ -232,6 +232,12 @@ export class Publishing {
     this.#lastSequence = Math.max(this.#lastSequence + 1, this.#clock.now() * 1000);
     return (10_000_000_000_000_000_000n + BigInt(this.#lastSequence)).toString();
   }
+}
+
+/** A message of a queue has ten attributes: one with more cannot be delivered as it is, and is a dead letter, as with Amazon. */
+function queueFor(subscription: Subscription, { attributes }: Published): Arn | undefined {
+  const fits = attributes.length <= MAX_ATTRIBUTES || !isRaw(subscription);
+  return fits ? parseArn(subscription.endpoint, 'sqs') : deadLetterTarget(subscription.attributes.get('RedrivePolicy'));
 }
 
 /** @throws InvalidParameterException, InvalidParameterValueException */
