@@ -73,15 +73,17 @@ export class Publisher {
     const bytes = plans.reduce((sum, plan) => sum + entryBound(plan), 0);
     const obstacle = this.#allOrNone(plans, bytes, head, freed);
     if (obstacle !== null) return obstacle;
-    const planAgain = ({ whole, topics, plans: planned }: (typeof prepared)[number], i: number): readonly Plan[] => {
+    const published = new Set<Topic>();
+    const planAgain = ({ whole, topics, plans: planned }: (typeof prepared)[number]): readonly Plan[] => {
       // One before it may have stored the same dedupe id. A numbered batch would be taken for one that is sent again.
-      const repeats = topics.some((topic) => prepared.slice(0, i).some((other) => other.topics.includes(topic)));
+      const repeats = topics.some((topic) => published.has(topic));
+      for (const topic of topics) published.add(topic);
       if (!repeats || whole.producer !== undefined) return planned;
       return topics.map((topic) => this.#planner.plan(topic, whole));
     };
     return {
       bytes,
-      publish: () => prepared.map((one, i) => this.#recorder.record(planAgain(one, i), one.topics[0]?.id ?? 0)),
+      publish: () => prepared.map((one) => this.#recorder.record(planAgain(one), one.topics[0]?.id ?? 0)),
     };
   }
 
