@@ -1,4 +1,4 @@
-import type { Declaration, RouterDeclaration, RouterDeclare } from './declaration.ts';
+import type { Attributes, Declaration, RouterDeclaration, RouterDeclare } from './declaration.ts';
 import type { Binding, SubscriptionPolicy, TopicPolicy } from './policy.ts';
 import type { Headers } from './records.ts';
 import type { StartAt, SubscriptionRef } from './session.ts';
@@ -42,6 +42,8 @@ export interface RouteTrace {
 
 export interface BindingDefinition extends Binding {
   to: { topic: string } | { router: string };
+  /** Part of what tells two bindings apart, as all of it is. */
+  attributes?: Attributes;
 }
 
 /** What there is, declared, described and deleted: a part of the session port. Of a session, as all `Operations`. */

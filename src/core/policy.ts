@@ -57,9 +57,12 @@ export interface TopicPolicy {
   maxBytes: number | null;
   overflow: Overflow;
   publishRate: RateLimit | null;
-  /** Default expiry of a message; a message's own ttl can only shorten it. */
+  /**
+   * Default expiry of a message; a message's own ttl can only shorten it. One whose life is 0 is only for a consumer that
+   * takes it at once.
+   */
   ttlMs: number | null;
-  /** Deleted when it had no consumer and no publish for this long. */
+  /** Deleted when it had no consumer for this long. */
   expireUnusedMs: number | null;
   /** A second message with the same dedupe id within this window is not stored. */
   dedupeWindowMs: number | null;
@@ -105,8 +108,10 @@ export function deadLetterQueue(
 export interface SubscriptionPolicy {
   /** Structural. */
   order: Order;
-  /** Structural. 1 means none; with N, priority 0 (default) … N-1, higher first. */
+  /** Structural. 1 means none; with N, priority 0 … N-1, higher first. */
   priorities: number;
+  /** Structural, and only of queues. What a message counts as that names no priority. */
+  defaultPriority: number;
   leaseMs: number;
   /** Attempts before dead letter; 0 means no limit. */
   maxAttempts: number;
@@ -175,6 +180,7 @@ export const DEFAULT_TOPIC: TopicPolicy = {
 export const DEFAULT_SUBSCRIPTION: SubscriptionPolicy = {
   order: 'fifo',
   priorities: 1,
+  defaultPriority: 0,
   leaseMs: 30_000,
   maxAttempts: 20,
   maxCrashes: 5,

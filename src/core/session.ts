@@ -230,11 +230,16 @@ export interface DeliverySink {
   ended(reason: string): void;
   /** Leases that ended without being settled (deadline, `LEASE_LOST` on extend). */
   lost?(leases: LeaseRange[]): void;
+  /**
+   * Whether it is about to give more credit than it has given: consumers of lower priority wait for that. Asked when it
+   * has none. Once it says no, after it said yes, it gives a credit of 0, so that the others go on.
+   */
+  thirsty?(): boolean;
 }
 
 export interface Consumer {
   readonly id: number;
-  /** Allows this many more messages. Settling does not give credit back by itself. */
+  /** Allows this many more messages; 0: nobody need wait for it (`thirsty`). Settling does not give credit back by itself. */
   credit(messages: number): void;
   /** Stops delivery. What is in flight may still be settled, unless `release` gives it back at once. */
   close(options?: { release?: boolean }): Promise<void>;

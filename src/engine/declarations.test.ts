@@ -60,3 +60,20 @@ test('more declares at once than one batch of the journal holds are all done', a
   assert.equal(broker.info().counters['topics'], count);
   await broker.close();
 });
+
+test('two bindings that differ in their attributes are two, from the journal and from a checkpoint', async () => {
+  for (const [from, how] of STARTS) {
+    const bench = await new EngineBench().start();
+    await bench.session.request('declareTopic', { name: 'q', kind: 'queue' });
+    await bench.session.request('declareRouter', { name: 'r', type: 'direct' });
+    const plain = { to: { topic: 'q' }, key: 'k', match: null, filter: null };
+    const marked = { ...plain, attributes: { of: 'somebody' } };
+    for (const binding of [plain, marked, marked]) await bench.session.request('bind', { router: 'r', binding });
+    await bench.restart(how);
+    const bindings = async (): Promise<unknown> =>
+      (await bench.session.request('describeRouter', { name: 'r' })).bindings;
+    assert.deepEqual(await bindings(), [plain, marked], from);
+    await bench.session.request('unbind', { router: 'r', binding: plain });
+    assert.deepEqual(await bindings(), [marked], from);
+  }
+});

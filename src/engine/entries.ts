@@ -23,6 +23,8 @@ import type { RouterType, SubscriptionPolicy, TopicPolicy } from '../core/policy
  * text     u16 n, n bytes utf-8 (n = 65535: none)
  * other    one MessagePack map
  *
+ * A priority of 0 is what a message counts as that names none; where that is another than 0, the two have changed places.
+ *
  * A publish with `how` is a marker: the end of its transaction in one partition, where it takes an offset. It has no
  * records.
  * ```

@@ -61,10 +61,9 @@ export class CreditWindow {
       return;
     }
     const [consumer] = this.#consumers.keys();
-    const busy = [...this.#consumers.values()].some((each) => each());
     const bytes = this.#out.fairBytes(this.#highWaterBytes);
-    const give = busy ? 0 : Math.min(this.#held, this.#windowOf(bytes) - this.#given);
-    if (consumer !== undefined && give > 0 && this.#out.waitingBytes < bytes) {
+    const give = this.#flows(bytes) ? Math.min(this.#held, this.#windowOf(bytes) - this.#given) : 0;
+    if (consumer !== undefined && give > 0) {
       this.#held -= give;
       this.#given += give;
       consumer.credit(give);
@@ -77,6 +76,22 @@ export class CreditWindow {
   delivered(messages: number, bytes: number): void {
     this.#given -= messages;
     this.#messageBytes = Math.max(1, bytes) / messages;
+  }
+
+  /** Its client takes more than the engine knows of, and the connection keeps up: the engine hears of more in a moment. */
+  get thirsty(): boolean {
+    return this.#held > 0 && !this.#stopped && this.#flows(this.#out.fairBytes(this.#highWaterBytes));
+  }
+
+  /** What was delivered was written: if more has to wait now, nobody else waits for this one. */
+  written(consumer: Consumer | undefined): void {
+    if (this.#held > 0 && !this.thirsty) consumer?.credit(0);
+  }
+
+  /** Nothing is in the middle of something, and the connection is not behind. */
+  #flows(bytes: number): boolean {
+    for (const busy of this.#consumers.values()) if (busy()) return false;
+    return this.#out.waitingBytes < bytes;
   }
 
   /** Messages that are about so many bytes. */

@@ -231,6 +231,7 @@ class TracedSession implements Session {
         traces.lost(request.topic, leases);
         sink.lost?.(leases);
       },
+      thirsty: () => sink.thirsty?.() === true,
     });
   }
 

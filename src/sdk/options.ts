@@ -23,7 +23,7 @@ export interface LimitOptions {
   publishRate?: Rate;
   /** How long a message lives; its own `ttl` can only shorten it. Default: for ever. */
   ttl?: Duration;
-  /** Deleted when it had no consumer and no publish for this long. Default: never. */
+  /** Deleted when it had no consumer for this long. Default: never. */
   expireUnused?: Duration;
   /** A second message with the same `dedupeId` within this time is not stored. Default: off. */
   dedupeWindow?: Duration;
@@ -38,8 +38,10 @@ export interface DeliveryOptions {
    * for each key, keys side by side; `fair` keys take turns. Structural: cannot change later. Default `fifo`.
    */
   order?: Order;
-  /** Priorities 0 (default of a message) to this minus 1, higher first; 1 means none. Structural. 1 to 255. Default 1. */
+  /** Priorities 0 to this minus 1, higher first; 1 means none. Structural. 1 to 255. Default 1. */
   priorities?: number;
+  /** Of a queue: what a message counts as that names no priority. Structural. Default 0. */
+  defaultPriority?: number;
   /** How long a consumer may hold a message before it is given to another. Extended while a handler runs. Default 30 s. */
   lease?: Duration;
   /** Attempts before the message goes to the dead-letter queue; 0 means no limit. Default 20. */
@@ -115,6 +117,7 @@ const LIMIT_OPTIONS = {
 const DELIVERY_OPTIONS = {
   order: true,
   priorities: true,
+  defaultPriority: true,
   lease: true,
   maxAttempts: true,
   maxCrashes: true,
@@ -232,6 +235,8 @@ export function subscriptionPolicy(
   const policy: Partial<SubscriptionPolicy> = {};
   const at = (name: string): string => `${what}: ${name}`;
   if (options.order !== undefined) policy.order = oneOf(options.order, ['fifo', 'strict', 'key', 'fair'], at('order'));
+  if (options.defaultPriority !== undefined)
+    policy.defaultPriority = integer(options.defaultPriority, 0, 254, at('defaultPriority'));
   if (options.priorities !== undefined) policy.priorities = integer(options.priorities, 1, 255, at('priorities'));
   if (options.lease !== undefined)
     policy.leaseMs = integer(durationMs(options.lease, at('lease')), 1, Number.MAX_SAFE_INTEGER, at('lease'));

@@ -190,7 +190,7 @@ class TestConsumer implements Consumer, DeliverySink {
   }
 
   credit(messages: number): void {
-    if (!(messages > 0)) return;
+    if (!(messages >= 0)) return;
     this.#host.active();
     this.#outstanding += messages;
     this.#inner?.credit(messages);
@@ -239,6 +239,10 @@ class TestConsumer implements Consumer, DeliverySink {
   lost(leases: LeaseRange[]): void {
     this.#host.active();
     this.#sink.lost?.(leases);
+  }
+
+  thirsty(): boolean {
+    return this.#sink.thirsty?.() === true;
   }
 
   /** What is held back lets the deliveries of a few turns pass. */

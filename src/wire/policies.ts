@@ -110,6 +110,7 @@ const deadLetterRoute = object<DeadLetterRoute>({
 export const subscriptionPolicy = object<Partial<SubscriptionPolicy>>({
   order: maybe(oneOf('fifo', 'strict', 'key', 'fair')),
   priorities: maybe(whole),
+  defaultPriority: maybe(whole),
   leaseMs: maybe(whole),
   maxAttempts: maybe(whole),
   maxCrashes: maybe(whole),

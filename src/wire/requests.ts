@@ -78,6 +78,7 @@ const binding = object<BindingDefinition>({
   ),
   filter: nullable(filter),
   to: target,
+  attributes: maybe(mapOf(text)),
 });
 
 const declaration = { attributes: maybe(mapOf(text)), transient: maybe(flag) };

@@ -98,6 +98,8 @@ export async function writeGolden(disk: Disk, wrap?: (journal: Journal) => Journ
   const attempts = { maxAttempts: 3, backoff };
   await session.request('declareTopic', { name: 'queue', kind: 'queue', subscription: attempts, attributes });
   await session.request('declareTopic', { name: 'ranked', kind: 'queue', subscription: { priorities: 10 } });
+  const levels = { priorities: 8, defaultPriority: 4 };
+  await session.request('declareTopic', { name: 'levelled', kind: 'queue', subscription: levels });
   await session.request('declareTopic', { name: 'keyed', kind: 'queue', subscription: { order: 'key' } });
   await session.request('declareTopic', { name: 'big', kind: 'queue' });
   await session.request('declareTopic', { name: 'gone', kind: 'queue' });

@@ -12,7 +12,7 @@ describe('life after life of one broker, over AMQP', () => {
       for (const key of ['confirmed', 'delivered', 'redelivered', 'lives', 'faults'] as const) sum[key] += report[key];
     }
     t.diagnostic(JSON.stringify(sum));
-    assert.ok(sum.confirmed > 1000 && sum.redelivered > 100 && sum.faults > 5, JSON.stringify(sum));
+    assert.ok(sum.confirmed > 1000 && sum.redelivered > 100 && sum.faults >= 5, JSON.stringify(sum));
   });
 
   test('the same seed gives the same lives over AMQP, step by step', async () => {

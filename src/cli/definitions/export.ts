@@ -71,6 +71,7 @@ function bindingText({
   key,
   match,
   filter,
+  ...declared
 }: BindingDefinition): NonNullable<Of<'routers'>[string]['bindings']>[number] {
   return {
     to,
@@ -78,6 +79,7 @@ function bindingText({
     // The mutable copies that zod's input types ask for.
     ...(match !== null && { match: structuredClone(match) as never }),
     ...(filter !== null && { filter: structuredClone(filter) as never }),
+    ...attributesOf(declared),
   };
 }
 

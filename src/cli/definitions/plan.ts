@@ -193,7 +193,8 @@ class Planner {
     if (changes === undefined) this.#plan.steps.push({ how: 'create', what, changes: [], run });
     else if (changes.length > 0) {
       for (const change of changes)
-        if (/^(order|priorities): /.test(change)) this.#plan.impossible.push(`${what}: ${change} cannot change later`);
+        if (/^(order|priorities|defaultPriority): /.test(change))
+          this.#plan.impossible.push(`${what}: ${change} cannot change later`);
       this.#plan.steps.push({ how: 'change', what, changes, run });
     } else this.#plan.unchanged++;
   }
@@ -243,6 +244,7 @@ export function bindingText(router: string, { to, key }: BindingDefinition): str
 }
 
 export function isSame(a: BindingDefinition, b: BindingDefinition): boolean {
-  const text = ({ to, key, match, filter }: BindingDefinition): string => JSON.stringify([to, key, match, filter]);
+  const text = ({ to, key, match, filter, attributes }: BindingDefinition): string =>
+    JSON.stringify([to, key, match, filter, sorted(attributes ?? {})]);
   return text(a) === text(b);
 }

@@ -69,7 +69,7 @@ export class Backlog {
     this.#lanes =
       policy.order === 'fair'
         ? new FairLanes((offset) => this.#table?.textOf(offset))
-        : new PriorityLanes(policy.priorities);
+        : new PriorityLanes(policy.priorities, policy.defaultPriority);
     this.#priorities = policy.priorities > 1 ? new Priorities() : null;
   }
 

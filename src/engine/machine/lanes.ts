@@ -1,10 +1,13 @@
 import type { PieceReader, Pieces, PieceWriter } from '../structures/pieces.ts';
 import { OffsetSet } from '../structures/offset-set.ts';
+import { stored } from './priorities.ts';
 
 /** What a backlog may deliver now, in the order in which it is delivered. */
 export interface Lanes {
   readonly size: number;
+  /** With its priority as it is stored. */
   add(offset: number, priority: number): void;
+  /** Without a priority of their own. */
   addRange(from: number, to: number): void;
   /** Takes out whatever of [from, to) is in. */
   deleteRange(from: number, to: number): void;
@@ -20,11 +23,14 @@ export interface Lanes {
 /** By priority, higher first, then by offset. A message that comes back takes its old place. */
 export class PriorityLanes implements Lanes {
   /** Lowest first, up to the highest that was used: a queue with many priorities rarely has messages of each. */
-  readonly #lanes: OffsetSet[] = [new OffsetSet()];
+  readonly #lanes: OffsetSet[] = [];
   readonly #highest: number;
+  /** Of messages that name none. */
+  readonly #usual: number;
 
-  constructor(priorities: number) {
+  constructor(priorities: number, usual: number) {
     this.#highest = priorities - 1;
+    this.#usual = usual;
   }
 
   get size(): number {
@@ -34,13 +40,19 @@ export class PriorityLanes implements Lanes {
   }
 
   add(offset: number, priority: number): void {
-    const lane = Math.min(priority, this.#highest);
-    while (this.#lanes.length <= lane) this.#lanes.push(new OffsetSet());
-    this.#lanes[lane]?.add(offset);
+    this.#lane(Math.min(stored(priority, this.#usual), this.#highest)).add(offset);
   }
 
   addRange(from: number, to: number): void {
-    this.#lanes[0]?.addRange(from, to);
+    this.#lane(this.#usual).addRange(from, to);
+  }
+
+  #lane(priority: number): OffsetSet {
+    for (;;) {
+      const lane = this.#lanes[priority];
+      if (lane !== undefined) return lane;
+      this.#lanes.push(new OffsetSet());
+    }
   }
 
   deleteRange(from: number, to: number): void {

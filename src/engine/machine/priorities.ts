@@ -3,11 +3,20 @@ import { PIECE_BYTES, type Pieces, type PieceWriter } from '../structures/pieces
 const BLOCK = 4096;
 const BLOCK_BYTES = 8 + BLOCK;
 
-/** The priority of each message, a byte each, in blocks by offset. Absent blocks: 0. */
+/**
+ * How a priority is stored, so that 0 stands for what a message counts as that names none, and costs nothing: `usual` and
+ * 0 have changed places. Its own inverse.
+ */
+export function stored(priority: number, usual: number): number {
+  if (priority === usual) return 0;
+  return priority === 0 ? usual : priority;
+}
+
+/** The priority of each message as it is stored, a byte each, in blocks by offset. Absent blocks: 0. */
 export class Priorities {
   readonly #blocks = new Map<number, Uint8Array>();
 
-  /** Nothing has another priority than 0. */
+  /** Nothing has another priority than what is stored as 0. */
   get empty(): boolean {
     return this.#blocks.size === 0;
   }

@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { Envelope } from '../../core/records.ts';
 import type { Columns } from '../machine/backlog.ts';
+import { stored } from '../machine/priorities.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import { compileFilter, type CompiledFilter } from '../routing/filter.ts';
 
@@ -27,6 +28,12 @@ function needsKeys(topic: Topic): boolean {
   for (const { policy } of topic.subscriptions.values())
     if (policy.order === 'key' || policy.order === 'fair') return true;
   return false;
+}
+
+/** What a message counts as that names no priority; of topics 0. */
+function usualPriority(topic: Topic): number {
+  const [own] = topic.kind === 'queue' ? topic.subscriptions.values() : [];
+  return own?.policy.defaultPriority ?? 0;
 }
 
 /**
@@ -61,8 +68,10 @@ export function examine(topic: Topic, envelopes: readonly Envelope[], now: numbe
   const count = envelopes.length;
   const examined: Examined = {};
   const withKeys = needsKeys(topic);
+  const usual = usualPriority(topic);
   envelopes.forEach((envelope, i) => {
-    if (envelope.priority) (examined.priorities ??= new Uint8Array(count))[i] = envelope.priority;
+    const priority = stored(envelope.priority ?? usual, usual);
+    if (priority > 0) (examined.priorities ??= new Uint8Array(count))[i] = priority;
     const due = fresh ? dueOf(envelope, now) : 0;
     if (due > now) (examined.due ??= new Float64Array(count))[i] = due;
     const expires = expiryOf(envelope, topic.policy.ttlMs, now, fresh);

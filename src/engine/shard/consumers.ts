@@ -42,7 +42,7 @@ export class Consumers {
   }
 
   addCredit(consumer: ConsumerState, messages: number): void {
-    if (consumer.closed || !(messages > 0)) return;
+    if (consumer.closed || !(messages >= 0)) return;
     consumer.credit += messages;
     for (const member of consumer.pool.members) this.#feeds.touch(member.subscription);
   }
@@ -68,6 +68,7 @@ export class Consumers {
     const feed = this.#feeds.of(consumer.subscription);
     const at = feed.consumers.indexOf(consumer);
     if (at >= 0) feed.consumers.splice(at, 1);
+    feed.lastUsed = this.#shard.clock.now();
     if (consumer.request.until === 'empty') feed.fetchers--;
     for (const { token, ranges } of this.#leavePool(consumer)) this.#takeBack(consumer.subscription, token, ranges);
     if (how !== 'keep' && consumer.request.lease !== 'timed') this.#giveBackAll(consumer, how === 'crashed');

@@ -16,7 +16,7 @@ type Args<O extends keyof Operations> = Operations[O]['args'];
 type Result<O extends keyof Operations> = Operations[O]['result'];
 
 const KINDS: readonly string[] = ['queue', 'topic'];
-const STRUCTURAL_SUBSCRIPTION = ['order', 'priorities'] as const;
+const STRUCTURAL_SUBSCRIPTION = ['order', 'priorities', 'defaultPriority'] as const;
 
 /** Topics, queues and subscriptions: declared, changed, described and deleted. */
 export class Definitions {
@@ -224,6 +224,12 @@ export class Definitions {
       );
     }
     const policy = subscriptionPolicy(DEFAULT_SUBSCRIPTION, args.policy);
+    // Messages are stored with what they count as (`stored`), once for all subscriptions.
+    if (policy.defaultPriority > 0)
+      throw new RailheadError(
+        'NOT_SUPPORTED',
+        'Only a queue has a defaultPriority; here a message without one counts 0.',
+      );
     const subscriptionId = this.#shard.state.nextSubscriptionId;
     const start = this.startOffsets(topic, args.from ?? 'end');
     this.#shard.record({

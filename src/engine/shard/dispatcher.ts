@@ -65,6 +65,7 @@ export class Dispatcher {
       // One look at the clock for both: a limit that held at the first must make an appointment at the second.
       const now = this.#shard.clock.now();
       if (feed.consumers.length > 0 && !subscription.paused) this.#handOut(feed, now);
+      this.#timekeeper.expireFleeting(feed);
       if (feed.fetchers > 0) this.#fetched.add(feed);
       this.#timekeeper.setWake(feed, now);
     }

@@ -86,6 +86,8 @@ export interface Feed {
   leaseBound: number;
   limiter: RateLimiter | null;
   lastUsed: number;
+  /** Since when messages came whose life was over when it began: they may be handed out before they expire. */
+  fresh: number;
 }
 
 /** The volatile side of the subscriptions: who consumes, what was counted, and which need a look in this turn. */
@@ -114,6 +116,7 @@ export class Feeds {
         leaseBound: Infinity,
         limiter: null,
         lastUsed: this.#shard.clock.now(),
+        fresh: Infinity,
       };
       this.#feeds.set(subscription.id, feed);
     }
@@ -164,6 +167,14 @@ export class Feeds {
 
   consumersOf(subscription: Subscription): readonly ConsumerState[] {
     return this.#feeds.get(subscription.id)?.consumers ?? [];
+  }
+
+  /** A message came whose life is over already, since then: only for who takes it at once. */
+  touchFleeting(topic: Topic, since: number): void {
+    for (const subscription of topic.subscriptions.values()) {
+      const feed = this.of(subscription);
+      feed.fresh = Math.min(feed.fresh, since);
+    }
   }
 
   /** Without those that take beside the others. */

@@ -35,7 +35,7 @@ export function topicPolicy(
   wholeOrNull('maxBytes', policy.maxBytes, 0);
   if (!OVERFLOWS.includes(policy.overflow)) refuse('overflow', policy.overflow, `allowed are ${OVERFLOWS.join(', ')}`);
   rate('publishRate', policy.publishRate);
-  wholeOrNull('ttlMs', policy.ttlMs, 1);
+  wholeOrNull('ttlMs', policy.ttlMs, 0);
   wholeOrNull('expireUnusedMs', policy.expireUnusedMs, 1);
   wholeOrNull('dedupeWindowMs', policy.dedupeWindowMs, 1);
   whole('maxMessageBytes', policy.maxMessageBytes, 1, limits.maxMessageBytes);
@@ -68,6 +68,7 @@ export function subscriptionPolicy(
   if (!['fifo', 'strict', 'key', 'fair'].includes(policy.order))
     refuse('order', policy.order, "allowed are 'fifo', 'strict', 'key' and 'fair'");
   whole('priorities', policy.priorities, 1, 256);
+  whole('defaultPriority', policy.defaultPriority, 0, policy.priorities - 1);
   if (policy.priorities > 1 && policy.order === 'fair')
     refuse('order', 'fair', 'keys that take turns cannot have priorities too');
   if (policy.priorities > 1 && policy.order === 'strict')

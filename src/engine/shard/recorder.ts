@@ -106,6 +106,7 @@ export class Recorder {
       if (topic === undefined) return;
       this.counter(topic).published += part.count;
       this.#feeds.touchTopic(topic, due !== undefined || expires !== undefined);
+      for (const time of expires ?? []) if (time > 0 && time <= now) this.#feeds.touchFleeting(topic, time);
     });
   }
 

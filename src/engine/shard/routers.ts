@@ -55,6 +55,7 @@ export class Routers {
     if (!('topic' in to)) this.#router(namespace, to.router);
     else if (this.#shard.state.topicNamed(namespace, to.topic) === undefined) throw noTopic(to.topic);
     router.check(binding);
+    checkDeclaration(binding, this.#shard.limits);
     if (router.has(binding)) return { created: false };
     this.#shard.record({ type: 'bind', namespace, router: name, binding });
     return { created: true };

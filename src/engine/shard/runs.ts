@@ -21,7 +21,8 @@ export function mergeable(plans: readonly Plan[]): (Part & { kind: 'store' }) | 
     )
       return null;
     first ??= part;
-    if (part.records !== first.records || !sameTimes(part.examined.expires, first.examined.expires)) return null;
+    if (part.records !== first.records || !isSame(part.examined.expires, first.examined.expires)) return null;
+    if (!isSame(part.examined.priorities, first.examined.priorities)) return null;
     if ((part.examined.keys === undefined) !== (first.examined.keys === undefined)) return null;
     excluded.push(...(part.examined.excluded ?? []));
   }
@@ -29,8 +30,8 @@ export function mergeable(plans: readonly Plan[]): (Part & { kind: 'store' }) | 
   return excluded.length === 0 ? first : { ...first, examined: { ...first.examined, excluded } };
 }
 
-function sameTimes(a: Float64Array | undefined, b: Float64Array | undefined): boolean {
-  return a === b || (a !== undefined && b !== undefined && a.every((time, i) => time === b[i]));
+function isSame<T extends Float64Array | Uint8Array>(a: T | undefined, b: T | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && a.every((value, i) => value === b[i]));
 }
 
 export function withoutFirst(run: NumberedRun): PublishReceipt['runs'][number] {

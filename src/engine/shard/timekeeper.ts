@@ -4,11 +4,14 @@ import type { Lease } from '../machine/encoded-backlog.ts';
 import type { Feed, Feeds } from './feeds.ts';
 import type { Returns } from './returns.ts';
 import type { Shard } from './shard.ts';
+import { isThirsty } from './turns.ts';
 
 /** So many leases are looked through together, at most every LEASE_CHECK_MS. */
 const MANY_LEASES = 1000;
 const LEASE_CHECK_MS = 100;
 const TIMER_BATCH = 10_000;
+/** The next credit of a consumer that takes all there is comes with the next turn, or the next sync. */
+const FLEETING_MS = 100;
 
 /** Wakes delayed messages, expires old ones and ends leases, each at its time. */
 export class Timekeeper {
@@ -22,19 +25,32 @@ export class Timekeeper {
     this.#returns = returns;
   }
 
-  /** Does what is due. */
+  /** Does what is due. What has just come with a life of nothing is left for `expireFleeting`. */
   run(feed: Feed): void {
     const now = this.#shard.clock.now();
     const { subscription } = feed;
     subscription.backlogs.forEach((backlog, partition) => {
-      if (backlog.nextDue() <= now)
-        this.#returns.record(subscription, partition, backlog.takeDue(now, TIMER_BATCH), 'ready', now);
-      if (backlog.nextExpiry() <= now) {
-        const expired = backlog.takeExpired(now, TIMER_BATCH);
-        this.#returns.expire(subscription, partition, expired);
-      }
+      if (backlog.nextDue() > now) return;
+      this.#returns.record(subscription, partition, backlog.takeDue(now, TIMER_BATCH), 'ready', now);
     });
+    this.#expire(feed, Math.min(now, feed.fresh - 1));
     if (feed.leaseBound <= now) this.#endLeases(feed, now);
+  }
+
+  /** Nobody took it at once. A consumer whose next credit is on its way has a moment more. */
+  expireFleeting(feed: Feed): void {
+    if (feed.fresh === Infinity) return;
+    const now = this.#shard.clock.now();
+    if (now < feed.fresh + FLEETING_MS && feed.consumers.some(isThirsty)) return;
+    feed.fresh = Infinity;
+    this.#expire(feed, now);
+  }
+
+  #expire({ subscription }: Feed, until: number): void {
+    subscription.backlogs.forEach((backlog, partition) => {
+      if (backlog.nextExpiry() > until) return;
+      this.#returns.expire(subscription, partition, backlog.takeExpired(until, TIMER_BATCH));
+    });
   }
 
   /** Looks through the leases for those that are over. What is left gives the next bound. */
@@ -88,7 +104,11 @@ export class Timekeeper {
   /** Makes an appointment for the next thing that will be due. */
   setWake(feed: Feed, now: number): void {
     let next = feed.leaseBound;
-    for (const backlog of feed.subscription.backlogs) next = Math.min(next, backlog.nextDue(), backlog.nextExpiry());
+    for (const backlog of feed.subscription.backlogs) {
+      // Those that wait for credit expire when it does not come.
+      const expiry = feed.fresh === Infinity ? 0 : feed.fresh + FLEETING_MS;
+      next = Math.min(next, backlog.nextDue(), Math.max(expiry, backlog.nextExpiry()));
+    }
     const { policy } = feed.subscription;
     if (
       policy.consumeRate !== null &&

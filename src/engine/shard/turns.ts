@@ -1,6 +1,6 @@
 import type { ConsumerState, Feed } from './feeds.ts';
 
-/** Whose turn it is: highest priority first, equals in turn. */
+/** Whose turn it is: highest priority first, equals in turn. Undefined also while one of a higher priority is awaited. */
 export function nextConsumer(feed: Feed): ConsumerState | undefined {
   const { consumers } = feed;
   let best: ConsumerState | undefined;
@@ -9,13 +9,33 @@ export function nextConsumer(feed: Feed): ConsumerState | undefined {
     const at = (feed.turn + i) % consumers.length;
     const consumer = consumers[at];
     if (consumer === undefined || !isEligible(feed, consumer)) continue;
-    if (best === undefined || (consumer.request.priority ?? 0) > (best.request.priority ?? 0)) {
+    if (best === undefined || priorityOf(consumer) > priorityOf(best)) {
       best = consumer;
       bestTurn = at;
     }
   }
-  if (best !== undefined) feed.turn = (bestTurn + 1) % consumers.length;
+  if (best === undefined || isOutranked(feed, priorityOf(best))) return undefined;
+  feed.turn = (bestTurn + 1) % consumers.length;
   return best;
+}
+
+/** Whether one of a higher priority has only used up the part of its credit that the engine was told of. */
+function isOutranked({ consumers }: Feed, priority: number): boolean {
+  for (const consumer of consumers) {
+    // They are sorted by priority.
+    if (priorityOf(consumer) <= priority) return false;
+    if (isThirsty(consumer)) return true;
+  }
+  return false;
+}
+
+/** It has no credit and is about to give more. */
+export function isThirsty({ credit, isolated, sink }: ConsumerState): boolean {
+  return credit <= 0 && !isolated && sink.thirsty?.() === true;
+}
+
+function priorityOf({ request }: ConsumerState): number {
+  return request.priority ?? 0;
 }
 
 /** It has credit and may be given something now; of a subscription with a single active consumer, only that one. */

@@ -112,6 +112,11 @@ export class AmqpConsumer implements DeliverySink, Holder {
     }
     this.window.delivered(messages, bytes);
     this.#owner.deliver(this, runs);
+    this.window.written(this.#consumer);
+  }
+
+  thirsty(): boolean {
+    return this.window.thirsty;
   }
 
   ended(): void {

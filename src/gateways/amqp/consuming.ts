@@ -21,7 +21,7 @@ import { QueueArguments, queueTypeOf } from './queue-arguments.ts';
 import { STREAM_ARGUMENTS, type StreamOptions, streamOptions } from './streams.ts';
 import { refuseStream } from './topology.ts';
 import type { UnackedTags } from './transaction.ts';
-import { hasSingleActive, isQuorum, named } from './translate.ts';
+import { CONSUMER_TIMEOUT, hasSingleActive, isQuorum, named } from './translate.ts';
 import type { Queue, Vhost } from './vhost.ts';
 
 export interface ConsumingContext {
@@ -101,12 +101,12 @@ export class Consuming implements ConsumerOwner {
     const what = named('queue', queue.name, vhost.namespace);
     const asked = new QueueArguments(args.arguments, what);
     const priority = asked.integer('x-priority');
-    // How long it may keep a delivery: as it says, or its queue.
-    const own = asked.whole('x-consumer-timeout', 0);
-    const timeoutMs = own === undefined ? vhost.timeoutMs(queue) : Math.max(1, own);
     if (queue.kind === 'queue')
-      for (const each of STREAM_ARGUMENTS)
+      for (const each of isQuorum(queue.declared) ? STREAM_ARGUMENTS : [...STREAM_ARGUMENTS, CONSUMER_TIMEOUT])
         if (asked.has(each)) throw asked.notOf(each, queueTypeOf(queue.declared.arguments));
+    // How long it may keep a delivery: as it says, or its queue.
+    const own = asked.whole(CONSUMER_TIMEOUT, 0);
+    const timeoutMs = own === undefined ? vhost.timeoutMs(queue) : Math.max(1, own);
     const stream = queue.kind === 'stream' ? this.#streamOptions(queue, args) : undefined;
     const shared = args.noAck || stream !== undefined ? undefined : this.#prefetch.shared;
     const consumer = new AmqpConsumer({
@@ -227,9 +227,9 @@ export class Consuming implements ConsumerOwner {
   }
 
   timedOut(consumer: AmqpConsumer): void {
-    const { timeoutMs, queue } = consumer;
-    // As since 4.3: this consumer gets nothing any more, and the others of its channel go on.
-    if (isQuorum(queue.declared) && this.#context.cancelNotify) {
+    const { timeoutMs } = consumer;
+    // This consumer gets nothing any more, and the others of its channel go on.
+    if (this.#context.cancelNotify) {
       this.cancel(consumer.tag).catch((error: unknown) => this.#context.fail(error));
       this.#context.cancelled(consumer.tag);
       return;
@@ -321,7 +321,8 @@ export class Consuming implements ConsumerOwner {
         `cannot obtain access to locked ${named('queue', queue.name, vhost.namespace)}. basic.get operations are not supported by quorum queues with single active consumer`,
       );
     const { ready } = await vhost.counts(queue);
-    if (ready === 0) this.#gotNone();
+    // Of a queue that goes when nobody uses it, a look is a use too.
+    if (ready === 0 && !queue.expires) this.#gotNone();
     else
       await takeOne(session, { name: queue.name, timeoutMs: vhost.timeoutMs(queue), noAck }, (run) => {
         if (this.#closed) return 'unwanted';

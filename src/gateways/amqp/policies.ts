@@ -41,7 +41,6 @@ const NUMBERS = [
 const LIVES = ['message-ttl', 'expires'];
 /** Of these a quorum queue has what its policy says, whatever it asked for itself. */
 const QUORUM_OBEYS = ['overflow', 'delayed-retry-type'];
-const CLASSIC_ONLY = ['reject-publish-dlx'];
 /** What a policy says of streams: there it wins over what the stream itself asked for. */
 const OF_STREAMS = ['max-age', 'max-length-bytes'];
 
@@ -56,7 +55,7 @@ export function withPolicy(own: Table, policy: Says | undefined): Table {
     const value = LIVES.includes(key) ? Math.min(Number(said), LONGEST_LIFE_MS) : said;
     const argument = `x-${key}`;
     // What queues of this type do not have says nothing of them.
-    if (!possible.has(argument) || (quorum && CLASSIC_ONLY.includes(String(value)))) continue;
+    if (!possible.has(argument)) continue;
     const had = own.get(argument);
     const number = had === undefined ? undefined : integerOf(had);
     if (NUMBERS.includes(key) && number !== undefined)

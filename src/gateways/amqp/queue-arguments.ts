@@ -29,8 +29,7 @@ const TYPES_WITH: ReadonlyMap<string, readonly QueueType[]> = new Map([
   ['x-quorum-initial-group-size', ['quorum']],
   ['x-initial-cluster-size', ['stream']],
   ['x-delivery-limit', ['quorum']],
-  // Of classic queues up to 4.2, where it was obeyed; as here.
-  ['x-consumer-timeout', NOT_STREAMS],
+  ['x-consumer-timeout', ['quorum']],
   ['x-consumer-disconnected-timeout', ['quorum']],
   ['x-delayed-retry-type', ['quorum']],
   ['x-delayed-retry-min', ['quorum']],

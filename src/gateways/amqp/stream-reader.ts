@@ -50,6 +50,8 @@ export class StreamReader implements Consumer {
   }
 
   credit(messages: number): void {
+    // Nobody waits for one who takes nothing away.
+    if (messages === 0) return;
     this.#credit += messages;
     this.#deliver();
     if (this.#working || this.#over) return;

@@ -1,6 +1,15 @@
 import type { DeliveryRun, Session } from '../../core/session.ts';
 import { FORMAT_AMQP } from './content.ts';
 
+/** What asks for a queue uses it: one that goes when nobody does has its whole time again. */
+export async function noteUse(session: Session, name: string): Promise<void> {
+  const consumer = await session.consume(
+    { topic: name, subscription: name, lease: 'connection', beside: true },
+    { deliver: () => {}, ended: () => {} },
+  );
+  await consumer.close();
+}
+
 /**
  * For `basic.get`: by a consumer that lives for one message, or for the answer that there is none. `use` says whether
  * somebody still wants it.

@@ -9,6 +9,7 @@ import { queueTypeOf } from './queue-arguments.ts';
 import { effectiveAlternate, effectiveQueue, effectiveStream, exchangeTarget, queueTarget } from './policies.ts';
 import type { Rights } from './rights.ts';
 import { streamPolicy } from './streams.ts';
+import { noteUse } from './take-one.ts';
 import {
   assertExchangeType,
   assertSameExchange,
@@ -16,6 +17,7 @@ import {
   declaredExchange,
   declaredQueue,
   exchangeSettings,
+  isQuorum,
   isStream,
   named,
   queueSettings,
@@ -156,6 +158,8 @@ export class Topology {
       assertSameQueue(named('queue', name, vhost.namespace), want, existing.declared);
     }
     this.#lastQueue = name;
+    // Of a quorum queue a declare does not, as in RabbitMQ.
+    if (existing?.expires === true && !isQuorum(existing.declared)) await noteUse(vhost.session, name);
     if (!passive) vhost.traffic.queuesDeclared++;
     if (fresh) vhost.traffic.queuesCreated++;
     if (fresh) return { queue: name, messageCount: 0, consumerCount: 0 };
@@ -278,9 +282,16 @@ export class Topology {
     const { vhost } = this.#context;
     const { type } = await vhost.exchange(router);
     const binding = toBinding(type, to, method.routingKey, method.arguments);
-    await vhost.session.request(how, { router, binding });
-    if (how === 'bind') vhost.noteBound(router);
-    else await vhost.dropUnbound([router]);
+    if (how === 'bind') {
+      await vhost.session.request('bind', { router, binding });
+      vhost.noteBound(router);
+      return;
+    }
+    const { removed } = await vhost.session.request('unbind', { router, binding });
+    // One that was not made by an AMQP client has no arguments but those that it matches by.
+    const { attributes: _, ...plain } = binding;
+    if (!removed && type === 'headers') await vhost.session.request('unbind', { router, binding: plain });
+    await vhost.dropUnbound([router]);
   }
 }
 

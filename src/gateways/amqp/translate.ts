@@ -146,12 +146,12 @@ export function assertSameExchange(what: string, want: Declared, have: Declared)
 
 // ---- Queues ---------------------------------------------------------------------------------------------------------
 
-/** 30 minutes, as RabbitMQ's consumer timeout. */
+/** 30 minutes, as RabbitMQ's consumer timeout of quorum queues. */
 export const CONSUMER_TIMEOUT_MS = 30 * 60_000;
-const CONSUMER_TIMEOUT = 'x-consumer-timeout';
+export const CONSUMER_TIMEOUT = 'x-consumer-timeout';
 const DEFAULT_DELIVERY_LIMIT = 20;
 /** From 0 to 31, without being asked for. */
-const QUORUM_PRIORITIES = 32;
+const QUORUM_PRIORITIES = { priorities: 32, defaultPriority: 4 };
 const DEAD_LETTER_EXCHANGE = 'x-dead-letter-exchange';
 const DEAD_LETTER_KEY = 'x-dead-letter-routing-key';
 
@@ -185,8 +185,7 @@ export function queueSettings(
     backoff: { type: 'none', minMs: 0, maxMs: 0, jitter: false },
   };
   const ttl = args.life('x-message-ttl', 0);
-  // The engine has no life of nothing: a message that nobody waits for goes after one millisecond.
-  if (ttl !== undefined) policy.ttlMs = Math.max(1, ttl);
+  if (ttl !== undefined) policy.ttlMs = ttl;
   const expires = args.life('x-expires', 1);
   if (expires !== undefined) policy.expireUnusedMs = expires;
   const deadLetter = args.exchange(DEAD_LETTER_EXCHANGE);
@@ -197,7 +196,7 @@ export function queueSettings(
   } else if (args.has(DEAD_LETTER_KEY)) throw args.invalid(DEAD_LETTER_KEY, 'routing_key_but_no_dlx_defined');
   limits(args, policy, deadLetter === undefined ? 'plain' : 'buries');
   const priorities = args.whole('x-max-priority', 0, 255);
-  if (type === 'quorum') subscription.priorities = QUORUM_PRIORITIES;
+  if (type === 'quorum') Object.assign(subscription, QUORUM_PRIORITIES);
   else if (priorities !== undefined) subscription.priorities = priorities + 1;
   const backoff = retryBackoff(args);
   if (backoff !== undefined) subscription.backoff = backoff;
@@ -288,7 +287,7 @@ export function isQueue(definition: TopicDefinition): boolean {
   return definition.kind === 'queue' || isStream(existingQueue(definition));
 }
 
-/** How long consumers of a queue may keep a delivery, if it says so itself. */
+/** How long consumers of a quorum queue may keep a delivery, if it says so itself. */
 export function consumerTimeoutMs({ arguments: args }: Declared): number | undefined {
   return integerOf(args.get(CONSUMER_TIMEOUT));
 }
@@ -395,7 +394,7 @@ const MATCH_MODES = new Map<string, { mode: 'all' | 'any'; own: boolean }>([
   ['any-with-x', { mode: 'any', own: true }],
 ]);
 
-/** @throws PRECONDITION_FAILED */
+/** With its arguments, whatever they mean: two bindings that differ in them are two. @throws PRECONDITION_FAILED */
 export function toBinding(
   type: RouterType,
   to: BindingDefinition['to'],
@@ -403,6 +402,9 @@ export function toBinding(
   args: Table,
 ): BindingDefinition {
   const plain: BindingDefinition = { to, key: routingKey, match: null, filter: null };
+  // Their order makes no difference.
+  const sorted = new Map([...args].sort(([a], [b]) => (a < b ? -1 : 1)));
+  if (args.size > 0) plain.attributes = toAttributes({ arguments: sorted });
   if (type === 'hash') return { ...plain, key: weight(routingKey) };
   if (type !== 'headers') return plain;
   const given = args.get('x-match');

@@ -7,6 +7,7 @@ import type { DeadLetterTarget } from './deaths.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
 import { alternateOf, changeOf, effectiveTimeoutMs, exchangeTarget, queueTarget, withPolicy } from './policies.ts';
+import { LONGEST_LIFE_MS } from './queue-arguments.ts';
 import type { Traffic } from './traffic.ts';
 import {
   BUILT_IN,
@@ -37,6 +38,8 @@ export interface Queue {
   readonly kind: 'queue' | 'stream';
   /** What is rejected becomes a dead letter: somebody asked for that, or the queue is one of the engine's own. */
   readonly buries: boolean;
+  /** It goes when nobody uses it for a while. */
+  readonly expires: boolean;
   /** What comes back waits for a while. */
   delays(how: 'failed' | 'returned'): boolean;
 }
@@ -185,8 +188,9 @@ export class Vhost {
     );
   }
 
-  /** How long a consumer of it may keep a delivery, when it does not say so itself. */
+  /** How long a consumer of it may keep a delivery, when it does not say so itself: of a classic queue without an end. */
   timeoutMs({ name, declared }: Queue): number {
+    if (!isQuorum(declared)) return LONGEST_LIFE_MS;
     const policy = this.#policies.of(queueTarget(name, declared));
     return Math.max(1, effectiveTimeoutMs(declared, policy) ?? CONSUMER_TIMEOUT_MS);
   }
@@ -277,6 +281,7 @@ export class Vhost {
         name,
         declared,
         kind: definition.kind === 'queue' ? 'queue' : 'stream',
+        expires: definition.kind === 'queue' && definition.policy.expireUnusedMs !== null,
         // A policy may change it while it is consumed.
         get buries() {
           return own || deadLetterTargets.has(name);

@@ -111,14 +111,15 @@ export const topicOptions = {
   overflow: z.enum(OVERFLOWS).describe('What happens at maxMessages or maxBytes.'),
   publishRate: rate.nullable(),
   ttl: duration.nullable().describe('Default expiry of a message.'),
-  expireUnused: duration.nullable().describe('Deleted after so long without a consumer and a publish.'),
+  expireUnused: duration.nullable().describe('Deleted after so long without a consumer.'),
   dedupeWindow: duration.nullable().describe('How long a dedupeId is remembered.'),
   maxMessageBytes: size,
 };
 
 export const subscriptionOptions = {
   order: z.enum(['fifo', 'strict', 'key', 'fair']).describe('Structural: cannot change.'),
-  priorities: z.int().min(1).max(255).describe('Structural: cannot change. 1 means none.'),
+  priorities: z.int().min(1).max(256).describe('Structural: cannot change. 1 means none.'),
+  defaultPriority: z.int().min(0).max(255).describe('Structural, of queues: what a message counts as that names none.'),
   lease: duration,
   maxAttempts: count.describe('Then dead letter. 0: no limit.'),
   maxCrashes: count.describe('Crashes of a consumer with the message in flight. 0: no limit.'),
@@ -197,6 +198,7 @@ export function subscriptionPolicy(options: SubscriptionOptions): Partial<Subscr
   return defined<SubscriptionPolicy>({
     order: options.order,
     priorities: options.priorities,
+    defaultPriority: options.defaultPriority,
     leaseMs: options.lease,
     maxAttempts: options.maxAttempts,
     maxCrashes: options.maxCrashes,
@@ -251,6 +253,7 @@ export function showSubscriptionPolicy(policy: SubscriptionPolicy): z.input<type
   return {
     order: policy.order,
     priorities: policy.priorities,
+    defaultPriority: policy.defaultPriority,
     lease: formatDuration(policy.leaseMs),
     maxAttempts: policy.maxAttempts,
     maxCrashes: policy.maxCrashes,

@@ -74,6 +74,11 @@ export class NativeConsumer implements DeliverySink {
     const large = bytes > LARGE_MESSAGE_BYTES;
     if (large || this.#stream.busy) this.#stream.send(runs);
     else this.#write(runs);
+    this.#window.written(this.#consumer);
+  }
+
+  thirsty(): boolean {
+    return this.#window.thirsty;
   }
 
   #write(runs: readonly DeliveryRun[]): void {

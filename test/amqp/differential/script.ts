@@ -224,7 +224,10 @@ class Author {
           arguments: { ...buried, 'x-max-length': 1 + random.below(3), 'x-overflow': 'reject-publish' },
         };
       case 'short-lived':
-        return { durable, arguments: { ...buried, ...(queue === 'q0' && { 'x-message-ttl': LIFE_MS }) } };
+        return {
+          durable,
+          arguments: { ...buried, ...(queue === 'q0' && { 'x-message-ttl': random.pick([LIFE_MS, 0]) }) },
+        };
       case 'priorities':
         return { durable, arguments: { 'x-max-priority': random.pick([1, 3, 9]) } };
       case 'quorum':
@@ -279,7 +282,7 @@ class Author {
     if (random.chance(0.15)) options.properties = PROPERTIES;
     if (random.chance(0.2)) options.copies = this.#copies(direct);
     // All of them: one that may expire behind one that stays is on the list.
-    if (this.#flavour === 'short-lived') options.expiration = String(LIFE_MS);
+    if (this.#flavour === 'short-lived') options.expiration = String(random.chance(0.2) ? 0 : LIFE_MS);
     const bodies = Array.from({ length: random.pick([1, 1, 2, 5]) }, () => `m${++this.#messages}`);
     this.#steps.push({ do: 'publish', exchange, key, bodies, options });
     // What may expire is given the time for it: else the rest of the script depends on how fast it runs.
@@ -362,7 +365,9 @@ class Author {
       return;
     }
     const key = exchange === 'topic' ? random.pick(PATTERNS) : random.pick(KEYS);
-    const args = exchange === 'headers' ? { ...this.#headers(), 'x-match': random.pick(['all', 'any']) } : {};
+    // Elsewhere they mean nothing, and tell two bindings apart all the same.
+    const meaningless = random.pick<Record<string, unknown>>([{}, {}, { mark: 1 }, { mark: 2, other: 'x' }]);
+    const args = exchange === 'headers' ? { ...this.#headers(), 'x-match': random.pick(['all', 'any']) } : meaningless;
     this.#steps.push({ do: how, queue, exchange, key, args });
   }
 

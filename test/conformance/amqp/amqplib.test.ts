@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Channel, type ChannelModel, connect, type ConsumeMessage, credentials } from 'amqplib';
+import { type Channel, type ChannelModel, connect, type ConsumeMessage, credentials, type Options } from 'amqplib';
 import { defineQueue } from '../../../src/index.ts';
 import { client, closedWith, consumed, got, texts } from './client.ts';
 
@@ -662,6 +662,33 @@ test('a consumer with a higher x-priority is served first; with single active co
   }
 });
 
+test('a consumer without a prefetch gets all that comes, and none of it one of lower priority', async (t) => {
+  const { channel } = await client(t);
+  const { queue } = await channel.assertQueue('', { exclusive: true });
+  const served: string[] = [];
+  const consume = async (name: string, options: Options.Consume): Promise<string> => {
+    const taken = (message: ConsumeMessage | null): void => void served.push(`${name} ${String(message?.content)}`);
+    return (await channel.consume(queue, taken, { noAck: true, ...options })).consumerTag;
+  };
+  const high = await consume('high', { priority: 1 });
+  const medium = await consume('medium', {});
+  await consume('low', { priority: -1 });
+  // More at once than a consumer is first asked for.
+  for (const [name, gone] of [
+    ['high', high],
+    ['medium', medium],
+    ['low', undefined],
+  ] as const) {
+    for (let i = 0; i < 10; i++) channel.sendToQueue(queue, Buffer.from(String(i)));
+    while (served.length < 10) await channel.checkQueue(queue);
+    assert.deepEqual(
+      served.splice(0),
+      Array.from({ length: 10 }, (_, i) => `${name} ${i}`),
+    );
+    if (gone !== undefined) await channel.cancel(gone);
+  }
+});
+
 test('purge and delete say how many messages went; delete minds ifEmpty and ifUnused', async (t) => {
   const { channel, connection } = await client(t);
   await channel.assertQueue('q');
@@ -789,21 +816,21 @@ test('a queue that nobody uses for x-expires is gone', async (t) => {
   assert.equal((await closedWith(channel, () => channel.checkQueue('q'))).code, 404);
 });
 
-test('a consumer that settles nothing for 30 minutes loses its channel with 406', async (t) => {
+test('a consumer of a classic queue may keep what it has as long as it likes', async (t) => {
   const { channel, connection, broker } = await client(t, { clock: 'manual' });
   await channel.assertQueue('q');
   channel.sendToQueue('q', Buffer.from('x'));
   await channel.waitForConfirms();
-  const arrived = Promise.withResolvers<void>();
-  const error = await closedWith(channel, async () => {
-    await channel.consume('q', () => arrived.resolve());
-    await arrived.promise;
-    await broker.clock.advance('31m');
-  });
-  assert.equal(error.code, 406);
-  assert.match(error.message, /delivery acknowledgement on channel 1 timed out/);
-  const again = await connection.createChannel();
-  assert.equal((await got(again, 'q')).fields.redelivered, true);
+  const slow = await connection.createChannel();
+  const arrived = Promise.withResolvers<ConsumeMessage | null>();
+  await slow.consume('q', arrived.resolve);
+  const message = await arrived.promise;
+  assert.ok(message !== null);
+  await broker.clock.advance('30d');
+  assert.deepEqual(await texts(channel, 'q'), []);
+  slow.ack(message);
+  await slow.close();
+  assert.deepEqual(await texts(channel, 'q'), []);
 });
 
 test('a consumer of a quorum queue that settles nothing in time is cancelled, and the others of its channel go on', async (t) => {
@@ -864,32 +891,47 @@ test('a delivery that the consumer timeout took back counts as failed', async (t
   assert.deepEqual([headers?.['x-delivery-count'], headers?.['x-acquired-count']], [1, 1]);
 });
 
-test('x-consumer-timeout of a consumer counts, else that of its queue', async (t) => {
+test('x-consumer-timeout of a consumer counts, else that of its quorum queue; classic queues have none', async (t) => {
   const { connection, channel, broker } = await client(t, { clock: 'manual' });
+  const quorum = { 'x-queue-type': 'quorum' };
+  await channel.assertQueue('classic');
+  for (const [refused, text] of [
+    [{ ...quorum, 'x-consumer-timeout': 'soon' }, /invalid arg 'x-consumer-timeout' for queue 'r'/],
+    [
+      { 'x-consumer-timeout': 1000 },
+      /'x-consumer-timeout' for queue 'r' in vhost '\/' of queue type rabbit_classic_queue/,
+    ],
+  ] as const) {
+    const on = await connection.createChannel();
+    const { code, message } = await closedWith(on, () => on.assertQueue('r', { arguments: refused }));
+    assert.equal(code, 406);
+    assert.match(message, text);
+  }
   const wrong = await connection.createChannel();
-  const { code } = await closedWith(wrong, () =>
-    wrong.assertQueue('r', { arguments: { 'x-consumer-timeout': 'soon' } }),
+  const { code, message } = await closedWith(wrong, () =>
+    wrong.consume('classic', () => {}, { arguments: { 'x-consumer-timeout': 1000 } }),
   );
   assert.equal(code, 406);
-  await channel.assertQueue('q', { arguments: { 'x-consumer-timeout': 120_000 } });
+  assert.match(message, /'x-consumer-timeout' for queue 'classic' in vhost '\/' of queue type rabbit_classic_queue/);
+  await channel.assertQueue('q', { arguments: { ...quorum, 'x-consumer-timeout': 120_000 } });
   for (const [own, used] of [
-    [undefined, 120_000],
-    [60_000, 60_000],
-  ]) {
+    [{}, 120_000],
+    [{ 'x-consumer-timeout': 60_000 }, 60_000],
+  ] as const) {
     channel.sendToQueue('q', Buffer.from('x'));
     await channel.waitForConfirms();
     const slow = await connection.createChannel();
-    const arrived = Promise.withResolvers<void>();
-    const error = await closedWith(slow, async () => {
-      const options = own === undefined ? {} : { arguments: { 'x-consumer-timeout': own } };
-      await slow.consume('q', () => arrived.resolve(), options);
-      await arrived.promise;
-      await broker.clock.advance(`${(used ?? 0) - 1000}ms`);
-      await slow.checkQueue('q');
-      await broker.clock.advance('2s');
-    });
-    assert.equal(error.code, 406);
-    assert.match(error.message, new RegExp(`Timeout value used: ${used} ms`));
+    const [arrived, cancelled] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let over = false;
+    cancelled.promise.then(() => (over = true), assert.ifError);
+    const settle = (each: unknown): void => (each === null ? cancelled : arrived).resolve();
+    await slow.consume('q', settle, { arguments: own });
+    await arrived.promise;
+    await broker.clock.advance(`${used - 1000}ms`);
+    await slow.checkQueue('q');
+    assert.equal(over, false);
+    await broker.clock.advance('2s');
+    await cancelled.promise;
     await channel.purgeQueue('q');
   }
 });
@@ -958,16 +1000,24 @@ test('a broken connection gives its messages back at once, also after a crash of
   await connection.close();
 });
 
-test('two bindings that differ only in arguments are one, but for headers exchanges', async (t) => {
+test('two bindings that differ only in arguments are two, and each goes with its own', async (t) => {
   const { channel } = await client(t);
   await channel.assertQueue('q');
   await channel.assertExchange('x', 'direct');
-  await channel.bindQueue('q', 'x', 'k', { one: 1 });
-  await channel.bindQueue('q', 'x', 'k', { two: 2 });
-  await channel.unbindQueue('q', 'x', 'k', { one: 1 });
-  channel.publish('x', 'k', Buffer.from('x'));
-  await channel.waitForConfirms();
-  assert.deepEqual(await texts(channel, 'q'), []);
+  const routed = async (): Promise<string[]> => {
+    channel.publish('x', 'k', Buffer.from('x'));
+    await channel.waitForConfirms();
+    return texts(channel, 'q');
+  };
+  for (const args of [{ one: 1, two: 2 }, { two: 2 }, {}]) await channel.bindQueue('q', 'x', 'k', args);
+  assert.deepEqual(await routed(), ['x']);
+  await channel.unbindQueue('q', 'x', 'k');
+  await channel.unbindQueue('q', 'x', 'k', { two: 3 });
+  await channel.unbindQueue('q', 'x', 'k', { two: 2 });
+  assert.deepEqual(await routed(), ['x']);
+  // Their order makes no difference.
+  await channel.unbindQueue('q', 'x', 'k', { two: 2, one: 1 });
+  assert.deepEqual(await routed(), []);
 });
 
 test('unbinding what is not there is no error', async (t) => {

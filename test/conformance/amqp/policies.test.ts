@@ -1,6 +1,5 @@
 /** Policies, as the clients of queues and exchanges meet them. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -213,32 +212,65 @@ test('a policy gives exchanges an alternate one, and takes it back', async (t) =
   assert.deepEqual(await texts(channel, 'found'), []);
 });
 
-test('a policy says how long consumers may keep a delivery, and of two numbers the smaller one counts', async (t) => {
+test('a policy says how long consumers of quorum queues may keep a delivery, and of two numbers the smaller one counts', async (t) => {
   const at = await testPlace(t, { clock: 'manual' });
   const connection = await connect(at.url);
   t.after(() => connection.close().catch(() => {}));
   const session = new Policies(at.broker.rail);
   await session.put({ name: 'slow', pattern: '^q', definition: { 'consumer-timeout': 60_000 } });
   const channel = await connection.createConfirmChannel();
-  await channel.assertQueue('q-own', { arguments: { 'x-consumer-timeout': 30_000 } });
-  await channel.assertQueue('q-longer', { arguments: { 'x-consumer-timeout': 120_000 } });
-  await channel.assertQueue('q-none');
-  for (const [queue, used] of [
-    ['q-own', 30_000],
-    ['q-longer', 60_000],
-    ['q-none', 60_000],
+  for (const [queue, args, used] of [
+    ['q-own', { 'x-consumer-timeout': 30_000 }, 30_000],
+    ['q-longer', { 'x-consumer-timeout': 120_000 }, 60_000],
+    ['q-none', {}, 60_000],
   ] as const) {
+    await channel.assertQueue(queue, { arguments: { 'x-queue-type': 'quorum', ...args } });
     await publish(channel, queue, 'x');
     const slow = await connection.createChannel();
-    const closed = once(slow, 'error');
-    const arrived = Promise.withResolvers<void>();
-    await slow.consume(queue, () => arrived.resolve());
+    const [arrived, cancelled] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    await slow.consume(queue, (message) => (message === null ? cancelled : arrived).resolve());
     await arrived.promise;
     await at.broker.clock.advance(`${used - 1000}ms`);
-    await slow.checkQueue(queue);
+    assert.equal((await channel.checkQueue(queue)).consumerCount, 1);
     await at.broker.clock.advance('2s');
-    const [error] = (await closed) as [Error];
-    assert.match(error.message, new RegExp(`Timeout value used: ${used} ms`));
+    await cancelled.promise;
+  }
+});
+
+test('a message-ttl that a policy says or says no more is for what is published from then on', async (t) => {
+  const at = await testPlace(t, { clock: 'manual' });
+  const connection = await connect(at.url);
+  t.after(() => connection.close().catch(() => {}));
+  const policies = new Policies(at.broker.rail);
+  const channel = await connection.createConfirmChannel();
+  for (const [queue, args] of [
+    ['classic', {}],
+    ['quorum', { 'x-queue-type': 'quorum' }],
+  ] as const) {
+    await channel.assertQueue(queue, { arguments: args });
+    await publish(channel, queue, 'before');
+    await policies.put({ name: 'short', pattern: `^${queue}`, definition: { 'message-ttl': 60_000 } });
+    await publish(channel, queue, 'short');
+    await policies.delete('short');
+    await publish(channel, queue, 'after');
+    await at.broker.clock.advance('2m');
+    assert.deepEqual(await texts(channel, queue), ['before', 'after']);
+  }
+});
+
+test('a policy with reject-publish-dlx is obeyed by classic and by quorum queues', async (t) => {
+  const { channel, set } = await place(t);
+  await channel.assertExchange('graves', 'fanout');
+  await channel.assertQueue('dead');
+  await channel.bindQueue('dead', 'graves', '');
+  const definition = { 'max-length': 1, overflow: 'reject-publish-dlx', 'dead-letter-exchange': 'graves' };
+  await set('full', 'full', definition);
+  for (const type of ['classic', 'quorum']) {
+    await channel.assertQueue(`full.${type}`, { arguments: { 'x-queue-type': type } });
+    await publish(channel, `full.${type}`, 'fits');
+    await assert.rejects(publish(channel, `full.${type}`, 'too much'), /nacked/);
+    assert.deepEqual(await texts(channel, `full.${type}`), ['fits']);
+    assert.deepEqual(await texts(channel, 'dead'), ['too much']);
   }
 });
 

@@ -44,13 +44,13 @@ test('a quorum queue holds back what is given back, longer with each failure, an
   assert.equal((await channel.checkQueue('failed reject')).messageCount, 1);
 });
 
-test('a quorum queue has priorities up to 31 without being asked, and higher ones come first', async (t) => {
+test('a quorum queue has priorities up to 31 without being asked, higher ones come first, and none counts as 4', async (t) => {
   const { channel } = await client(t);
   await channel.assertQueue('q', { arguments: QUORUM });
   for (const priority of [0, 31, 5, undefined, 200, 4])
     channel.sendToQueue('q', Buffer.from(String(priority)), priority === undefined ? {} : { priority });
   await channel.waitForConfirms();
-  assert.deepEqual(await texts(channel, 'q'), ['31', '200', '5', '4', '0', 'undefined']);
+  assert.deepEqual(await texts(channel, 'q'), ['31', '200', '5', 'undefined', '4', '0']);
 });
 
 test('arguments of quorum queues are refused elsewhere and when they make no sense', async (t) => {

@@ -82,9 +82,11 @@ test('arguments of other types of queues are refused, and so is what only classi
     (on: Channel) =>
       on.assertQueue('q', { ...options, arguments: args });
   await refusedAll(t, async () => {}, [
-    ...['x-delivery-limit', 'x-max-age', 'x-quorum-initial-group-size', 'x-max-in-memory-length'].map(
-      (name): Refusal => [406, ofType(name, 'classic'), declare({ [name]: 5 })],
-    ),
+    ...['x-delivery-limit', 'x-max-age', 'x-quorum-initial-group-size', 'x-consumer-timeout'].map((name): Refusal => [
+      406,
+      ofType(name, 'classic'),
+      declare({ [name]: 5 }),
+    ]),
     ...['x-queue-mode', 'x-max-priority', 'x-initial-cluster-size'].map((name): Refusal => [
       406,
       ofType(name, 'quorum'),

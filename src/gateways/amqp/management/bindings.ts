@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { BindingDefinition } from '../../../core/definitions.ts';
 import { toVhost } from '../../../core/vhosts.ts';
+import { fromAttributes } from '../translate.ts';
 import type { Vhost } from '../vhost.ts';
 import { notFound } from './errors.ts';
 import { exchangeName } from './exchanges.ts';
 import { param, shortText } from './fields.ts';
-import { type Json, toTable } from './json.ts';
+import { fromTable, type Json, toTable } from './json.ts';
 import { queuesOf } from './queues.ts';
 import { type Answer, type Call, done, list, object, type Route, route } from './route.ts';
 
@@ -27,7 +28,8 @@ function propertiesKey(key: string, args: Json): string {
   return `${key === '' ? '' : quoted}~${hash}`;
 }
 
-function argumentsOf({ match }: BindingDefinition): Json {
+function argumentsOf({ match, attributes }: BindingDefinition): Json {
+  if (attributes !== undefined) return fromTable(fromAttributes(attributes).arguments);
   if (match === null) return {};
   const present = Object.fromEntries((match.present ?? []).map((name): [string, null] => [name, null]));
   return { ...match.headers, ...present, 'x-match': match.mode };
@@ -46,18 +48,30 @@ function show(vhost: Vhost, source: string, binding: BindingDefinition): ShownBi
   };
 }
 
+interface FoundBinding {
+  readonly shown: ShownBinding;
+  readonly definition: BindingDefinition;
+}
+
 /** That every queue is bound to the default exchange by its name is nowhere said, and shown all the same. */
-export async function bindingsOf(vhost: Vhost, which: 'declared' | 'all'): Promise<ShownBinding[]> {
+async function foundIn(vhost: Vhost, which: 'declared' | 'all'): Promise<FoundBinding[]> {
+  const found = (source: string, definition: BindingDefinition): FoundBinding => {
+    return { shown: show(vhost, source, definition), definition };
+  };
   const { routers } = await vhost.session.request('listRouters', {});
-  const declared = routers.flatMap(({ name, bindings }) => bindings.map((binding) => show(vhost, name, binding)));
+  const declared = routers.flatMap(({ name, bindings }) => bindings.map((binding) => found(name, binding)));
   if (which === 'declared') return declared;
   const queues = await queuesOf(vhost);
   return [
     ...queues.map(({ definition: { name } }) =>
-      show(vhost, '', { to: { topic: name }, key: name, match: null, filter: null }),
+      found('', { to: { topic: name }, key: name, match: null, filter: null }),
     ),
     ...declared,
   ];
+}
+
+export async function bindingsOf(vhost: Vhost, which: 'declared' | 'all'): Promise<ShownBinding[]> {
+  return (await foundIn(vhost, which)).map(({ shown }) => shown);
 }
 
 async function listBindings(call: Call, filter: (binding: ShownBinding) => boolean = () => true): Promise<Answer> {
@@ -79,15 +93,16 @@ function between(call: Call): (binding: ShownBinding) => boolean {
     binding.source === source && binding.destination === destination && binding.destination_type === type;
 }
 
-async function findBinding(call: Call): Promise<{ vhost: Vhost; binding: ShownBinding }> {
+async function findBinding(call: Call): Promise<FoundBinding & { vhost: Vhost }> {
   const vhost = await call.management.vhost(call, param(call.params, 'vhost'));
   const props = param(call.params, 'props');
-  const binding = (await bindingsOf(vhost, 'all'))
-    .filter(between(call))
+  const isBetween = between(call);
+  const found = (await foundIn(vhost, 'all'))
+    .filter(({ shown }) => isBetween(shown))
     // A path has it once or twice encoded, as the tool likes.
-    .find((each) => each.properties_key === props || decodeURIComponent(each.properties_key) === props);
-  if (binding === undefined) throw notFound();
-  return { vhost, binding };
+    .find(({ shown: { properties_key: key } }) => key === props || decodeURIComponent(key) === props);
+  if (found === undefined) throw notFound();
+  return { ...found, vhost };
 }
 
 export async function changeBinding(
@@ -95,9 +110,10 @@ export async function changeBinding(
   vhost: Vhost,
   how: 'bind' | 'unbind',
   { source, destination, destination_type: type, routing_key: routingKey, arguments: args }: ShownBinding,
+  table = toTable(args, 'arguments'),
 ): Promise<void> {
   const topology = call.management.topology(call, vhost);
-  const common = { reserved1: 0, routingKey, arguments: toTable(args, 'arguments') };
+  const common = { reserved1: 0, routingKey, arguments: table };
   if (type === 'queue') await topology.bindQueue({ ...common, queue: destination, exchange: source }, how);
   else await topology.bindExchange({ ...common, destination, source, noWait: false }, how);
 }
@@ -128,11 +144,14 @@ export const bindingRoutes: Route[] = [
   route('GET', '/api/bindings/:vhost/e/:source/:type/:destination', (call) => listBindings(call, between(call))),
   route('POST', '/api/bindings/:vhost/e/:source/:type/:destination', (call) => postBinding(call)),
   route('GET', '/api/bindings/:vhost/e/:source/:type/:destination/:props', async (call) =>
-    object((await findBinding(call)).binding),
+    object((await findBinding(call)).shown),
   ),
   route('DELETE', '/api/bindings/:vhost/e/:source/:type/:destination/:props', async (call) => {
-    const { vhost, binding } = await findBinding(call);
-    await changeBinding(call, vhost, 'unbind', binding);
+    const { vhost, shown, definition } = await findBinding(call);
+    // As it was bound: JSON has one type for all numbers.
+    const { attributes } = definition;
+    const table = attributes === undefined ? undefined : fromAttributes(attributes).arguments;
+    await changeBinding(call, vhost, 'unbind', shown, table);
     return done;
   }),
   route('GET', '/api/queues/:vhost/:name/bindings', (call) =>

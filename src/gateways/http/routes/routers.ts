@@ -6,25 +6,28 @@ import { messageFields } from '../messages.ts';
 import { filterSchema } from '../options.ts';
 import { name, queryFlag, route, type Route } from '../route.ts';
 
-export const bindingSchema = z.strictObject({
-  to: z.union([z.strictObject({ topic: name }), z.strictObject({ router: name })]),
-  key: z
-    .string()
-    .max(1024)
-    .default('')
-    .describe('Routing key (direct), or a pattern with * and # between dots (topic).'),
-  match: z
-    .strictObject({
-      headers: messageFields.headers.unwrap().default({}).describe('Headers that must be equal.'),
-      present: z.array(z.string().min(1)).optional().describe('Names of headers that must be there.'),
-      mode: z.enum(['all', 'any']).default('all'),
-    })
-    .transform(({ present, ...match }) => (present === undefined ? match : { ...match, present }))
-    .nullable()
-    .default(null)
-    .describe('For headers routers.'),
-  filter: filterSchema.nullable().default(null).describe("Checked after the router's own match."),
-});
+export const bindingSchema = z
+  .strictObject({
+    to: z.union([z.strictObject({ topic: name }), z.strictObject({ router: name })]),
+    key: z
+      .string()
+      .max(1024)
+      .default('')
+      .describe('Routing key (direct), or a pattern with * and # between dots (topic).'),
+    match: z
+      .strictObject({
+        headers: messageFields.headers.unwrap().default({}).describe('Headers that must be equal.'),
+        present: z.array(z.string().min(1)).optional().describe('Names of headers that must be there.'),
+        mode: z.enum(['all', 'any']).default('all'),
+      })
+      .transform(({ present, ...match }) => (present === undefined ? match : { ...match, present }))
+      .nullable()
+      .default(null)
+      .describe('For headers routers.'),
+    filter: filterSchema.nullable().default(null).describe("Checked after the router's own match."),
+    attributes: z.record(z.string(), z.string()).optional().describe('Part of what tells two bindings apart.'),
+  })
+  .transform(({ attributes, ...binding }) => (attributes === undefined ? binding : { ...binding, attributes }));
 const type = z.enum(ROUTER_TYPES);
 const hashHeader = name.nullable();
 const shown = z.object({
