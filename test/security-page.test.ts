@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { CHECK_NAMES } from '../src/server/doctor/checks.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -21,4 +22,14 @@ test('every test that docs/security.md names exists, and all 27 classes are ther
     named.filter((name) => name !== 'none yet' && !quotes.some((quote) => source.includes(`${quote}${name}${quote}`))),
     [],
   );
+});
+
+test('the hardening list of docs/security.md has each check of the doctor, and no other', () => {
+  const page = readFileSync(join(root, 'docs/security.md'), 'utf8');
+  const list = page.slice(page.indexOf('## Hardening'), page.indexOf('## Classes of attack'));
+  const items = list.split(/^\d+\. /m).slice(1);
+  assert.ok(items.length >= 7);
+  const named = items.map((item) => [...(/\(([^()]*)\)\s*$/.exec(item)?.[1] ?? '').matchAll(/`([\w-]+)`/g)]);
+  for (const [i, names] of named.entries()) assert.ok(names.length > 0, `line ${i + 1} has no check`);
+  assert.deepEqual(named.flatMap((names) => names.map(([, name]) => name)).sort(), [...CHECK_NAMES].sort());
 });

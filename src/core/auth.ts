@@ -232,7 +232,6 @@ class WithoutKeyPermissions implements Principal {
 
 /** What ACLs do not decide: by grants and permissions. */
 export function isGranted(principal: Principal, action: Action, resource: Resource): boolean {
-  if (principal.gone === true) return false;
   for (const grant of principal.grants) {
     if (!covers(grant.namespace, resource.namespace) || !covers(grant.resource, resource.name)) continue;
     if (grant.actions === 'all' || grant.actions.includes(action)) return true;

@@ -77,3 +77,28 @@ test('a redrive to another queue, its end, and a schedule take the right to publ
   const schedule = { name: 'nightly', cron: '@daily', topic: 'secret', record: new Uint8Array() };
   await assert.rejects(session.request('putSchedule', schedule), { code: 'FORBIDDEN' });
 });
+
+test('the place of somebody else is moved by nobody who may read the topic alone, also in a transaction', async (t) => {
+  const bench = await place(t);
+  await bench.session.request('declareTopic', { name: 'log', kind: 'topic' });
+  const as = (...resources: string[]) =>
+    bench.connect({
+      name: 'ann',
+      grants: resources.map((resource) => ({
+        namespace: 'default',
+        resource,
+        actions: ['consume', 'publish'] as const,
+      })),
+    });
+  const cursors = [{ cursor: 'billing', topic: 'log', partition: 0, offset: 0 }];
+  const commit = { publishes: [], settlements: [], cursors };
+  const producer = await as('mine').request('claimProducer', { producer: 'mine' });
+  for (const session of [as('log', 'mine'), as('billing', 'mine')]) {
+    await assert.rejects(session.commit(commit), { code: 'FORBIDDEN' });
+    await session.request('beginTransaction', producer);
+    await assert.rejects(session.request('addToTransaction', { ...producer, cursors }), { code: 'FORBIDDEN' });
+  }
+  const both = as('log', 'billing', 'mine');
+  await both.commit(commit);
+  await both.request('addToTransaction', { ...producer, cursors });
+});

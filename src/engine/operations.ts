@@ -13,9 +13,15 @@ interface Handler<O extends OperationName> {
    * `refused` as OUT_OF_SPACE; what consumers need, and what makes room, `waits` as settlements do. Absent: it reads.
    */
   full?: 'refused' | 'waits';
-  /** What else, on which topics. */
-  also?: (args: Operations[O]['args']) => { action: Action; topic: string }[];
+  /** What else, on what. */
+  also?: (args: Operations[O]['args']) => Also[];
   run: (parts: Parts, namespace: string, args: Operations[O]['args']) => Promise<Operations[O]['result']>;
+}
+
+type Also = { readonly action: Action } & Pick<Resource, 'kind' | 'name'>;
+
+function onTopic(action: Action, name: string): Also {
+  return { action, kind: 'topic', name };
 }
 
 /** Every request, what it takes to be allowed, and who does it. */
@@ -149,13 +155,13 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   redrive: {
     action: 'publish',
     full: 'refused',
-    also: ({ to }) => (to === undefined ? [] : [{ action: 'publish', topic: to }]),
+    also: ({ to }) => (to === undefined ? [] : [onTopic('publish', to)]),
     run: ({ redriver }, namespace, args) => redriver.redrive(namespace, args),
   },
   redriveProgress: {
     action: 'inspect',
     // Whose redrive it is, nobody knows: to end one takes the right to begin any.
-    also: ({ cancel }) => (cancel === true ? [{ action: 'publish', topic: '' }] : []),
+    also: ({ cancel }) => (cancel === true ? [onTopic('publish', '')] : []),
     run: ({ redriver, shard }, _namespace, args) => shard.durable(redriver.progress(args.id, args.cancel === true)),
   },
   drop: { action: 'manage', full: 'waits', run: ({ redriver }, namespace, args) => redriver.drop(namespace, args) },
@@ -188,7 +194,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   read: { action: 'consume', run: ({ reader }, namespace, args) => reader.read(namespace, args) },
   awaitRecords: {
     action: 'consume',
-    also: ({ places }) => places.map(({ topic }) => ({ action: 'consume', topic })),
+    also: ({ places }) => places.map(({ topic }) => onTopic('consume', topic)),
     run: ({ reader }, namespace, args) => reader.awaitRecords(namespace, args),
   },
   readBody: { action: 'consume', run: ({ reader }, namespace, args) => reader.readBody(namespace, args) },
@@ -218,8 +224,10 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   addToTransaction: {
     action: 'publish',
     full: 'refused',
-    also: ({ cursors = [], settlements = [] }) =>
-      [...cursors, ...settlements].map(({ topic }) => ({ action: 'consume', topic })),
+    also: ({ cursors = [], settlements = [] }) => [
+      ...[...cursors, ...settlements].map(({ topic }) => onTopic('consume', topic)),
+      ...cursors.map(({ cursor }): Also => ({ action: 'consume', kind: 'cursor', name: cursor })),
+    ],
     run: ({ transactor, shard }, namespace, args) => shard.durable(transactor.add(namespace, args)),
   },
   endTransaction: {
@@ -238,7 +246,7 @@ export const operations: { readonly [O in OperationName]: Handler<O> } = {
   putSchedule: {
     action: 'configure',
     full: 'refused',
-    also: ({ topic }) => [{ action: 'publish', topic }],
+    also: ({ topic }) => [onTopic('publish', topic)],
     run: ({ caretaker, shard }, namespace, args) => shard.durable(caretaker.putSchedule(namespace, args)),
   },
   deleteSchedule: {

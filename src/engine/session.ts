@@ -143,7 +143,11 @@ export class ShardSession implements Session {
           'A publish of an open transaction cannot be part of another one; publish it.',
         );
     }
-    for (const cursor of transaction.cursors) this.#authorize('consume', { kind: 'topic', name: cursor.topic });
+    for (const { cursor, topic } of transaction.cursors) {
+      this.#authorize('consume', { kind: 'topic', name: topic });
+      // It is a place that somebody keeps: to read the topic does not mean to move it.
+      this.#authorize('consume', { kind: 'cursor', name: cursor });
+    }
     const { publishes } = transaction;
     // Otherwise the publishes wait for room, and all of it with them.
     const room = publishes.length === 0 ? this.#roomFor('waits') : undefined;
@@ -195,7 +199,7 @@ export class ShardSession implements Session {
         `There is no operation ${JSON.stringify(operation)}. The client may be newer than this broker.`,
       );
     this.#authorize(handler.action, resourceOf(operation, args));
-    for (const { action, topic } of handler.also?.(args) ?? []) this.#authorize(action, { kind: 'topic', name: topic });
+    for (const { action, ...resource } of handler.also?.(args) ?? []) this.#authorize(action, resource);
     const room = this.#roomFor(handler.full);
     if (room !== undefined) {
       await room;
