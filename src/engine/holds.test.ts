@@ -44,3 +44,15 @@ test('storage is not held without an end', async () => {
     await assert.rejects(session.request('holdStorage', { forMs }), { code: 'INVALID' });
   await broker.close();
 });
+
+test('a hold of a former life is none of this one, whatever is held now', async () => {
+  const bench = await place();
+  const hold = async (): Promise<number> => (await bench.session.request('holdStorage', { forMs: 60_000 })).hold;
+  const former = [await hold(), await hold()];
+  await bench.restart('kill');
+  const now = [await hold(), await hold()];
+  assert.equal(new Set([...former, ...now]).size, 4);
+  const held = async (one: number) => (await bench.session.request('releaseStorage', { hold: one })).held;
+  assert.deepEqual(await Promise.all([...former, ...now].map(held)), [false, false, true, true]);
+  await bench.broker.close();
+});

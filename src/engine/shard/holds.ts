@@ -14,7 +14,7 @@ export class Holds {
   readonly #journalId: string;
   /** How each ends before its time. */
   readonly #held = new Map<number, () => void>();
-  #next = 1;
+  #last = 0;
 
   constructor(shard: Shard, reclaimer: Reclaimer, journalId: string) {
     this.#shard = shard;
@@ -26,7 +26,9 @@ export class Holds {
     if (!Number.isSafeInteger(forMs) || forMs < 1 || forMs > MAX_HOLD_MS)
       throw new RailheadError('INVALID', `Storage held for ${forMs} ms; choose 1 to ${MAX_HOLD_MS}.`);
     const { clock, journal } = this.#shard;
-    const hold = this.#next++;
+    // Of no former life of the broker, which a backup may have outlived: each hold writes an entry, and so does each start.
+    const hold = Math.max(this.#last + 1, this.#shard.sequence);
+    this.#last = hold;
     this.#held.set(
       hold,
       clock.timer(clock.now() + forMs, () => this.#end(hold)),

@@ -142,6 +142,6 @@ export async function hasJournal(directory: string): Promise<boolean> {
 function tooSlow(): RailheadError {
   return new RailheadError(
     'TIMEOUT',
-    `Copying the commit log took longer than ${HOLD_MS / 1000} s, so that this backup is not whole and was given up. Choose a faster place for it.`,
+    `Copying the commit log took longer than ${HOLD_MS / 1000} s, or the broker was started anew meanwhile, so that this backup is not whole and was given up. Make another one, in a faster place if need be.`,
   );
 }
