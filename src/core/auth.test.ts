@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Action, askingForKeys, covers, isAuthorized, mayUse, type Principal, type Resource } from './auth.ts';
+import { type Acl, type AclOperation, Acls } from './acl.ts';
+import {
+  type Action,
+  askingForKeys,
+  covers,
+  type Grant,
+  isAuthorized,
+  mayUse,
+  type Principal,
+  type Resource,
+} from './auth.ts';
 import { NamePattern } from './name-pattern.ts';
 
 const queue = (name: string, namespace = 'shop'): Resource => ({ namespace, kind: 'topic', name });
@@ -65,4 +75,46 @@ test('who asks for keys has everything else of the one it stands for, also that 
     [asking.name, asking.gone, asking.outdated, asking.tags, asking.grants, asking.permissions],
     [keyed.name, true, true, keyed.tags, keyed.grants, keyed.permissions],
   );
+});
+
+test('an action that is several operations of Kafka takes all of them allowed, and one that is denied is enough', () => {
+  const everything: Grant = { namespace: '*', resource: '*', actions: 'all' };
+  const allow = (operation: AclOperation, permission: Acl['permission'] = 'allow'): Acl => ({
+    user: 'ann',
+    kind: 'topic',
+    pattern: 'literal',
+    name: 'orders',
+    operation,
+    permission,
+  });
+  const topic: Resource = { namespace: 'default', kind: 'topic', name: 'orders' };
+  const may = (action: Action, acls: readonly Acl[], grants: readonly Grant[] = []): boolean =>
+    isAuthorized({ name: 'ann', grants, acls: new Acls(acls) }, action, topic);
+  const actions = {
+    configure: ['create', 'delete', 'alter', 'alterConfigs'],
+    manage: ['read', 'delete', 'alter'],
+  } as const;
+  for (const action of ['configure', 'manage'] as const) {
+    const all = actions[action].map((operation) => allow(operation));
+    assert.equal(may(action, all), true);
+    for (const missing of actions[action]) {
+      const others = all.filter(({ operation }) => operation !== missing);
+      assert.equal(may(action, others), false, `${action} without ${missing}`);
+      // What ACLs do not say, grants do; what they deny, nobody gives.
+      assert.equal(may(action, others, [everything]), true);
+      assert.equal(may(action, [...all, allow(missing, 'deny')], [everything]), false, `${action}, ${missing} denied`);
+    }
+  }
+});
+
+test('who is gone may do nothing, whatever it was allowed by grants, patterns and ACLs', () => {
+  const acls = new Acls([
+    { user: 'ann', kind: 'topic', pattern: 'literal', name: 'c', operation: 'all', permission: 'allow' },
+  ]);
+  const grants: Grant[] = [{ namespace: '*', resource: '*', actions: 'all' }];
+  for (const principal of [{ ...patterned, grants }, { ...patterned, acls }, patterned]) {
+    const namespace = 'acls' in principal ? 'default' : 'shop';
+    assert.equal(isAuthorized(principal, 'consume', queue('c', namespace)), true);
+    assert.equal(isAuthorized({ ...principal, gone: true }, 'consume', queue('c', namespace)), false);
+  }
 });

@@ -6,7 +6,7 @@ import { request } from 'node:https';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type SecureVersion } from 'node:tls';
 import { connect as connectAmqp, credentials } from 'amqplib';
 import { Kafka, logLevel } from 'kafkajs';
 import { Authority, type Pair } from '../../test/certificates.ts';
@@ -176,4 +176,24 @@ test('certificates are read again although the keys of an issuer cannot be, whic
 test('client certificates without TLS, or required without authorities, are refused at the start', () => {
   for (const tls of [{ clientCa: 'ca.pem' }, { cert: 'a', key: 'b', clientCertificates: 'required' as const }])
     assert.throws(() => checkConfig({ tls }), { code: 'CONFIG', message: /Client certificates need/ });
+});
+
+test('no port takes TLS before 1.2', async (t) => {
+  const { server } = await place(t);
+  const addresses = [server.url, server.amqpUrl, server.amqpManagementUrl, server.awsUrl];
+  const ports = [...addresses.map((url) => new URL(url ?? '').port), server.kafkaAddress?.split(':').at(-1)].map(
+    Number,
+  );
+  // So that the client could, were it asked to.
+  const old = { minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+  const agreed = (port: number, maxVersion: SecureVersion): Promise<string | null> =>
+    new Promise((resolve) => {
+      const socket = connectTls({ host: 'localhost', port, ca: CA, ...old, maxVersion }, () => {
+        resolve(socket.getProtocol());
+        socket.destroy();
+      });
+      socket.on('error', () => resolve(null));
+    });
+  for (const port of ports)
+    assert.deepEqual([await agreed(port, 'TLSv1.1'), await agreed(port, 'TLSv1.2')], [null, 'TLSv1.2'], `${port}`);
 });

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createHash } from 'node:crypto';
+import { ACCESS_KEY, accessKeyPurpose, USER_DOCUMENT } from '../core/access.ts';
 import { StoredUserView } from '../core/access-view.ts';
-import { isAuthorized, LOCAL_PRINCIPAL } from '../core/auth.ts';
+import { type Credentials, isAuthorized, LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { RailheadError } from '../core/errors.ts';
-import { hashPassword } from '../core/passwords.ts';
+import { hashPassword, storedPassword } from '../core/passwords.ts';
+import { scramToText } from '../core/scram.ts';
 import { Vault } from '../core/vault.ts';
 import { checkConfig } from './config.ts';
 import { hashToken, UserStore } from './users.ts';
@@ -155,4 +157,55 @@ test('an administrator that is stored may change users and use nothing', async (
   const resource = { namespace: 'default', kind: 'topic' as const, name: 'q' };
   assert.equal(isAuthorized(ann, 'admin', resource), true);
   assert.equal(isAuthorized(ann, 'consume', resource), false);
+});
+
+test('who has the name of a stored user in the configuration has nothing of it: no password, no SCRAM, no access key', async () => {
+  const password = await storedPassword('right password');
+  const vault = new Vault();
+  const [id, secret] = ['RKAAAAAAAAAAAAAAAAAA', 'a-secret-that-nobody-guesses'];
+  const sealed = vault.seal(accessKeyPurpose(id, 'ann'), secret);
+  const documents: Record<string, Map<string, { value: string }>> = {
+    [USER_DOCUMENT]: new Map([['ann', { value: JSON.stringify({ password }) }]]),
+    [ACCESS_KEY]: new Map([[id, { value: JSON.stringify({ user: 'ann', sealed, createdAt: 1 }) }]]),
+  };
+  const view = new StoredUserView({ version: 1, of: (kind) => documents[kind] ?? new Map() }, vault);
+  const proof = password.scram?.sha256;
+  const shown: Credentials[] = [
+    { user: 'ann', password: 'right password' },
+    { name: 'ann', scram: 'sha256', isProvenBy: (verifier) => scramToText(verifier) === proof },
+    { token: `${id}.${secret}` },
+    { user: id, password: secret },
+    { accessKey: id, isSignedWith: (known) => known === secret },
+  ];
+  const free = new UserStore(checkConfig({}), view);
+  for (const each of shown) assert.equal((await free.authenticate(each)).name, 'ann');
+  const users = [{ name: 'ann', tokenHash: hashToken(TOKEN), grants: [] }];
+  const hidden = new UserStore(checkConfig({ users }), view);
+  for (const each of shown) await assert.rejects(hidden.authenticate(each), { code: 'UNAUTHENTICATED' });
+  assert.notEqual(scramToText(hidden.scramVerifier('ann', 'sha256')), proof);
+});
+
+test('a password that was right before is refused once there is another one', async () => {
+  const documents = new Map<string, { value: string }>();
+  const source = { version: 0, of: (kind: string) => (kind === USER_DOCUMENT ? documents : new Map()) };
+  const users = new UserStore(checkConfig({}), new StoredUserView(source, new Vault()));
+  const set = async (password: string): Promise<void> => {
+    documents.set('ann', { value: JSON.stringify({ password: { hash: await hashPassword(password), scram: null } }) });
+    source.version++;
+  };
+  await set('the first one');
+  // The second time it is remembered.
+  for (let i = 0; i < 2; i++) await users.authenticate({ user: 'ann', password: 'the first one' });
+  await set('another one');
+  await assert.rejects(users.authenticate({ user: 'ann', password: 'the first one' }), { code: 'UNAUTHENTICATED' });
+  assert.equal((await users.authenticate({ user: 'ann', password: 'another one' })).name, 'ann');
+});
+
+test('a certificate is that of a user by name, and never of the one token or access key', async () => {
+  const users = [{ name: 'shop', tokenHash: hashToken('x'), grants: [] }];
+  const config = checkConfig({ token: TOKEN, accessKey: 'AKID:a-secret-that-nobody-guesses', users });
+  const store = new UserStore(config);
+  assert.equal((await store.authenticate({ certificate: 'shop' })).name, 'shop');
+  for (const certificate of ['token', 'access-key', 'local', ''])
+    await assert.rejects(store.authenticate({ certificate }), { code: 'UNAUTHENTICATED' });
 });

@@ -7,6 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { exportSPKI, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
 import { isAuthorized, type Principal } from '../../core/auth.ts';
 import { ManualClock } from '../../core/clock.ts';
+import { eventually } from '../../../test/eventually.ts';
 import { Issuer } from '../../../test/issuer.ts';
 import { checkConfig } from '../config.ts';
 import type { ServerConfigInput } from '../settings.ts';
@@ -180,6 +181,18 @@ test('a new key of the issuer is fetched when a token names it, and strangers ca
   assert.equal(issuer.fetched, 2);
   for (let i = 0; i < 20; i++) assert.equal(await logins.find(await sign({ i }, { kid: `unknown-${i}` })), undefined);
   assert.equal(issuer.fetched, 2);
+});
+
+test('keys are fetched anew once they are ten minutes old, by whoever comes then', async (t) => {
+  const { clock, logins, sign, issuer } = await place(t);
+  const come = async (jti: string) => assert.ok(await logins.find(await sign({ jti, exp: seconds(clock) + 60 })));
+  await come('first');
+  clock.advance(10 * 60_000);
+  await come('second');
+  assert.equal(issuer.fetched, 1);
+  clock.advance(1);
+  await come('third');
+  await eventually('the keys were fetched', () => issuer.fetched === 2);
 });
 
 test('a withdrawn key lets nobody in after ten minutes, and old keys are believed for an hour without the issuer', async (t) => {
