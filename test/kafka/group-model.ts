@@ -28,7 +28,22 @@ export interface ModelReport {
   /** How often the group got a new epoch. */
   epochs: number;
   settled: number;
+  /** Answers whose connection was gone when they came, and those that came after others had been asked. */
+  dropped: number;
+  late: number;
 }
+
+export const NOTHING_YET: ModelReport = {
+  beats: 0,
+  fenced: 0,
+  impostors: 0,
+  timedOut: 0,
+  grown: 0,
+  epochs: 0,
+  settled: 0,
+  dropped: 0,
+  late: 0,
+};
 
 /** A process that consumes: what it holds is what nobody else may hold. */
 interface Consumer {
@@ -41,6 +56,12 @@ interface Consumer {
   owned: Set<string>;
   /** The last answer did not reach it: it says all anew. */
   unsure: boolean;
+  /** It says all each time, as some clients do; others leave out what is as they said before. */
+  readonly isWordy: boolean;
+  /** What it has said that it owns, to somebody who answered. */
+  said: Set<string> | null;
+  /** An answer that is under way to it: meanwhile it does what it was told before. */
+  coming: (() => void) | null;
   /** How many answers in a row did not. */
   lost: number;
   heardAt: number;
@@ -55,7 +76,7 @@ export async function runGroupModel(seed: number, steps: number): Promise<ModelR
   const clock = new ManualClock();
   const bugs: unknown[] = [];
   const at = await inProcess(clock, (error) => bugs.push(error));
-  const model = new GroupModel(seed, clock, RawPeer.over(attach(at.gateway, clock)));
+  const model = new GroupModel(seed, clock, () => RawPeer.over(attach(at.gateway, clock)));
   try {
     await model.start();
     for (let step = 1; step <= steps; step++) {
@@ -72,8 +93,9 @@ export async function runGroupModel(seed: number, steps: number): Promise<ModelR
 }
 
 class GroupModel {
-  readonly peer: RawPeer;
-  readonly report: ModelReport = { beats: 0, fenced: 0, impostors: 0, timedOut: 0, grown: 0, epochs: 0, settled: 0 };
+  peer: RawPeer;
+  readonly report: ModelReport = { ...NOTHING_YET };
+  readonly #dial: () => RawPeer;
   readonly #random: SeededRandom;
   readonly #clock: ManualClock;
   #consumers: Consumer[] = [];
@@ -82,8 +104,9 @@ class GroupModel {
   /** By topic: how many partitions, and the id of the one of that name that is there now. */
   readonly #topics = new Map<string, { partitions: number; id: string }>();
 
-  constructor(seed: number, clock: ManualClock, peer: RawPeer) {
-    this.peer = peer;
+  constructor(seed: number, clock: ManualClock, dial: () => RawPeer) {
+    this.#dial = dial;
+    this.peer = dial();
     this.#random = new SeededRandom(seed);
     this.#clock = clock;
   }
@@ -102,7 +125,7 @@ class GroupModel {
     else if (roll < 0.6) await this.#beat(one);
     else if (roll < 0.8) this.#follow(one);
     else if (roll < 0.84) await this.#leave(one);
-    else if (roll < 0.87) this.#drop(one);
+    else if (roll < 0.87) this.#vanish(one);
     else if (roll < 0.9) await this.#restart(one);
     else if (roll < 0.93) one.names = this.#names();
     else if (roll < 0.97) await this.#changeTopics();
@@ -154,6 +177,9 @@ class GroupModel {
       told: new Set(),
       owned: new Set(),
       unsure: true,
+      isWordy: this.#random.chance(0.3),
+      said: null,
+      coming: null,
       lost: 0,
       heardAt: this.#clock.now(),
     };
@@ -162,12 +188,16 @@ class GroupModel {
   }
 
   async #beat(one: Consumer, answer: 'heard' | 'may be lost' = 'may be lost'): Promise<void> {
-    const saysAll = one.epoch === JOIN || one.unsure;
+    one.coming?.();
+    const saysAll = one.epoch === JOIN || one.unsure || one.isWordy;
     const before = one.epoch;
+    const owned = new Set(before === JOIN ? [] : one.owned);
+    const isNews =
+      one.said === null || one.said.size !== owned.size || [...owned].some((place) => !one.said?.has(place));
     const told = await this.#ask(one, one.epoch, {
       subscribedTopicNames: one.names,
       ...(saysAll && { rebalanceTimeoutMs: REBALANCE_MS }),
-      topicPartitions: byTopic(one.epoch === JOIN ? new Set() : one.owned),
+      topicPartitions: saysAll || isNews ? byTopic(owned) : null,
     });
     this.report.beats++;
     if (FENCED.has(told.errorCode)) {
@@ -176,27 +206,51 @@ class GroupModel {
       // Of the epochs that it may be at, one answer that was lost is forgiven.
       if (told.errorCode === ERROR.FENCED_MEMBER_EPOCH)
         assert.ok(one.lost > 1, `${one.id} at ${before} was fenced after ${one.lost} answers that it did not hear`);
-      Object.assign(one, { epoch: JOIN, told: new Set(), owned: new Set(), unsure: true, lost: 0 });
+      this.#begin(one);
       if (told.errorCode === ERROR.FENCED_INSTANCE_ID) this.#forget(one);
       return;
     }
     assert.equal(told.errorCode, ERROR.NONE, `${one.id} at ${before}: ${told.errorMessage}`);
     one.heardAt = this.#clock.now();
-    one.unsure = answer === 'may be lost' && this.#random.chance(0.1);
+    one.unsure = answer === 'may be lost' && this.#random.chance(0.15);
     one.lost = one.unsure ? one.lost + 1 : 0;
-    if (one.unsure) return;
-    assert.ok(told.memberEpoch >= before, `the epoch of ${one.id} went from ${before} to ${told.memberEpoch}`);
-    one.epoch = told.memberEpoch;
-    if (told.assignment !== null) one.told = placesIn(told.assignment.topicPartitions);
-    if (before === JOIN) one.owned = new Set();
+    if (one.unsure) return this.#drop();
+    const hear = (): void => {
+      one.coming = null;
+      assert.ok(told.memberEpoch >= before, `the epoch of ${one.id} went from ${before} to ${told.memberEpoch}`);
+      one.epoch = told.memberEpoch;
+      one.said = owned;
+      if (told.assignment !== null) one.told = placesIn(told.assignment.topicPartitions);
+      if (before === JOIN) one.owned = new Set();
+    };
+    if (answer === 'heard' || this.#random.chance(0.8)) return hear();
+    this.report.late++;
+    one.coming = hear;
   }
 
-  /**
-   * Has what it is told. What it had not taken yet it gives up without a word, in Kafka too: so whoever did not hear the
-   * last answer takes nothing.
-   */
+  /** The broker has decided, and the connection is gone before anybody hears of it. */
+  #drop(): void {
+    this.peer.socket.destroy();
+    this.peer = this.#dial();
+    this.report.dropped++;
+  }
+
+  /** Has what it was told last, as far as it has heard. */
   #follow(one: Consumer): void {
-    one.owned = new Set([...one.told].filter((place) => !one.unsure || one.owned.has(place)));
+    if (one.epoch > JOIN) one.owned = new Set(one.told);
+  }
+
+  /** It has nothing, knows nothing, and joins. */
+  #begin(one: Consumer): void {
+    Object.assign(one, {
+      epoch: JOIN,
+      told: new Set(),
+      owned: new Set(),
+      unsure: true,
+      said: null,
+      coming: null,
+      lost: 0,
+    });
   }
 
   /** An older process under the same id, or a stranger: it is at another epoch, or has what the member must not have. */
@@ -220,7 +274,7 @@ class GroupModel {
   }
 
   /** Not a word any more; it may hold what it has until its session is over. */
-  #drop(one: Consumer): void {
+  #vanish(one: Consumer): void {
     this.#forget(one);
     this.#pass(SESSION_MS - 1);
     for (const other of this.#consumers) if (this.#isLost(other)) this.#lose(other);
@@ -251,7 +305,7 @@ class GroupModel {
   /** It knows that its session is over, as a client does, and works on nothing any more. */
   #lose(one: Consumer): void {
     if (one.epoch > JOIN) this.report.timedOut++;
-    Object.assign(one, { epoch: JOIN, told: new Set(), owned: new Set(), unsure: true, lost: 0 });
+    this.#begin(one);
   }
 
   async #ask({ id: memberId, instanceId }: Consumer, memberEpoch: number, more: object = {}) {

@@ -148,6 +148,29 @@ test('a member with another epoch is fenced, unless its last answer may have bee
   assert.equal(group.check('', -1), 'UNKNOWN_MEMBER_ID');
 });
 
+test('what a member was told to have, and may take at any moment, goes to another when it has heard so', () => {
+  const group = newGroup();
+  const news = topicsOf({ t: 4 });
+  const [a, b] = [new Consumer(group, 'a'), new Consumer(group, 'b')];
+  a.beat(news, 0);
+  b.beat(news, 0);
+  // It is busy, and has taken nothing yet; the answer that half of it is for another is lost.
+  assert.equal(a.beat(news, 0, { lost: true }).assigned?.size, 2);
+  assert.equal(b.beat(news, 0).assigned, null);
+  a.follow();
+  assert.equal(a.owned.size, 4, 'as it was told at first');
+  assert.deepEqual([a.beat(news, 0).error, a.epoch, a.told.size], ['NONE', 2, 2]);
+  assert.equal(b.beat(news, 0).assigned, null);
+  // It has heard so, and is not ready yet to give it up.
+  assert.equal(a.beat(news, 0).error, 'NONE');
+  assert.equal(b.beat(news, 0).assigned, null);
+  assert.equal(group.deadline, REBALANCE_MS);
+  a.follow();
+  a.beat(news, 0);
+  assert.deepEqual([b.beat(news, 0).assigned?.size, group.state], [2, 'stable']);
+  assert.equal(group.deadline, SESSION_MS);
+});
+
 test('who joins anew has nothing any more: what it is not to have is there for others at once', () => {
   const group = newGroup();
   const news = topicsOf({ t: 4 });

@@ -16,7 +16,10 @@ import type { ErrorName } from './errors.ts';
  * stable ──new target──▶ unrevoked ──says it gave up──▶ unreleased ──others did──▶ stable
  * ```
  *
- * A partition is given to nobody before the one who had it has said that it gave it up, has left, or is lost.
+ * A partition is given to nobody before the one who had it has said that it gave it up, has left, or is lost. One that a
+ * member was told to have and has not said that it took it may take at any moment, until it has heard otherwise: its
+ * answer may be on its way, or lost. So that one is kept for it until it comes at the epoch of the answer without it, and
+ * does not say that it has it.
  */
 export type MemberState = 'unrevoked' | 'unreleased' | 'stable';
 
@@ -80,6 +83,10 @@ export interface ConsumerMember {
   /** What it may use, and what it is to give up and may still have. */
   assigned: ReadonlySet<string>;
   revoking: ReadonlySet<string>;
+  /** Of both, what it was told to have and has not said that it took. */
+  untaken: ReadonlySet<string>;
+  /** What it is not to have any more, and may not have heard so: until it comes at its epoch. */
+  unheard: ReadonlySet<string>;
   expiresAt: number;
   revokeBy: number;
 }
@@ -174,15 +181,20 @@ export class ConsumerGroup {
     if (typeof found === 'string') return refuse(found);
     const { member, isNew } = found;
     const before = member.assigned;
+    const wasAt = member.epoch;
+    hear(member, request);
     const changed = update(member, request);
     this.#learn(news);
     if (changed || isNew || this.#signature() !== this.#seen) this.#change();
     if (this.assignmentEpoch < this.epoch) this.#retarget();
     // Whoever joins has nothing, whatever it was told before.
-    this.#reconcile(member, request.epoch === EPOCH.join ? NOTHING : request.owned, now);
+    this.#reconcile(member, request.epoch === EPOCH.join ? { ...request, owned: NOTHING } : request, now);
     member.expiresAt = now + this.#sessionTimeoutMs;
     const saysAll = request.names !== null && request.owned !== null && request.rebalanceTimeoutMs !== null;
-    const isTold = request.epoch === EPOCH.join || saysAll || !sameSet(before, member.assigned);
+    const isBehind = request.epoch !== wasAt;
+    // Whoever joins has taken nothing yet of what it is told.
+    if (request.epoch === EPOCH.join) member.untaken = member.assigned;
+    const isTold = request.epoch === EPOCH.join || isBehind || saysAll || !sameSet(before, member.assigned);
     const { id: memberId, epoch, assigned } = member;
     return { error: 'NONE', memberId, epoch, assigned: isTold ? assigned : null };
   }
@@ -218,6 +230,8 @@ export class ConsumerGroup {
       state: 'stable',
       assigned: NOTHING,
       revoking: NOTHING,
+      untaken: NOTHING,
+      unheard: NOTHING,
       expiresAt: Infinity,
       revokeBy: Infinity,
     };
@@ -242,7 +256,8 @@ export class ConsumerGroup {
     const member = this.#identify(memberId, instanceId);
     if (typeof member === 'string') return member;
     // Its last answer may not have reached it: it is where it was before, with nothing that it may not have.
-    const isBehind = epoch === member.previousEpoch && owned !== null && isSubset(owned, member.assigned);
+    const mayHave = (place: string): boolean => member.assigned.has(place) || member.unheard.has(place);
+    const isBehind = epoch === member.previousEpoch && owned !== null && [...owned].every(mayHave);
     if (epoch !== member.epoch && !isBehind) return 'FENCED_MEMBER_EPOCH';
     return { member, isNew: false };
   }
@@ -296,7 +311,8 @@ export class ConsumerGroup {
     this.#target = assign(candidates, places);
   }
 
-  #reconcile(member: ConsumerMember, owned: ReadonlySet<string> | null, now: number): void {
+  #reconcile(member: ConsumerMember, request: HeartbeatRequest, now: number): void {
+    const { owned } = request;
     switch (member.state) {
       case 'stable':
         if (member.epoch === this.epoch) return;
@@ -307,26 +323,38 @@ export class ConsumerGroup {
       case 'unreleased':
         break;
     }
-    this.#advance(member, owned, now);
+    this.#advance(member, request, now);
   }
 
-  #advance(member: ConsumerMember, owned: ReadonlySet<string> | null, now: number): void {
+  #advance(member: ConsumerMember, { owned, rebalanceTimeoutMs }: HeartbeatRequest, now: number): void {
     const target = this.targetOf(member.id);
     const [keeps, gives] = [new Set<string>(), new Set<string>()];
     for (const place of member.assigned) (target.has(place) ? keeps : gives).add(place);
+    // Who says all anew may not have heard what it was to give up.
+    const late = [...member.revoking].filter((place) => rebalanceTimeoutMs !== null && member.untaken.has(place));
     if (gives.size > 0 && (owned === null || intersects(owned, gives))) {
-      Object.assign(member, { state: 'unrevoked', assigned: keeps, revoking: gives });
+      Object.assign(member, { state: 'unrevoked', assigned: keeps, revoking: new Set([...gives, ...late]) });
       member.revokeBy = now + member.rebalanceTimeoutMs;
       return;
     }
+    const unheard = new Set([...member.unheard, ...late]);
+    for (const place of gives) if (member.untaken.has(place)) unheard.add(place);
     const isHeld = this.#heldByOthers(member);
     const assigned = new Set(keeps);
+    const untaken = new Set([...member.untaken].filter((place) => keeps.has(place)));
     let waits = false;
     for (const place of target) {
       if (isHeld.has(place)) waits = true;
-      else assigned.add(place);
+      else if (!assigned.has(place)) {
+        assigned.add(place);
+        untaken.add(place);
+        unheard.delete(place);
+      }
     }
-    Object.assign(member, { state: waits ? 'unreleased' : 'stable', assigned, revoking: NOTHING, revokeBy: Infinity });
+    const state = waits ? 'unreleased' : 'stable';
+    const began = member.unheard.size > 0 ? member.revokeBy : Infinity;
+    const revokeBy = unheard.size > 0 ? Math.min(began, now + member.rebalanceTimeoutMs) : Infinity;
+    Object.assign(member, { state, assigned, untaken, unheard, revoking: NOTHING, revokeBy });
     if (member.epoch !== this.epoch) member.previousEpoch = member.epoch;
     member.epoch = this.epoch;
   }
@@ -337,6 +365,7 @@ export class ConsumerGroup {
       if (other === member) continue;
       for (const place of other.assigned) held.add(place);
       for (const place of other.revoking) held.add(place);
+      for (const place of other.unheard) held.add(place);
     }
     return held;
   }
@@ -357,7 +386,8 @@ export class ConsumerGroup {
     const member = this.#identify(memberId, instanceId);
     if (typeof member === 'string') return member;
     if (member.instanceId === null) return 'INVALID_REQUEST';
-    Object.assign(member, { epoch: EPOCH.pause, state: 'stable', revoking: NOTHING, revokeBy: Infinity });
+    const nothing = { revoking: NOTHING, untaken: NOTHING, unheard: NOTHING };
+    Object.assign(member, { epoch: EPOCH.pause, state: 'stable', revokeBy: Infinity, ...nothing });
     member.expiresAt = now + this.#sessionTimeoutMs;
     return 'NONE';
   }
@@ -390,6 +420,19 @@ export class ConsumerGroup {
     if (member === undefined) return 'UNKNOWN_MEMBER_ID';
     return epoch === member.epoch ? 'NONE' : 'STALE_MEMBER_EPOCH';
   }
+}
+
+/** What a heartbeat shows of what its member knows and has. Whoever joins has nothing. */
+function hear(member: ConsumerMember, { epoch, owned }: HeartbeatRequest): void {
+  const isNew = epoch === EPOCH.join;
+  if (member.unheard.size > 0 && (isNew || epoch === member.epoch)) {
+    // What it has taken meanwhile it has to give up.
+    member.unheard = new Set([...member.unheard].filter((place) => !isNew && owned?.has(place) === true));
+    if (member.unheard.size === 0 && member.state !== 'unrevoked') member.revokeBy = Infinity;
+  }
+  if (isNew) member.untaken = NOTHING;
+  else if (owned !== null && member.untaken.size > 0)
+    member.untaken = new Set([...member.untaken].filter((place) => !owned.has(place)));
 }
 
 /** @returns whether it wants something else than before */
