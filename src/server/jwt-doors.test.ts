@@ -208,10 +208,13 @@ test('over Kafka by OAUTHBEARER, and as the password: the connection ends with t
   const bearer = await logIn('OAUTHBEARER', `n,,\u0001auth=Bearer ${await token()}\u0001\u0001`);
   const plain = await logIn('PLAIN', `\0whoever\0${await token()}`);
   const forged = await logIn('OAUTHBEARER', `n,,\u0001auth=Bearer ${await token()}x\u0001\u0001`);
-  assert.deepEqual(
-    [bearer.errorCode, plain.errorCode, forged.errorCode],
-    [ERROR.NONE, ERROR.NONE, ERROR.SASL_AUTHENTICATION_FAILED],
-  );
+  // CVE-2026-110985 of Kafka: the right claims, and a header that says that nobody signed them.
+  const [, claims] = (await token()).split('.');
+  const none = Buffer.from('{"alg":"none"}').toString('base64url');
+  const unsigned = await logIn('OAUTHBEARER', `n,,\u0001auth=Bearer ${none}.${claims}.\u0001\u0001`);
+  assert.deepEqual([bearer.errorCode, plain.errorCode], [ERROR.NONE, ERROR.NONE]);
+  const { SASL_AUTHENTICATION_FAILED } = ERROR;
+  assert.deepEqual([forged.errorCode, unsigned.errorCode], [SASL_AUTHENTICATION_FAILED, SASL_AUTHENTICATION_FAILED]);
   for (const { peer } of [bearer, plain]) {
     const answer = await peer.ask('metadata', 1, {
       topics: null,

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { defineTopic, text } from '../../../src/index.ts';
+import { startServer } from '../../../src/server/index.ts';
 import { place } from './broker.ts';
 
 const KCAT = '/usr/bin/kcat';
@@ -73,6 +74,40 @@ test('kcat publishes idempotently, and lists the broker and its topics', { skip 
     [['once', 1]],
   );
 });
+
+test(
+  'kcat logs in as a stored user with every mechanism that knows a password, and not with a wrong one',
+  { skip },
+  async (t) => {
+    const token = 'a-token-that-nobody-guesses';
+    const right = 'correct horse battery staple';
+    const server = await startServer({ memory: true, port: 0, token, drainTimeout: '1s', log: { level: 'silent' } });
+    t.after(() => server.close());
+    const put = async (path: string, body: object): Promise<void> => {
+      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+      const url = `${server.httpUrl}/api/v1${path}`;
+      assert.ok((await fetch(url, { method: 'PUT', headers, body: JSON.stringify(body) })).ok, path);
+    };
+    await put('/users/ann', { password: right });
+    await put('/permissions/ann/default', { configure: '.*', write: '.*', read: '.*' });
+    for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']) {
+      const settings = (password: string) => [
+        'security.protocol=SASL_PLAINTEXT',
+        `sasl.mechanisms=${mechanism}`,
+        'sasl.username=ann',
+        `sasl.password=${password}`,
+      ];
+      const as = (password: string) => [
+        '-b',
+        server.kafkaAddress ?? '',
+        ...settings(password).flatMap((x) => ['-X', x]),
+      ];
+      await kcat([...as(right), '-P', '-t', mechanism], 'hello\n');
+      assert.equal(await kcat([...as(right), '-C', '-t', mechanism, '-e', '-q', '-o', 'beginning']), 'hello\n');
+      await assert.rejects(kcat([...as('wrong'), '-L', '-m', '2']), Error, mechanism);
+    }
+  },
+);
 
 test('kcat consumes in a group', { skip }, async (t) => {
   const { bootstrap } = await place(t);
