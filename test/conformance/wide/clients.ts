@@ -46,10 +46,8 @@ export const CLIENTS: readonly Client[] = [
   {
     name: 'nestjs',
     prove: async (cwd) => {
-      await writeFile(join(cwd, 'package.json'), '{"private":true}');
       const nest = ['common', 'core', 'microservices'].map((name) => `@nestjs/${name}@12`);
-      const others = ['reflect-metadata', 'rxjs@7', 'amqplib@2', 'amqp-connection-manager@5'];
-      await install(cwd, 'npm', ['install', '--no-audit', '--no-fund', ...nest, ...others]);
+      await npmInstall(cwd, ...nest, 'reflect-metadata', 'rxjs@7', 'amqplib@2', 'amqp-connection-manager@5');
       await bring(cwd, 'nest.mjs');
       return numbers((url) => [{ command: process.execPath, args: ['nest.mjs', url], cwd }]);
     },
@@ -104,9 +102,8 @@ export const CLIENTS: readonly Client[] = [
   {
     name: 'nestjs-sqs',
     prove: async (cwd) => {
-      await writeFile(join(cwd, 'package.json'), '{"private":true}');
       const nest = ['@nestjs/common@11', '@nestjs/core@11', 'reflect-metadata', 'rxjs@7'];
-      await install(cwd, 'npm', ['install', '--no-audit', '--no-fund', ...nest, '@ssut/nestjs-sqs@3', AWS_SDK]);
+      await npmInstall(cwd, ...nest, '@ssut/nestjs-sqs@3', AWS_SDK);
       await bring(cwd, 'nest-sqs.mjs');
       return numbers(() => [{ command: process.execPath, args: ['nest-sqs.mjs'], cwd }], startAws);
     },
@@ -141,6 +138,48 @@ export const CLIENTS: readonly Client[] = [
       return numbers((url) => [{ command: join(cwd, 'numbers'), args: [url], cwd }], startKafka);
     },
   },
+  ...['1', '2'].map((version) => ({
+    name: `platformatic-kafka-${version}`,
+    prove: async (cwd: string) => {
+      await npmInstall(cwd, `@platformatic/kafka@${version}`);
+      await bring(cwd, 'platformatic.mjs');
+      const outcomes: string[] = [];
+      for (const protocol of ['classic', 'consumer']) {
+        const program = (url: string) => ({
+          command: process.execPath,
+          args: ['platformatic.mjs', url, protocol],
+          cwd,
+        });
+        outcomes.push(`${protocol}: ${await numbers((url) => [program(url)], startKafka)}`);
+      }
+      return outcomes.join('; ');
+    },
+  })),
+  ...['node-rdkafka', '@confluentinc/kafka-javascript'].map((name) => ({
+    name: name.replace(/^@/, '').replace('/', '-'),
+    prove: async (cwd: string) => {
+      await npmInstall(cwd, name);
+      await bring(cwd, 'rdkafka.cjs');
+      return numbers((url) => [{ command: process.execPath, args: ['rdkafka.cjs', name, url], cwd }], startKafka);
+    },
+  })),
+  {
+    name: 'nestjs-kafka',
+    prove: async (cwd) => {
+      const nest = ['common', 'core', 'microservices'].map((name) => `@nestjs/${name}@12`);
+      await npmInstall(cwd, ...nest, 'reflect-metadata', 'rxjs@7', 'kafkajs@2');
+      await bring(cwd, 'nest-kafka.mjs');
+      return numbers((url) => [{ command: process.execPath, args: ['nest-kafka.mjs', url], cwd }], startKafka);
+    },
+  },
+  {
+    name: 'kcat',
+    prove: async (cwd) => {
+      await install(cwd, 'kcat', ['-V']);
+      await bring(cwd, 'kcat.mjs');
+      return numbers((url) => [{ command: process.execPath, args: ['kcat.mjs', url], cwd }], startKafka);
+    },
+  },
   {
     name: 'kafka-tools',
     prove: async () => (await javaTools()) ?? withoutJava(),
@@ -157,11 +196,20 @@ export const CLIENTS: readonly Client[] = [
     prove: async (cwd) => {
       await install(cwd, 'python3', ['-m', 'venv', 'venv']);
       await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'confluent-kafka==2.*']);
-      await bring(cwd, 'consumer_protocol.py');
+      await bring(cwd, 'consumer_protocol.py', 'confluent_numbers.py');
+      const outcomes: string[] = [];
+      for (const protocol of ['classic', 'consumer']) {
+        const args = (url: string) => ['confluent_numbers.py', url, protocol];
+        const python = join(cwd, 'venv/bin/python');
+        outcomes.push(
+          `${protocol}: ${await numbers((url) => [{ command: python, args: args(url), cwd }], startKafka)}`,
+        );
+      }
       const broker = await testBroker();
       try {
         const { url } = await broker.endpoint('kafka');
-        return (await command(cwd, 'venv/bin/python', ['consumer_protocol.py', url])).trim();
+        outcomes.push((await command(cwd, 'venv/bin/python', ['consumer_protocol.py', url])).trim());
+        return outcomes.join('; ');
       } finally {
         await broker.close();
       }
@@ -208,6 +256,11 @@ function withoutJava(): never {
 
 async function bring(cwd: string, ...files: string[]): Promise<void> {
   for (const file of files) await copyFile(join(import.meta.dirname, 'programs', file), join(cwd, file));
+}
+
+async function npmInstall(cwd: string, ...packages: string[]): Promise<void> {
+  await writeFile(join(cwd, 'package.json'), '{"private":true}');
+  await install(cwd, 'npm', ['install', '--no-audit', '--no-fund', ...packages]);
 }
 
 /** A step that needs a program or a registry that may not be there. */

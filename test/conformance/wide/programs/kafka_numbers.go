@@ -1,4 +1,4 @@
-// Produces numbers and consumes them in a group over franz-go, which sends again and reconnects by itself.
+// Produces numbers and consumes them in a group whose third member comes and goes, over franz-go, which sends again and reconnects by itself.
 package main
 
 import (
@@ -29,15 +29,16 @@ func client(options ...kgo.Opt) *kgo.Client {
 	return made
 }
 
-func consume() {
+func consume(until context.Context) {
 	reader := client(
 		kgo.ConsumerGroup("readers"),
 		kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitInterval(100*time.Millisecond),
 	)
-	for {
-		reader.PollFetches(context.Background()).EachRecord(func(record *kgo.Record) {
+	defer reader.Close()
+	for until.Err() == nil {
+		reader.PollFetches(until).EachRecord(func(record *kgo.Record) {
 			fmt.Printf("receive %s\n", record.Value)
 		})
 	}
@@ -49,7 +50,18 @@ func main() {
 		bufio.NewReader(os.Stdin).ReadString('\n')
 		stop.Store(true)
 	}()
-	go consume()
+	for range 2 {
+		go consume(context.Background())
+	}
+	// A third member that comes and goes.
+	go func() {
+		for !stop.Load() {
+			time.Sleep(1500 * time.Millisecond)
+			until, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			consume(until)
+			cancel()
+		}
+	}()
 	writer := client(kgo.ProducerLinger(0))
 	for next := 1; !stop.Load(); next++ {
 		fmt.Printf("try %d\n", next)
