@@ -75,8 +75,14 @@ test('SCRAM lets in who proves to know the password, and proves that the server 
   };
   assert.deepEqual(await run(), { errorCode: ERROR.NONE, isServerKnown: true });
   assert.deepEqual(await run({ header: 'y,,' }), { errorCode: ERROR.NONE, isServerKnown: true });
+  // As librdkafka before 2.6.1 echoes it.
+  const twice = (whole: string): string => `client${whole}`;
+  assert.deepEqual(await run({ nonce: twice }), { errorCode: ERROR.NONE, isServerKnown: true });
   const wrong: Exchange[] = [
     { password: 'wrong' },
+    { password: 'wrong', nonce: twice },
+    { nonce: (whole) => `clienx${whole}` },
+    { nonce: (whole) => `client${whole.slice('client'.length)}x` },
     { name: 'nobody' },
     { name: 'an=n' },
     { header: 'p=tls-unique,,' },
