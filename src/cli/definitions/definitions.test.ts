@@ -220,6 +220,28 @@ test('where a subscription that the file names has its dead letters now is not p
   );
 });
 
+test('that a queue is paused is exported, and applied: to one that is made, and to one that is there', async (t) => {
+  const [{ session }, other] = [await place(t), await place(t)];
+  const isPaused = async (at: Session): Promise<boolean | undefined> =>
+    (await at.request('describeTopic', { name: 'orders' })).subscriptions[0]?.paused;
+  await apply(session, 'queues: { orders: { paused: true }, plain: }');
+  assert.equal(await isPaused(session), true);
+  const text = await writeDefinitions(exported(await existing(session)));
+  assert.equal(text, 'queues:\n  orders:\n    paused: true\n  plain: {}\n');
+  await apply(other.session, text);
+  assert.equal(await isPaused(other.session), true);
+  // What a file leaves out stays.
+  assert.deepEqual((await plan(session, 'queues: { orders: }')).steps, []);
+  const { steps } = await plan(session, 'queues: { orders: { paused: false } }');
+  assert.deepEqual(
+    steps.map(({ how, what, changes }) => [how, what, ...changes]),
+    [['change', 'queue orders', 'paused: true → false']],
+  );
+  await apply(session, 'queues: { orders: { paused: false } }');
+  assert.equal(await isPaused(session), false);
+  assert.equal((await plan(session, 'queues: { orders: { paused: false } }')).unchanged, 1);
+});
+
 test('what a subscription in the file will have for its dead letters is not pruned', async (t) => {
   const { session } = await place(t);
   await apply(session, 'queues: { graveyard: , other: }\ntopics: { events: { subscriptions: { audit: } } }');

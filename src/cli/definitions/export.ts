@@ -41,9 +41,11 @@ export function exported({ topics, routers, schedules }: Existing): DefinitionsT
 function queueText(topic: DescribedTopic): Of<'queues'>[string] {
   const { retain: _, ...own } = different(showTopicPolicy(topic.policy), showTopicPolicy(DEFAULT_TOPIC));
   const subscription = topic.subscription ?? DEFAULT_SUBSCRIPTION;
+  const paused = topic.subscriptions.some((each) => each.paused);
   return {
     ...own,
     ...different(showSubscriptionPolicy(subscription), showSubscriptionPolicy(DEFAULT_SUBSCRIPTION)),
+    ...(paused && { paused }),
     ...attributesOf(topic),
   };
 }

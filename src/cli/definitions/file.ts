@@ -12,10 +12,12 @@ import { settingsSchema } from './settings-schema.ts';
  */
 const attributes = z.record(z.string(), z.string()).optional();
 
-const subscriptionFields = subscriptionSchema.extend({ paused: z.boolean().optional() });
+const paused = z.boolean().optional();
+
+const subscriptionFields = subscriptionSchema.extend({ paused });
 
 const definitionsSchema = z.strictObject({
-  queues: z.record(name, queueSchema.extend({ attributes }).nullable()).optional(),
+  queues: z.record(name, queueSchema.extend({ attributes, paused }).nullable()).optional(),
   topics: z
     .record(
       name,

@@ -1,6 +1,6 @@
 import { DEFAULT_SUBSCRIPTION, type SubscriptionPolicy, type TopicPolicy } from '../../core/policy.ts';
 import type { BindingDefinition } from '../../core/definitions.ts';
-import type { Session } from '../../core/session.ts';
+import type { Session, SubscriptionRef } from '../../core/session.ts';
 import {
   showSubscriptionPolicy,
   showTopicPolicy,
@@ -52,11 +52,12 @@ class Planner {
     this.#found = found;
   }
 
-  queue(name: string, { attributes, ...fields }: NonNullable<Fields<Definitions>['queues']>): void {
+  queue(name: string, { attributes, paused, ...fields }: NonNullable<Fields<Definitions>['queues']>): void {
     const { retain: _, ...limits } = fields;
     const policy = topicPolicy(limits);
     const subscription = subscriptionPolicy(fields);
     const there = this.#found.topics.get(name);
+    const turn = new Turn(there?.subscriptions[0]?.paused, paused);
     const changes =
       there === undefined
         ? undefined
@@ -64,18 +65,20 @@ class Planner {
             ...topicChanges(there.policy, policy),
             ...subscriptionChanges(there.subscription ?? DEFAULT_SUBSCRIPTION, subscription),
             ...attributeChanges(there.attributes, attributes),
+            ...turn.changes,
           ];
     if (!this.#isKind(name, 'queue')) return;
-    this.#step(`queue ${name}`, changes, (session) =>
-      session.request('declareTopic', {
+    this.#step(`queue ${name}`, changes, async (session) => {
+      await session.request('declareTopic', {
         name,
         kind: 'queue',
         policy,
         subscription,
         ifDifferent: 'update',
         ...(attributes !== undefined && { attributes }),
-      }),
-    );
+      });
+      await turn.make(session, { topic: name, subscription: name });
+    });
   }
 
   topic(name: string, { attributes, subscriptions = {}, ...fields }: NonNullable<Fields<Definitions>['topics']>): void {
@@ -99,10 +102,8 @@ class Planner {
       const { paused, ...options } = own ?? {};
       const wanted = subscriptionPolicy(options);
       const old = there?.subscriptions.find((each) => each.subscription === subscription);
-      const isPaused = old?.paused ?? false;
-      const turns = paused !== undefined && paused !== isPaused;
-      const different = old === undefined ? undefined : subscriptionChanges(old.policy, wanted);
-      if (turns) different?.push(`paused: ${isPaused} → ${paused}`);
+      const turn = new Turn(old?.paused, paused);
+      const different = old === undefined ? undefined : [...subscriptionChanges(old.policy, wanted), ...turn.changes];
       this.#step(`subscription ${name}/${subscription}`, different, async (session) => {
         await session.request('declareSubscription', {
           topic: name,
@@ -111,7 +112,7 @@ class Planner {
           from: 'end',
           ifDifferent: 'update',
         });
-        if (turns) await session.request(paused ? 'pause' : 'resume', { topic: name, subscription });
+        await turn.make(session, { topic: name, subscription });
       });
     }
   }
@@ -197,6 +198,23 @@ class Planner {
           this.#plan.impossible.push(`${what}: ${change} cannot change later`);
       this.#plan.steps.push({ how: 'change', what, changes, run });
     } else this.#plan.unchanged++;
+  }
+}
+
+/** From paused to delivering or back, where the file says which. */
+class Turn {
+  readonly changes: readonly string[];
+  readonly #verb: 'pause' | 'resume' | undefined;
+
+  constructor(is: boolean | undefined, wanted: boolean | undefined) {
+    const isPaused = is ?? false;
+    const turns = wanted !== undefined && wanted !== isPaused;
+    this.changes = turns ? [`paused: ${isPaused} → ${wanted}`] : [];
+    this.#verb = turns ? (wanted ? 'pause' : 'resume') : undefined;
+  }
+
+  async make(session: Pick<Session, 'request'>, of: SubscriptionRef): Promise<void> {
+    if (this.#verb !== undefined) await session.request(this.#verb, of);
   }
 }
 
