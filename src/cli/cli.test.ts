@@ -244,6 +244,11 @@ describe('the verbs against a server', () => {
       );
       await fine('keys', 'ann', '--rm', String(key?.['id']));
       const patterns = ['--configure', '^a', '--write', '.*', '--read', ''];
+    assert.equal((await ok('journal', 'segments', '--json')).json[0]?.['kind'], 'commit log');
+    assert.match(
+      (await ok('journal', 'segments')).out,
+      /^KIND +SEGMENT +BYTES +NEEDED +SHARE\ncommit log +\d+ .* \d+ %/,
+    );
       await fine('permit', 'ann', '--namespace', 'shop', ...patterns);
       assert.match(
         (await fine('ls')).out,

@@ -94,7 +94,7 @@ export const VERBS: readonly Verb[] = [
   },
   {
     name: 'journal',
-    summary: 'verify, inspect or repair a journal, offline',
+    summary: 'show the segments of a running broker; verify, inspect or repair a journal, offline',
     load: () => import('./commands/journal.ts'),
   },
   {

@@ -27,6 +27,7 @@ import { Evictor } from './shard/evictor.ts';
 import { Feeds } from './shard/feeds.ts';
 import { Holds } from './shard/holds.ts';
 import { LargeBodies } from './shard/large-bodies.ts';
+import { type Segments, segmentsOf } from './shard/live-share.ts';
 import { Operator } from './shard/operator.ts';
 import { Publisher } from './shard/publisher.ts';
 import { Reader } from './shard/reader.ts';
@@ -108,6 +109,7 @@ export class Broker {
   readonly #reclaimer: Reclaimer;
   readonly #blobs: BlobStore;
   readonly #sessions = new Set<ShardSession>();
+  #segments: Promise<Segments> | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
 
   private constructor(parts: Parts, undertaker: Undertaker, reclaimer: Reclaimer, blobs: BlobStore) {
@@ -299,6 +301,11 @@ export class Broker {
   *survey(): Generator<Surveyed> {
     for (const topic of this.state.topics.values())
       yield { id: topic.id, namespace: topic.namespace, stats: this.#parts.operator.topicStats(topic) };
+  }
+
+  /** Where messages lie, and how much of that somebody still needs. Whoever asks meanwhile gets the same answer. */
+  segments(): Promise<Segments> {
+    return (this.#segments ??= segmentsOf(this.#parts.shard).finally(() => (this.#segments = undefined)));
   }
 
   /** Resolves when everything that was decided so far is durable. */

@@ -620,6 +620,11 @@ test('mutated requests get an answer that is no bug, and the broker works on', a
       '{"lease":"1m","maxAttempts":3,"deadLetter":{"router":"r"},"filter":{"a":["b",{"numeric":[">",1,"<",5]},{"wildcard":"*x*"},{"cidr":"10.0.0.0/8"}]}}',
     ],
     ['PUT', '/schedules/s', '{"to":"q","cron":"*/5 * * * *","timezone":"Europe/Berlin","body":1}'],
+  await call('POST', '/topics/read/messages', { body: 'x'.repeat(5_000) });
+  const { body: journal } = await call('GET', '/journal');
+  const [segment] = journal['log'] as { name: string; bytes: number; aliveBytes: number }[];
+  assert.ok(segment !== undefined && segment.aliveBytes > 5_000 && segment.aliveBytes < segment.bytes);
+  assert.deepEqual(journal['cold'], []);
     [
       'POST',
       '/routers/r/bind',

@@ -293,6 +293,7 @@ class Server implements RunningServer {
       facts: {
         ...factsOf(this.#config, this.#options.origins, this.#ports.listeners, () => broker.namespaces()),
         alerts: () => ({ rules: alerts.rules(), active: alerts.active(), ended: alerts.ended() }),
+        segments: () => broker.segments(),
         doctor: async () => {
           const { examine } = await import('./doctor/examine.ts');
           return examine({

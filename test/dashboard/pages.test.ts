@@ -252,6 +252,11 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
 
     await page.getByRole('button', { name: 'Add…' }).click();
     await page.getByLabel('Name', { exact: true }).fill('worker <img src=x>');
+    const segments = page.getByRole('region', { name: 'Segments' });
+    await segments.getByRole('row', { name: /^\d+ ?commit log/ }).waitFor();
+    await segments.getByText(/ of .* are needed still, \d+ %$/).waitFor();
+    await segments.getByRole('button', { name: 'Look again' }).click();
+    await segments.getByRole('row', { name: /^\d+ ?commit log/ }).waitFor();
     await page.getByRole('button', { name: 'Add', exact: true }).click();
     const row = page.getByRole('row', { name: /^worker/ });
     await row.getByRole('button', { name: 'Change' }).click();

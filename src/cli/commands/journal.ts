@@ -6,7 +6,9 @@ import { inspectJournal, type InspectedBatch, type Inspection } from '../../stor
 import { repairJournal } from '../../storage/journal/repair.ts';
 import { tryLock } from '../../storage/lock.ts';
 import { NodeDisk } from '../../storage/node-disk.ts';
-import { count, paint, print, printJson, Progress } from '../terminal.ts';
+import { brokerOptions, type BrokerOptions } from '../broker.ts';
+import { askServer } from '../http.ts';
+import { type Column, count, paint, print, printJson, Progress, safe, table } from '../terminal.ts';
 import { UsageError } from '../usage.ts';
 
 interface Options {
@@ -17,6 +19,9 @@ interface Options {
 }
 
 export function configure(command: Command): void {
+  brokerOptions(
+    command.command('segments').description('Show how much of each segment of a running broker is needed still.'),
+  ).action(segments);
   offline(command.command('verify').description('Check every batch. Exit code 1 when there is damage.')).action(verify);
   offline(command.command('inspect').description('Show what the journal holds.'))
     .option('--batches', 'every batch too')
@@ -29,6 +34,34 @@ export function configure(command: Command): void {
     .option('--accept-loss', 'yes, the damaged entries may go')
     .action(repair);
 }
+
+interface SegmentShare {
+  name: string;
+  bytes: number;
+  aliveBytes: number;
+}
+
+async function segments(options: BrokerOptions): Promise<void> {
+  const { log, cold } = await askServer<{ log: SegmentShare[]; cold: SegmentShare[] }>(options, '/journal');
+  const all = [
+    ...log.map((each) => ({ kind: 'commit log', ...each })),
+    ...cold.map((each) => ({ kind: 'cold', ...each })),
+  ];
+  if (options.json) for (const each of all) printJson(each);
+  else for (const line of table(SEGMENT_COLUMNS, all)) print(line);
+}
+
+const SEGMENT_COLUMNS: Column<SegmentShare & { kind: string }>[] = [
+  { title: 'KIND', of: ({ kind }) => kind },
+  { title: 'SEGMENT', of: ({ name }) => safe(name) },
+  { title: 'BYTES', of: ({ bytes }) => formatSize(bytes), align: 'right' },
+  { title: 'NEEDED', of: ({ aliveBytes }) => formatSize(aliveBytes), align: 'right' },
+  {
+    title: 'SHARE',
+    of: ({ bytes, aliveBytes }) => (bytes === 0 ? '-' : `${Math.round((aliveBytes / bytes) * 100)} %`),
+    align: 'right',
+  },
+];
 
 function offline(command: Command): Command {
   return command.requiredOption('--dir <DIR>', 'the directory; no broker may run in it').option('--json', 'print JSON');

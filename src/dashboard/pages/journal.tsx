@@ -1,8 +1,13 @@
+import { useState } from 'preact/hooks';
+import { apiPath, who } from '../api.ts';
 import { bytes, count, duration, many, time } from '../model/format.ts';
 import type { Info } from '../model/rows.ts';
 import { history, look, now } from '../live.ts';
 import { Chart } from '../parts/chart.tsx';
 import { Fact, Facts } from '../parts/facts.tsx';
+import { useFetched } from '../parts/fetched.ts';
+import { Failure } from '../parts/failure.tsx';
+import { type Column, sorted, type Sorting, Table } from '../parts/table.tsx';
 import { Waiting } from '../parts/waiting.tsx';
 
 /** Where everything lies: the commit log, what has moved out of it, and the memory that messages take. */
@@ -53,6 +58,7 @@ export function JournalPage() {
           series={[{ label: 'held', color: '--violet', values: history.map(({ heldBytes }) => heldBytes) }]}
         />
       </div>
+      {(who.value?.adminOfAll ?? true) && <Segments />}
       <h2>What memory holds messages for</h2>
       <dl class="sentences card">
         {HELD.map(([name, title, why]) => (
@@ -66,6 +72,94 @@ export function JournalPage() {
       </dl>
     </>
   );
+}
+
+interface Segment {
+  kind: 'commit log' | 'cold';
+  name: string;
+  bytes: number;
+  aliveBytes: number;
+}
+
+const shareOf = ({ bytes: all, aliveBytes }: Segment): number => (all === 0 ? 0 : aliveBytes / all);
+
+const COLUMNS: Column<Segment>[] = [
+  {
+    key: 'name',
+    title: 'Segment',
+    width: 'minmax(8rem, 1fr)',
+    of: ({ name }) => <span class="mono">{name}</span>,
+  },
+  { key: 'kind', title: 'Of', width: '8rem', wide: true, by: ({ kind }) => kind, of: ({ kind }) => kind },
+  {
+    key: 'bytes',
+    title: 'Size',
+    width: '7rem',
+    number: true,
+    wide: true,
+    by: (segment) => segment.bytes,
+    of: (segment) => bytes(segment.bytes),
+  },
+  {
+    key: 'alive',
+    title: 'Needed',
+    width: '7rem',
+    number: true,
+    by: ({ aliveBytes }) => aliveBytes,
+    of: ({ aliveBytes }) => bytes(aliveBytes),
+  },
+  {
+    key: 'share',
+    title: 'Share',
+    width: '6rem',
+    number: true,
+    by: shareOf,
+    of: (segment) => percent(shareOf(segment)),
+  },
+];
+
+/** How much of each segment somebody still needs: what a reclaim has to move. */
+function Segments() {
+  const [sorting, setSorting] = useState<Sorting>({ key: 'kind', down: true });
+  const { value, failure, again } = useFetched<Record<'log' | 'cold', Omit<Segment, 'kind'>[]>>(apiPath('journal'));
+  const all: Segment[] = [
+    ...(value?.log ?? []).map((each) => ({ ...each, kind: 'commit log' as const })),
+    ...(value?.cold ?? []).map((each) => ({ ...each, kind: 'cold' as const })),
+  ];
+  const sum = (of: (segment: Segment) => number): number => all.reduce((total, segment) => total + of(segment), 0);
+  const needed = sum(({ aliveBytes }) => aliveBytes);
+  const stored = sum((segment) => segment.bytes);
+  return (
+    <section class="segments" aria-labelledby="segments">
+      <div class="section-head">
+        <h2 id="segments">Segments</h2>
+        <p class="muted" role="status">
+          {value !== undefined &&
+            `${bytes(needed)} of ${bytes(stored)} are needed still${stored === 0 ? '' : `, ${percent(needed / stored)}`}`}
+        </p>
+        <span class="spacer" />
+        <button type="button" onClick={again}>
+          Look again
+        </button>
+      </div>
+      <Failure text={failure} />
+      {value !== undefined && (
+        <Table
+          label="Segments"
+          columns={COLUMNS}
+          rows={sorted(all, COLUMNS, sorting)}
+          keyOf={({ name }) => name}
+          sorting={sorting}
+          onSort={setSorting}
+          empty={<p>There is none.</p>}
+        />
+      )}
+    </section>
+  );
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
 }
 
 const HELD: [name: string, title: string, why: string][] = [

@@ -263,11 +263,12 @@ export class Partition {
     return position === undefined || position < 0 ? undefined : position;
   }
 
-  /** Hot entries that lie in [from, to) of the journal, oldest first: what is moved before a segment is freed. */
-  hotBetween(from: number, to: number): (HotPlace & { publishedAt: number })[] {
+  /** Hot entries that lie in [from, to) of the journal, the oldest first: what is moved before a segment is freed. */
+  hotBetween(from: number, to: number, most = Infinity): (HotPlace & { publishedAt: number })[] {
     const places: (HotPlace & { publishedAt: number })[] = [];
-    const end = this.#hot.firstFrom(to);
-    for (let i = this.#hot.firstFrom(from); i < end; i++) {
+    const first = this.#hot.firstFrom(from);
+    const end = Math.min(this.#hot.firstFrom(to), first + most);
+    for (let i = first; i < end; i++) {
       const base = this.#hot.base(i) ?? 0;
       places.push({
         kind: 'hot',

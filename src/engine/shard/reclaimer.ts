@@ -7,13 +7,13 @@ import { positionOf } from '../ports.ts';
 import { indexBlock } from './bodies.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { checkBlock, ColdSegmentWriter } from './cold-segment.ts';
+import { aliveBytes, coldShare, isAlive, REWRITTEN } from './live-share.ts';
 import type { Shard } from './shard.ts';
 
 /** The commit log is reclaimed when more than this part of it is used. */
 const RECLAIM_SHARE = 0.5;
 /** A cold segment is written anew when less than this part of it is alive. */
 const SPARSE_SHARE = 0.4;
-const REWRITTEN = '-r';
 /** What one rewrite may copy. */
 const REWRITE_BYTES = 32 << 20;
 /** What is moved together: below what the journal caches of batches that are read back. */
@@ -197,14 +197,12 @@ export class Reclaimer {
     const sizes = new Map<string, { bytes: number; alive: number }>();
     for (const topic of this.#shard.state.topics.values()) {
       for (const [index, partition] of topic.partitions.entries()) {
-        const share = topic.policy.retain.untilSettled ? topic.pendingShare(index) : 1;
+        const share = coldShare(topic, index);
         for (const block of partition.cold) {
           const size = sizes.get(block.blob) ?? { bytes: 0, alive: 0 };
           sizes.set(block.blob, size);
           size.bytes += block.bytes;
-          // One that was rewritten holds no dead entries, only dead blocks by and by; what looks sparse there are batches.
-          const part = block.blob.endsWith(REWRITTEN) ? 1 : share;
-          if (isAlive(topic, index, block.from, block.to)) size.alive += block.bytes * part;
+          size.alive += aliveBytes(topic, index, block, share);
         }
       }
     }
@@ -252,11 +250,4 @@ export class Reclaimer {
       }
     });
   }
-}
-
-/** Whether somebody still needs one of the messages [from, to). */
-function isAlive(topic: Topic, index: number, from: number, to: number): boolean {
-  const kept = topic.partition(index).keptRun(Math.max(from, topic.partition(index).start), to);
-  if (kept.from >= kept.to) return false;
-  return !topic.forgetsSettled || topic.needs(index, from, to);
 }

@@ -5,6 +5,8 @@ export interface ServerFacts {
   /** What should be changed, by the list of docs/security.md. */
   doctor: () => Promise<DoctorFinding[]>;
   alerts: () => { rules: ShownRule[]; active: ActiveAlert[]; ended: EndedAlert[] };
+  /** Where messages lie: what of each segment somebody still needs. */
+  segments: () => Promise<{ log: SegmentShare[]; cold: SegmentShare[] }>;
   /** The configuration in force, without secrets. */
   settings: () => { path: string; value: string; from: string; summary: string }[];
   /** Those in which there is anything. */
@@ -18,6 +20,12 @@ export interface ServerFacts {
     receivedBytes: number;
     sentBytes: number;
   }[];
+}
+
+export interface SegmentShare {
+  name: string;
+  bytes: number;
+  aliveBytes: number;
 }
 
 /** Something about a broker or its configuration that should be otherwise. */

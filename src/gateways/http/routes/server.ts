@@ -25,6 +25,8 @@ export function there(facts: ServerFacts | undefined): ServerFacts {
   throw new RailheadError('NOT_SUPPORTED', 'This broker is part of a test and has no configuration.');
 }
 
+const segment = z.object({ name: z.string(), bytes: z.int(), aliveBytes: z.int() });
+
 /** Of the server and not of a namespace. All but the first take the right `admin` in every namespace. */
 export const serverRoutes: Route[] = [
   route({
@@ -81,6 +83,22 @@ export const serverRoutes: Route[] = [
       ),
     }),
     handle: async ({ facts, principal }) => ({ findings: await known(facts, principal).doctor() }),
+  }),
+  route({
+    namespace: SYSTEM_NAMESPACE,
+    method: 'get',
+    path: '/journal',
+    operationId: 'showJournal',
+    summary: 'Where messages lie: each segment, and how much of it somebody still needs.',
+    tag: 'server',
+    params: z.object({}),
+    result: z.object({
+      log: z
+        .array(segment)
+        .describe('The commit log, the oldest first. What is alive of it moves before it is reused.'),
+      cold: z.array(segment).describe('What outlived it. One that is mostly dead is written anew.'),
+    }),
+    handle: ({ facts, principal }) => known(facts, principal).segments(),
   }),
   route({
     namespace: SYSTEM_NAMESPACE,

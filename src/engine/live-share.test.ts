@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EngineBench } from '../../test/engine/bench.ts';
+import type { SegmentShare } from './shard/live-share.ts';
+
+const BODY = '.'.repeat(30_000);
+
+async function place(): Promise<EngineBench> {
+  const bench = await new EngineBench({}, { segmentBytes: 1 << 20, segments: 8 }).start();
+  for (const [name, kind] of [
+    ['q', 'queue'],
+    ['t', 'topic'],
+  ] as const)
+    await bench.session.request('declareTopic', { name, kind });
+  return bench;
+}
+
+async function fill(bench: EngineBench, topic: string, messages: number): Promise<void> {
+  for (let i = 0; i < messages; i++) await bench.send(topic, `${i} ${BODY}`);
+  await bench.quiet();
+}
+
+function sum(segments: readonly SegmentShare[], of: 'bytes' | 'aliveBytes'): number {
+  return segments.reduce((total, segment) => total + segment[of], 0);
+}
+
+function about(messages: number, bytes: number): void {
+  const each = BODY.length + 60;
+  assert.ok(Math.abs(bytes - messages * each) <= messages * 60, `${bytes} bytes for ${messages} messages`);
+}
+
+test('of the commit log so much is alive as somebody has not settled, by segment', async () => {
+  const bench = await place();
+  await fill(bench, 'q', 80);
+  const { oldest, log, cold } = await look(bench);
+  assert.deepEqual(cold, []);
+  assert.deepEqual(
+    log.map(({ name }) => name),
+    log.map((_, i) => String(oldest + i)),
+  );
+  assert.ok(log.length >= 3, `${log.length} segments`);
+  about(80, sum(log, 'aliveBytes'));
+  assert.ok(log.every(({ bytes, aliveBytes }) => aliveBytes <= bytes && bytes <= 1 << 20));
+  // The oldest are settled: then the oldest segment is dead, and the others are as they were.
+  const runs = await bench.receive({ topic: 'q', subscription: 'q' }, 40);
+  await bench.session.settle(
+    runs.map(({ partition, offset, count, token }) => ({
+      topic: 'q',
+      subscription: 'q',
+      action: 'ack',
+      ranges: [{ partition, offset, count, token }],
+    })),
+  );
+  await bench.quiet();
+  const after = await look(bench);
+  about(40, sum(after.log, 'aliveBytes'));
+  assert.equal(after.log[0]?.aliveBytes, 0);
+  assert.deepEqual(after.log.at(-1)?.aliveBytes, log.at(-1)?.aliveBytes);
+  await bench.session.request('purge', { topic: 'q', subscription: 'q' });
+  assert.equal(sum((await look(bench)).log, 'aliveBytes'), 0);
+  await bench.broker.close();
+});
+
+test('of cold segments too, also after a restart; what was settled there is alive no more', async () => {
+  const bench = await place();
+  await fill(bench, 't', 200);
+  const before = await look(bench);
+  assert.ok(before.cold.length > 0, 'nothing was reclaimed');
+  about(200, sum(before.cold, 'aliveBytes') + sum(before.log, 'aliveBytes'));
+  assert.ok(before.cold.every(({ name, bytes, aliveBytes }) => /^cold-/.test(name) && aliveBytes / bytes > 0.99));
+  await bench.restart('close');
+  const { cold } = await look(bench);
+  assert.deepEqual(cold, before.cold);
+  await bench.session.request('trimTopic', { topic: 't', partition: 0, before: 20 });
+  const trimmed = await look(bench);
+  const gone = sum(before.cold, 'aliveBytes') - sum(trimmed.cold, 'aliveBytes');
+  assert.ok(gone > 10 * BODY.length && gone < 20 * (BODY.length + 120), `${gone} bytes`);
+  await bench.broker.close();
+});
+
+async function look({ broker }: EngineBench) {
+  const [one, other] = await Promise.all([broker.segments(), broker.segments()]);
+  assert.equal(one, other, 'who asks meanwhile gets another answer');
+  return { ...one, oldest: broker.info().counters['journalOldestGeneration'] ?? 0 };
+}
