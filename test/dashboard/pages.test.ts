@@ -195,6 +195,35 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     await page.getByRole('heading', { name: 'None are left' }).waitFor();
   });
 
+  test('asks about as many dead letters as there are when it asks, whatever the page has been told', async (t) => {
+    const { httpUrl } = await start(t);
+    await api(httpUrl, 'PUT', '/queues/mail', { maxAttempts: 1, backoff: { type: 'none' } });
+    const die = async (): Promise<void> => {
+      await api(httpUrl, 'POST', '/queues/mail/messages', { body: 1 });
+      const { messages } = await api<{ messages: { delivery: string }[] }>(httpUrl, 'POST', '/queues/mail/receive');
+      const deliveries = messages.map(({ delivery }) => delivery);
+      await api(httpUrl, 'POST', '/settle', { deliveries, action: 'reject', reason: 'no' });
+    };
+    for (let i = 0; i < 2; i++) await die();
+    // What the browser says of a stream that ends is meant here.
+    const { page } = await open(browser, `${httpUrl}/#/dead/mail.dead`, { asked });
+    t.after(() => page.close());
+    page.setDefaultTimeout(15_000);
+    const head = page.locator('.page-head').getByText('2 dead letters');
+    await head.waitFor();
+    await page.route('**/api/v1/events', (route) => route.abort());
+    await page.evaluate("window.dispatchEvent(new Event('online'))");
+    await page.getByText('Not connected').waitFor();
+    for (let i = 0; i < 3; i++) await die();
+    await page.getByRole('button', { name: 'Redrive all…' }).click();
+    await page.getByRole('dialog', { name: 'Redrive 5 dead letters?' }).waitFor();
+    await page.getByRole('button', { name: 'Leave them' }).click();
+    await page.getByRole('button', { name: 'Drop all…' }).click();
+    await head.waitFor();
+    await page.getByRole('button', { name: 'Drop 5 dead letters' }).click();
+    await page.getByText('5 dead letters dropped.').waitFor();
+  });
+
   test('lists schedules, users and what the journal holds, and says so when there are none', async (t) => {
     const { httpUrl, visit } = await start(t);
     await api(httpUrl, 'PUT', '/queues/reports', {});

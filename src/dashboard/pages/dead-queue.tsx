@@ -20,7 +20,8 @@ const PIECE = 500;
 const MAX_LOOKED_AT = 5_000;
 const SHOWN = 20;
 
-type Doing = { what: 'redrive' | 'drop'; ids?: string[]; many: number } | { what: 'edit'; message: Message };
+/** Without `ids` to all, also those that were not looked at. */
+type Doing = { what: 'redrive' | 'drop'; ids?: string[] } | { what: 'edit'; message: Message };
 
 /** One queue of dead letters: why they died, and what is done about it. */
 export function DeadQueuePage({ queue }: { queue: string }) {
@@ -73,22 +74,12 @@ export function DeadQueuePage({ queue }: { queue: string }) {
           Look again
         </button>
         {manage && (
-          <button
-            type="button"
-            class="danger"
-            disabled={depth === 0}
-            onClick={() => setDoing({ what: 'drop', many: depth })}
-          >
+          <button type="button" class="danger" disabled={depth === 0} onClick={() => setDoing({ what: 'drop' })}>
             Drop all…
           </button>
         )}
         {publish && (
-          <button
-            type="button"
-            class="primary"
-            disabled={depth === 0}
-            onClick={() => setDoing({ what: 'redrive', many: depth })}
-          >
+          <button type="button" class="primary" disabled={depth === 0} onClick={() => setDoing({ what: 'redrive' })}>
             Redrive all…
           </button>
         )}
@@ -126,6 +117,7 @@ export function DeadQueuePage({ queue }: { queue: string }) {
           onClose={close}
           onDone={(id) => {
             if (id !== undefined) setRedriving(id);
+          queue={queue}
             attempt(load);
           }}
         />
@@ -175,12 +167,12 @@ function GroupView({ group, onDo, mayRedrive, mayDrop }: GroupProps) {
             {open ? 'Hide' : 'Show'}
           </button>
           {mayDrop && (
-            <button type="button" class="danger" onClick={() => onDo({ what: 'drop', ids, many: ids.length })}>
+            <button type="button" class="danger" onClick={() => onDo({ what: 'drop', ids })}>
               Drop…
             </button>
           )}
           {mayRedrive && (
-            <button type="button" onClick={() => onDo({ what: 'redrive', ids, many: ids.length })}>
+            <button type="button" onClick={() => onDo({ what: 'redrive', ids })}>
               Redrive…
             </button>
           )}
@@ -193,11 +185,7 @@ function GroupView({ group, onDo, mayRedrive, mayDrop }: GroupProps) {
               <MessageView message={message}>
                 <div class="buttons">
                   {mayDrop && (
-                    <button
-                      type="button"
-                      class="danger"
-                      onClick={() => onDo({ what: 'drop', ids: [message.id], many: 1 })}
-                    >
+                    <button type="button" class="danger" onClick={() => onDo({ what: 'drop', ids: [message.id] })}>
                       Drop…
                     </button>
                   )}
@@ -207,7 +195,7 @@ function GroupView({ group, onDo, mayRedrive, mayDrop }: GroupProps) {
                     </button>
                   )}
                   {mayRedrive && (
-                    <button type="button" onClick={() => onDo({ what: 'redrive', ids: [message.id], many: 1 })}>
+                    <button type="button" onClick={() => onDo({ what: 'redrive', ids: [message.id] })}>
                       Redrive…
                     </button>
                   )}
@@ -240,14 +228,24 @@ interface DoProps {
   onClose: () => void;
   /** With the id of a redrive. */
   onDone: (redriven?: Redriven) => void;
+  queue: string;
 }
 
-function DoDialog({ doing, source, onClose, onDone }: DoProps) {
+/** Of all it says how many, counted now and not when the page was drawn. */
+function DoDialog({ doing, queue, source, onClose, onDone }: DoProps) {
   const [rate, setRate] = useState('');
   const [to, setTo] = useState('');
   const [failure, setFailure] = useState('');
   const { what, ids } = doing;
-  const some = many(doing.many, 'dead letter');
+  const [counted, setCounted] = useState(ids?.length);
+  useEffect(() => {
+    if (ids !== undefined) return;
+    call<{ ready: number; delayed: number }>('GET', apiPath('topics', queue, 'subscriptions', queue, 'stats')).then(
+      ({ ready, delayed }) => setCounted(ready + delayed),
+      (error: unknown) => setFailure(messageOf(error)),
+    );
+  }, []);
+  const some = counted === undefined ? 'all dead letters' : many(counted, 'dead letter');
   const run = async (): Promise<void> => {
     try {
       const chosen = ids === undefined ? {} : { ids: ids.slice(0, 10_000) };
@@ -300,7 +298,12 @@ function DoDialog({ doing, source, onClose, onDone }: DoProps) {
         <button type="button" onClick={onClose}>
           Leave them
         </button>
-        <button type="button" class={what === 'drop' ? 'danger solid' : 'primary'} onClick={() => void run()}>
+        <button
+          type="button"
+          class={what === 'drop' ? 'danger solid' : 'primary'}
+          disabled={counted === undefined || counted === 0}
+          onClick={() => void run()}
+        >
           {what === 'drop' ? 'Drop' : 'Redrive'} {some}
         </button>
       </div>
