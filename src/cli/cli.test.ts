@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pino } from 'pino';
 import { LOCAL_PRINCIPAL } from '../core/auth.ts';
+import { connect } from '../sdk/connect.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
 import { startServer, type RunningServer } from '../server/index.ts';
 import { VERBS } from './verbs.ts';
@@ -92,6 +93,47 @@ describe('the verbs against a server', () => {
     assert.deepEqual([received?.['id'], received?.['body'], received?.['attempt']], [sent['id'], { to: 'ann' }, 1]);
     const none = await cli('receive', 'mail');
     assert.deepEqual([none.code, none.out, none.err], [1, '', 'No messages.\n']);
+  });
+
+  test('bodies of Avro and Protobuf are peeked at by their schema, which is set, listed and forgotten', async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'railhead-cli-'));
+    t.after(() => rm(dir, { recursive: true }));
+    const file = async (name: string, content: string | Uint8Array): Promise<string> => {
+      await writeFile(join(dir, name), content);
+      return join(dir, name);
+    };
+    await ok('declare', 'encoded');
+    const rail = await connect(server.url);
+    t.after(() => rail.close());
+    // A field with the number 1 and the value 150; of Avro, a record of two numbers.
+    await rail.queue('encoded').send(Buffer.from('089601', 'hex'));
+    const peeked = async (): Promise<unknown> => (await ok('peek', 'encoded', '--json')).json[0]?.['decoded'];
+    const byNumber = { as: 'maybe Protobuf, without its names', text: '{\n  "1": 150\n}' };
+    assert.deepEqual(await peeked(), byNumber);
+    const proto = await file('order.proto', 'package shop; message Order { int32 total = 1; } message Other {}');
+    assert.match((await cli('schema', 'set', 'encoded', proto)).err, /name one .*: shop\.Order, shop\.Other\.$/m);
+    assert.match(
+      (await ok('schema', 'set', 'encoded', proto, '--message', 'shop.Order')).out,
+      /^Bodies of encoded are read as Protobuf shop\.Order\.$/m,
+    );
+    assert.deepEqual(await peeked(), { as: 'Protobuf shop.Order', text: '{\n  "total": 150\n}' });
+    assert.match((await ok('peek', 'encoded')).out, /Protobuf shop\.Order {2}\{ "total": 150 \}$/m);
+    // What protoc writes of a file with a message A { int32 n = 1; }.
+    const descriptors = Buffer.from('0a190a07612e70726f746f220e0a014112090a016e180120012805', 'hex');
+    await ok('schema', 'set', 'encoded', await file('all.desc', descriptors));
+    assert.deepEqual(await peeked(), { as: 'Protobuf A', text: '{\n  "n": 150\n}' });
+    const fields = ['a', 'b'].map((name) => ({ name, type: 'int' }));
+    await ok('schema', 'set', 'encoded', await file('a.avsc', JSON.stringify({ type: 'record', name: 'Two', fields })));
+    assert.deepEqual(await peeked(), { as: 'Avro Two', text: '{\n  "a": 4,\n  "b": 75\n}' });
+    assert.match((await ok('schema', 'ls')).out, /^NAME +BODIES\nencoded +Avro Two$/m);
+    assert.deepEqual(
+      (await ok('schema', 'ls', '--json')).json.map((schema) => schema['topic']),
+      ['encoded'],
+    );
+    await ok('schema', 'rm', 'encoded');
+    assert.deepEqual(await peeked(), byNumber);
+    assert.match((await cli('schema', 'rm', 'encoded')).err, /There is no schema of "encoded"/);
+    assert.match((await cli('schema', 'set', 'encoded', join(dir, 'nothing'))).err, /cannot be read/);
   });
 
   test('a body is JSON if it is, else text, and comes from the argument, a file or standard input', async (t) => {
@@ -202,6 +244,11 @@ describe('the verbs against a server', () => {
     const [connection] = (await ok('connections', '--json')).json;
     assert.match(String(connection?.['address']), /^(::ffff:)?127\.0\.0\.1:\d+$/);
     assert.match((await ok('connections')).out, /^PROTOCOL +ADDRESS/);
+    assert.equal((await ok('journal', 'segments', '--json')).json[0]?.['kind'], 'commit log');
+    assert.match(
+      (await ok('journal', 'segments')).out,
+      /^KIND +SEGMENT +BYTES +NEEDED +SHARE\ncommit log +\d+ .* \d+ %/,
+    );
     const doctor = await cli('doctor');
     assert.equal(doctor.code, 1);
     assert.match(doctor.out, /warning in-memory: .*\n +Leave `memory` out/);
@@ -244,11 +291,6 @@ describe('the verbs against a server', () => {
       );
       await fine('keys', 'ann', '--rm', String(key?.['id']));
       const patterns = ['--configure', '^a', '--write', '.*', '--read', ''];
-    assert.equal((await ok('journal', 'segments', '--json')).json[0]?.['kind'], 'commit log');
-    assert.match(
-      (await ok('journal', 'segments')).out,
-      /^KIND +SEGMENT +BYTES +NEEDED +SHARE\ncommit log +\d+ .* \d+ %/,
-    );
       await fine('permit', 'ann', '--namespace', 'shop', ...patterns);
       assert.match(
         (await fine('ls')).out,

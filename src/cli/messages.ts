@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { DecodedBody } from '../core/bodies/decode.ts';
 import { RailheadError } from '../core/errors.ts';
 import { asBuffer, FORMAT_NATIVE, readRecord, recordEnd, type Envelope } from '../core/records.ts';
 import { messageId, type DeliveryRun, type MessageHistory } from '../core/session.ts';
@@ -22,6 +23,8 @@ export interface ShownMessage {
   state?: string;
   dueAt?: string;
   history?: MessageHistory;
+  /** Of a body that is neither JSON nor text. */
+  decoded?: DecodedBody;
 }
 
 /** Parsed JSON, text, or base64: by what the bytes are. */
@@ -95,7 +98,13 @@ export function messageLine(message: ShownMessage): string {
       ? undefined
       : `${message.history.reason}: ${safe(message.history.error ?? '')}`.trim(),
   ].filter((fact) => fact !== undefined);
-  const body = message.base64 === undefined ? safe(bodyText(message.body)) : paint('dim', `base64 ${message.base64}`);
+  const { decoded, base64 } = message;
+  const body =
+    decoded?.text !== undefined
+      ? `${paint('dim', decoded.as)}  ${safe(decoded.text.replaceAll(/\s*\n\s*/g, ' '))}`
+      : base64 === undefined
+        ? safe(bodyText(message.body))
+        : paint('dim', `base64 ${base64}`);
   return [paint('cyan', message.id), ...facts.map((fact) => paint('yellow', fact)), body].join('  ');
 }
 

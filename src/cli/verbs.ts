@@ -47,6 +47,11 @@ export const VERBS: readonly Verb[] = [
   },
   { name: 'top', summary: 'watch rates and depths live', load: () => import('./commands/top.ts') },
   { name: 'peek', summary: 'look at messages without taking them', load: () => import('./commands/peek.ts') },
+  {
+    name: 'schema',
+    summary: 'say how bodies of Avro and Protobuf are read when people look at messages',
+    load: () => import('./commands/schema.ts'),
+  },
   { name: 'consumers', summary: 'list who consumes now', load: () => import('./commands/consumers.ts') },
   {
     name: 'connections',

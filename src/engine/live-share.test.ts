@@ -67,7 +67,7 @@ test('of cold segments too, also after a restart; what was settled there is aliv
   const before = await look(bench);
   assert.ok(before.cold.length > 0, 'nothing was reclaimed');
   about(200, sum(before.cold, 'aliveBytes') + sum(before.log, 'aliveBytes'));
-  assert.ok(before.cold.every(({ name, bytes, aliveBytes }) => /^cold-/.test(name) && aliveBytes / bytes > 0.99));
+  assert.ok(before.cold.every(({ name, bytes, aliveBytes }) => name.startsWith('cold-') && aliveBytes / bytes > 0.99));
   await bench.restart('close');
   const { cold } = await look(bench);
   assert.deepEqual(cold, before.cold);

@@ -1,6 +1,7 @@
 /** The HTTP API on the real broker, in memory, under a clock that the test moves. Every answer is checked against OpenAPI's schemas. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import avsc from 'avsc';
 import { pino } from 'pino';
 import { ManualClock } from '../core/clock.ts';
 import { SeededRandom } from '../core/random.ts';
@@ -559,6 +560,45 @@ test('an autoscaler reads what there is to do and how many consumers it takes', 
   assert.equal((await call('GET', '/scale/work/nothing')).status, 404);
 });
 
+test('bodies are decoded by the schema of their queue, where they died too, for who asks for that', async (t) => {
+  const call = await api(t);
+  const type = avsc.Type.forSchema(ORDER as avsc.Schema);
+  const post = (base64: string, contentType: string): Promise<Answer> =>
+    call('POST', '/queues/orders/messages', { base64, contentType });
+  await call('PUT', '/queues/orders', { maxAttempts: 1, backoff: { type: 'none' } });
+  await post(type.toBuffer({ id: 7 }).toString('base64'), 'avro/binary');
+  await post(Buffer.from('plain').toString('base64'), 'text/plain');
+  const decoded = async (path: string): Promise<unknown[]> => {
+    const { messages } = await call('GET', path);
+    return (messages as unknown as { decoded?: unknown }[]).map((message) => message.decoded);
+  };
+  const guessed = await decoded('/queues/orders/messages?decode=true');
+  assert.deepEqual(guessed, [undefined, undefined]);
+  assert.equal((await call('PUT', '/schemas/orders', { avro: { type: 'record' } })).status, 400);
+  assert.equal((await call('PUT', '/schemas/orders', { avro: ORDER, protobuf: 'x' })).status, 400);
+  assert.deepEqual((await call('PUT', '/schemas/orders', { avro: ORDER })).body, { created: true });
+  assert.deepEqual((await call('GET', '/schemas')).body, { schemas: [{ topic: 'orders', avro: ORDER }] });
+  const asOrder = { as: 'Avro Order', text: '{\n  "id": 7\n}' };
+  assert.deepEqual(await decoded('/queues/orders/messages?decode=true'), [asOrder, undefined]);
+  assert.deepEqual(await decoded('/queues/orders/messages'), [undefined, undefined]);
+  const { messages } = await call('POST', '/queues/orders/receive', {});
+  await call('POST', '/settle', {
+    deliveries: messages.map(({ delivery }) => delivery),
+    action: 'reject',
+    reason: 'no',
+  });
+  assert.deepEqual(await decoded('/queues/orders.dead/messages?decode=true'), [asOrder]);
+  const proto = 'message Order { int32 number = 1; }';
+  assert.deepEqual((await call('PUT', '/schemas/orders.dead', { protobuf: proto })).body, { created: true });
+  const misfit = { as: 'bytes: it does not fit Protobuf Order' };
+  assert.deepEqual(await decoded('/queues/orders.dead/messages?decode=true'), [misfit]);
+  assert.deepEqual((await call('DELETE', '/schemas/orders.dead')).body, { deleted: true });
+  assert.deepEqual((await call('DELETE', '/schemas/orders.dead')).body, { deleted: false });
+  assert.deepEqual(await decoded('/queues/orders.dead/messages?decode=true'), [asOrder]);
+});
+
+const ORDER = { type: 'record', name: 'Order', fields: [{ name: 'id', type: 'int' }] };
+
 test('every route was called above and answered', async (t) => {
   const call = await api(t);
   await call('PUT', '/topics/read', {});
@@ -580,6 +620,11 @@ test('every route was called above and answered', async (t) => {
   const { body: connected } = await call('GET', '/connections');
   const [first] = connected['connections'] as { protocol: string; address: string }[];
   assert.match(first?.address ?? '', /^127\.0\.0\.1:\d+$/);
+  await call('POST', '/topics/read/messages', { body: 'x'.repeat(5_000) });
+  const { body: journal } = await call('GET', '/journal');
+  const [segment] = journal['log'] as { name: string; bytes: number; aliveBytes: number }[];
+  assert.ok(segment !== undefined && segment.aliveBytes > 5_000 && segment.aliveBytes < segment.bytes);
+  assert.deepEqual(journal['cold'], []);
   assert.deepEqual((await call('GET', '/topics/read/subscriptions/nothing/history')).status, 404);
   called.add('historyOfSubscription');
   await call('GET', '/history');
@@ -620,11 +665,6 @@ test('mutated requests get an answer that is no bug, and the broker works on', a
       '{"lease":"1m","maxAttempts":3,"deadLetter":{"router":"r"},"filter":{"a":["b",{"numeric":[">",1,"<",5]},{"wildcard":"*x*"},{"cidr":"10.0.0.0/8"}]}}',
     ],
     ['PUT', '/schedules/s', '{"to":"q","cron":"*/5 * * * *","timezone":"Europe/Berlin","body":1}'],
-  await call('POST', '/topics/read/messages', { body: 'x'.repeat(5_000) });
-  const { body: journal } = await call('GET', '/journal');
-  const [segment] = journal['log'] as { name: string; bytes: number; aliveBytes: number }[];
-  assert.ok(segment !== undefined && segment.aliveBytes > 5_000 && segment.aliveBytes < segment.bytes);
-  assert.deepEqual(journal['cold'], []);
     [
       'POST',
       '/routers/r/bind',

@@ -70,6 +70,7 @@ const BODIES: Record<string, object> = {
   putVhostLimit: { value: 1 },
   changeVhost: { description: 'x' },
   putAlert: { when: 'depth', above: 1 },
+  putSchema: { avro: 'string' },
 };
 
 const PARAMS: Record<string, string> = {

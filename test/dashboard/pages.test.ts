@@ -252,6 +252,11 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     await page.getByText('No schedules').waitFor();
     await page.getByRole('link', { name: 'Journal' }).click();
     await page.getByText('What memory holds messages for').waitFor();
+    const segments = page.getByRole('region', { name: 'Segments' });
+    await segments.getByRole('row', { name: /^\d+ ?commit log/ }).waitFor();
+    await segments.getByText(/ of .* are needed still, \d+ %$/).waitFor();
+    await segments.getByRole('button', { name: 'Look again' }).click();
+    await segments.getByRole('row', { name: /^\d+ ?commit log/ }).waitFor();
     await page.getByRole('link', { name: 'Connections' }).click();
     await page
       .getByRole('cell', { name: /^127\.0\.0\.1:/ })
@@ -281,11 +286,6 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
 
     await page.getByRole('button', { name: 'Add…' }).click();
     await page.getByLabel('Name', { exact: true }).fill('worker <img src=x>');
-    const segments = page.getByRole('region', { name: 'Segments' });
-    await segments.getByRole('row', { name: /^\d+ ?commit log/ }).waitFor();
-    await segments.getByText(/ of .* are needed still, \d+ %$/).waitFor();
-    await segments.getByRole('button', { name: 'Look again' }).click();
-    await segments.getByRole('row', { name: /^\d+ ?commit log/ }).waitFor();
     await page.getByRole('button', { name: 'Add', exact: true }).click();
     const row = page.getByRole('row', { name: /^worker/ });
     await row.getByRole('button', { name: 'Change' }).click();
@@ -431,7 +431,7 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
       await page.locator('.message summary').nth(index).click();
       await page.getByText(shown).waitFor();
     }
-    await page.getByText('2: 150').last().waitFor();
+    await page.getByText('"2": 150').last().waitFor();
   });
 
   test('records of a compressed batch of Kafka are shown one by one', async (t) => {

@@ -3,6 +3,7 @@ import { APPLY_TO } from '../../gateways/policies.ts';
 import { QUEUE_TYPES } from '../../gateways/vhost-facts.ts';
 import { VHOST_LIMITS } from '../../gateways/vhost-limits.ts';
 import { name } from '../../gateways/http/route.ts';
+import { schemaFields } from '../../gateways/http/routes/schemas.ts';
 
 const user = z.string().min(1).max(128);
 const pattern = z.string().max(1024);
@@ -26,6 +27,7 @@ export const settingsSchema = {
       defaultQueueType: z.enum(QUEUE_TYPES).optional(),
     })
     .optional(),
+  schemas: z.record(name, z.strictObject(schemaFields)).optional(),
   policies: policies.optional(),
   operatorPolicies: policies.optional(),
   vhostLimits: z.partialRecord(z.enum(VHOST_LIMITS), z.int().min(-1)).optional(),

@@ -24,6 +24,9 @@ policies:
 operatorPolicies:
   strict: { pattern: '.*', definition: { max-length: 100 } }
 vhostLimits: { max-queues: 50 }
+schemas:
+  orders: { message: shop.Order, protobuf: 'package shop; message Order { string id = 1; }' }
+  events: { avro: { type: record, name: Event, fields: [] } }
 permissions:
   ann: { write: '^orders$', read: '.*' }
 topicPermissions:
@@ -61,6 +64,8 @@ test('policies, limits and what users may do are made, and then there is nothing
   assert.deepEqual(plan.impossible, []);
   assert.deepEqual(shown(plan), [
     'change | virtual host | tags: [] → ["eu"] | defaultQueueType: classic → quorum',
+    'create | schema of orders',
+    'create | schema of events',
     'create | policy short',
     'create | operator policy strict',
     'create | limit max-queues',
@@ -70,7 +75,7 @@ test('policies, limits and what users may do are made, and then there is nothing
   ]);
   await apply(kept, FILE);
   const after = await planned(kept, FILE);
-  assert.deepEqual([after.steps, after.unchanged], [[], 7]);
+  assert.deepEqual([after.steps, after.unchanged], [[], 9]);
   assert.equal((await new KeptVhostFacts(kept.own).read()).defaultQueueType, 'quorum');
   assert.deepEqual(
     (await new Policies(kept.own, OPERATOR_POLICY_DOCUMENT).list()).map(({ name }) => name),
@@ -100,6 +105,10 @@ test('what is exported makes the same in another namespace, and users stay where
     },
     operatorPolicies: { strict: { pattern: '.*', definition: { 'max-length': 100 } } },
     vhostLimits: { 'max-queues': 50 },
+    schemas: {
+      events: { avro: { type: 'record', name: 'Event', fields: [] } },
+      orders: { protobuf: 'package shop; message Order { string id = 1; }', message: 'shop.Order' },
+    },
     permissions: { ann: { write: '^orders$', read: '.*' } },
     topicPermissions: { ann: { events: { write: '^{username}\\.' }, others: {} } },
   });

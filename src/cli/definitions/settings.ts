@@ -1,4 +1,5 @@
 import { keyPattern, StoredUsers } from '../../core/access.ts';
+import { compileSchema, type SchemaText } from '../../core/bodies/schema.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { NamePattern } from '../../core/name-pattern.ts';
 import type { Session } from '../../core/session.ts';
@@ -10,6 +11,8 @@ import {
   type Policy,
   POLICY_DOCUMENT,
 } from '../../gateways/policies.ts';
+import { schemaText } from '../../gateways/http/routes/schemas.ts';
+import { Schemas } from '../../gateways/schemas.ts';
 import { checkVhostFacts, KeptVhostFacts, PLAIN_VHOST, type VhostFacts } from '../../gateways/vhost-facts.ts';
 import { VhostLimits } from '../../gateways/vhost-limits.ts';
 import { different } from './export.ts';
@@ -53,6 +56,7 @@ const VHOST = 'virtual host';
 function sectionsOf(kept: Kept): Sections {
   return {
     vhost: vhostSection(kept),
+    schemas: schemaSection(kept),
     policies: policySection(kept, 'policies'),
     operatorPolicies: policySection(kept, 'operatorPolicies'),
     vhostLimits: limitSection(kept),
@@ -74,6 +78,22 @@ function vhostSection({ own }: Kept): Section<Partial<VhostFacts>> {
       const vhost = { ...rest, ...(tags !== undefined && { tags: [...tags] }) };
       return Object.keys(vhost).length > 0 ? { vhost } : {};
     },
+  };
+}
+
+function schemaSection({ own }: Kept): Section<SchemaText> {
+  const schemas = new Schemas(own);
+  // One order of the fields, so that the same is the same.
+  const ordered = ({ avro, protobuf, descriptors, message }: SchemaText): SchemaText =>
+    schemaText({ avro, protobuf, descriptors, message });
+  return {
+    what: (topic) => `schema of ${topic}`,
+    read: async () => new Map((await schemas.list()).map(({ topic, ...text }) => [topic, ordered(text)])),
+    wanted: (file) => mapped(file.schemas, (fields) => ordered(schemaText(fields))),
+    impossible: (_topic, text) => refusal(() => compileSchema(text)),
+    put: (topic, text) => schemas.put({ topic, ...text }),
+    delete: (topic) => schemas.delete(topic),
+    text: (found) => ({ schemas: fromMap(found, (text) => ({ ...text })) }),
   };
 }
 

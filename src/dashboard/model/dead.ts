@@ -72,10 +72,10 @@ function firstLine(error: string): string {
   return line.slice(0, 300);
 }
 
-/** Whether a search for words finds it: in its id, key, error, headers or body. */
+/** Whether a search for words finds it: in its id, key, error, headers, or body as the broker has read it. */
 export function found(message: Message, wanted: string): boolean {
   if (wanted === '') return true;
-  const { id, key = '', headers, history, body } = message;
-  const text = `${id}\n${key}\n${history?.error ?? ''}\n${JSON.stringify(headers ?? '')}\n${JSON.stringify(body ?? null)}`;
+  const { id, key = '', headers, history, body, decoded } = message;
+  const text = `${id}\n${key}\n${history?.error ?? ''}\n${JSON.stringify(headers ?? '')}\n${JSON.stringify(body ?? null)}\n${decoded?.text ?? ''}`;
   return text.toLowerCase().includes(wanted.toLowerCase());
 }

@@ -1,3 +1,5 @@
+import type { DecodedByBroker } from './decode.ts';
+
 /** A message as the API shows it to somebody who looks at it. */
 export interface Message {
   id: string;
@@ -15,6 +17,7 @@ export interface Message {
   dueAt: string | null;
   expiresAt: string | null;
   history?: History;
+  decoded?: DecodedByBroker;
 }
 
 export interface History {

@@ -36,7 +36,11 @@ export function DeadQueuePage({ queue }: { queue: string }) {
     const all: Message[] = [];
     try {
       for (let after: string | undefined; all.length < MAX_LOOKED_AT; after = all.at(-1)?.id) {
-        const query = new URLSearchParams({ limit: String(PIECE), ...(after !== undefined && { after }) });
+        const query = new URLSearchParams({
+          limit: String(PIECE),
+          decode: 'true',
+          ...(after !== undefined && { after }),
+        });
         const path = `${apiPath('queues', queue, 'messages')}?${query}`;
         const { messages: piece } = await call<{ messages: Message[] }>('GET', path);
         all.push(...piece);
@@ -113,11 +117,11 @@ export function DeadQueuePage({ queue }: { queue: string }) {
       {doing !== undefined && doing.what !== 'edit' && (
         <DoDialog
           doing={doing}
+          queue={queue}
           source={source}
           onClose={close}
           onDone={(id) => {
             if (id !== undefined) setRedriving(id);
-          queue={queue}
             attempt(load);
           }}
         />
@@ -224,11 +228,11 @@ interface Started {
 
 interface DoProps {
   doing: Exclude<Doing, { what: 'edit' }>;
+  queue: string;
   source: string[];
   onClose: () => void;
   /** With the id of a redrive. */
   onDone: (redriven?: Redriven) => void;
-  queue: string;
 }
 
 /** Of all it says how many, counted now and not when the page was drawn. */

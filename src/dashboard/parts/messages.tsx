@@ -21,7 +21,12 @@ export function Messages({ topic, subscription }: { topic: string; subscription:
   const [failure, setFailure] = useState('');
 
   const load = async (after?: string): Promise<void> => {
-    const query = new URLSearchParams({ state, limit: String(PAGE), ...(after !== undefined && { after }) });
+    const query = new URLSearchParams({
+      state,
+      limit: String(PAGE),
+      decode: 'true',
+      ...(after !== undefined && { after }),
+    });
     try {
       const { messages } = await call<{ messages: Message[] }>(
         'GET',

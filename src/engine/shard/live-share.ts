@@ -42,7 +42,7 @@ export async function segmentsOf(shard: Shard): Promise<Segments> {
       }
       const share = coldShare(topic, index);
       // A copy: a reclaim may put others in their place meanwhile.
-      for (const block of [...partition.cold]) {
+      for (const block of partition.cold.slice()) {
         if (due()) await shard.breathe();
         add(cold, block.blob, aliveBytes(topic, index, block, share));
       }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
+import type { DecodedBody } from '../../core/bodies/decode.ts';
 import { RailheadError } from '../../core/errors.ts';
 import {
   asBuffer,
@@ -158,6 +159,10 @@ export const peekedSchema = z.object({
   bodyBytes: z.int().optional().meta({ description: 'Of a message over 1 MiB, which is shown without its body.' }),
   dueAt: z.iso.datetime().nullable(),
   expiresAt: z.iso.datetime().nullable(),
+  decoded: z
+    .object({ as: z.string(), text: z.string().optional() })
+    .optional()
+    .meta({ description: 'With `decode`: a body that is neither JSON nor text, as far as it or its schema says.' }),
 });
 export const readSchema = z.object({ ...shown, partition: z.int(), offset: z.int() });
 
@@ -195,7 +200,7 @@ export function showRead(runs: readonly DeliveryRun[]): string[] {
   );
 }
 
-export function showPeeked(message: PeekedMessage): string {
+export function showPeeked(message: PeekedMessage, decoded?: DecodedBody): string {
   return showMessage(message.envelope, {
     id: message.id,
     state: message.state,
@@ -206,6 +211,7 @@ export function showPeeked(message: PeekedMessage): string {
     dueAt: message.dueAt === null ? null : isoTime(message.dueAt),
     expiresAt: message.expiresAt === null ? null : isoTime(message.expiresAt),
     ...(message.history && { history: showHistory(message.history) }),
+    ...(decoded !== undefined && { decoded }),
   });
 }
 

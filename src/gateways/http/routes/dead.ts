@@ -62,7 +62,7 @@ export const deadRoutes: Route[] = [
         const page = { ...dead, limit: limit ?? 10, ...(after !== undefined && { after }) };
         const { messages } = await orNone(session.request('peek', page), { messages: [] });
         return new JsonText(
-          `{"queue":${JSON.stringify(dead.topic)},"messages":[${messages.map(showPeeked).join(',')}]}`,
+          `{"queue":${JSON.stringify(dead.topic)},"messages":[${messages.map((message) => showPeeked(message)).join(',')}]}`,
         );
       },
     }),

@@ -12,6 +12,7 @@ import { routerRoutes } from './routers.ts';
 import { scaleRoutes } from './scale.ts';
 import { retryRoutes } from './retries.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { schemaRoutes } from './schemas.ts';
 import { policyRoutes } from './policies.ts';
 import { userRoutes } from './users.ts';
 import { alertRoutes } from './alerts.ts';
@@ -24,6 +25,7 @@ export const ROUTES: readonly Route[] = [
   ...consumeRoutes,
   ...definitionRoutes,
   ...inspectRoutes,
+  ...schemaRoutes,
   ...cursorRoutes,
   ...scaleRoutes,
   ...liveRoutes,

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { readersOf } from '../../../core/readers.ts';
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
 import { isoTime, JsonText, peekedSchema, showPeeked } from '../messages.ts';
-import { name, queryInt, route, type Route } from '../route.ts';
+import { Slices } from '../../metrics/slices.ts';
+import { BodyReader } from '../../schemas.ts';
+import { name, queryFlag, queryInt, route, type Route } from '../route.ts';
 import { SUBSCRIPTION_PATHS, TOPIC_PATHS } from './names.ts';
 
 const subscriptionStats = z.object({
@@ -133,16 +135,24 @@ export const inspectRoutes: Route[] = [
         state: z.enum(['ready', 'delayed', 'leased', 'settled']).optional(),
         after: z.string().max(64).optional(),
         limit: queryInt(1_000).optional(),
+        decode: queryFlag.optional(),
       }),
       result: z.object({ messages: z.array(peekedSchema) }),
-      handle: async ({ session, params: ref, query: { state, after, limit } }) => {
+      handle: async ({ session, facts, namespace, params: ref, query: { state, after, limit, decode } }) => {
         const { messages } = await session.request('peek', {
           ...ref,
           limit: limit ?? 10,
           ...(state !== undefined && { state }),
           ...(after !== undefined && { after }),
         });
-        return new JsonText(`{"messages":[${messages.map(showPeeked).join(',')}]}`);
+        const reader = decode === true ? new BodyReader(facts?.schemas(namespace)) : undefined;
+        const slices = new Slices();
+        const shown: string[] = [];
+        for (const message of messages) {
+          shown.push(showPeeked(message, reader?.read(ref.topic, message)));
+          if (slices.due()) await slices.rest();
+        }
+        return new JsonText(`{"messages":[${shown.join(',')}]}`);
       },
     }),
   ),
