@@ -78,6 +78,12 @@ test('everything in a file is made, and then there is nothing left to do', async
 test('what is exported makes the same in an empty broker', async (t) => {
   const [one, other] = [await place(t), await place(t)];
   await apply(one.session, FILE);
+  const more = `
+queues: { levels: { priorities: 8, defaultPriority: 4 } }
+routers: { sort: { type: topic, bindings: [{ to: { topic: orders }, key: 'order.#', attributes: { of: somebody } }] } }
+`;
+  await apply(one.session, more);
+  assert.deepEqual((await plan(one.session, more)).steps, []);
   const writer = new RecordBatchWriter();
   writer.append({}, 'tick');
   const record = writer.take().bytes;
@@ -88,6 +94,11 @@ test('what is exported makes the same in an empty broker', async (t) => {
   assert.equal(await writeDefinitions(exported(await existing(other.session))), file);
   assert.equal((await other.session.request('listSchedules', {})).schedules[0]?.timezone, 'Europe/Zurich');
   assert.match(file, /lease: 1m\n/);
+  const { bindings } = await other.session.request('describeRouter', { name: 'sort' });
+  const ofSomebody = bindings.filter(({ key, attributes }) => key === 'order.#' && attributes?.['of'] === 'somebody');
+  assert.equal(ofSomebody.length, 1);
+  const { subscription } = await other.session.request('describeTopic', { name: 'levels' });
+  assert.equal(subscription?.defaultPriority, 4);
   assert.doesNotMatch(file, /maxCrashes/);
 });
 

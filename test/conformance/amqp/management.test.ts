@@ -184,6 +184,24 @@ test('exchanges and bindings are declared, listed and deleted', async (t) => {
   assert.equal((await call('GET', '/api/exchanges/%2F/x')).status, 404);
 });
 
+test('bindings that differ only in arguments are shown and deleted one by one, as they were made', async (t) => {
+  const { call, client } = await place(t);
+  const channel = await (await client()).createChannel();
+  await channel.assertQueue('q');
+  // Numbers of different sizes, which are one in JSON.
+  const marks = [{}, { mark: 1 }, { mark: { '!': 'short', value: 2 } }, { other: ['x'], mark: 70_000 }];
+  for (const args of marks) await channel.bindQueue('q', 'amq.direct', 'k', args);
+  const between = async (): Promise<Json[]> => (await call('GET', '/api/bindings/%2F/e/amq.direct/q/q')).body;
+  const shown = await between();
+  assert.deepEqual(
+    shown.map(({ arguments: args }) => args),
+    [{}, { mark: 1 }, { mark: 2 }, { other: ['x'], mark: 70_000 }],
+  );
+  for (const { properties_key: key } of shown)
+    assert.equal((await call('DELETE', `/api/bindings/%2F/e/amq.direct/q/q/${encodeURIComponent(key)}`)).status, 204);
+  assert.deepEqual(await between(), []);
+});
+
 test('messages are published and taken in every mode of acknowledging', async (t) => {
   const { call, client } = await place(t);
   const channel = await (await client()).createConfirmChannel();
