@@ -10,8 +10,10 @@ export interface FrameShape {
   frameBytes(buffer: Buffer, at: number): number;
 }
 
-/** First piece of memory for a frame that spans chunks; it doubles as bytes arrive, never by what the peer promised. */
+/** The least memory for a frame that spans chunks. */
 const FIRST_PENDING_BYTES = 4 * 1024;
+/** Otherwise so many times what has arrived of it, whatever the peer promised; most frames are then copied once. */
+const AHEAD = 4;
 
 /**
  * Cuts a stream of chunks into frames. A frame that lies within one chunk is handed over in place; only one that spans
@@ -80,16 +82,20 @@ export class FrameCutter {
     const total = this.#pendingBytes + to - from;
     let pending = this.#pending;
     if (pending === undefined || pending.byteLength < total) {
-      const size =
-        pending !== undefined && this.#pendingBytes >= this.#shape.headerBytes
-          ? this.#shape.frameBytes(pending, 0)
-          : FIRST_PENDING_BYTES;
-      const room = Math.max(total, Math.min(size, 2 * (pending?.byteLength ?? 0)), Math.min(size, FIRST_PENDING_BYTES));
-      const larger = Buffer.allocUnsafeSlow(room);
+      const room = Math.max(FIRST_PENDING_BYTES, AHEAD * total);
+      const larger = Buffer.allocUnsafeSlow(Math.max(total, Math.min(room, this.#size(chunk, from) ?? room)));
       pending?.copy(larger, 0, 0, this.#pendingBytes);
       this.#pending = pending = larger;
     }
     chunk.copy(pending, this.#pendingBytes, from, to);
     this.#pendingBytes = total;
+  }
+
+  /** Of the frame that is kept, whose first bytes are those of the chunk if none came before; undefined as long as it has too few. */
+  #size(chunk: Buffer, from: number): number | undefined {
+    const { headerBytes } = this.#shape;
+    if (this.#pending !== undefined)
+      return this.#pendingBytes < headerBytes ? undefined : this.#shape.frameBytes(this.#pending, 0);
+    return chunk.byteLength - from < headerBytes ? undefined : this.#shape.frameBytes(chunk, from);
   }
 }
