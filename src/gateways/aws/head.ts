@@ -22,6 +22,8 @@ const NOT_PLAIN: ReadonlySet<string> = new Set(['transfer-encoding', 'expect', '
 interface Line {
   /** With its end. */
   text: string;
+  /** As it was written, with the colon. */
+  label: string;
   name: string;
   value: string;
 }
@@ -67,7 +69,7 @@ export class HeadReader {
     for (let at = from; at < text.length; count++) {
       let line = before[count];
       if (line === undefined || !text.startsWith(line.text, at)) {
-        line = lineOf(text.slice(at, text.indexOf(LINE_END, at) + LINE_END.length));
+        line = lineOf(text.slice(at, text.indexOf(LINE_END, at) + LINE_END.length), line);
         if (line === undefined || count === MAX_HEADERS) return undefined;
         lines ??= before.slice(0, count);
       }
@@ -104,11 +106,27 @@ function isPlainPost(first: string): boolean {
   return first.startsWith(METHOD) && first.endsWith(VERSION + LINE_END) && /^\/[\x21-\x7e]*$/.test(urlOf(first));
 }
 
-/** @param text with its end */
-function lineOf(text: string): Line | undefined {
-  const colon = text.indexOf(':');
-  const name = text.slice(0, colon).toLowerCase();
-  const value = text.slice(colon + 1, -LINE_END.length).replaceAll(/^[ \t]+|[ \t]+$/g, '');
-  if (colon < 1 || !/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(value)) return undefined;
-  return NOT_PLAIN.has(name) ? undefined : { text, name, value };
+/**
+ * @param text with its end
+ * @param before one that may well have the same name
+ */
+function lineOf(text: string, before: Line | undefined): Line | undefined {
+  const isSame = before !== undefined && text.startsWith(before.label);
+  const label = isSame ? before.label : text.slice(0, text.indexOf(':') + 1);
+  const name = isSame ? before.name : nameOf(label);
+  const value = trimmed(text, label.length, text.length - LINE_END.length);
+  if (name === undefined || /[^\t\x20-\x7e\x80-\xff]/.test(value)) return undefined;
+  return { text, label, name, value };
+}
+
+function nameOf(label: string): string | undefined {
+  const name = label.slice(0, -1).toLowerCase();
+  return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) && !NOT_PLAIN.has(name) ? name : undefined;
+}
+
+function trimmed(text: string, from: number, to: number): string {
+  const isBlank = (at: number): boolean => text[at] === ' ' || text[at] === '\t';
+  while (from < to && isBlank(from)) from++;
+  while (to > from && isBlank(to - 1)) to--;
+  return text.slice(from, to);
 }
