@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { end, freePort, untilListens } from '../peer-process.ts';
 
 const VERSION = '4.1.1';
+/** Kafka 4.1 has share groups only where its storage was made with them. */
+export const WITH_SHARE_GROUPS = ['--feature', 'share.version=1'] as const;
 /** Outside of the repository: fetched once. */
 const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'railhead-tests', `kafka-${VERSION}`);
 const CLUSTER_ID = 'cmFpbGhlYWQtcGVlci0xMg';
@@ -51,10 +53,12 @@ const POM = `<project><modelVersion>4.0.0</modelVersion><groupId>peer</groupId><
 
 /**
  * @param settings beside those that make it one broker on the loopback
+ * @param features as the tool takes them that makes the storage
  * @returns undefined when Maven or Java are not there
  */
 export async function startApacheKafka(
   settings: Readonly<Record<string, string>> = {},
+  features: readonly string[] = [],
 ): Promise<ApacheKafka | undefined> {
   const classPath = await kafkaClassPath();
   if (classPath === undefined) return undefined;
@@ -87,7 +91,7 @@ export async function startApacheKafka(
   );
   // As its own start script does.
   const java = ['-Xms1G', '-Xmx1G', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-cp', classPath];
-  const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file];
+  const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file, ...features];
   execFileSync('java', [...java, ...format], { cwd: dir, stdio: 'ignore' });
   const launch = async (): Promise<ChildProcess> => {
     const child = spawn('java', [...java, 'kafka.Kafka', file], { cwd: dir, stdio: 'ignore' });

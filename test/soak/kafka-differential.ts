@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { testBroker } from 'railhead/testing';
-import { startApacheKafka } from '../kafka/apache-kafka.ts';
+import { startApacheKafka, WITH_SHARE_GROUPS } from '../kafka/apache-kafka.ts';
 import { RawPeer } from '../kafka/raw-peer.ts';
 import {
   compareScript,
@@ -27,15 +27,19 @@ const { values } = parseArgs({
 const PROOFS = 9_000_000;
 const kafka =
   values.port === undefined
-    ? await startApacheKafka({
-        'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
-        'super.users': 'User:ANONYMOUS',
-        // Records of the scripts are years old. They stay, and in one segment, since a fetch brings those of one alone.
-        'log.retention.check.interval.ms': '86400000',
-        'log.initial.task.delay.ms': '86400000',
-        'log.roll.ms': '9000000000000',
-        'auto.create.topics.enable': 'false',
-      })
+    ? await startApacheKafka(
+        {
+          'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+          'super.users': 'User:ANONYMOUS',
+          // Records of the scripts are years old. They stay, and in one segment, since a fetch brings those of one alone.
+          'log.retention.check.interval.ms': '86400000',
+          'log.initial.task.delay.ms': '86400000',
+          'log.roll.ms': '9000000000000',
+          'auto.create.topics.enable': 'false',
+          'share.coordinator.state.topic.num.partitions': '5',
+        },
+        WITH_SHARE_GROUPS,
+      )
     : { port: Number(values.port), version: 'running', stop: async () => {} };
 if (kafka === undefined) console.log('Apache Kafka is not to be had here: Maven or Java is missing.');
 else

@@ -9,17 +9,8 @@ import { KNOWN } from './known.ts';
 import { differences } from './normal.ts';
 import type { Spoken } from './script.ts';
 
-/** What is asked beside the scripts, what Kafka speaks only when it is told to, and what no script asks. */
-const ELSEWHERE = new Set<ApiName>([
-  'apiVersions',
-  'saslAuthenticate',
-  'saslHandshake',
-  'shareGroupHeartbeat',
-  'shareGroupDescribe',
-  'shareFetch',
-  'shareAcknowledge',
-  'writeTxnMarkers',
-]);
+/** What is asked beside the scripts, and what no script asks. */
+const ELSEWHERE = new Set<ApiName>(['apiVersions', 'saslAuthenticate', 'saslHandshake', 'writeTxnMarkers']);
 
 test('a script is answered alike by two brokers, as far as it can be said in words of neither', async (t) => {
   const brokers = [await testBroker(), await testBroker()];

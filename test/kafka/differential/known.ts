@@ -3,6 +3,7 @@ import { join, LEARNT } from './group-moves.ts';
 import type { Difference } from './normal.ts';
 import { resealed, sending } from './record-moves.ts';
 import type { Maker } from './script.ts';
+import { joined, READY_MS, sharing } from './share-moves.ts';
 import type { Ask } from './side.ts';
 
 /** A difference that is meant. `docs/protocols/kafka.md` has each as a row, by its words. */
@@ -16,6 +17,8 @@ export interface Known {
   readonly proof: (maker: Maker) => void;
 }
 
+/** Some of what is acknowledged is released. */
+const GIVES_BACK = /"acknowledgeTypes":\[[\d,]*2/;
 const PLAIN = { producerId: -1, epoch: -1, sequence: -1, transactional: false };
 
 function codes({ path, theirs, ours }: Difference, kafka: unknown, here: unknown): boolean {
@@ -103,6 +106,25 @@ export const KNOWN: readonly Known[] = [
     },
   },
   {
+    what: 'a partition that a member was told to have, and that goes to another before it said that it took it',
+    why: 'the other gets it when the first has come at the epoch of the answer that says so, which may be lost or late; Kafka gives it away at once, and both may use it for a while',
+    is: ({ path }, { api, note }) => api === 'consumerGroupHeartbeat' && note === 'untaken' && path === 'assignment',
+    ends: true,
+    proof: (m) => {
+      const groupId = m.name('k1');
+      const beat = (memberId: string, memberEpoch: Ref | number, topicPartitions: object[] | null, note = ''): void => {
+        const joining = { rebalanceTimeoutMs: 10_000, subscribedTopicNames: [m.b], serverAssignor: 'range' };
+        const asked = { groupId, memberId, memberEpoch, rebalanceTimeoutMs: -1, ...(memberEpoch === 0 && joining) };
+        const learn = { [`epoch:${memberId}`]: 'memberEpoch' };
+        m.ask('consumerGroupHeartbeat', { ...asked, topicPartitions }, { learn, note });
+      };
+      beat('a', 0, []);
+      beat('b', 0, []);
+      beat('a', new Ref('epoch:a'), [{ topicId: m.id(m.b), partitions: [0] }]);
+      beat('b', new Ref('epoch:b'), null, 'untaken');
+    },
+  },
+  {
     what: 'a heartbeat of the newer protocol for a group that is not there',
     why: 'UNKNOWN_MEMBER_ID, after which a client joins anew: groups are in memory, and a restart must not end members, as GROUP_ID_NOT_FOUND would',
     is: (difference, { api }) => api === 'consumerGroupHeartbeat' && codes(difference, 69, 25),
@@ -177,6 +199,19 @@ export const KNOWN: readonly Known[] = [
     proof: (m) => {
       const topic = { name: m.name('c'), numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
       m.ask('createTopics', { topics: [topic], timeoutMs: 10_000, validateOnly: true }, { from: 7 });
+    },
+  },
+  {
+    what: 'a topic whose name differs from that of another in `.` and `_` alone',
+    why: 'made: Kafka refuses it with INVALID_TOPIC_EXCEPTION, since it names its metrics after topics with `_` for `.`; here a metric has the whole name beside it, and queues of other protocols have such names',
+    is: (difference, { api, note }) => api === 'createTopics' && note === 'collides' && difference.path !== '',
+    ends: true,
+    proof: (m) => {
+      const shape = { numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
+      const [name, other] = [m.name('x_y'), m.name('x.y')];
+      m.partitions.set(name, 1);
+      m.ask('createTopics', { topics: [{ name, ...shape }], timeoutMs: 10_000 }, { settle: 'topics' });
+      m.ask('createTopics', { topics: [{ name: other, ...shape }], timeoutMs: 10_000 }, { note: 'collides' });
     },
   },
   {
@@ -384,6 +419,53 @@ export const KNOWN: readonly Known[] = [
         { resources: [{ ...resource, configurationKeys: ['cleanup.policy'] }], includeSynonyms: false },
         { from: 1 },
       );
+    },
+  },
+  {
+    what: 'a member of a share group whose id is no UUID',
+    why: 'is served as any other; Kafka says UNKNOWN_SERVER_ERROR when it wants records',
+    is: (_, { api, note }) => api === 'shareFetch' && note === 'no UUID',
+    ends: true,
+    proof: (m) => {
+      const group = sharing(m, [['v']], (who) => `member ${who}`);
+      joined(m, group, 'a');
+      group.fetch('a', 0, { note: 'no UUID' });
+    },
+  },
+  {
+    what: 'the number of records of a share fetch',
+    why: 'at most as many as were asked for, where Kafka gives whole batches',
+    is: ({ path }, { api, note }) => api === 'shareFetch' && note === 'some' && /acquiredRecords/.test(path),
+    ends: true,
+    proof: (m) => {
+      const group = sharing(m, [['a', 'b', 'c', 'd']]);
+      joined(m, group, 'a');
+      group.fetch('a', 0, { maxWaitMs: READY_MS, maxRecords: 2, note: 'some' });
+    },
+  },
+  {
+    what: 'what a share fetch gives back',
+    why: 'may come again with its own answer; in Kafka it comes with that of the next fetch',
+    is: ({ path }, ask) =>
+      ask.api === 'shareFetch' && /\.(acquiredRecords|records)\[more/.test(path) && GIVES_BACK.test(text(ask)),
+    ends: true,
+    proof: (m) => {
+      const group = sharing(m, [['a', 'b']]);
+      joined(m, group, 'a');
+      group.fetch('a', 0, { maxWaitMs: READY_MS });
+      group.fetch('a', 1, { batches: [{ firstOffset: 0, lastOffset: 1, acknowledgeTypes: [2] }] });
+    },
+  },
+  {
+    what: 'an acknowledgement of records that a share group has not handed out',
+    why: 'INVALID_RECORD_STATE, as of any that the member does not have; Kafka tells them apart and says INVALID_REQUEST',
+    is: (difference, { api }) => api === 'shareAcknowledge' && codes(difference, 42, 121),
+    ends: true,
+    proof: (m) => {
+      const group = sharing(m, [['a', 'b']]);
+      joined(m, group, 'a');
+      group.fetch('a', 0, { maxWaitMs: READY_MS });
+      group.acknowledge('a', 1, [{ firstOffset: 700, lastOffset: 700, acknowledgeTypes: [1] }]);
     },
   },
   {

@@ -11,6 +11,7 @@ import {
 } from './record-moves.ts';
 import type { Move } from './script.ts';
 import { consumerPair, staticClassic, staticConsumer } from './static-moves.ts';
+import { share } from './share-moves.ts';
 import { configs, createPartitions, createTopics, deleteTopics, metadata } from './topic-moves.ts';
 import { claim, transaction } from './transaction-moves.ts';
 import { acls, quotas, scram } from './user-moves.ts';
@@ -38,6 +39,7 @@ export const MOVES: readonly [number, Move][] = [
   [3, staticClassic],
   [2, staticConsumer],
   [3, consumerPair],
+  [2, share],
   [3, claim],
   [8, transaction],
   [2, acls],

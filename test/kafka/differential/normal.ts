@@ -24,6 +24,15 @@ const DROPPED = new Set([
   'finalizedFeaturesEpoch',
   'zkMigrationReady',
 ]);
+/**
+ * A share group counts its epochs by what its coordinator finds out by itself, and tells then what to read: a member is
+ * described with it. How long a record is locked, some versions say and others do not.
+ */
+const ALSO_DROPPED: Partial<Record<ApiName, readonly string[]>> = {
+  createTopics: ['configs'],
+  shareGroupHeartbeat: ['assignment', 'memberEpoch'],
+  shareGroupDescribe: ['groupEpoch', 'assignmentEpoch', 'memberEpoch'],
+};
 /** Whose order says nothing, by what they are ordered here. */
 const UNORDERED = new Set([
   'topics',
@@ -59,9 +68,10 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /** What an answer says, in words that are the same for every broker: symbols for ids, nothing of hosts and times. */
 export function normalised(api: ApiName, answer: unknown, symbols: ReadonlyMap<unknown, string>): unknown {
   if (!isObject(answer)) return answer;
-  const dropped = api === 'createTopics' ? new Set([...DROPPED, 'configs']) : DROPPED;
+  const dropped = new Set([...DROPPED, ...(ALSO_DROPPED[api] ?? [])]);
   const of = (value: unknown, key: string): unknown => {
     if (Buffer.isBuffer(value)) return value.toString('hex');
+    if (key === 'acquiredRecords' && Array.isArray(value)) return acquiredBy(value);
     if (key === 'records' && Array.isArray(value)) return batchesOf(Buffer.concat(value as Buffer[]), symbols);
     if (typeof value === 'string') return symbols.get(value) ?? (isUnknownId(key, value) ? 'an id' : value);
     if (typeof value === 'number') return numberOf(key, value, symbols);
@@ -98,6 +108,18 @@ function numberOf(key: string, value: number, symbols: ReadonlyMap<unknown, stri
   if (key === 'sessionId') return value > 0 ? 'a session' : value;
   if (/time/i.test(key) && value > NOW_MS) return 'now';
   return value;
+}
+
+/** By offset how often each was delivered, however they are put together. */
+function acquiredBy(ranges: readonly unknown[]): [offset: number, deliveries: unknown][] {
+  return ranges
+    .filter(isObject)
+    .flatMap(({ firstOffset, lastOffset, deliveryCount }) =>
+      Array.from({ length: Number(lastOffset) - Number(firstOffset) + 1 }, (_, i): [number, unknown] => [
+        Number(firstOffset) + i,
+        deliveryCount,
+      ]),
+    );
 }
 
 /** What whole batches say. The last one of a fetch may be cut off. */

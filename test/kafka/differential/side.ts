@@ -18,7 +18,7 @@ export interface Ask {
   /** Not waited for: its answer comes with the step that collects it. */
   readonly later?: string;
   /** What has to be done for good before the next step: a broker may have it done only soon. */
-  readonly settle?: 'topics' | { transaction: string };
+  readonly settle?: 'topics' | { transaction: string } | { share: string; memberId: string };
 }
 
 export type Step = Ask | { readonly collect: string };
@@ -52,6 +52,8 @@ const LATEST = -1;
 /** Names of other scripts, and of the topics of a coordinator. */
 const FOREIGN = /^s\d+\.|^__|^ready$/;
 const HAD_MEMBERS = /\.[a-z]\d+$/;
+/** Where a share group moves what nobody can work on; Kafka drops it. */
+const DEAD_LETTERS = /\.dead$/;
 const IN_BETWEEN = /^Prepare/;
 
 /** One of the two brokers, as one script sees it. */
@@ -107,7 +109,10 @@ export class Side {
     else if (step.settle === 'topics') {
       this.#expect(step, answer);
       await this.#settleTopics();
-    } else if (step.settle !== undefined) await this.#settleTransaction(step.settle.transaction);
+    } else if (step.settle !== undefined)
+      await ('share' in step.settle
+        ? this.#settleShare(step.settle)
+        : this.#settleTransaction(step.settle.transaction));
     return told;
   }
 
@@ -126,7 +131,9 @@ export class Side {
     const [list, name] = LISTS[api] ?? ['', ''];
     if (!isObject(answer) || !Array.isArray(answer[list])) return answer;
     const isOwn = (each: unknown): boolean =>
-      isObject(each) && (String(each[name]).startsWith(this.#prefix) || !FOREIGN.test(String(each[name])));
+      isObject(each) &&
+      !DEAD_LETTERS.test(String(each[name])) &&
+      (String(each[name]).startsWith(this.#prefix) || !FOREIGN.test(String(each[name])));
     // A group that somebody has only committed for is another thing here: see `KNOWN`.
     const isTold = (each: unknown): boolean =>
       api !== 'listGroups' || (isObject(each) && HAD_MEMBERS.test(String(each['groupId'])));
@@ -224,6 +231,25 @@ export class Side {
     const times = (this.#made.get(name) ?? 0) + 1;
     this.#made.set(name, times);
     this.#symbols.set(topicId, `topic:${name}#${times}`);
+  }
+
+  /** A member is told what to read when the coordinator has it ready. */
+  async #settleShare({ share: groupId, memberId }: { share: string; memberId: string }): Promise<void> {
+    const symbol = `epoch:${memberId}`;
+    for (let waited = 0; waited < PATIENCE_MS; waited += PAUSE_MS) {
+      const beat = { groupId, memberId, memberEpoch: Number(this.#values.get(symbol)), subscribedTopicNames: null };
+      const answer = await this.#peer.ask('shareGroupHeartbeat', 1, beat);
+      if (answer?.errorCode === 0) this.#remember(symbol, answer.memberEpoch);
+      const described = await this.#peer.ask('shareGroupDescribe', 1, {
+        groupIds: [groupId],
+        includeAuthorizedOperations: false,
+      });
+      const [group] = described?.groups ?? [];
+      const one = group?.members.find((each) => each.memberId === memberId);
+      if (one?.memberEpoch === group?.groupEpoch && one?.assignment.topicPartitions.length === 1) return;
+      await setTimeout(PAUSE_MS);
+    }
+    throw new Error(`${memberId} is told to read nothing`);
   }
 
   async #settleTransaction(transactionalId: string): Promise<void> {

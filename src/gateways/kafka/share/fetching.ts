@@ -1,5 +1,5 @@
 import type { DeliveryRun } from '../../../core/session.ts';
-import { type Client, type Handlers, NODE_ID } from '../client.ts';
+import type { Client, Handlers } from '../client.ts';
 import { asKafkaError, ERROR, type ErrorName, KafkaError } from '../errors.ts';
 import type { RequestOf, ResponseOf } from '../fields.ts';
 import { refusalFor } from '../grouping.ts';
@@ -17,7 +17,8 @@ type Fetched = ResponseOf<typeof shareFetch>['responses'][number]['partitions'][
 const MAX_RECORDS = 2_000;
 const MAX_BYTES = 8 << 20;
 
-const LEADER = { leaderId: NODE_ID, leaderEpoch: LEADER_EPOCH };
+/** It is told to those alone who have come to another broker; to others Kafka says this. */
+const LEADER = { leaderId: 0, leaderEpoch: LEADER_EPOCH };
 
 export const shareFetching: Handlers<'shareFetch' | 'shareAcknowledge'> = {
   async shareFetch(client, request) {

@@ -37,7 +37,8 @@ export const shareGrouping: Handlers<'shareGroupHeartbeat' | 'shareGroupDescribe
         errorCode: ERROR[error],
         memberId: error === 'NONE' ? memberId : null,
         memberEpoch: epoch,
-        heartbeatIntervalMs: error === 'NONE' ? limits.consumerHeartbeatMs : 0,
+        // Who leaves has none to come with.
+        heartbeatIntervalMs: error === 'NONE' && memberEpoch >= 0 ? limits.consumerHeartbeatMs : 0,
         assignment: assigned === null ? null : { topicPartitions: namedPartitions(assigned) },
       };
     } catch (error) {

@@ -63,6 +63,8 @@ export class Locks {
       if (!isWhole || firstOffset < next)
         throw new KafkaError('INVALID_REQUEST', 'The batches of an acknowledgement must be in order, and each whole.');
       next = lastOffset + 1;
+      // What can never be is told before what is not so any more.
+      for (const type of acknowledgeTypes) verdictOf(type, renewal);
       // Before a loop over what a client may say to be any number.
       if (count > this.#locks.size) throw notHeld(firstOffset);
       for (let offset = firstOffset; offset <= lastOffset; offset++) {

@@ -257,6 +257,7 @@ test('what makes no sense of an acknowledgement is refused, and does nothing', a
   assert.equal(await refused(one(0, ACCEPT), one(2, ACCEPT)), ERROR.INVALID_RECORD_STATE);
   assert.equal(await refused({ firstOffset: 0, lastOffset: 1, acknowledgeTypes: [ACCEPT] }), ERROR.NONE);
   assert.equal(await refused(one(0, ACCEPT)), ERROR.INVALID_RECORD_STATE);
+  assert.equal(await refused(one(0, 9)), ERROR.INVALID_REQUEST);
 });
 
 test('a share group has members, is described and listed, and is deleted with what it had not read', async (t) => {
