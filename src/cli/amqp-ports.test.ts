@@ -58,6 +58,10 @@ async function running(t: TestContext, ...args: string[]): Promise<{ ready: Read
 async function refused(...args: string[]): Promise<string> {
   const child = launch(args);
   const [log, out] = [textOf(child.stderr), textOf(child.stdout)];
+  // One that is ready did start, and would run on.
+  child.stdout?.on('data', () => {
+    if (out().includes('"pid"')) child.kill('SIGKILL');
+  });
   const [code] = (await once(child, 'close')) as [number | null];
   assert.equal(code, 1, `${args.join(' ')}: ${out()}${log()}`);
   return log() + out();
@@ -122,6 +126,7 @@ test('the default port that somebody else has is an error off loopback, with a c
 
 test('with TLS the default port is 5671, where nobody gets in without it', async (t) => {
   const free = await listening(USUAL_WITH_TLS).catch(() => undefined);
+  t.after(() => free?.close());
   const tls = ['--tls-cert', CERT, '--tls-key', KEY];
   const start = async () => running(t, ...ALONE, ...tls, '--port', String(await freePort()), '--amqp-management', '0');
   const blocked = await start();
