@@ -126,6 +126,30 @@ testBoth('who sent a message, and when, is shown, and what traces it comes back 
   assert.deepEqual([shown(some, 'SentTimestamp'), shown(some, 'SenderId')], [sentAt, undefined]);
 });
 
+testBoth('what is wrong with an entry is told of it alone, by the code that its service has for it', async (rig) => {
+  const { QueueUrl, sqs, sns } = rig;
+  const Entries = [
+    { Id: 'a', MessageBody: 'good' },
+    { Id: 'b', MessageBody: 'late', DelaySeconds: 901 },
+    { Id: 'c', MessageBody: 'a\u0001' },
+    { Id: 'd', MessageBody: 'a', MessageAttributes: { a: { DataType: 'Date', StringValue: 'a' } } },
+  ];
+  const sent = await sqs('SendMessageBatch', { QueueUrl, Entries });
+  assert.equal(sent.status, 200, sent.text);
+  assert.deepEqual(all(sent, 'Code'), ['InvalidParameterValue', 'InvalidMessageContents', 'InvalidParameterValue']);
+  assert.deepEqual(all(await sqs('ReceiveMessage', { QueueUrl, MaxNumberOfMessages: 10 }), 'Body'), ['good']);
+  const TopicArn = `${SNS_ARN}:news`;
+  await sns('CreateTopic', { Name: 'news' });
+  const PublishBatchRequestEntries = [
+    { Id: 'a', Message: 'good' },
+    { Id: 'b', Message: '' },
+    { Id: 'c', Message: 'a', MessageAttributes: { a: { DataType: 'Date', StringValue: 'a' } } },
+  ];
+  const published = await sns('PublishBatch', { TopicArn, PublishBatchRequestEntries });
+  assert.equal(published.status, 200, published.text);
+  assert.deepEqual(all(published, 'Code'), ['InvalidParameter', 'ParameterValueInvalid']);
+});
+
 // ---- SNS ------------------------------------------------------------------------------------------------------------
 
 testBoth(
