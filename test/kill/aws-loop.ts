@@ -16,6 +16,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { SeededRandom } from '../../src/core/random.ts';
+import { endpoint } from './aws-endpoint.ts';
 import { after, Child, withDirectory } from './child.ts';
 import type { Server } from './amqp-loop.ts';
 import type { LoopOptions } from './loops.ts';
@@ -23,7 +24,9 @@ import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
 const REGION = 'eu-central-1';
 /** Each with a queue of its own, in which all that it was told is stored has to be. */
-export const LINES = ['standard', 'fifo', 'batches', 'topic', 'fifoTopic'] as const;
+const QUEUES = ['standard', 'fifo', 'batches', 'topic', 'fifoTopic'] as const;
+/** And a topic that is posted to an endpoint of HTTP. */
+export const LINES = [...QUEUES, 'posts'] as const;
 const DRAIN_MS = 60_000;
 /** Of what is received and not deleted, since the broker was killed: it comes again soon. */
 const VISIBILITY_SECONDS = '2';
@@ -37,7 +40,7 @@ export interface AwsReport extends TotalQueueReport {
 
 /**
  * A server is killed under Amazon's clients of SQS and SNS, which try again as they do by themselves: single messages, FIFO
- * queues and batches, and what topics give to queues. What was confirmed must be received.
+ * queues and batches, and what topics give to queues and post to an endpoint. What was confirmed must be received.
  */
 export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Promise<AwsReport> {
   return withDirectory(async (dir) => {
@@ -45,6 +48,7 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
     const queue = new TotalQueue();
     const byQueue: Record<string, number> = {};
     const held: AwsReport['held'] = [];
+    await using posted = await endpoint((body) => queue.receive(Number(body)));
     let server = await start(dir, 0);
     const options = {
       endpoint: server.url,
@@ -69,11 +73,13 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
         fifoTopic: await create('news.fifo', { FifoQueue: 'true' }),
       };
       const topics = {
-        topic: await createTopic(sns, 'news', {}),
-        fifo: await createTopic(sns, 'news.fifo', { FifoTopic: 'true' }),
+        topic: await createTopic(sns, 'news', queueOf('news')),
+        fifo: await createTopic(sns, 'news.fifo', queueOf('news.fifo'), { FifoTopic: 'true' }),
+        posts: await createTopic(sns, 'posts', { Protocol: 'http', Endpoint: posted.url }),
       };
+      await posted.confirmed;
       let next = 0;
-      const line = async (name: keyof typeof urls, size: number, send: (own: number[]) => Promise<number[]>) => {
+      const line = async (name: (typeof LINES)[number], size: number, send: (own: number[]) => Promise<number[]>) => {
         while (!stop.sending) {
           const own = Array.from({ length: size }, () => next++);
           for (const n of own) queue.attempt(n);
@@ -102,10 +108,12 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
           const { Successful = [] } = await sqs.send(new SendMessageBatchCommand({ QueueUrl: urls.batches, Entries }));
           return Successful.map(({ Id }) => Number(Id));
         }),
-        line('topic', 1, async (own) => {
-          await sns.send(new PublishCommand({ TopicArn: topics.topic, Message: String(own[0]) }));
-          return own;
-        }),
+        ...(['topic', 'posts'] as const).map((name) =>
+          line(name, 1, async (own) => {
+            await sns.send(new PublishCommand({ TopicArn: topics[name], Message: String(own[0]) }));
+            return own;
+          }),
+        ),
         line('fifoTopic', 10, async (own) => {
           const PublishBatchRequestEntries = own.map((n) => ({
             Id: String(n),
@@ -131,7 +139,7 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
           }
         }
       };
-      const receivers = LINES.map((name) => receiver(urls[name]));
+      const receivers = QUEUES.map((name) => receiver(urls[name]));
       for (let cycle = 0; cycle < cycles; cycle++) {
         // The client pauses between its attempts: the kill comes once every queue has taken something again.
         const before = { ...byQueue };
@@ -164,12 +172,20 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
   });
 }
 
-/** With the queue of its name as its subscriber. */
-async function createTopic(sns: SNSClient, Name: string, Attributes: Record<string, string>): Promise<string> {
+function queueOf(name: string): { Protocol: string; Endpoint: string } {
+  return { Protocol: 'sqs', Endpoint: `arn:aws:sqs:${REGION}:000000000000:${name}` };
+}
+
+/** With one subscriber, who is given what is published as it is. */
+async function createTopic(
+  sns: SNSClient,
+  Name: string,
+  to: { Protocol: string; Endpoint: string },
+  Attributes: Record<string, string> = {},
+): Promise<string> {
   const { TopicArn = '' } = await sns.send(new CreateTopicCommand({ Name, Attributes }));
-  const Endpoint = `arn:aws:sqs:${REGION}:000000000000:${Name}`;
   const raw = { Attributes: { RawMessageDelivery: 'true' } };
-  await sns.send(new SubscribeCommand({ TopicArn, Protocol: 'sqs', Endpoint, ...raw }));
+  await sns.send(new SubscribeCommand({ TopicArn, ...to, ...raw }));
   return TopicArn;
 }
 

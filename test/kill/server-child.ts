@@ -9,6 +9,7 @@ const server = await startServer({
   amqp: protocol === 'amqp' && Number(own),
   aws: protocol === 'aws' && Number(own),
   kafka: protocol === 'kafka' && Number(own),
+  allowPrivateWebhooks: true,
   log: { level: 'warn' },
 });
 const { url, amqpUrl, awsUrl, kafkaAddress } = server;
