@@ -100,8 +100,12 @@ export type Credentials =
 export interface Authenticator {
   /** False, until the first user is stored: nobody needs to log in, and everybody may do everything. */
   readonly required: boolean;
-  /** @throws UNAUTHENTICATED, in the same words and after the same work whatever was wrong; RATE_LIMITED. */
-  authenticate(credentials: Credentials | undefined): Promise<Principal>;
+  /**
+   * @param from the network that it comes from: where too many passwords wait to be checked, one of the network with most
+   * of them gives its place to another's
+   * @throws UNAUTHENTICATED, in the same words and after the same work whatever was wrong; RATE_LIMITED.
+   */
+  authenticate(credentials: Credentials | undefined, from?: string): Promise<Principal>;
   /**
    * What a login by SCRAM begins with: the salt and the iterations that the client is told. Of a name that nobody has, or
    * whose password is not known in this form, too. Absent where nobody can log in so.

@@ -2,7 +2,7 @@
 export interface LoginLimits {
   /** Passwords that are checked at one time: each takes 32 MiB and a thread of four, which file syncs need as well. */
   passwordsAtOnce: number;
-  /** Passwords that wait to be checked; more are refused. */
+  /** Passwords that wait to be checked; one more is refused, of the network (an address, a /64 of IPv6) that has most of them. */
   passwordsWaiting: number;
   /** Refused logins of browsers from one address in a minute; then it waits until the minute is over. */
   refusedOfAddress: number;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
+import { networkOf } from './by-address.ts';
 
 /** A protocol. The listener accepts connections and hands each over, once, with nothing read from it. */
 export interface Gateway {
@@ -56,6 +57,11 @@ export class Peer {
         new RailheadError('TIMEOUT', `The login took longer than ${handshakeMs} ms. Connect again and log in at once.`),
       ),
     );
+  }
+
+  /** Where it comes from: who could have many addresses there has one. */
+  get network(): string {
+    return networkOf(this.address.replace(/:\d+$/, ''));
   }
 
   /** Who has logged in, where a login is of the connection. */

@@ -13,9 +13,9 @@ export function loggedLogins(authenticator: Required<Authenticator>, log: Logger
       return authenticator.required;
     },
     scramVerifier: (user, algorithm) => authenticator.scramVerifier(user, algorithm),
-    async authenticate(credentials) {
+    async authenticate(credentials, from) {
       try {
-        return await authenticator.authenticate(credentials);
+        return await authenticator.authenticate(credentials, from);
       } catch (error) {
         refused++;
         if (clock.now() >= quietUntil) {

@@ -114,6 +114,23 @@ test('more than 66 logins by password at once are refused instead of queued with
   assert.equal(codes.filter((code) => code === 'UNAUTHENTICATED').length, 66);
 });
 
+test('a flood of logins by password from one network leaves the others their places', async () => {
+  const passwordHash = await hashPassword('right password');
+  const users = new UserStore(checkConfig({ token: TOKEN }), stored({ ann: { passwordHash } }));
+  const login = (from: string, password = 'wrong'): Promise<string> =>
+    users.authenticate({ user: 'ann', password }, from).then(
+      ({ name }) => name,
+      (error: unknown) => (RailheadError.is(error) ? error.code : String(error)),
+    );
+  const flood = Array.from({ length: 70 }, () => login('203.0.113.7'));
+  const others = [login('192.0.2.1', 'right password'), login('192.0.2.2', 'right password')];
+  assert.deepEqual(await Promise.all(others), ['ann', 'ann']);
+  const answers = await Promise.all(flood);
+  // Four came too late, and two gave their places.
+  assert.equal(answers.filter((code) => code === 'RATE_LIMITED').length, 6);
+  assert.equal(answers.filter((code) => code === 'UNAUTHENTICATED').length, 64);
+});
+
 /** Stored users as the broker would hand them in. */
 function stored(users: Record<string, { passwordHash: string; tags?: string[] }>): StoredUserView {
   const documents = new Map(

@@ -90,9 +90,9 @@ export class UserStore implements Authenticator {
     return this.#always || this.#stored?.isEmpty === false;
   }
 
-  async authenticate(credentials: Credentials | undefined): Promise<Principal> {
+  async authenticate(credentials: Credentials | undefined, from = ''): Promise<Principal> {
     if (!this.required) return this.#anybody;
-    const principal = credentials === undefined ? undefined : await this.#find(credentials);
+    const principal = credentials === undefined ? undefined : await this.#find(credentials, from);
     if (principal !== undefined) return principal;
     throw new RailheadError(
       'UNAUTHENTICATED',
@@ -130,7 +130,7 @@ export class UserStore implements Authenticator {
     return text === undefined ? undefined : parseScram(text);
   }
 
-  async #find(credentials: Credentials): Promise<Principal | undefined> {
+  async #find(credentials: Credentials, from: string): Promise<Principal | undefined> {
     if ('token' in credentials) return (await this.#jwt?.find(credentials.token)) ?? this.#byToken(credentials.token);
     if ('certificate' in credentials) return this.#byCertificate(credentials.certificate);
     if ('accessKey' in credentials) return this.#byAccessKey(credentials);
@@ -144,7 +144,7 @@ export class UserStore implements Authenticator {
       return this.#byAccessKey({ accessKey: name, isSignedWith: (secret) => isSame(secret, password) });
     if (user?.password !== undefined && this.#remembered.has(name, user.password.text, password)) return user.principal;
     // An unknown name costs the same scrypt as a known one, or the time would tell which names exist.
-    const matches = await this.#logins.run(() => passwordMatches(password, user?.password?.hash ?? this.#nobody));
+    const matches = await this.#logins.run(from, () => passwordMatches(password, user?.password?.hash ?? this.#nobody));
     if (!matches || user?.password === undefined) return undefined;
     this.#remembered.add(name, user.password.text, password);
     return user.principal;
@@ -301,29 +301,44 @@ class RememberedLogins {
   }
 }
 
-/** At most a few scrypts side by side, a bounded number waiting. */
+interface WaitingLogin {
+  readonly from: string;
+  readonly start: () => void;
+  readonly refuse: (reason: RailheadError) => void;
+}
+
+/** At most a few scrypts side by side, a bounded number waiting, of which no network keeps the others out. */
 class LoginQueue {
   #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  /** In the order in which they came. */
+  readonly #waiting: WaitingLogin[] = [];
 
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    const { passwordsAtOnce, passwordsWaiting } = LOGIN_LIMITS;
-    if (this.#running >= passwordsAtOnce) {
-      if (this.#waiting.length >= passwordsWaiting) {
-        throw new RailheadError(
-          'RATE_LIMITED',
-          `${passwordsWaiting} logins by password wait already. Try again later, or use a token.`,
-        );
-      }
-      await new Promise<void>((start) => this.#waiting.push(start));
+  async run<T>(from: string, work: () => Promise<T>): Promise<T> {
+    if (this.#running >= LOGIN_LIMITS.passwordsAtOnce) {
+      if (this.#waiting.length >= LOGIN_LIMITS.passwordsWaiting) this.#makeRoom(from);
+      await new Promise<void>((start, refuse) => this.#waiting.push({ from, start, refuse }));
     } else this.#running++;
     try {
       return await work();
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#running--;
-      else next();
+      else next.start();
     }
+  }
+
+  /** The last one of the network that has most of the places goes. @throws RATE_LIMITED where that is this one */
+  #makeRoom(from: string): void {
+    const counts = new Map<string, number>();
+    for (const waiting of this.#waiting) counts.set(waiting.from, (counts.get(waiting.from) ?? 0) + 1);
+    const [crowd = from, most = 0] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [from, 0]);
+    const busy = new RailheadError(
+      'RATE_LIMITED',
+      `${LOGIN_LIMITS.passwordsWaiting} logins by password wait already. Try again later, or use a token.`,
+    );
+    if (most <= (counts.get(from) ?? 0) + 1) throw busy;
+    const last = this.#waiting.findLastIndex((waiting) => waiting.from === crowd);
+    for (const gone of this.#waiting.splice(last, 1)) gone.refuse(busy);
   }
 }
 

@@ -66,7 +66,7 @@ export class AmqpGateway implements Gateway {
       limits: this.#limits,
       sendBuffers: this.#sendBuffers,
       version: broker.version,
-      authenticate: (credentials) => authenticator.authenticate(credentials),
+      authenticate: (credentials) => authenticator.authenticate(credentials, peer.network),
       open: (principal, vhost, clientName) => this.#open(connection, principal, vhost, clientName),
       opens: (principal) => this.#opens(principal),
       shortage: () => this.#shortage,

@@ -19,9 +19,9 @@ export class Login {
   #principal: Principal | undefined;
   #endsAt = Infinity;
 
-  /** @param maxMs how long a login lasts at most */
-  constructor(authenticator: Authenticator, clock: Clock, maxMs = Infinity) {
-    this.#mechanisms = mechanismsOf(authenticator);
+  /** @param maxMs how long a login lasts at most; `from`: the network that it comes from */
+  constructor(authenticator: Authenticator, clock: Clock, maxMs = Infinity, from = '') {
+    this.#mechanisms = mechanismsOf(authenticator, from);
     this.#clock = clock;
     this.#maxMs = maxMs;
   }

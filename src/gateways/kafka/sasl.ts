@@ -14,9 +14,9 @@ const TOKEN_USER = 'token';
 const NONCE_BYTES = 18;
 
 /** The mechanisms that an authenticator can do, by their names. */
-export function mechanismsOf(authenticator: Authenticator): ReadonlyMap<string, SaslStep> {
+export function mechanismsOf(authenticator: Authenticator, from: string): ReadonlyMap<string, SaslStep> {
   const mechanisms = new Map<string, SaslStep>([
-    ['PLAIN', (bytes) => plain(authenticator, bytes)],
+    ['PLAIN', (bytes) => plain(authenticator, from, bytes)],
     ['OAUTHBEARER', (bytes) => bearer(authenticator, bytes)],
   ]);
   if (authenticator.scramVerifier === undefined) return mechanisms;
@@ -41,21 +41,25 @@ async function letIn(authenticate: Promise<Principal>): Promise<Principal> {
 // ---- PLAIN (RFC 4616) -----------------------------------------------------------------------------------------------
 
 /** authorization id, name, password: the first is empty, or the name once more. */
-async function plain(authenticator: Authenticator, bytes: Buffer): Promise<SaslAnswer> {
+async function plain(authenticator: Authenticator, from: string, bytes: Buffer): Promise<SaslAnswer> {
   const [as, user, password, more] = bytes.toString().split('\0');
   if (user === undefined || password === undefined || more !== undefined || (as !== '' && as !== user))
     throw broken('PLAIN');
-  return { bytes: NOTHING, principal: await letIn(byPassword(authenticator, user, password)) };
+  return { bytes: NOTHING, principal: await letIn(byPassword(authenticator, { user, password }, from)) };
 }
 
 /** Who calls itself `token` has a token in place of a password; a user of that name may have a password all the same. */
-async function byPassword(authenticator: Authenticator, user: string, password: string): Promise<Principal> {
-  if (user !== TOKEN_USER) return authenticator.authenticate({ user, password });
+async function byPassword(
+  authenticator: Authenticator,
+  shown: { user: string; password: string },
+  from: string,
+): Promise<Principal> {
+  if (shown.user !== TOKEN_USER) return authenticator.authenticate(shown, from);
   try {
-    return await authenticator.authenticate({ token: password });
+    return await authenticator.authenticate({ token: shown.password });
   } catch (error) {
     if (!RailheadError.is(error, 'UNAUTHENTICATED')) throw error;
-    return authenticator.authenticate({ user, password });
+    return authenticator.authenticate(shown, from);
   }
 }
 

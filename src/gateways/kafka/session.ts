@@ -75,7 +75,8 @@ export class KafkaConnection implements GatewayConnection {
     this.#socket = socket;
     this.#peer = peer;
     this.#context = context;
-    this.#login = new Login(context.authenticator, context.loginClock, context.shared.limits.maxReauthMs);
+    const { authenticator, loginClock, shared } = context;
+    this.#login = new Login(authenticator, loginClock, shared.limits.maxReauthMs, peer.network);
     this.#out = new ByteOutput(socket, {
       maxBytes: context.shared.limits.maxOutputBytes,
       sendBuffers: context.shared.sendBuffers,

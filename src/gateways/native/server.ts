@@ -64,7 +64,7 @@ export class NativeGateway implements Gateway {
       clock: this.#options.clock,
       limits: this.#limits,
       sendBuffers: this.#sendBuffers,
-      login: (hello) => this.#login(hello, connection, peer.certificate),
+      login: (hello) => this.#login(hello, connection, peer),
       gone: () => this.#gone(connection),
       report: (error) => this.#options.report?.(error),
     });
@@ -144,10 +144,10 @@ export class NativeGateway implements Gateway {
     return connection;
   }
 
-  async #login(hello: Hello, connection: NativeConnection, certificate: string | undefined): Promise<Login> {
+  async #login(hello: Hello, connection: NativeConnection, peer: Peer): Promise<Login> {
     const { authenticator, broker } = this.#options;
     const protocol = negotiate(hello.protocol, PROTOCOL);
-    const shown = await authenticator.authenticate(credentials(hello, certificate));
+    const shown = await authenticator.authenticate(credentials(hello, peer.certificate), peer.network);
     const principal = shown.expiresAt === undefined ? shown : new RenewablePrincipal(shown);
     const former = hello.resume === undefined ? undefined : this.#open.get(hello.resume);
     if (former !== undefined && former.principal.name === principal.name) await former.connection.supersede();

@@ -3,6 +3,7 @@ import type { Authenticator, Credentials, Principal } from '../../../core/auth.t
 import type { Clock } from '../../../core/clock.ts';
 import type { BrokerInfo } from '../../../core/broker-info.ts';
 import { BodyBudget } from '../../body-budget.ts';
+import { networkOf } from '../../by-address.ts';
 import type { ConnectionInfo } from '../live.ts';
 import { Rights } from '../rights.ts';
 import { Topology } from '../topology.ts';
@@ -56,6 +57,12 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 };
+
+/** Of a request: by its socket, never by what a header says. */
+interface RequestOrigin {
+  readonly certificate?: string;
+  readonly address?: string;
+}
 
 /** RabbitMQ's management HTTP API, as far as tools use it. `fetch` answers one request; what listens is the server's. */
 export class Management {
@@ -115,22 +122,22 @@ export class Management {
   // ---- HTTP -------------------------------------------------------------------------------------------------------
 
   /** Never rejects: every failure is an answer. */
-  readonly fetch = async (request: Request, origin: { certificate?: string } = {}): Promise<Response> => {
+  readonly fetch = async (request: Request, origin: RequestOrigin = {}): Promise<Response> => {
     try {
-      return await this.#answer(request, origin.certificate);
+      return await this.#answer(request, origin);
     } catch (error) {
       return this.#failure(error);
     }
   };
 
-  async #answer(request: Request, certificate: string | undefined): Promise<Response> {
+  async #answer(request: Request, origin: RequestOrigin): Promise<Response> {
     const { headers, method } = request;
     this.options.guard({ host: headers.get('host') ?? undefined, origin: headers.get('origin') ?? undefined });
     const url = new URL(request.url);
     const found = this.#table.find(method === 'HEAD' ? 'GET' : method, url.pathname);
     if (found !== undefined && 'route' in found && found.route.open !== undefined)
       return respond(found.route.open(this), url.searchParams);
-    const principal = await this.#login(headers.get('authorization'), certificate);
+    const principal = await this.#login(headers.get('authorization'), origin);
     const access = new Access(principal);
     access.assertManager();
     if (found === undefined) throw notFound();
@@ -151,11 +158,11 @@ export class Management {
   }
 
   /** Before a byte of the body is read. */
-  async #login(header: string | null, certificate: string | undefined): Promise<Principal> {
+  async #login(header: string | null, { certificate, address = '' }: RequestOrigin): Promise<Principal> {
     const certified = certificate === undefined ? undefined : { certificate };
     const credentials = header === null ? certified : credentialsOf(header);
     try {
-      return await this.options.authenticator.authenticate(credentials);
+      return await this.options.authenticator.authenticate(credentials, networkOf(address));
     } catch (error) {
       const answer = asManagementError(error);
       throw answer?.status === 401 ? notAuthorized('Login failed') : error;
