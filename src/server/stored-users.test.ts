@@ -16,9 +16,15 @@ import { vaultOf } from './vault.ts';
 const PASSWORD = 'correct horse';
 const TOKEN = 'a-token-that-nobody-guesses';
 
+/** The broker of each directory, which ends before that goes: hooks run in the order in which they were made. */
+const running = new Map<string, () => Promise<unknown>>();
+
 async function directory(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'railhead-users-'));
-  t.after(() => rm(dir, { recursive: true, force: true }));
+  t.after(async () => {
+    await running.get(dir)?.();
+    await rm(dir, { recursive: true, force: true });
+  });
   return dir;
 }
 
@@ -29,7 +35,12 @@ async function place(dir: string, keyFile?: string) {
   const owner = await Owner.open(await openStorage(config), { vault });
   const session = owner.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: SYSTEM_NAMESPACE });
   const view = new StoredUserView(owner.broker.documents(SYSTEM_NAMESPACE), vault);
-  return { close: () => owner.close(), stored: new StoredUsers(session), session, logins: new UserStore(config, view) };
+  const close = async (): Promise<void> => {
+    running.delete(dir);
+    await owner.close();
+  };
+  running.set(dir, close);
+  return { close, stored: new StoredUsers(session), session, logins: new UserStore(config, view) };
 }
 
 test('an access key signs, is a token, and is a name with a password, also after a restart', async (t) => {
@@ -43,8 +54,7 @@ test('an access key signs, is a token, and is a name with a password, also after
   await first.close();
   assert.equal((await stat(join(dir, 'railhead.key'))).mode & 0o777, 0o600);
 
-  const { stored, logins, close } = await place(dir);
-  t.after(close);
+  const { stored, logins } = await place(dir);
   assert.deepEqual(
     (await stored.accessKeys()).map((key) => ({ id: key.id, user: key.user, createdAt: key.createdAt })),
     [{ id, user: 'ann', createdAt: 1 }],
@@ -80,14 +90,12 @@ test('the secret of an access key is nowhere in the journal, and opens with no o
   }
   const otherKey = join(dir, 'other.key');
   await writeFile(otherKey, 'ab'.repeat(32));
-  const { logins, close } = await place(dir, otherKey);
-  t.after(close);
+  const { logins } = await place(dir, otherKey);
   await assert.rejects(logins.authenticate({ token: `${id}.${secret}` }), { code: 'UNAUTHENTICATED' });
 });
 
 test('the sealed secret of one user opens for no other', async (t) => {
-  const { stored, session, logins, close } = await place(await directory(t));
-  t.after(close);
+  const { stored, session, logins } = await place(await directory(t));
   for (const name of ['ann', 'bob']) await stored.put({ name });
   const { id, secret } = await stored.addAccessKey('ann', 1);
   const [key] = await stored.accessKeys();
@@ -104,8 +112,7 @@ test('a key file that is not there, or holds no key, is refused with the command
 });
 
 test('a password that is set can be proven by SCRAM; a change of the role leaves it as it is', async (t) => {
-  const { stored, logins, close } = await place(await directory(t));
-  t.after(close);
+  const { stored, logins } = await place(await directory(t));
   await stored.put({ name: 'ann', password: await storedPassword(PASSWORD) });
   await stored.put({ name: 'ann', role: 'viewer' });
   assert.equal((await logins.authenticate({ user: 'ann', password: PASSWORD })).name, 'ann');
@@ -118,8 +125,7 @@ test('a password that is set can be proven by SCRAM; a change of the role leaves
 });
 
 test('a name that nobody has is shown a salt that stays the same, and no proof fits it', async (t) => {
-  const { logins, close } = await place(await directory(t));
-  t.after(close);
+  const { logins } = await place(await directory(t));
   const shown = [1, 2].map(() => logins.scramVerifier('nobody', 'sha256').salt.toString('hex'));
   assert.equal(shown[0], shown[1]);
   assert.notEqual(shown[0], logins.scramVerifier('somebody', 'sha256').salt.toString('hex'));
@@ -129,8 +135,7 @@ test('a name that nobody has is shown a salt that stays the same, and no proof f
 });
 
 test('roles and rules say what a user may do, at once and for who is logged in', async (t) => {
-  const { stored, logins, close } = await place(await directory(t));
-  t.after(close);
+  const { stored, logins } = await place(await directory(t));
   await stored.put({ name: 'ann', password: await storedPassword(PASSWORD) });
   const ann = await logins.authenticate({ user: 'ann', password: PASSWORD });
   const may = (action: Parameters<typeof isAuthorized>[1], name: string, namespace = 'shop'): boolean =>
