@@ -331,7 +331,7 @@ class LoginQueue {
   #makeRoom(from: string): void {
     const counts = new Map<string, number>();
     for (const waiting of this.#waiting) counts.set(waiting.from, (counts.get(waiting.from) ?? 0) + 1);
-    const [crowd = from, most = 0] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [from, 0]);
+    const [crowd, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [from, 0]);
     const busy = new RailheadError(
       'RATE_LIMITED',
       `${LOGIN_LIMITS.passwordsWaiting} logins by password wait already. Try again later, or use a token.`,
