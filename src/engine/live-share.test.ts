@@ -78,6 +78,18 @@ test('of cold segments too, also after a restart; what was settled there is aliv
   await bench.broker.close();
 });
 
+test('every entry is looked at, however many there are', async () => {
+  const bench = await place();
+  const send = async (many: number): Promise<number> => {
+    await Promise.all(Array.from({ length: many }, () => bench.send('q', 'small')));
+    await bench.quiet();
+    return sum((await look(bench)).log, 'aliveBytes');
+  };
+  const [few, many] = [await send(500), await send(2_000)];
+  assert.ok(Math.abs(many / few - 5) < 0.2, `${few} bytes of 500, ${many} of 2,500`);
+  await bench.broker.close();
+});
+
 async function look({ broker }: EngineBench) {
   const [one, other] = await Promise.all([broker.segments(), broker.segments()]);
   assert.equal(one, other, 'who asks meanwhile gets another answer');

@@ -86,6 +86,16 @@ test('a long of Avro keeps its digits, and a record may hold itself', () => {
   );
 });
 
+test('blocks of Avro may say their size in bytes, and nothing may be left over', () => {
+  const read = (hex: string, schema: unknown) =>
+    decodeBody({ body: Buffer.from(hex, 'hex'), contentType: 'avro/binary' }, compileSchema({ avro: schema }));
+  // -2 items in 2 bytes, another block of one, the end.
+  const blocks = '03040204020600';
+  assert.equal(read(blocks, { type: 'array', items: 'int' })?.text?.replaceAll(/\s+/g, ''), '[1,2,3]');
+  assert.equal(read('010602410200', { type: 'map', values: 'int' })?.text?.replaceAll(/\s+/g, ''), '{"A":1}');
+  assert.equal(read('0202', 'int')?.as, 'bytes: it does not fit Avro int');
+});
+
 test('a file of Avro is read by the schema that it carries, compressed or not', async () => {
   const type = avsc.Type.forSchema({ type: 'record', name: 'User', fields: [{ name: 'name', type: 'string' }] });
   for (const codec of ['null', 'deflate'] as const) {
