@@ -11,7 +11,6 @@ import type { Broker } from '../engine/broker.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import { LiveStats } from '../gateways/http/live/stats.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
-import { SCHEMA_DOCUMENT } from '../gateways/schemas.ts';
 import { signingOf } from './alerts/signing.ts';
 import { AlertWatch } from './alerts/watch.ts';
 import { checkConfig, refuseStrangers } from './config.ts';
@@ -295,7 +294,7 @@ class Server implements RunningServer {
         ...factsOf(this.#config, this.#options.origins, this.#ports.listeners, () => broker.namespaces()),
         alerts: () => ({ rules: alerts.rules(), active: alerts.active(), ended: alerts.ended() }),
         segments: () => broker.segments(),
-        schemas: (namespace: string) => broker.documents(namespace).of(SCHEMA_DOCUMENT),
+        documents: (namespace: string) => broker.documents(namespace),
         doctor: async () => {
           const { examine } = await import('./doctor/examine.ts');
           return examine({

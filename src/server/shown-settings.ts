@@ -18,7 +18,7 @@ export function factsOf(
   origins: ReadonlyMap<string, string> | undefined,
   listeners: ReadonlyMap<string, Listener>,
   namespaces: () => Iterable<string>,
-): Omit<ServerFacts, 'alerts' | 'doctor' | 'segments' | 'schemas'> {
+): Omit<ServerFacts, 'alerts' | 'doctor' | 'segments' | 'documents'> {
   return {
     namespaces,
     settings: () => shownSettings(config, origins ?? new Map()),

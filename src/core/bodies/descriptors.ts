@@ -5,7 +5,7 @@ import { readProtobuf } from './protobuf.ts';
 import { Budget, MAX_DEPTH, Misfit, type Value, type ValueMap } from './value.ts';
 
 /** Of descriptor.proto, which describes itself: what it takes to read messages. */
-const DESCRIPTORS = parseProto(`
+const DESCRIPTORS = `
 message FileDescriptorSet { repeated FileDescriptorProto file = 1; }
 message FileDescriptorProto {
   string name = 1; string package = 2;
@@ -19,7 +19,7 @@ message MessageOptions { bool map_entry = 7; }
 message FieldDescriptorProto { string name = 1; int32 number = 3; int32 label = 4; int32 type = 5; string type_name = 6; }
 message EnumDescriptorProto { string name = 1; repeated EnumValueDescriptorProto value = 2; }
 message EnumValueDescriptorProto { string name = 1; int32 number = 2; }
-`).messageType('FileDescriptorSet');
+`;
 
 const REPEATED = 3;
 
@@ -36,8 +36,9 @@ function typeOf(field: ValueMap): string {
 /** What `protoc --descriptor_set_out` writes. @throws INVALID */
 export function readDescriptors(bytes: Uint8Array): Declared {
   const declared = new Declared();
+  const set = parseProto(DESCRIPTORS).messageType('FileDescriptorSet');
   try {
-    for (const file of all(readProtobuf(DESCRIPTORS, bytes, new Budget(bytes.byteLength)), 'file')) {
+    for (const file of all(readProtobuf(set, bytes, new Budget(bytes.byteLength)), 'file')) {
       const scope = text(file, 'package');
       const isMain = !text(file, 'name').startsWith('google/protobuf/');
       for (const message of all(file, 'message_type')) {

@@ -3,7 +3,7 @@ import { readersOf } from '../../../core/readers.ts';
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
 import { isoTime, JsonText, peekedSchema, showPeeked } from '../messages.ts';
 import { Slices } from '../../metrics/slices.ts';
-import { BodyReader } from '../../schemas.ts';
+import { BodyReader, SCHEMA_DOCUMENT } from '../../schemas.ts';
 import { name, queryFlag, queryInt, route, type Route } from '../route.ts';
 import { SUBSCRIPTION_PATHS, TOPIC_PATHS } from './names.ts';
 
@@ -145,7 +145,7 @@ export const inspectRoutes: Route[] = [
           ...(state !== undefined && { state }),
           ...(after !== undefined && { after }),
         });
-        const reader = decode === true ? new BodyReader(facts?.schemas(namespace)) : undefined;
+        const reader = decode === true ? new BodyReader(facts?.documents(namespace).of(SCHEMA_DOCUMENT)) : undefined;
         const slices = new Slices();
         const shown: string[] = [];
         for (const message of messages) {
