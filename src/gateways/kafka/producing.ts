@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import { asBuffer } from '../../core/records.ts';
 import type { PublishReceipt, PublishRequest } from '../../core/session.ts';
+import { DEFAULT_LIMITS } from '../../engine/limits.ts';
 import { allowed, demand } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { FORMAT_KAFKA } from './content.ts';
@@ -52,6 +53,8 @@ const BEFORE_THE_LOG: ReadonlySet<ErrorName> = new Set<ErrorName>([
 ]);
 
 const ACKS = { none: 0, leader: 1, all: -1 } as const;
+/** Of one batch. As the engine's own limit, which has another word for it. */
+const MAX_RECORDS = DEFAULT_LIMITS.maxRecordsPerPublish;
 const KNOWN_ACKS: readonly number[] = Object.values(ACKS);
 
 export const producing: Handlers<'produce'> = {
@@ -206,6 +209,7 @@ function toPublish(
       'UNSUPPORTED_COMPRESSION_TYPE',
       `Batches are compressed with zstd since version ${ZSTD} only.`,
     );
+  if (header.count > MAX_RECORDS) throw tooMany(batch, header.count);
   if (topic.policy.retain.compact) demandKeys(topic.name, batch);
   const { producerId, producerEpoch: epoch, baseSequence: sequence } = header;
   if (producerId >= 0 && sequence < 0)
@@ -224,6 +228,15 @@ function toPublish(
     ...(isTransactional &&
       transactionalId !== null && { transaction: { producer: transactionalId, producerId, epoch } }),
   };
+}
+
+/** Java's clients send what is too large again in parts. */
+function tooMany(batch: Buffer, count: number): KafkaError {
+  checkCrc(batch);
+  return new KafkaError(
+    'MESSAGE_TOO_LARGE',
+    `A batch of ${count} records; at most ${MAX_RECORDS} are stored together.`,
+  );
 }
 
 /** @throws WithoutKeys: a record without a key would be kept for ever */

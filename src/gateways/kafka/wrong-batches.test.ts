@@ -163,9 +163,19 @@ test('a batch whose records are not as many or as long as they say is refused', 
   };
   for (const [what, wrong] of Object.entries(cases))
     assert.equal(await produce(peer, wrong), ERROR.INVALID_RECORD, what);
-  assert.equal(await produce(peer, sealed(batch, counted(2 ** 31 - 1))), ERROR.INVALID_REQUEST);
+  assert.equal(await produce(peer, sealed(batch, counted(2 ** 31 - 1))), ERROR.MESSAGE_TOO_LARGE);
   assert.equal((await fetched(peer)).byteLength, 0);
   assert.equal(await produce(peer, sealed(batch)), ERROR.NONE);
+});
+
+test('a batch of more than 100,000 records is too large, upon which the client of Java sends it in parts', async (t) => {
+  const { peer } = await start(t);
+  const records = Array.from({ length: 100_001 }, () => record('v'));
+  assert.equal(await produce(peer, writeBatch(records)), ERROR.MESSAGE_TOO_LARGE);
+  const damaged = writeBatch(records);
+  damaged[damaged.byteLength - 1] = (damaged[damaged.byteLength - 1] ?? 0) ^ 1;
+  assert.equal(await produce(peer, damaged), ERROR.CORRUPT_MESSAGE);
+  assert.equal(await produce(peer, writeBatch(records.slice(1))), ERROR.NONE);
 });
 
 test('whatever the bytes of a batch are, opening it gives its records or says that it cannot', () => {
