@@ -41,7 +41,7 @@ test('of the commit log so much is alive as somebody has not settled, by segment
   assert.ok(log.length >= 3, `${log.length} segments`);
   about(80, sum(log, 'aliveBytes'));
   assert.ok(log.every(({ bytes, aliveBytes }) => aliveBytes <= bytes && bytes <= 1 << 20));
-  // All of the oldest but the very first are settled: it keeps what is known of the others, and nothing of them is needed.
+  // All of the oldest but the very first are settled: it keeps what is known of the others, which nobody needs.
   await settle(bench, 40);
   const after = await look(bench);
   about(41, sum(after.log, 'aliveBytes'));
