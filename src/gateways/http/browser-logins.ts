@@ -66,7 +66,10 @@ export class BrowserLogins {
 
   /** @throws UNAUTHENTICATED, RATE_LIMITED after too many of these from one address */
   async login(credentials: Credentials, origin: Origin): Promise<{ login: BrowserLogin; cookie: string }> {
-    return this.loginAs(async () => ({ principal: await this.#authenticator.authenticate(credentials, networkOf(origin.address)) }), origin);
+    return this.loginAs(
+      async () => ({ principal: await this.#authenticator.authenticate(credentials, networkOf(origin.address)) }),
+      origin,
+    );
   }
 
   /** The same for who is known in another way. @throws UNAUTHENTICATED, RATE_LIMITED */
