@@ -1,9 +1,7 @@
-import { close, fdatasync, fdatasyncSync, fstat, fsync, mkdirSync, open, read, writeSync, writevSync } from 'node:fs';
+import { close, fdatasync, fstat, fsync, mkdirSync, open, read, writeSync, writevSync } from 'node:fs';
 import { readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { realTime } from '../core/real-time.ts';
 import { systemCode, type Disk, type DiskFile } from './disk.ts';
-import { SyncPace } from './sync-pace.ts';
 
 /**
  * Written at once when a segment is filled ahead. The page cache keeps the file in pieces as large as the writes that
@@ -21,11 +19,10 @@ const SPARED_BYTES = 2 ** 20;
 
 /**
  * A directory of a real file system. Writes run on the loop thread (0.7 µs for a small one, against 19 µs for a trip
- * to the thread pool), reads in the pool, syncs where `SyncPace` says.
+ * to the thread pool), syncs and reads in the pool.
  */
 export class NodeDisk implements Disk {
   readonly where: string;
-  readonly #pace = new SyncPace();
 
   /** Makes the directory when it is not there. */
   constructor(directory: string) {
@@ -43,7 +40,7 @@ export class NodeDisk implements Disk {
 
   async #open(name: string, flags: string): Promise<DiskFile> {
     const fd = await openFile(join(this.where, name), flags);
-    return new NodeFile(fd, await sizeOf(fd), this.where, this.#pace);
+    return new NodeFile(fd, await sizeOf(fd), this.where);
   }
 
   async list(): Promise<{ name: string; bytes: number }[]> {
@@ -84,20 +81,16 @@ export class NodeDisk implements Disk {
 class NodeFile implements DiskFile {
   readonly #fd: number;
   readonly #directory: string;
-  readonly #pace: SyncPace;
   #size: number;
-  /** Written since the last sync. */
-  #unsynced = 0;
   #open = true;
   /** Calls in the thread pool. */
   #running = 0;
   #whenDone: (() => void) | undefined;
 
-  constructor(fd: number, size: number, directory: string, pace: SyncPace) {
+  constructor(fd: number, size: number, directory: string) {
     this.#fd = fd;
     this.#size = size;
     this.#directory = directory;
-    this.#pace = pace;
   }
 
   size(): number {
@@ -107,33 +100,17 @@ class NodeFile implements DiskFile {
   writev(buffers: readonly Uint8Array[], at: number): number {
     this.#assertOpen();
     const written = writevSync(this.#fd, buffers, at);
-    this.#unsynced += written;
     if (at + written > this.#size) this.#size = at + written;
     return written;
   }
 
-  sync(): Promise<void> {
-    const bytes = this.#unsynced;
-    this.#unsynced = 0;
-    return this.#pace.isForLoop(bytes) ? this.#syncOnLoop() : this.#syncInPool(bytes);
-  }
-
-  async #syncOnLoop(): Promise<void> {
-    this.#assertOpen();
-    const begun = realTime.monotonic();
-    fdatasyncSync(this.#fd);
-    this.#pace.tookOnLoop(realTime.monotonic() - begun);
-  }
-
   /** Thousands a second: as `#run`, with one promise. */
-  #syncInPool(bytes: number): Promise<void> {
+  sync(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#assertOpen();
       this.#running++;
-      const begun = realTime.monotonic();
       fdatasync(this.#fd, (error) => {
         this.#ended();
-        this.#pace.tookInPool(bytes, realTime.monotonic() - begun);
         if (error === null) resolve();
         else reject(error);
       });
