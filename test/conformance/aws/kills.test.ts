@@ -7,8 +7,10 @@ import { start } from '../../kill/aws-loop.ts';
 import { throughKills } from '../wide/through-kills.ts';
 
 const PROGRAMS = join(import.meta.dirname, '../wide/programs');
+/** So many between two kills; `npm run soak -- aws-kill` is the long run. */
+const SOME = 25;
 /** A process for each step takes its time. */
-const FEW = 20;
+const FEW = 6;
 
 const CLIENTS = [
   { name: 'sqs-producer and sqs-consumer', command: process.execPath, program: 'sqs-numbers.mjs', wants: null },
@@ -27,7 +29,7 @@ const CLIENTS = [
   },
 ];
 
-for (const { name, command, program, wants, betweenKills } of CLIENTS) {
+for (const { name, command, program, wants, betweenKills = SOME } of CLIENTS) {
   const isThere = wants === null || existsSync(wants.path);
   const skip = isThere ? false : `NOT RUN: ${wants.package} is not installed (apt install ${wants.package})`;
   test(`${name}: what was confirmed is handled, through kills of the server`, { skip }, async (t) => {
