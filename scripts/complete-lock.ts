@@ -16,8 +16,6 @@ interface LockedPackage {
   optionalDependencies?: Record<string, string>;
 }
 
-const path = resolve(import.meta.dirname, '../package-lock.json');
-const lock = JSON.parse(readFileSync(path, 'utf8')) as { packages: Record<string, LockedPackage> };
 const OS = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'openharmony', 'win32'];
 const CPU = ['arm', 'arm64', 'ia32', 'loong64', 'ppc64', 'riscv64', 's390x', 'x64'];
 const LIBC = new Map([
@@ -27,46 +25,50 @@ const LIBC = new Map([
   ['musleabihf', 'musl'],
 ]);
 
-const added: string[] = [];
-for (const [owner, { optionalDependencies = {}, dev }] of Object.entries(lock.packages)) {
-  for (const [name, version] of Object.entries(optionalDependencies)) {
-    if (isLocked(owner, name)) continue;
-    const words = name.split(/[/-]/);
-    const os = OS.filter((word) => words.includes(word));
-    const cpu = CPU.filter((word) => words.includes(word));
-    if (os.length !== 1 || cpu.length !== 1 || !/^\d+\.\d+\.\d+$/.test(version)) {
-      throw new Error(
-        `${name}@${version} of ${owner} is not locked, and its name does not say one platform. Add it by hand.`,
-      );
+for (const path of ['package-lock.json', 'benches/package-lock.json']) complete(path);
+
+function complete(path: string): void {
+  const file = resolve(import.meta.dirname, '..', path);
+  const lock = JSON.parse(readFileSync(file, 'utf8')) as { packages: Record<string, LockedPackage> };
+  const added: string[] = [];
+  for (const [owner, { optionalDependencies = {}, dev }] of Object.entries(lock.packages)) {
+    for (const [name, version] of Object.entries(optionalDependencies)) {
+      if (isLocked(lock.packages, owner, name)) continue;
+      const words = name.split(/[/-]/);
+      const os = OS.filter((word) => words.includes(word));
+      const cpu = CPU.filter((word) => words.includes(word));
+      if (os.length !== 1 || cpu.length !== 1 || !/^\d+\.\d+\.\d+$/.test(version)) {
+        throw new Error(
+          `${name}@${version} of ${owner} is not locked, and its name does not say one platform. Add it by hand.`,
+        );
+      }
+      const libc = os[0] === 'linux' ? [...LIBC].flatMap(([word, value]) => (words.includes(word) ? [value] : [])) : [];
+      lock.packages[`node_modules/${name}`] = {
+        version,
+        cpu,
+        ...(dev === true ? { dev } : {}),
+        ...(libc.length > 0 ? { libc } : {}),
+        optional: true,
+        os,
+      };
+      added.push(`${name}@${version}`);
     }
-    const libc = os[0] === 'linux' ? [...LIBC].flatMap(([word, value]) => (words.includes(word) ? [value] : [])) : [];
-    lock.packages[`node_modules/${name}`] = {
-      version,
-      cpu,
-      ...(dev === true ? { dev } : {}),
-      ...(libc.length > 0 ? { libc } : {}),
-      optional: true,
-      os,
-    };
-    added.push(`${name}@${version}`);
   }
+  const [self, ...others] = Object.entries(lock.packages);
+  others.sort(([a], [b]) => a.localeCompare(b, 'en'));
+  lock.packages = Object.fromEntries(self === undefined ? others : [self, ...others]);
+  if (added.length > 0) writeFileSync(path, `${JSON.stringify(lock, null, 2)}\n`);
+  console.log(added.length === 0 ? `${path} is complete.` : `Added to ${path}:\n  ${added.join('\n  ')}`);
 }
-const [self, ...others] = Object.entries(lock.packages);
-others.sort(([a], [b]) => a.localeCompare(b, 'en'));
-lock.packages = Object.fromEntries(self === undefined ? others : [self, ...others]);
-if (added.length > 0) writeFileSync(path, `${JSON.stringify(lock, null, 2)}\n`);
-console.log(
-  added.length === 0 ? 'package-lock.json is complete.' : `Added to package-lock.json:\n  ${added.join('\n  ')}`,
-);
 
 /** As Node resolves it: in the owner's own folder, or in one above it. */
-function isLocked(owner: string, name: string): boolean {
+function isLocked(packages: Record<string, LockedPackage>, owner: string, name: string): boolean {
   const folders = owner.split(/\/?node_modules\//);
   return folders.some((_, depth) => {
     const above = folders
       .slice(0, folders.length - depth)
       .join('/node_modules/')
       .replace(/^\//, '');
-    return `${above === '' ? '' : `${above}/`}node_modules/${name}` in lock.packages;
+    return `${above === '' ? '' : `${above}/`}node_modules/${name}` in packages;
   });
 }
