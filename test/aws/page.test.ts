@@ -37,6 +37,7 @@ for (const { name, model, attributes } of PAGES) {
     const files = globSync(
       [
         'src/gateways/aws/**/*.test.ts',
+        'src/cli/protocol-ports.test.ts',
         'test/conformance/aws/*.test.ts',
         'test/aws/*.test.ts',
         'test/authorize/*.test.ts',

@@ -29,6 +29,7 @@ test('every test that the Kafka page names exists', () => {
   const files = globSync(
     [
       'src/gateways/kafka/**/*.test.ts',
+      'src/cli/protocol-ports.test.ts',
       'test/conformance/kafka/*.test.ts',
       'test/kafka/**/*.test.ts',
       'test/kill/kafka*.test.ts',

@@ -43,7 +43,7 @@ async function openAmqp({ needs, ports, onGone }: Site): Promise<void> {
   if (spoken.length > 0) await (await amqp.get()).resume(spoken);
   const usual = ports.secure ? AMQPS_PORT : AMQP_PORT;
   await ports.open('amqp', lazyGateway(amqp, needs.report), { asked: config.amqp, usual });
-  await openAmqpManagement(needs, ports, amqp);
+  if (ports.portOf('amqp') !== null) await openAmqpManagement(needs, ports, amqp);
 }
 
 async function openAmqpManagement(needs: Needs, ports: Ports, amqp: Lazy<AmqpGateway>): Promise<void> {
