@@ -164,11 +164,48 @@ test('what a member was told to have, and may take at any moment, goes to anothe
   // It has heard so, and is not ready yet to give it up.
   assert.equal(a.beat(news, 0).error, 'NONE');
   assert.equal(b.beat(news, 0).assigned, null);
-  assert.equal(group.deadline, REBALANCE_MS);
+  const later = SESSION_MS - 1;
+  for (const each of [a, b]) assert.equal(each.beat(news, later).error, 'NONE');
+  assert.equal(group.deadline, SESSION_MS, 'its rebalance timeout is shorter');
   a.follow();
+  a.beat(news, later);
+  assert.deepEqual([b.beat(news, later).assigned?.size, group.state], [2, 'stable']);
+  assert.equal(group.deadline, later + SESSION_MS);
+});
+
+test('who may not have heard what it is not to have is not lost before its next heartbeat, however short its rebalance timeout', () => {
+  const group = newGroup();
+  const news = topicsOf({ t: 4 });
+  const [a, b] = [new Consumer(group, 'a'), new Consumer(group, 'b')];
+  const rebalanceTimeoutMs = 1_000;
+  a.beat(news, 0, { rebalanceTimeoutMs });
+  b.beat(news, 0, { rebalanceTimeoutMs });
+  assert.equal(a.beat(news, 0).assigned?.size, 2, 'it has taken nothing yet');
+  assert.equal(b.beat(news, 0).assigned, null);
+  group.tick(SESSION_MS - 1);
+  assert.deepEqual([...group.members.keys()], ['a', 'b']);
+  a.follow();
+  assert.equal(a.beat(news, SESSION_MS - 1).error, 'NONE');
+  assert.equal(b.beat(news, SESSION_MS - 1).assigned?.size, 2);
+});
+
+test('who has taken what it is not to have, and does not give it up however often it comes, is lost', () => {
+  const group = newGroup();
+  const news = topicsOf({ t: 4 });
+  const [a, b] = [new Consumer(group, 'a'), new Consumer(group, 'b')];
+  const rebalanceTimeoutMs = 3 * SESSION_MS;
+  a.beat(news, 0, { rebalanceTimeoutMs });
+  b.beat(news, 0, { rebalanceTimeoutMs });
   a.beat(news, 0);
-  assert.deepEqual([b.beat(news, 0).assigned?.size, group.state], [2, 'stable']);
-  assert.equal(group.deadline, SESSION_MS);
+  a.owned = new Set(['t/0', 't/1', 't/2', 't/3']);
+  for (let now = 1; now < rebalanceTimeoutMs; now += SESSION_MS - 1) {
+    for (const each of [a, b]) assert.equal(each.beat(news, now).error, 'NONE');
+    assert.equal(b.told.size, 0);
+    group.tick(now);
+  }
+  group.tick(rebalanceTimeoutMs);
+  assert.deepEqual([...group.members.keys()], ['b']);
+  assert.equal(b.beat(news, rebalanceTimeoutMs).assigned?.size, 4);
 });
 
 test('who joins anew has nothing any more: what it is not to have is there for others at once', () => {

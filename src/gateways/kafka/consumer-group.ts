@@ -20,6 +20,9 @@ import type { ErrorName } from './errors.ts';
  * member was told to have and has not said that it took it may take at any moment, until it has heard otherwise: its
  * answer may be on its way, or lost. So that one is kept for it until it comes at the epoch of the answer without it, and
  * does not say that it has it.
+ *
+ * Whoever is told to give something up has its rebalance timeout for that. Whoever may not have heard what it is not to have
+ * has its session for the next heartbeat, as ever, and what it has taken meanwhile it gives up within the longer of the two.
  */
 export type MemberState = 'unrevoked' | 'unreleased' | 'stable';
 
@@ -89,6 +92,8 @@ export interface ConsumerMember {
   unheard: ReadonlySet<string>;
   expiresAt: number;
   revokeBy: number;
+  /** By then nothing is `unheard` any more. */
+  hearBy: number;
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
@@ -125,7 +130,7 @@ export class ConsumerGroup {
   /** When `tick` is needed. */
   get deadline(): number {
     let deadline = Infinity;
-    for (const { expiresAt, revokeBy } of this.members.values()) deadline = Math.min(deadline, expiresAt, revokeBy);
+    for (const member of this.members.values()) deadline = Math.min(deadline, endOf(member));
     return deadline;
   }
 
@@ -234,6 +239,7 @@ export class ConsumerGroup {
       unheard: NOTHING,
       expiresAt: Infinity,
       revokeBy: Infinity,
+      hearBy: Infinity,
     };
     this.members.set(id, member);
     if (instanceId !== null) this.#static.set(instanceId, id);
@@ -352,9 +358,9 @@ export class ConsumerGroup {
       }
     }
     const state = waits ? 'unreleased' : 'stable';
-    const began = member.unheard.size > 0 ? member.revokeBy : Infinity;
-    const revokeBy = unheard.size > 0 ? Math.min(began, now + member.rebalanceTimeoutMs) : Infinity;
-    Object.assign(member, { state, assigned, untaken, unheard, revoking: NOTHING, revokeBy });
+    const patienceMs = Math.max(member.rebalanceTimeoutMs, this.#sessionTimeoutMs);
+    const hearBy = unheard.size > 0 ? Math.min(member.hearBy, now + patienceMs) : Infinity;
+    Object.assign(member, { state, assigned, untaken, unheard, revoking: NOTHING, revokeBy: Infinity, hearBy });
     if (member.epoch !== this.epoch) member.previousEpoch = member.epoch;
     member.epoch = this.epoch;
   }
@@ -386,8 +392,8 @@ export class ConsumerGroup {
     const member = this.#identify(memberId, instanceId);
     if (typeof member === 'string') return member;
     if (member.instanceId === null) return 'INVALID_REQUEST';
-    const nothing = { revoking: NOTHING, untaken: NOTHING, unheard: NOTHING };
-    Object.assign(member, { epoch: EPOCH.pause, state: 'stable', revokeBy: Infinity, ...nothing });
+    const nothing = { revoking: NOTHING, untaken: NOTHING, unheard: NOTHING, revokeBy: Infinity, hearBy: Infinity };
+    Object.assign(member, { epoch: EPOCH.pause, state: 'stable', ...nothing });
     member.expiresAt = now + this.#sessionTimeoutMs;
     return 'NONE';
   }
@@ -401,7 +407,7 @@ export class ConsumerGroup {
   tick(now: number): void {
     let lost = false;
     for (const member of this.members.values()) {
-      if (member.expiresAt > now && member.revokeBy > now) continue;
+      if (endOf(member) > now) continue;
       this.#forget(member);
       lost = true;
     }
@@ -422,13 +428,18 @@ export class ConsumerGroup {
   }
 }
 
+/** When it is lost unless something comes from it. */
+function endOf({ expiresAt, revokeBy, hearBy }: ConsumerMember): number {
+  return Math.min(expiresAt, revokeBy, hearBy);
+}
+
 /** What a heartbeat shows of what its member knows and has. Whoever joins has nothing. */
 function hear(member: ConsumerMember, { epoch, owned }: HeartbeatRequest): void {
   const isNew = epoch === EPOCH.join;
   if (member.unheard.size > 0 && (isNew || epoch === member.epoch)) {
     // What it has taken meanwhile it has to give up.
     member.unheard = new Set([...member.unheard].filter((place) => !isNew && owned?.has(place) === true));
-    if (member.unheard.size === 0 && member.state !== 'unrevoked') member.revokeBy = Infinity;
+    if (member.unheard.size === 0) member.hearBy = Infinity;
   }
   if (isNew) member.untaken = NOTHING;
   else if (owned !== null && member.untaken.size > 0)
