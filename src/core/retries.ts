@@ -213,7 +213,8 @@ export class Retries {
         partitions,
         durability,
         maxMessageBytes,
-        retain: { untilSettled: false, ageMs: retain.ageMs ?? WEEK_MS, bytes: null, compact: false },
+        // Of a topic from which everything may go at once a retry may not go before its group has come to it.
+        retain: { untilSettled: false, ageMs: retain.ageMs || WEEK_MS, bytes: null, compact: false },
       },
       attributes: { [RETRY_OF]: JSON.stringify([policy.topic, policy.group]) },
       ifDifferent: 'keep',

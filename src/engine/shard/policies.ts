@@ -27,7 +27,7 @@ export function topicPolicy(
   onlyKnown(partial, base, 'topic');
   const policy: TopicPolicy = { ...base, ...partial, retain: retention(base.retain, partial.retain) };
   whole('partitions', policy.partitions, 1, limits.maxPartitions);
-  wholeOrNull('retain.ageMs', policy.retain.ageMs, 1);
+  wholeOrNull('retain.ageMs', policy.retain.ageMs, 0);
   wholeOrNull('retain.bytes', policy.retain.bytes, 1);
   if (!['fsync', 'write', 'memory'].includes(policy.durability))
     refuse('durability', policy.durability, "allowed are 'fsync', 'write' and 'memory'");

@@ -53,7 +53,7 @@ export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfig> = new Map<string, T
     {
       type: 'long',
       byDefault: WEEK,
-      apply: ({ policy }, value) => void (policy.retain.ageMs = orNever('retention.ms', value)),
+      apply: ({ policy }, value) => void (policy.retain.ageMs = orNever('retention.ms', value, 0)),
       read: ({ policy: { retain } }) => (onlyCompacts(retain) ? WEEK : shown(retain.ageMs ?? -1)),
     },
   ],
@@ -62,7 +62,7 @@ export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfig> = new Map<string, T
     {
       type: 'long',
       byDefault: '-1',
-      apply: ({ policy }, value) => void (policy.retain.bytes = orNever('retention.bytes', value)),
+      apply: ({ policy }, value) => void (policy.retain.bytes = orNever('retention.bytes', value, 1)),
       read: ({ policy }) => shown(policy.retain.bytes ?? -1),
     },
   ],
@@ -178,9 +178,9 @@ function longestLag({ compactLagMs = 0 }: Partial<Retention>, value: string): nu
   return longest;
 }
 
-function orNever(name: string, value: string): number | null {
-  const number = whole(name, value, -1);
-  return number === -1 ? null : number;
+/** With -1 there is no limit. */
+function orNever(name: string, value: string, least: number): number | null {
+  return value.trim() === '-1' ? null : whole(name, value, least);
 }
 
 function shown(number: number): string {

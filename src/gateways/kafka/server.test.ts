@@ -414,6 +414,7 @@ test('configs that mean nothing here, more than one copy and illegal names are r
   };
   assert.equal(await ask({ configs: [{ name: 'segment.bytes', value: '1' }] }), ERROR.INVALID_CONFIG);
   assert.equal(await ask({ configs: [{ name: 'retention.ms', value: 'x' }] }), ERROR.INVALID_CONFIG);
+  assert.equal(await ask({ configs: [{ name: 'retention.bytes', value: '0' }] }), ERROR.INVALID_CONFIG);
   assert.equal(await ask({ replicationFactor: 3 }), ERROR.INVALID_REPLICATION_FACTOR);
   assert.equal(await ask({ numPartitions: 0 }), ERROR.INVALID_PARTITIONS);
   assert.equal(await ask({ name: 'a b' }), ERROR.INVALID_TOPIC_EXCEPTION);
