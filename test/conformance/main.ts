@@ -1,7 +1,7 @@
 /**
  * `npm run conformance`: the tests with clients of others that npm brings. With `--all` also the clients that need other
- * package managers, each in a temporary folder and through kills of the server; `--only NAME` runs one of these alone.
- * One that cannot be installed is skipped, and said so at the end.
+ * package managers, each in a temporary folder and through kills of the server; `--only NAME` runs one of these alone, and
+ * `--list` says which there are. One that cannot be installed is skipped, and said so at the end.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,8 +12,16 @@ import { parseArgs } from 'node:util';
 import { CLIENTS, Skipped } from './wide/clients.ts';
 
 const { values } = parseArgs({
-  options: { all: { type: 'boolean', default: false }, only: { type: 'string', multiple: true, default: [] } },
+  options: {
+    all: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+  },
 });
+if (values.list) {
+  for (const { name, from } of CLIENTS) console.log(`${name.padEnd(32)}${from}`);
+  process.exit(0);
+}
 const unknown = values.only.filter((name) => CLIENTS.every((client) => client.name !== name));
 if (unknown.length > 0) {
   console.error(`No such client: ${unknown.join()}. There are ${CLIENTS.map(({ name }) => name).join(', ')}.`);

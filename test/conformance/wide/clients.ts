@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { copyFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { connect } from 'amqplib';
 import { start } from '../../kill/amqp-loop.ts';
@@ -14,18 +15,28 @@ import { throughKills } from './through-kills.ts';
 /** What a client needs is not to be had here. */
 export class Skipped extends Error {}
 
+type Source = 'npm' | 'pip' | 'Go modules' | 'Maven' | 'Debian';
+
 export interface Client {
   name: string;
+  /** Where it comes from. */
+  from: Source;
   /** In a temporary folder of its own. Returns what came out. @throws Skipped, or what went wrong */
   prove(cwd: string): Promise<string>;
 }
 
 const INSTALL_MS = 300_000;
+/** So that what npm builds is for the Node that runs it. */
+const THIS_NODE = {
+  PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
+  ...headers(),
+};
 const AWS_SDK = '@aws-sdk/client-sqs@3';
 
 export const CLIENTS: readonly Client[] = [
   {
     name: 'amqp-tools',
+    from: 'Debian',
     prove: async (cwd) => {
       await install(cwd, 'amqp-publish', ['--help']);
       return amqpTools(cwd);
@@ -33,6 +44,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'rabbitmq-c',
+    from: 'Debian',
     prove: async (cwd) => {
       await bring(cwd, 'numbers.c');
       // Its headers are in a package of their own: librabbitmq-dev.
@@ -45,6 +57,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'nestjs',
+    from: 'npm',
     prove: async (cwd) => {
       const nest = ['common', 'core', 'microservices'].map((name) => `@nestjs/${name}@12`);
       await npmInstall(cwd, ...nest, 'reflect-metadata', 'rxjs@7', 'amqplib@2', 'amqp-connection-manager@5');
@@ -54,6 +67,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'celery',
+    from: 'pip',
     prove: async (cwd) => {
       await install(cwd, 'python3', ['-m', 'venv', 'venv']);
       await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'celery==5.*']);
@@ -67,6 +81,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'pika',
+    from: 'pip',
     prove: async (cwd) => {
       await install(cwd, 'python3', ['-m', 'venv', 'venv']);
       await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'pika==1.*']);
@@ -76,6 +91,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'boto3',
+    from: 'pip',
     prove: async (cwd) => {
       await install(cwd, 'python3', ['-m', 'venv', 'venv']);
       await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'boto3==1.*']);
@@ -85,6 +101,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'celery-sqs',
+    from: 'pip',
     prove: async (cwd) => {
       await install(cwd, 'python3', ['-m', 'venv', 'venv']);
       await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'celery[sqs]==5.*']);
@@ -101,6 +118,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'nestjs-sqs',
+    from: 'npm',
     prove: async (cwd) => {
       const nest = ['@nestjs/common@11', '@nestjs/core@11', 'reflect-metadata', 'rxjs@7'];
       await npmInstall(cwd, ...nest, '@ssut/nestjs-sqs@3', AWS_SDK);
@@ -109,7 +127,30 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   {
+    name: 'sqs-consumer',
+    from: 'npm',
+    prove: async (cwd) => {
+      await npmInstall(cwd, 'sqs-consumer', 'sqs-producer', AWS_SDK);
+      await bring(cwd, 'sqs-numbers.mjs');
+      return numbers(() => [{ command: process.execPath, args: ['sqs-numbers.mjs'], cwd }], startAws);
+    },
+  },
+  ...[
+    { name: 'boto3-debian', needs: 'boto3', program: 'boto_numbers.py', betweenKills: 100 },
+    // A process for each step takes its time.
+    { name: 'awscli-debian', needs: 'awscli', program: 'aws_numbers.py', betweenKills: 20 },
+  ].map(({ name, needs, program, betweenKills }) => ({
+    name,
+    from: 'Debian' as const,
+    prove: async (cwd: string) => {
+      await install(cwd, '/usr/bin/env', ['test', '-e', `/usr/lib/python3/dist-packages/${needs}`]);
+      await bring(cwd, program);
+      return numbers(() => [{ command: '/usr/bin/python3', args: [program], cwd }], startAws, betweenKills);
+    },
+  })),
+  {
     name: 'java',
+    from: 'Maven',
     prove: async (cwd) => {
       await bring(cwd, 'pom.xml', 'Numbers.java');
       await install(cwd, 'mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib']);
@@ -120,6 +161,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'amqp091-go',
+    from: 'Go modules',
     prove: async (cwd) => {
       await bring(cwd, 'numbers.go');
       await install(cwd, 'go', ['mod', 'init', 'conformance']);
@@ -130,6 +172,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'franz-go',
+    from: 'Go modules',
     prove: async (cwd) => {
       await bring(cwd, 'kafka_numbers.go');
       await install(cwd, 'go', ['mod', 'init', 'conformance']);
@@ -140,6 +183,7 @@ export const CLIENTS: readonly Client[] = [
   },
   ...['1', '2'].map((version) => ({
     name: `platformatic-kafka-${version}`,
+    from: 'npm' as const,
     prove: async (cwd: string) => {
       await npmInstall(cwd, `@platformatic/kafka@${version}`);
       await bring(cwd, 'platformatic.mjs');
@@ -157,6 +201,7 @@ export const CLIENTS: readonly Client[] = [
   })),
   ...['node-rdkafka', '@confluentinc/kafka-javascript'].map((name) => ({
     name: name.replace(/^@/, '').replace('/', '-'),
+    from: 'npm' as const,
     prove: async (cwd: string) => {
       await npmInstall(cwd, name);
       await bring(cwd, 'rdkafka.cjs');
@@ -165,6 +210,7 @@ export const CLIENTS: readonly Client[] = [
   })),
   {
     name: 'nestjs-kafka',
+    from: 'npm',
     prove: async (cwd) => {
       const nest = ['common', 'core', 'microservices'].map((name) => `@nestjs/${name}@12`);
       await npmInstall(cwd, ...nest, 'reflect-metadata', 'rxjs@7', 'kafkajs@2');
@@ -174,6 +220,7 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'kcat',
+    from: 'Debian',
     prove: async (cwd) => {
       await install(cwd, 'kcat', ['-V']);
       await bring(cwd, 'kcat.mjs');
@@ -182,10 +229,12 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'kafka-tools',
+    from: 'Maven',
     prove: async () => (await javaTools()) ?? withoutJava(),
   },
   {
     name: 'kafka-share-consumer',
+    from: 'Maven',
     prove: async (cwd) => {
       await bring(cwd, 'ShareNumbers.java');
       return (await javaShareConsumer(cwd)) ?? withoutJava();
@@ -193,32 +242,29 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     name: 'confluent-kafka',
+    from: 'pip',
     prove: async (cwd) => {
       await install(cwd, 'python3', ['-m', 'venv', 'venv']);
       await install(cwd, 'venv/bin/pip', ['install', '--quiet', 'confluent-kafka==2.*']);
-      await bring(cwd, 'consumer_protocol.py', 'confluent_numbers.py');
+      await bring(cwd, 'confluent_numbers.py', 'consumer_protocol.py', 'cooperative_members.py');
       const outcomes: string[] = [];
-      for (const protocol of ['classic', 'consumer']) {
-        const args = (url: string) => ['confluent_numbers.py', url, protocol];
+      for (const kind of ['classic', 'cooperative', 'consumer']) {
+        const args = (url: string) => ['confluent_numbers.py', url, kind];
         const python = join(cwd, 'venv/bin/python');
-        outcomes.push(
-          `${protocol}: ${await numbers((url) => [{ command: python, args: args(url), cwd }], startKafka)}`,
-        );
+        outcomes.push(`${kind}: ${await numbers((url) => [{ command: python, args: args(url), cwd }], startKafka)}`);
       }
-      const broker = await testBroker();
-      try {
+      for (const program of ['consumer_protocol.py', 'cooperative_members.py']) {
+        await using broker = await testBroker();
         const { url } = await broker.endpoint('kafka');
-        outcomes.push((await command(cwd, 'venv/bin/python', ['consumer_protocol.py', url])).trim());
-        return outcomes.join('; ');
-      } finally {
-        await broker.close();
+        outcomes.push((await command(cwd, 'venv/bin/python', [program, url])).trim());
       }
+      return outcomes.join('; ');
     },
   },
 ];
 
-async function numbers(...[programs, startServer]: Parameters<typeof throughKills>): Promise<string> {
-  const { confirmed, received, duplicated, lost, unexpected } = await throughKills(programs, startServer);
+async function numbers(...run: Parameters<typeof throughKills>): Promise<string> {
+  const { confirmed, received, duplicated, lost, unexpected } = await throughKills(...run);
   assert.deepEqual({ lost, unexpected }, { lost: [], unexpected: [] });
   return `${confirmed} confirmed, ${received} received, ${duplicated} of them again, none lost through 3 kills`;
 }
@@ -258,6 +304,16 @@ async function bring(cwd: string, ...files: string[]): Promise<void> {
   for (const file of files) await copyFile(join(import.meta.dirname, 'programs', file), join(cwd, file));
 }
 
+/** Of the Node of the package `node`, which brings them. */
+function headers(): { npm_config_nodedir?: string } {
+  try {
+    const name = `node-${process.platform}-${process.arch}/package.json`;
+    return { npm_config_nodedir: dirname(createRequire(process.execPath).resolve(name)) };
+  } catch {
+    return {};
+  }
+}
+
 async function npmInstall(cwd: string, ...packages: string[]): Promise<void> {
   await writeFile(join(cwd, 'package.json'), '{"private":true}');
   await install(cwd, 'npm', ['install', '--no-audit', '--no-fund', ...packages]);
@@ -274,8 +330,9 @@ async function install(cwd: string, program: string, args: readonly string[]): P
 }
 
 async function command(cwd: string, program: string, args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(program.includes('/') ? join(cwd, program) : program, args, {
+  const { stdout } = await promisify(execFile)(program.includes('/') ? resolve(cwd, program) : program, args, {
     cwd,
+    env: { ...process.env, ...THIS_NODE },
     timeout: INSTALL_MS,
   });
   return stdout;

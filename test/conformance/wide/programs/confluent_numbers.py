@@ -1,4 +1,4 @@
-"""confluent-kafka: numbers, and a group whose third member comes and goes. `ADDRESS classic` or `ADDRESS consumer`."""
+"""confluent-kafka: numbers, and a group whose third member comes and goes. `ADDRESS classic`, `cooperative` or `consumer`."""
 
 import sys
 import threading
@@ -7,8 +7,15 @@ import time
 from confluent_kafka import Consumer, Producer
 
 SERVER = {"bootstrap.servers": sys.argv[1], "reconnect.backoff.max.ms": 200}
-PROTOCOL = sys.argv[2]
-TIMING = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 300} if PROTOCOL == "classic" else {}
+KIND = sys.argv[2]
+STRATEGY = {"classic": "range,roundrobin", "cooperative": "cooperative-sticky"}
+CLASSIC = {
+    "group.protocol": "classic",
+    "partition.assignment.strategy": STRATEGY.get(KIND),
+    "session.timeout.ms": 6000,
+    "heartbeat.interval.ms": 300,
+}
+PROTOCOL = {"group.protocol": "consumer"} if KIND == "consumer" else CLASSIC
 told_to_stop = threading.Event()
 
 
@@ -18,8 +25,8 @@ def say(word, number):
 
 
 def consume(seconds=None):
-    group = {"group.id": "readers", "group.protocol": PROTOCOL, "auto.offset.reset": "earliest"}
-    consumer = Consumer({**SERVER, **group, **TIMING, "auto.commit.interval.ms": 100})
+    group = {"group.id": "readers", "auto.offset.reset": "earliest"}
+    consumer = Consumer({**SERVER, **group, **PROTOCOL, "auto.commit.interval.ms": 100})
     consumer.subscribe(["numbers"])
     end = None if seconds is None else time.monotonic() + seconds
     while end is None or time.monotonic() < end:

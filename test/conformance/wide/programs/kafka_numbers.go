@@ -1,4 +1,5 @@
-// Produces numbers and consumes them in a group whose third member comes and goes, over franz-go, which sends again and reconnects by itself.
+// Produces numbers and consumes them in a group whose third member comes and goes, over franz-go, which sends again and
+// reconnects by itself, and rebalances cooperatively unless it is told otherwise.
 package main
 
 import (

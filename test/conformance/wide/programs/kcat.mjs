@@ -12,7 +12,7 @@ const base = ['-q', '-b', bootstrap, '-X', 'reconnect.backoff.max.ms=200', '-X',
 const kcat = (...args) => spawn('setpriv', ['--pdeathsig', 'KILL', 'kcat', ...base, ...args]);
 
 function member() {
-  const group = ['-X', 'auto.offset.reset=earliest', '-X', 'auto.commit.interval.ms=100'];
+  const group = ['-X', 'auto.offset.reset=earliest'];
   const timing = ['-X', 'session.timeout.ms=6000', '-X', 'heartbeat.interval.ms=300'];
   const child = kcat(...group, ...timing, '-u', '-G', 'readers', 'numbers');
   child.stderr.resume();
