@@ -37,7 +37,9 @@ export function throughKills(
     const until = async (what: string, condition: () => boolean): Promise<void> => {
       for (let waited = 0; !condition(); waited += 20) {
         if (waited > PATIENCE_MS || running.some((child) => child.exitCode !== null))
-          throw new Error(`${what} did not come\n${errors.slice(-30).join('\n')}`);
+          throw new Error(
+            `${what} did not come; ${queue.confirmed} confirmed, ${queue.received} received\n${errors.slice(-30).join('\n')}`,
+          );
         await after(20);
       }
     };

@@ -10,9 +10,10 @@ const base = {
   connectTimeout: 1000,
 };
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-// Told of every connection that is lost.
-process.on('unhandledRejection', () => {});
-process.on('uncaughtException', () => {});
+/** Shown when it does not go on: as a rule, that a connection is lost. */
+const note = (error) => console.error(`${groupProtocol}: ${error.message}`);
+process.on('unhandledRejection', note);
+process.on('uncaughtException', note);
 
 /** A member of the group, until `until` is over. A stream that fails is opened anew. */
 async function consume(until = new Promise(() => {})) {
@@ -26,7 +27,7 @@ async function consume(until = new Promise(() => {})) {
       maxWaitTime: 100,
       ...(groupProtocol === 'consumer' && { groupProtocol }),
     });
-    consumer.on('error', () => {});
+    consumer.on('error', note);
     try {
       const stream = await consumer.consume({
         topics: ['numbers'],
@@ -38,7 +39,8 @@ async function consume(until = new Promise(() => {})) {
       stream.on('data', ({ value }) => console.log(`receive ${value}`));
       const failed = new Promise((resolve) => ['error', 'close'].forEach((event) => stream.on(event, resolve)));
       await Promise.race([ended, failed]);
-    } catch {
+    } catch (error) {
+      note(error);
       await pause(100);
     }
     await Promise.race([new Promise((resolve) => consumer.close(true, resolve)), pause(2000)]);
@@ -48,14 +50,15 @@ async function consume(until = new Promise(() => {})) {
 const told = { toStop: false };
 process.stdin.once('data', () => (told.toStop = true));
 const producer = new Producer({ ...base, serializers: stringSerializers, autocreateTopics: true });
-producer.on('error', () => {});
+producer.on('error', note);
 async function publish(n) {
   console.log(`try ${n}`);
   try {
     await producer.send({ acks: -1, messages: [{ topic: 'numbers', key: String(n), value: String(n) }] });
     console.log(`confirm ${n}`);
-  } catch {
+  } catch (error) {
     // Not known.
+    note(error);
     await pause(50);
   }
 }
