@@ -31,7 +31,8 @@ const KAFKA_SESSION =
   'a member of a group may ask for a session timeout from minSessionTimeoutMs to maxSessionTimeoutMs';
 const AMQP_TUNE = 'a client may not ask for more than was offered';
 const BROWSER = 'a login ends after an hour without a request, after twelve hours, and with a logout';
-const REFUSED = 'after ten refused logins in a minute an address waits, with the right password too, and no other does';
+const REFUSED =
+  'after ten refused logins over any door an address waits for a minute at all of them, with the right secret too';
 const DEFINED =
   'routers, bindings, subscriptions and schedules have a most as well, and what is there is declared again';
 

@@ -34,7 +34,8 @@ Without a login the server listens on loopback only, and everybody there may do 
 \`/readyz\` needs one; over [the management API of AMQP](protocols/amqp-management.md) three health checks need none. On
 any other address a server without users does not start, and says which two commands help.
 
-- \`RAILHEAD_TOKEN=…\` is the smallest login: one user named \`token\` with every right.
+- \`RAILHEAD_TOKEN=…\` is the smallest login: one user named \`token\` with every right. Where a protocol has names and
+  passwords it is the password of that name, and so is any other token.
 - \`railhead user add NAME --role admin --dir DIR\` stores a user with the broker, also before its first start. Users are
   changed while it runs (\`railhead user\`, \`/api/v1/users\`), and what they may not do any more ends at once: consumers,
   and the connections of who was deleted.

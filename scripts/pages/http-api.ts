@@ -38,7 +38,8 @@ if (messages.length !== 1) throw new Error('one message was expected');
 - **Login**: \`Authorization: Bearer TOKEN\`, when the broker has one (see [configuration](configuration.md)); an access
   key is the token \`ID.SECRET\`. People log in with \`POST /api/v1/login\` and \`{ user, password }\` or \`{ token }\`,
   which sets a cookie; whatever changes something then needs the header \`Railhead-Csrf\` with the token that it, and
-  \`GET /api/v1/whoami\`, tell. \`POST /api/v1/logout\` ends it. Ten refused logins from one address in a minute: 429.
+  \`GET /api/v1/whoami\`, tell. \`POST /api/v1/logout\` ends it. After ten refused logins from one address in a minute,
+  over any protocol: 429 ([security](security.md#refused-logins)).
 - **Namespace**: the header \`Railhead-Namespace\`; default \`default\`.
 - **Bodies**: a JSON body stands in \`body\`, and comes out digit for digit as it went in. Any other is \`base64\` with its
   \`contentType\`. The request itself is always \`Content-Type: application/json\`, at most \`limits.httpBody\`.

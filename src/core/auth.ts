@@ -96,16 +96,26 @@ export type Credentials =
   /** The end of a login by SCRAM: whether the client's proof fits what is known of the user's password. */
   | { readonly name: string; readonly scram: ScramAlgorithm; isProvenBy(this: void, verifier: ScramVerifier): boolean };
 
+/** Where a login comes from: a connection, or a request of a browser. */
+export interface LoginOrigin {
+  /** An address; of who could have many (a /64 of IPv6), what they have in common. */
+  readonly network: string;
+  /** Whether its refused logins keep others of the network waiting. Not those of this machine, where many share one address. */
+  readonly isCounted: boolean;
+  /** Somebody was let in by it, and nobody was refused since: it does not wait for what others of its network did. */
+  isKnown: boolean;
+}
+
 /** What every door of a server asks. */
 export interface Authenticator {
   /** False, until the first user is stored: nobody needs to log in, and everybody may do everything. */
   readonly required: boolean;
   /**
-   * @param from the network that it comes from: where too many passwords wait to be checked, one of the network with most
-   * of them gives its place to another's
+   * @param from where too many passwords wait to be checked, one of the network with most of them gives its place to
+   * another's; after too many refused logins a network waits
    * @throws UNAUTHENTICATED, in the same words and after the same work whatever was wrong; RATE_LIMITED.
    */
-  authenticate(credentials: Credentials | undefined, from?: string): Promise<Principal>;
+  authenticate(credentials: Credentials | undefined, from?: LoginOrigin): Promise<Principal>;
   /**
    * What a login by SCRAM begins with: the salt and the iterations that the client is told. Of a name that nobody has, or
    * whose password is not known in this form, too. Absent where nobody can log in so.

@@ -4,7 +4,10 @@ export interface LoginLimits {
   passwordsAtOnce: number;
   /** Passwords that wait to be checked; one more is refused, of the network (an address, a /64 of IPv6) that has most of them. */
   passwordsWaiting: number;
-  /** Refused logins of browsers from one address in a minute; then it waits until the minute is over. */
+  /**
+   * Refused logins from one address (or /64 of IPv6) in a minute, over all protocols; then it waits until the minute is
+   * over. Of this machine's those of browsers alone. See `limits.refusedLogins`.
+   */
   refusedOfAddress: number;
   /** Addresses of which refused logins are counted. */
   refusedAddresses: number;

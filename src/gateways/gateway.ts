@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { LoginOrigin } from '../core/auth.ts';
 import type { Clock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import { networkOf } from './by-address.ts';
@@ -31,7 +32,7 @@ export interface PeerOptions {
 }
 
 /** Who is at the other end, and the time it has to log in. */
-export class Peer {
+export class Peer implements LoginOrigin {
   readonly address: string;
   readonly local: boolean;
   /** From this machine, by the address of the socket itself; never by what a header or a proxy says. */
@@ -39,6 +40,7 @@ export class Peer {
   readonly secure: boolean;
   /** When it came, ms. */
   readonly since: number;
+  isKnown = false;
   #user: string | undefined;
   #certificate: string | undefined;
   readonly #onAuthenticated: ((user: string | undefined) => void) | undefined;
@@ -62,6 +64,10 @@ export class Peer {
   /** Where it comes from: who could have many addresses there has one. */
   get network(): string {
     return networkOf(this.address.replace(/:\d+$/, ''));
+  }
+
+  get isCounted(): boolean {
+    return !this.loopback;
   }
 
   /** Who has logged in, where a login is of the connection. */

@@ -79,6 +79,7 @@ export class HttpDoor implements Gateway {
       address: peer?.address.replace(/:\d+$/, '') ?? 'unknown',
       secure: peer?.secure ?? false,
       ...(peer?.certificate !== undefined && { certificate: peer.certificate }),
+      ...(peer !== undefined && { connection: peer }),
     };
   }
 

@@ -115,7 +115,7 @@ test('alerts, tokens that are refused and keys that cannot be had are one line e
   });
   assert.equal(refused.status, 401);
   assert.deepEqual(await fields('a token was refused'), ['debug', 'issuer', 'why']);
-  assert.deepEqual(await fields('a login was refused'), ['warn', 'method', 'refused']);
+  assert.deepEqual(await fields('a login was refused'), ['warn', 'method', 'code', 'from', 'refused']);
 
   const rail = await connect(server.url, { token: TOKEN });
   const queue = rail.queue('orders');

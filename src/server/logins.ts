@@ -1,5 +1,6 @@
 import type { Authenticator, Credentials } from '../core/auth.ts';
 import type { Clock } from '../core/clock.ts';
+import { RailheadError } from '../core/errors.ts';
 import type { Logger } from './log.ts';
 
 const QUIET_MS = 1_000;
@@ -20,7 +21,9 @@ export function loggedLogins(authenticator: Required<Authenticator>, log: Logger
         refused++;
         if (clock.now() >= quietUntil) {
           quietUntil = clock.now() + QUIET_MS;
-          log.warn({ method: methodOf(credentials), refused }, 'a login was refused');
+          const code = RailheadError.is(error) ? error.code : 'INTERNAL';
+          const method = methodOf(credentials);
+          log.warn({ method, code, from: from?.network, refused }, 'a login was refused');
           refused = 0;
         }
         throw error;

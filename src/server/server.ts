@@ -10,6 +10,7 @@ import { VERSION } from '../core/version.ts';
 import type { Broker } from '../engine/broker.ts';
 import { guardBrowser } from '../gateways/browser-guard.ts';
 import { LiveStats } from '../gateways/http/live/stats.ts';
+import { RefusedLogins } from '../gateways/refused-logins.ts';
 import { NativeGateway } from '../gateways/native/server.ts';
 import { signingOf } from './alerts/signing.ts';
 import { AlertWatch } from './alerts/watch.ts';
@@ -66,7 +67,6 @@ class Server implements RunningServer {
   #vault: Vault | undefined;
   /** Ends the connections whose logins count no more, one for each protocol that has connections. */
   readonly #onGone: (() => void)[] = [];
-  #logins: Authenticator | undefined;
   #jwt: JwtLogins | undefined;
   #started = false;
   #failure: RailheadError | null = null;
@@ -217,28 +217,33 @@ class Server implements RunningServer {
 
   #needs(broker: Broker): Needs {
     const report = (error: unknown): void => this.#report(error);
-    const definitions = new LimitedDefinitions(broker.state, this.#config.limits.queues);
+    const { queues, refusedLogins: most } = this.#config.limits;
+    const definitions = new LimitedDefinitions(broker.state, queues);
+    const refusedLogins = new RefusedLogins(this.#clock, most);
     return {
       config: this.#config,
       broker,
       connect: (owner, protocol) =>
         definitions.limited(this.#sessions?.open(broker, owner, protocol) ?? broker.connect(owner), owner.namespace),
-      authenticator: this.#authenticator(),
+      authenticator: this.#authenticator(refusedLogins),
+      refusedLogins,
       clock: this.#clock,
       report,
     };
   }
 
-  #authenticator(): Authenticator {
-    return (this.#logins ??= loggedLogins(
-      new UserStore(
-        this.#config,
-        new StoredUserView(this.broker.documents(SYSTEM_NAMESPACE), this.#vault ?? new Vault()),
-        this.#jwt,
+  #authenticator(refused: RefusedLogins): Authenticator {
+    return loggedLogins(
+      refused.limited(
+        new UserStore(
+          this.#config,
+          new StoredUserView(this.broker.documents(SYSTEM_NAMESPACE), this.#vault ?? new Vault()),
+          this.#jwt,
+        ),
       ),
       this.#log,
       new SystemClock(),
-    ));
+    );
   }
 
   #watchAlerts(broker: Broker): AlertWatch {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { alertRuleSchema } from '../gateways/alerts.ts';
+import { LOGIN_LIMITS } from '../core/login-limits.ts';
 import { areSecrets } from './alerts/signing.ts';
 import { issuerSchema } from './jwt/settings.ts';
 import { duration, nonEmpty as text, size } from './setting-units.ts';
@@ -332,6 +333,12 @@ export const settingsSchema = z.strictObject({
       connectionsPerAddress: z.int().min(1).max(1_000_000).default(2_500).register(settingDocs, {
         summary: 'Connections that one address may have on one port. This machine has no such limit.',
         allowed: 'a whole number from 1 to 1000000',
+        placeholder: 'COUNT',
+      }),
+      refusedLogins: z.int().min(0).max(1_000_000).default(LOGIN_LIMITS.refusedOfAddress).register(settingDocs, {
+        summary:
+          'Logins of one address (or /64 of IPv6) that may be refused in a minute, over all protocols together. After that it waits until the minute is over, but for connections that are in. 0: any number. Programs on this machine have no such limit.',
+        allowed: 'a whole number from 0 to 1000000',
         placeholder: 'COUNT',
       }),
       queues: z.int().min(1).max(10_000_000).default(100_000).register(settingDocs, {

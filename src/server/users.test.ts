@@ -62,6 +62,8 @@ test('a user logs in by the hash of a token and has exactly the grants of the co
 test('a user who only has a token cannot log in with a password', async () => {
   const users = new UserStore(checkConfig({ users: [{ name: 'web', tokenHash: hashToken(TOKEN) }] }));
   await assert.rejects(users.authenticate({ user: 'web', password: TOKEN }), /refused/);
+  assert.equal((await users.authenticate({ user: 'token', password: TOKEN })).name, 'web');
+  await assert.rejects(users.authenticate({ user: 'token', password: `${TOKEN}x` }), /refused/);
   await assert.rejects(users.authenticate({ user: 'web', password: '' }), /refused/);
 });
 
@@ -118,7 +120,7 @@ test('a flood of logins by password from one network leaves the others their pla
   const passwordHash = await hashPassword('right password');
   const users = new UserStore(checkConfig({ token: TOKEN }), stored({ ann: { passwordHash } }));
   const login = (from: string, password = 'wrong'): Promise<string> =>
-    users.authenticate({ user: 'ann', password }, from).then(
+    users.authenticate({ user: 'ann', password }, { network: from, isCounted: true, isKnown: false }).then(
       ({ name }) => name,
       (error: unknown) => (RailheadError.is(error) ? error.code : String(error)),
     );

@@ -8,6 +8,7 @@ import {
   type Credentials,
   type Grant,
   type KeyPermission,
+  type LoginOrigin,
   type Permission,
   type Principal,
   type UserLimits,
@@ -27,6 +28,8 @@ import type { JwtLogins } from './jwt/logins.ts';
 import { type ServerConfig, splitAccessKey, type UserConfig } from './settings.ts';
 
 const MAX_REMEMBERED = 10_000;
+/** Who calls itself so may show a token in place of a password; a user of that name may have a password all the same. */
+const TOKEN_USER = 'token';
 
 interface User {
   principal: Principal;
@@ -63,8 +66,8 @@ export class UserStore implements Authenticator {
     const everything: Grant[] = [{ namespace: '*', resource: '*', actions: 'all' }];
     const { token, accessKey } = config;
     if (token !== undefined) {
-      const principal = { name: 'token', grants: everything };
-      this.#byName.set('token', { principal, tokenDigest: sha256(token), password: undefined });
+      const principal = { name: TOKEN_USER, grants: everything };
+      this.#byName.set(TOKEN_USER, { principal, tokenDigest: sha256(token), password: undefined });
     }
     if (accessKey !== undefined) {
       const { id, secret } = splitAccessKey(accessKey);
@@ -90,7 +93,7 @@ export class UserStore implements Authenticator {
     return this.#always || this.#stored?.isEmpty === false;
   }
 
-  async authenticate(credentials: Credentials | undefined, from = ''): Promise<Principal> {
+  async authenticate(credentials: Credentials | undefined, from?: LoginOrigin): Promise<Principal> {
     if (!this.required) return this.#anybody;
     const principal = credentials === undefined ? undefined : await this.#find(credentials, from);
     if (principal !== undefined) return principal;
@@ -130,7 +133,7 @@ export class UserStore implements Authenticator {
     return text === undefined ? undefined : parseScram(text);
   }
 
-  async #find(credentials: Credentials, from: string): Promise<Principal | undefined> {
+  async #find(credentials: Credentials, from: LoginOrigin | undefined): Promise<Principal | undefined> {
     if ('token' in credentials) return (await this.#jwt?.find(credentials.token)) ?? this.#byToken(credentials.token);
     if ('certificate' in credentials) return this.#byCertificate(credentials.certificate);
     if ('accessKey' in credentials) return this.#byAccessKey(credentials);
@@ -139,12 +142,16 @@ export class UserStore implements Authenticator {
     // For protocols that know passwords alone; whose token it is, it says itself.
     const bearer = await this.#jwt?.find(password);
     if (bearer !== undefined) return bearer;
+    const byToken = name === TOKEN_USER ? this.#byToken(password) : undefined;
+    if (byToken !== undefined) return byToken;
     const user = this.#user(name);
     if (user === undefined && this.#accessKey(name) !== undefined)
       return this.#byAccessKey({ accessKey: name, isSignedWith: (secret) => isSame(secret, password) });
     if (user?.password !== undefined && this.#remembered.has(name, user.password.text, password)) return user.principal;
     // An unknown name costs the same scrypt as a known one, or the time would tell which names exist.
-    const matches = await this.#logins.run(from, () => passwordMatches(password, user?.password?.hash ?? this.#nobody));
+    const matches = await this.#logins.run(from?.network ?? '', () =>
+      passwordMatches(password, user?.password?.hash ?? this.#nobody),
+    );
     if (!matches || user?.password === undefined) return undefined;
     this.#remembered.add(name, user.password.text, password);
     return user.principal;

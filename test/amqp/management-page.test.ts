@@ -7,8 +7,8 @@ import { ROUTES } from '../../src/gateways/amqp/management/routes.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'docs/protocols/amqp-management.md'), 'utf8');
-const tests = ['management', 'monitoring']
-  .map((name) => readFileSync(join(root, `test/conformance/amqp/${name}.test.ts`), 'utf8'))
+const tests = ['conformance/amqp/management', 'conformance/amqp/monitoring', 'authorize/refused-logins']
+  .map((name) => readFileSync(join(root, `test/${name}.test.ts`), 'utf8'))
   .join('\n');
 
 test('the page of the management API has every endpoint, and no other', () => {

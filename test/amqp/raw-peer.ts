@@ -63,6 +63,11 @@ export class RawPeer {
     return new RawPeer(socket);
   }
 
+  /** Over a connection that is there already. */
+  static over(socket: Socket): RawPeer {
+    return new RawPeer(socket);
+  }
+
   /** Logged in, with channel 1 open. */
   static async open(port: number, heartbeat = 0): Promise<RawPeer> {
     const peer = await RawPeer.dial(port);

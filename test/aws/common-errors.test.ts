@@ -13,7 +13,7 @@ const NEVER: Readonly<Record<string, string>> = {
   RequestAbortedException: 'who has gone is answered nothing',
   ServiceUnavailable:
     'not by what is asked for: the broker is stopping, or a queue is full that another protocol bounded',
-  ThrottlingException: 'no action is slowed down',
+  ThrottlingException: 'not on this machine: for an address of which too many logins were refused',
 };
 
 /** What one document of Amazon names, and another has a word of its own for, by which clients go. */

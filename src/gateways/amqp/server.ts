@@ -32,6 +32,11 @@ export interface AmqpGatewayOptions {
 /** Then it is asked again. */
 const SHORTAGE_WAIT_MS = 60_000;
 
+/** @throws CONNECTION_FORCED, by which a client is told that it may try again later, for a login that has to wait */
+function askAgain(error: unknown): never {
+  throw RailheadError.is(error, 'RATE_LIMITED') ? new AmqpError('CONNECTION_FORCED', error.message) : error;
+}
+
 /** AMQP 0-9-1 as RabbitMQ speaks it. */
 export class AmqpGateway implements Gateway {
   readonly #options: AmqpGatewayOptions;
@@ -66,7 +71,7 @@ export class AmqpGateway implements Gateway {
       limits: this.#limits,
       sendBuffers: this.#sendBuffers,
       version: broker.version,
-      authenticate: (credentials) => authenticator.authenticate(credentials, peer.network),
+      authenticate: (credentials) => authenticator.authenticate(credentials, peer).catch(askAgain),
       open: (principal, vhost, clientName) => this.#open(connection, principal, vhost, clientName),
       opens: (principal) => this.#opens(principal),
       shortage: () => this.#shortage,

@@ -33,7 +33,7 @@ export interface ConnectionContext {
   readonly limits: AmqpLimits;
   readonly sendBuffers: SendBuffers;
   readonly version: string;
-  /** @throws UNAUTHENTICATED, RATE_LIMITED */
+  /** @throws UNAUTHENTICATED, CONNECTION_FORCED */
   authenticate(credentials: Credentials): Promise<Principal>;
   /** @throws what the client is told. */
   open(principal: Principal, vhost: string, clientName: string): Promise<{ session: Session; vhost: Vhost }>;

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { LoginOrigin } from '../../core/auth.ts';
 import { BodyBudget } from '../body-budget.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
 import { HttpSockets } from '../http-sockets.ts';
@@ -16,6 +17,8 @@ export interface DoorRequest {
   readonly secure: boolean;
   /** Of the client, as the socket has it. */
   readonly address: string;
+  /** The connection that it came on. */
+  readonly origin: LoginOrigin | undefined;
   /** Whoever asks has logged in, or need not: its connection is no stranger's any more. */
   letIn(): void;
   /** Calls back when the client goes away before it has its answer. Returns what undoes that. */
@@ -87,6 +90,7 @@ export class AwsDoor implements Gateway {
     let connection: GatewayConnection | undefined;
     const lane = new Lane(socket, {
       secure: peer.secure,
+      origin: peer,
       letIn: () => peer.authenticated(),
       idleMs: IDLE_MS,
       answer: (request) => this.#options.answer(request),
@@ -170,6 +174,7 @@ export class AwsDoor implements Gateway {
         headers,
         body,
         secure: this.#sockets.peer(socket)?.secure ?? false,
+        origin: this.#sockets.peer(socket),
         get address() {
           return addressOf(socket);
         },

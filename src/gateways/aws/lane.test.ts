@@ -220,6 +220,7 @@ test('what a client sends while it is answered is read no further than can be re
   let handedOver = 0;
   const lane = new Lane(socket, {
     secure: false,
+    origin: { network: '192.0.2.1', isCounted: true, isKnown: false },
     letIn: () => {},
     idleMs: 1_000,
     begin: () => {},

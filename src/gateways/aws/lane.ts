@@ -1,10 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { LoginOrigin } from '../../core/auth.ts';
 import type { DoorAnswer, DoorRequest } from './door.ts';
 import { type Head, HeadReader } from './head.ts';
 
 export interface LaneOptions {
   secure: boolean;
+  /** The connection, for logins. */
+  origin: LoginOrigin;
   letIn(): void;
   /** Of a connection without a request. */
   idleMs: number;
@@ -211,6 +214,10 @@ class LaneRequest implements DoorRequest {
 
   get address(): string {
     return this.#lane.address;
+  }
+
+  get origin(): LoginOrigin {
+    return this.#options.origin;
   }
 
   letIn(): void {

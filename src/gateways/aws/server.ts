@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Authenticator, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
+import { RailheadError } from '../../core/errors.ts';
 import type { RecordFormat } from '../../engine/formats.ts';
 import { guardBrowser } from '../browser-guard.ts';
 import type { Gateway, GatewayConnection, Peer } from '../gateway.ts';
@@ -260,7 +261,11 @@ export class AwsGateway implements Gateway {
         'This broker wants a login. Sign with an access key of it.',
         403,
       );
-    return authenticator.authenticate(credentials);
+    try {
+      return await authenticator.authenticate(credentials, request.origin);
+    } catch (error) {
+      throw RailheadError.is(error, 'RATE_LIMITED') ? new AwsError('ThrottlingException', error.message) : error;
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import { ManualClock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { LOGIN_LIMITS } from '../../core/login-limits.ts';
 import { FakeSession } from '../../../test/fake-session.ts';
+import { RefusedLogins } from '../refused-logins.ts';
 import { BrowserLogins } from './browser-logins.ts';
 import { HttpGateway } from './gateway.ts';
 
@@ -12,9 +13,10 @@ const ANN = { user: 'ann', password: 'correct horse' };
 const PLAIN = { address: '192.0.2.1', secure: false };
 const HOUR_MS = 3_600_000;
 
-function authenticatorOf(principal: Principal): Authenticator {
+function authenticatorOf(principal: Principal): Required<Authenticator> {
   return {
     required: true,
+    scramVerifier: () => assert.fail('nobody logs in so'),
     authenticate: async (shown) => {
       if (shown !== undefined && 'password' in shown && shown.password === ANN.password) return principal;
       throw new RailheadError('UNAUTHENTICATED', 'No.');
@@ -26,8 +28,9 @@ const ANN_PRINCIPAL: Principal = { name: 'ann', grants: [{ namespace: '*', resou
 
 function rig(principal: Principal = ANN_PRINCIPAL) {
   const clock = new ManualClock(0);
-  const authenticator = authenticatorOf(principal);
-  return { clock, logins: new BrowserLogins(authenticator, clock) };
+  const refused = new RefusedLogins(clock);
+  const authenticator = refused.limited(authenticatorOf(principal));
+  return { clock, logins: new BrowserLogins(authenticator, clock, refused) };
 }
 
 /** What a browser sends back of a cookie that was set. */

@@ -1,21 +1,15 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Authenticator, Credentials, Principal } from '../../core/auth.ts';
+import type { Authenticator, Credentials, LoginOrigin, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { LOGIN_LIMITS } from '../../core/login-limits.ts';
 import { networkOf } from '../by-address.ts';
+import type { RefusedLogins } from '../refused-logins.ts';
 import { RenewablePrincipal } from '../renewable-principal.ts';
 import type { Vouched } from './federated-logins.ts';
 import { LoginRenewal } from './login-renewal.ts';
 
-const {
-  browserIdleMs: IDLE_MS,
-  browserMs: MAX_AGE_MS,
-  browsers: MAX_LOGINS,
-  refusedOfAddress: MAX_FAILURES,
-  refusedAddresses: MAX_ADDRESSES,
-} = LOGIN_LIMITS;
-const FAILURES_MS = 60_000;
+const { browserIdleMs: IDLE_MS, browserMs: MAX_AGE_MS, browsers: MAX_LOGINS } = LOGIN_LIMITS;
 
 /** Where a request came from, by its socket; never by what a header says. */
 export interface Origin {
@@ -24,6 +18,8 @@ export interface Origin {
   readonly secure: boolean;
   /** Who it is by the certificate of the connection. */
   readonly certificate?: string;
+  /** What it came on. Absent within the process. */
+  readonly connection?: LoginOrigin;
 }
 
 /** What a request brings beside itself, for Hono. */
@@ -56,37 +52,30 @@ export class BrowserLogins {
   readonly #logins = new Map<string, Kept>();
   /** Ended before their time, of which an answer may still go on. */
   readonly #over = new WeakSet<BrowserLogin>();
-  readonly #failures: Failures;
+  readonly #refused: RefusedLogins;
 
-  constructor(authenticator: Authenticator, clock: Clock) {
+  /** @param refused of every protocol; `authenticator` knows it, too */
+  constructor(authenticator: Authenticator, clock: Clock, refused: RefusedLogins) {
     this.#authenticator = authenticator;
     this.#clock = clock;
-    this.#failures = new Failures(clock);
+    this.#refused = refused;
   }
 
   /** @throws UNAUTHENTICATED, RATE_LIMITED after too many of these from one address */
   async login(credentials: Credentials, origin: Origin): Promise<{ login: BrowserLogin; cookie: string }> {
-    return this.loginAs(
-      async () => ({ principal: await this.#authenticator.authenticate(credentials, networkOf(origin.address)) }),
-      origin,
-    );
+    const principal = await this.#authenticator.authenticate(credentials, browserAt(origin));
+    return this.#open({ principal }, origin);
   }
 
   /** The same for who is known in another way. @throws UNAUTHENTICATED, RATE_LIMITED */
   async loginAs(
     authenticate: () => Promise<Vouched>,
-    { address, secure }: Origin,
+    origin: Origin,
   ): Promise<{ login: BrowserLogin; cookie: string }> {
-    this.#failures.assertFew(address);
-    let vouched: Vouched;
-    try {
-      vouched = await authenticate();
-    } catch (error) {
-      // Also where an issuer could not be asked: strangers must not make us ask it all the time.
-      if (RailheadError.is(error, 'UNAUTHENTICATED') || RailheadError.is(error, 'CONNECTION_LOST'))
-        this.#failures.add(address);
-      throw error;
-    }
+    return this.#open(await this.#refused.attempt(browserAt(origin), authenticate), origin);
+  }
+
+  #open(vouched: Vouched, { secure }: Origin): { login: BrowserLogin; cookie: string } {
     const id = randomBytes(32).toString('base64url');
     const now = this.#clock.now();
     const csrf = randomBytes(24).toString('base64url');
@@ -154,6 +143,11 @@ export class BrowserLogins {
   }
 }
 
+/** Each login stands for itself. Those of this machine count, too: behind a proxy people have its address. */
+function browserAt({ address }: Origin): LoginOrigin {
+  return { network: networkOf(address), isCounted: true, isKnown: false };
+}
+
 /** @throws FORBIDDEN for a request that changes something and does not show the token of its login */
 export function assertCsrf(login: BrowserLogin, method: string, shown: string | undefined): void {
   if (method === 'GET' || method === 'HEAD') return;
@@ -162,42 +156,6 @@ export function assertCsrf(login: BrowserLogin, method: string, shown: string | 
     'FORBIDDEN',
     'The header Railhead-Csrf does not have the token of this login. GET /api/v1/whoami tells it.',
   );
-}
-
-/** Refused logins by address; networks that one customer has as a whole count as one. */
-class Failures {
-  readonly #clock: Clock;
-  readonly #byAddress = new Map<string, { count: number; until: number }>();
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  /** @throws RATE_LIMITED */
-  assertFew(address: string): void {
-    const failures = this.#of(address);
-    if (failures === undefined || failures.count < MAX_FAILURES) return;
-    const seconds = Math.ceil((failures.until - this.#clock.now()) / 1000);
-    throw new RailheadError('RATE_LIMITED', `Too many logins were refused. Try again in ${seconds} s.`);
-  }
-
-  add(address: string): void {
-    const failures = this.#of(address);
-    if (failures !== undefined) {
-      failures.count++;
-      return;
-    }
-    const [oldest] = this.#byAddress.keys();
-    if (this.#byAddress.size >= MAX_ADDRESSES && oldest !== undefined) this.#byAddress.delete(oldest);
-    this.#byAddress.set(networkOf(address), { count: 1, until: this.#clock.now() + FAILURES_MS });
-  }
-
-  #of(address: string): { count: number; until: number } | undefined {
-    const failures = this.#byAddress.get(networkOf(address));
-    if (failures === undefined || failures.until > this.#clock.now()) return failures;
-    this.#byAddress.delete(networkOf(address));
-    return undefined;
-  }
 }
 
 /** `__Host-`: no other host and no plain connection can have set it. Browsers take it over TLS alone. */

@@ -20,6 +20,7 @@ import { JsonText } from './messages.ts';
 import type { Route, RouteRequest } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 import type { ServerFacts } from './server-facts.ts';
+import { RefusedLogins } from '../refused-logins.ts';
 import { SessionCache, type Connect } from '../session-cache.ts';
 
 export interface HttpGatewayOptions {
@@ -38,6 +39,8 @@ export interface HttpGatewayOptions {
   /** More names that the Host header may have. */
   allowedHosts: readonly string[];
   facts?: ServerFacts;
+  /** Of all protocols; `authenticator` knows it, too. Default: its own. */
+  refusedLogins?: RefusedLogins;
   /** With whom people may log in, in place of a password. */
   federated?: readonly FederatedIssuer[];
   /** The pages for people; without it there are none. */
@@ -77,7 +80,11 @@ export class HttpGateway {
     this.#sessions = new SessionCache(options.connect, 'http');
     this.#budget = new BodyBudget(options.maxMemoryBytes);
     this.#loads = new LoadMeter(options.clock);
-    this.#logins = new BrowserLogins(options.authenticator, options.clock);
+    this.#logins = new BrowserLogins(
+      options.authenticator,
+      options.clock,
+      options.refusedLogins ?? new RefusedLogins(options.clock),
+    );
     this.#live = options.live;
     this.#app = this.#build();
   }
@@ -203,9 +210,10 @@ export class HttpGateway {
       return { principal: login.principal, isIn: () => this.#logins.isOpen(login) };
     }
     const token = header === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(header)?.[1];
-    const { certificate } = c.env.origin;
+    const { certificate, connection } = c.env.origin;
     const certified = header === undefined && certificate !== undefined ? { certificate } : undefined;
-    const principal = await this.#options.authenticator.authenticate(token === undefined ? certified : { token });
+    const credentials = token === undefined ? certified : { token };
+    const principal = await this.#options.authenticator.authenticate(credentials, connection);
     return { principal, isIn: () => principal.gone !== true };
   }
 

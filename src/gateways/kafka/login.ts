@@ -1,4 +1,4 @@
-import type { Authenticator, Principal } from '../../core/auth.ts';
+import type { Authenticator, LoginOrigin, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RenewablePrincipal } from '../renewable-principal.ts';
 import { ERROR, KafkaError } from './errors.ts';
@@ -19,8 +19,8 @@ export class Login {
   #principal: Principal | undefined;
   #endsAt = Infinity;
 
-  /** @param maxMs how long a login lasts at most; `from`: the network that it comes from */
-  constructor(authenticator: Authenticator, clock: Clock, maxMs = Infinity, from = '') {
+  /** @param maxMs how long a login lasts at most */
+  constructor(authenticator: Authenticator, clock: Clock, maxMs = Infinity, from?: LoginOrigin) {
     this.#mechanisms = mechanismsOf(authenticator, from);
     this.#clock = clock;
     this.#maxMs = maxMs;

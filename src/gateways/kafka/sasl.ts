@@ -1,5 +1,5 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Authenticator, Principal } from '../../core/auth.ts';
+import type { Authenticator, LoginOrigin, Principal } from '../../core/auth.ts';
 import { RailheadError } from '../../core/errors.ts';
 import { type ScramAlgorithm, scramProofMatches, scramServerSignature } from '../../core/scram.ts';
 import { KafkaError } from './errors.ts';
@@ -10,18 +10,17 @@ type SaslAnswer = { bytes: Buffer; principal: Principal } | { bytes: Buffer; nex
 export type SaslStep = (bytes: Buffer) => Promise<SaslAnswer>;
 
 const NOTHING = Buffer.alloc(0);
-const TOKEN_USER = 'token';
 const NONCE_BYTES = 18;
 
 /** The mechanisms that an authenticator can do, by their names. */
-export function mechanismsOf(authenticator: Authenticator, from: string): ReadonlyMap<string, SaslStep> {
+export function mechanismsOf(authenticator: Authenticator, from?: LoginOrigin): ReadonlyMap<string, SaslStep> {
   const mechanisms = new Map<string, SaslStep>([
     ['PLAIN', (bytes) => plain(authenticator, from, bytes)],
-    ['OAUTHBEARER', (bytes) => bearer(authenticator, bytes)],
+    ['OAUTHBEARER', (bytes) => bearer(authenticator, from, bytes)],
   ]);
   if (authenticator.scramVerifier === undefined) return mechanisms;
-  mechanisms.set('SCRAM-SHA-256', (bytes) => scram(authenticator, 'sha256', bytes));
-  mechanisms.set('SCRAM-SHA-512', (bytes) => scram(authenticator, 'sha512', bytes));
+  mechanisms.set('SCRAM-SHA-256', (bytes) => scram(authenticator, from, 'sha256', bytes));
+  mechanisms.set('SCRAM-SHA-512', (bytes) => scram(authenticator, from, 'sha512', bytes));
   return mechanisms;
 }
 
@@ -34,6 +33,8 @@ async function letIn(authenticate: Promise<Principal>): Promise<Principal> {
     return await authenticate;
   } catch (error) {
     if (!RailheadError.is(error)) throw error;
+    // Of another kind than a refusal: it may be tried again.
+    if (error.code === 'RATE_LIMITED') throw new KafkaError('THROTTLING_QUOTA_EXCEEDED', error.message);
     throw new KafkaError('SASL_AUTHENTICATION_FAILED', 'Authentication failed: Invalid username or password');
   }
 }
@@ -41,38 +42,23 @@ async function letIn(authenticate: Promise<Principal>): Promise<Principal> {
 // ---- PLAIN (RFC 4616) -----------------------------------------------------------------------------------------------
 
 /** authorization id, name, password: the first is empty, or the name once more. */
-async function plain(authenticator: Authenticator, from: string, bytes: Buffer): Promise<SaslAnswer> {
+async function plain(authenticator: Authenticator, from: LoginOrigin | undefined, bytes: Buffer): Promise<SaslAnswer> {
   const [as, user, password, more] = bytes.toString().split('\0');
   if (user === undefined || password === undefined || more !== undefined || (as !== '' && as !== user))
     throw broken('PLAIN');
-  return { bytes: NOTHING, principal: await letIn(byPassword(authenticator, { user, password }, from)) };
-}
-
-/** Who calls itself `token` has a token in place of a password; a user of that name may have a password all the same. */
-async function byPassword(
-  authenticator: Authenticator,
-  shown: { user: string; password: string },
-  from: string,
-): Promise<Principal> {
-  if (shown.user !== TOKEN_USER) return authenticator.authenticate(shown, from);
-  try {
-    return await authenticator.authenticate({ token: shown.password });
-  } catch (error) {
-    if (!RailheadError.is(error, 'UNAUTHENTICATED')) throw error;
-    return authenticator.authenticate(shown, from);
-  }
+  return { bytes: NOTHING, principal: await letIn(authenticator.authenticate({ user, password }, from)) };
 }
 
 // ---- OAUTHBEARER (RFC 7628) -----------------------------------------------------------------------------------------
 
 /** `n,a=NAME,^Aauth=Bearer TOKEN^A^A`: whose token it is, is known without the name. */
-async function bearer(authenticator: Authenticator, bytes: Buffer): Promise<SaslAnswer> {
+async function bearer(authenticator: Authenticator, from: LoginOrigin | undefined, bytes: Buffer): Promise<SaslAnswer> {
   const [header = '', ...pairs] = bytes.toString().split('\u0001');
   const value = pairs.find((pair) => pair.startsWith('auth='))?.slice('auth='.length) ?? '';
   if (!/^[ny],/.test(header) || !/^bearer [^ ]+$/i.test(value)) throw broken('OAUTHBEARER');
   return {
     bytes: NOTHING,
-    principal: await letIn(authenticator.authenticate({ token: value.slice('bearer '.length) })),
+    principal: await letIn(authenticator.authenticate({ token: value.slice('bearer '.length) }, from)),
   };
 }
 
@@ -84,7 +70,12 @@ async function bearer(authenticator: Authenticator, bytes: Buffer): Promise<Sasl
  * client   c=biws,r=NONCE+MORE,p=PROOF             server   v=SIGNATURE
  * ```
  */
-function scram(authenticator: Authenticator, algorithm: ScramAlgorithm, bytes: Buffer): Promise<SaslAnswer> {
+function scram(
+  authenticator: Authenticator,
+  from: LoginOrigin | undefined,
+  algorithm: ScramAlgorithm,
+  bytes: Buffer,
+): Promise<SaslAnswer> {
   const mechanism = algorithm === 'sha256' ? 'SCRAM-SHA-256' : 'SCRAM-SHA-512';
   // No channel binding, and nobody logs in for somebody else. Extensions, such as those of delegation tokens, end it.
   const [, header = '', bare = ''] = /^([ny],,)(.*)$/s.exec(bytes.toString()) ?? [];
@@ -103,14 +94,17 @@ function scram(authenticator: Authenticator, algorithm: ScramAlgorithm, bytes: B
     const said = `${bare},${first},${without}`;
     let signature: Buffer = NOTHING;
     const principal = await letIn(
-      authenticator.authenticate({
-        name,
-        scram: algorithm,
-        isProvenBy(known) {
-          signature = scramServerSignature(known, said);
-          return scramProofMatches(known, said, Buffer.from(proof, 'base64'));
+      authenticator.authenticate(
+        {
+          name,
+          scram: algorithm,
+          isProvenBy(known) {
+            signature = scramServerSignature(known, said);
+            return scramProofMatches(known, said, Buffer.from(proof, 'base64'));
+          },
         },
-      }),
+        from,
+      ),
     );
     return { bytes: Buffer.from(`v=${signature.toString('base64')}`), principal };
   };

@@ -76,7 +76,7 @@ export class KafkaConnection implements GatewayConnection {
     this.#peer = peer;
     this.#context = context;
     const { authenticator, loginClock, shared } = context;
-    this.#login = new Login(authenticator, loginClock, shared.limits.maxReauthMs, peer.network);
+    this.#login = new Login(authenticator, loginClock, shared.limits.maxReauthMs, peer);
     this.#out = new ByteOutput(socket, {
       maxBytes: context.shared.limits.maxOutputBytes,
       sendBuffers: context.shared.sendBuffers,

@@ -147,7 +147,7 @@ export class NativeGateway implements Gateway {
   async #login(hello: Hello, connection: NativeConnection, peer: Peer): Promise<Login> {
     const { authenticator, broker } = this.#options;
     const protocol = negotiate(hello.protocol, PROTOCOL);
-    const shown = await authenticator.authenticate(credentials(hello, peer.certificate), peer.network);
+    const shown = await authenticator.authenticate(credentials(hello, peer.certificate), peer);
     const principal = shown.expiresAt === undefined ? shown : new RenewablePrincipal(shown);
     const former = hello.resume === undefined ? undefined : this.#open.get(hello.resume);
     if (former !== undefined && former.principal.name === principal.name) await former.connection.supersede();
@@ -169,13 +169,13 @@ export class NativeGateway implements Gateway {
         limits: { maxFrameBytes, heartbeatMs },
         ...this.#endOf(principal),
       },
-      renew: (token) => this.#renew(principal, token),
+      renew: (token) => this.#renew(principal, token, peer),
     };
   }
 
   /** As AMQP and Kafka have it: what is refused changes nothing, and the token before is good until its end. */
-  async #renew(principal: Principal, token: string): Promise<Renewed> {
-    const shown = await this.#options.authenticator.authenticate({ token });
+  async #renew(principal: Principal, token: string, peer: Peer): Promise<Renewed> {
+    const shown = await this.#options.authenticator.authenticate({ token }, peer);
     if (shown.name !== principal.name)
       throw new RailheadError('FORBIDDEN', 'The new token is of another user than this connection. Open another one.');
     if (principal instanceof RenewablePrincipal) principal.renew(shown);

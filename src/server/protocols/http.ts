@@ -8,12 +8,16 @@ type Shown = Pick<HttpGatewayOptions, 'health' | 'metrics' | 'live' | 'facts' | 
   dashboard: string | undefined;
 };
 
-export function openHttp({ config, connect, authenticator, clock, report }: Needs, shown: Shown): HttpGateway {
+export function openHttp(
+  { config, connect, authenticator, refusedLogins, clock, report }: Needs,
+  shown: Shown,
+): HttpGateway {
   const { limits, allowedHosts } = config;
   return new HttpGateway({
     ...shown,
     connect: (owner) => connect(owner, 'http'),
     authenticator,
+    refusedLogins,
     clock,
     maxBodyBytes: limits.httpBody,
     maxMemoryBytes: limits.httpMemory,

@@ -1,9 +1,8 @@
 import { type StoredUsers, SYSTEM_NAMESPACE } from '../../../core/access.ts';
-import type { Authenticator, Credentials, Principal } from '../../../core/auth.ts';
+import type { Authenticator, Credentials, LoginOrigin, Principal } from '../../../core/auth.ts';
 import type { Clock } from '../../../core/clock.ts';
 import type { BrokerInfo } from '../../../core/broker-info.ts';
 import { BodyBudget } from '../../body-budget.ts';
-import { networkOf } from '../../by-address.ts';
 import type { ConnectionInfo } from '../live.ts';
 import { Rights } from '../rights.ts';
 import { Topology } from '../topology.ts';
@@ -61,7 +60,7 @@ const HEADERS = {
 /** Of a request: by its socket, never by what a header says. */
 interface RequestOrigin {
   readonly certificate?: string;
-  readonly address?: string;
+  readonly connection?: LoginOrigin;
 }
 
 /** RabbitMQ's management HTTP API, as far as tools use it. `fetch` answers one request; what listens is the server's. */
@@ -158,11 +157,11 @@ export class Management {
   }
 
   /** Before a byte of the body is read. */
-  async #login(header: string | null, { certificate, address = '' }: RequestOrigin): Promise<Principal> {
+  async #login(header: string | null, { certificate, connection }: RequestOrigin): Promise<Principal> {
     const certified = certificate === undefined ? undefined : { certificate };
     const credentials = header === null ? certified : credentialsOf(header);
     try {
-      return await this.options.authenticator.authenticate(credentials, networkOf(address));
+      return await this.options.authenticator.authenticate(credentials, connection);
     } catch (error) {
       const answer = asManagementError(error);
       throw answer?.status === 401 ? notAuthorized('Login failed') : error;
