@@ -14,6 +14,8 @@ type Shown = string | typeof MEASURED;
 
 const MEMORY = 'publishers that bring more than memory holds wait for the disk, and are refused when they may not wait';
 const DOCUMENTS = 'documents have names and texts of a bounded size, and a kind of them a bounded number';
+const CURSORS =
+  'a namespace has no more committed offsets than maxCursors, which move and make room when they go, also from ${from}';
 const SNAPSHOTS =
   'a snapshot that says nothing lives for defaultSnapshotMs, and a topic has no more of them than maxSnapshots';
 const TRANSACTION_TIME =
@@ -75,6 +77,7 @@ const SHOWN: Record<string, Record<string, Shown>> = {
     maxDocumentBytes: DOCUMENTS,
     maxDocumentNameBytes: DOCUMENTS,
     maxDocuments: DOCUMENTS,
+    maxCursors: CURSORS,
     maxErrorText: 'of the text of an error no more than maxErrorText is kept',
     maxPeek: 'a peek shows no more than maxPeek',
     defaultSnapshotMs: SNAPSHOTS,

@@ -17,9 +17,9 @@ const root = resolve(import.meta.dirname, '../..');
 const INTRODUCTION = `# Limits
 
 What a client can make grow has a bound, with a default. Those that a deployment may want to change are
-[settings](configuration.md). Two things have none but what users set: messages on disk, which queues and topics bound
-(\`maxMessages\`, \`maxBytes\`, \`retain\`; where a disk is full publishers wait or are refused), and committed offsets,
-some hundred bytes each, of which those of Kafka's groups go a week after their last use.
+[settings](configuration.md). One thing has none but what users set: messages on disk, which queues and topics bound
+(\`maxMessages\`, \`maxBytes\`, \`retain\`; where a disk is full publishers wait or are refused). What a journal has more of than
+is allowed by now is read and kept; only new ones are refused.
 `;
 
 export const LIMIT_SECTIONS: readonly { title: string; file: string; values: object }[] = [

@@ -181,7 +181,7 @@ export class Broker {
       definitions,
       routers,
       cursors,
-      transactor: new Transactor(shard, definitions, feeds, settler, cursors),
+      transactor: new Transactor(shard, feeds, settler, cursors),
       reader,
       operator: new Operator(shard, feeds, returns, recorder, settler),
       redriver: new Redriver(shard, settler, publisher, feeds, returns, bodies),

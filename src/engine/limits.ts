@@ -54,6 +54,11 @@ export interface Limits {
   maxDocumentNameBytes: number;
   /** Documents of one kind in a namespace. */
   maxDocuments: number;
+  /**
+   * Committed offsets of one namespace: a cursor has one in each partition that it reads. Those that are there may be
+   * moved and deleted, however many they are. See `limits.cursors`.
+   */
+  maxCursors: number;
   /** Characters of an error that are kept with a message. */
   maxErrorText: number;
   /** Messages that one peek shows. */
@@ -107,6 +112,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxDocumentBytes: 64 << 10,
   maxDocumentNameBytes: 1024,
   maxDocuments: 10_000,
+  maxCursors: 100_000,
   maxErrorText: 2000,
   maxPeek: 1000,
   defaultSnapshotMs: 7 * 86_400_000,

@@ -177,7 +177,7 @@ export class ShardSession implements Session {
     // First everything that can refuse, then everything at once: the entries lie in one batch.
     settler.assertHeld(this.#namespace, transaction.settlements);
     settler.assertOnce(this.#namespace, transaction.settlements);
-    const commits = transaction.cursors.map((commit) => cursors.prepare(this.#namespace, commit));
+    const commits = cursors.prepare(this.#namespace, transaction.cursors);
     const freed = settler.freedBy(this.#namespace, transaction.settlements);
     const publishes = publisher.prepare(this.#namespace, staged, head, freed);
     if ('why' in publishes) return publishes;

@@ -203,7 +203,7 @@ class Server implements RunningServer {
     const owner = await Owner.open(storage, {
       clock: this.#clock,
       ...(this.#options.random !== undefined && { random: this.#options.random }),
-      limits: { memoryBytes: this.#config.limits.memory },
+      limits: { memoryBytes: this.#config.limits.memory, maxCursors: this.#config.limits.cursors },
       vault,
       drainMs: this.#config.drainTimeout,
       onNotice: (notice) => this.#log.warn({ notice }, 'notice of the journal'),

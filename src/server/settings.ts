@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEFAULT_LIMITS } from '../engine/limits.ts';
 import { alertRuleSchema } from '../gateways/alerts.ts';
 import { LOGIN_LIMITS } from '../core/login-limits.ts';
 import { areSecrets } from './alerts/signing.ts';
@@ -344,6 +345,12 @@ export const settingsSchema = z.strictObject({
       queues: z.int().min(1).max(10_000_000).default(100_000).register(settingDocs, {
         summary:
           'Queues and topics that clients may make in one namespace, all together. Those that the broker makes itself, such as for dead letters, are counted and not refused.',
+        allowed: 'a whole number from 1 to 10000000',
+        placeholder: 'COUNT',
+      }),
+      cursors: z.int().min(1).max(10_000_000).default(DEFAULT_LIMITS.maxCursors).register(settingDocs, {
+        summary:
+          'Committed offsets of one namespace: a consumer group of Kafka has one in each partition that it reads. Those that are there may be moved, however many they are.',
         allowed: 'a whole number from 1 to 10000000',
         placeholder: 'COUNT',
       }),

@@ -1,6 +1,8 @@
 import type { OtherEntry } from '../entries.ts';
 import { declarationOf } from '../../core/declaration.ts';
 import { Router } from '../routing/router.ts';
+import { CursorPositions, type EncodedCursors } from './cursor-positions.ts';
+import { scoped } from './scoped.ts';
 
 export interface Schedule {
   namespace: string;
@@ -13,13 +15,6 @@ export interface Schedule {
   lastAt: number | null;
 }
 
-export interface CursorPosition {
-  topicId: number;
-  partition: number;
-  offset: number;
-  metadata: string;
-}
-
 export interface StoredDocument {
   namespace: string;
   kind: string;
@@ -27,14 +22,9 @@ export interface StoredDocument {
   value: string;
 }
 
-/** A name within its namespace, as a key. */
-export function scoped(namespace: string, name: string): string {
-  return `${namespace}\u0000${name}`;
-}
-
 export interface EncodedDirectory {
   routers: { namespace: string; definition: ReturnType<Router['definition']> }[];
-  cursors: [string, [string, CursorPosition][]][];
+  cursors: EncodedCursors;
   schedules: Schedule[];
   documents: StoredDocument[];
 }
@@ -45,8 +35,7 @@ const NO_DOCUMENTS: ReadonlyMap<string, StoredDocument> = new Map();
 export class Directory {
   /** By namespace, then by name. */
   readonly routers = new Map<string, Map<string, Router>>();
-  /** By namespace and cursor name, then by `topicId/partition`. */
-  readonly cursors = new Map<string, Map<string, CursorPosition>>();
+  readonly cursors = new CursorPositions();
   readonly schedules = new Map<string, Schedule>();
   /** By namespace and kind, then by name. */
   readonly documents = new Map<string, Map<string, StoredDocument>>();
@@ -93,23 +82,13 @@ export class Directory {
         this.routersOf(entry.namespace).get(entry.router)?.remove(entry.binding);
         return;
       case 'cursor': {
-        const name = scoped(entry.namespace, entry.cursor);
-        let positions = this.cursors.get(name);
-        if (positions === undefined) this.cursors.set(name, (positions = new Map<string, CursorPosition>()));
         const { topicId, partition, offset, metadata } = entry;
-        positions.set(`${topicId}/${partition}`, { topicId, partition, offset, metadata });
+        this.cursors.set(entry.namespace, entry.cursor, { topicId, partition, offset, metadata });
         return;
       }
-      case 'cursorGone': {
-        const name = scoped(entry.namespace, entry.cursor);
-        const positions = this.cursors.get(name);
-        for (const [at, position] of positions ?? []) {
-          const isMeant = entry.topicId === null || position.topicId === entry.topicId;
-          if (isMeant && (entry.partition ?? position.partition) === position.partition) positions?.delete(at);
-        }
-        if (positions?.size === 0) this.cursors.delete(name);
+      case 'cursorGone':
+        this.cursors.remove(entry.namespace, entry.cursor, entry.topicId, entry.partition);
         return;
-      }
       case 'schedule': {
         const { type: _, ...schedule } = entry;
         this.schedules.set(scoped(entry.namespace, entry.name), schedule);
@@ -143,7 +122,7 @@ export class Directory {
     }
     return {
       routers,
-      cursors: [...this.cursors].map(([name, positions]) => [name, [...positions]]),
+      cursors: this.cursors.encode(),
       schedules: [...this.schedules.values()],
       documents: Array.from(this.documents.values(), (documents) => [...documents.values()]).flat(),
     };
@@ -153,8 +132,7 @@ export class Directory {
     this.routers.clear();
     for (const { namespace, definition } of data.routers)
       this.routersOf(namespace).set(definition.name, Router.from(definition));
-    this.cursors.clear();
-    for (const [name, positions] of data.cursors) this.cursors.set(name, new Map(positions));
+    this.cursors.load(data.cursors);
     this.schedules.clear();
     for (const schedule of data.schedules) this.schedules.set(scoped(schedule.namespace, schedule.name), schedule);
     this.documents.clear();

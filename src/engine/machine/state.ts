@@ -2,7 +2,8 @@ import { assert } from '../../core/errors.ts';
 import { COUNTED_NAMES, type Entry, type OtherEntry, type PublishEntry, type SettleEntry } from '../entries.ts';
 import type { PieceReader } from '../structures/pieces.ts';
 import { noteDedupe } from './dedupe.ts';
-import { Directory, type EncodedDirectory, scoped } from './directory.ts';
+import { Directory, type EncodedDirectory } from './directory.ts';
+import { scoped } from './scoped.ts';
 import { LiveBlobs } from './live-blobs.ts';
 import { blocksByPartition } from './partition.ts';
 import { noteProducer } from './producers.ts';
@@ -243,6 +244,7 @@ export class State {
         return;
       }
       case 'topicGone': {
+        if (this.directory.cursors.forgetTopic(entry.topicId)) this.changed = sequence;
         const topic = this.topics.get(entry.topicId);
         if (topic === undefined) return;
         this.topics.delete(topic.id);

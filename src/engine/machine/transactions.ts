@@ -2,7 +2,7 @@ import type { EndedTransaction } from '../../core/open-transactions.ts';
 import type { Settlement } from '../../core/session.ts';
 import type { OtherEntry, PublishEntry, Target } from '../entries.ts';
 import { decideDedupe } from './dedupe.ts';
-import { scoped } from './directory.ts';
+import { scoped } from './scoped.ts';
 import type { Topic } from './topic.ts';
 
 export type EnlistedCursor = Extract<OtherEntry, { type: 'enlisted' }>['cursors'][number];
@@ -56,6 +56,7 @@ export class Transactions {
   nextTransaction = 1;
   /** Those with a transaction under way. */
   readonly #open = new Set<NamedProducer>();
+  #enlistedCursors = 0;
   readonly #parts = new Map<number, Map<string, Part>>();
 
   named(namespace: string, name: string): NamedProducer | undefined {
@@ -65,6 +66,11 @@ export class Transactions {
   /** Producers with a transaction under way. */
   open(): IterableIterator<NamedProducer> {
     return this.#open.values();
+  }
+
+  /** Positions that the commits of all of them will make or move, at most. */
+  get enlistedCursors(): number {
+    return this.#enlistedCursors;
   }
 
   /** Where a transaction has published. A topic among them may be gone. */
@@ -97,7 +103,10 @@ export class Transactions {
     const key = scoped(entry.namespace, entry.name);
     const known = this.producers.get(key);
     // Claiming, removing and ending leave nothing open.
-    if (known !== undefined && entry.type !== 'enlisted') this.#open.delete(known);
+    if (known !== undefined && entry.type !== 'enlisted') {
+      this.#open.delete(known);
+      this.#enlistedCursors -= known.open?.cursors.length ?? 0;
+    }
     switch (entry.type) {
       case 'producer': {
         const { namespace, name, producerId, epoch, timeoutMs, at: usedAt } = entry;
@@ -122,8 +131,10 @@ export class Transactions {
         return;
       }
       case 'enlisted':
-        known?.open?.cursors.push(...entry.cursors);
-        known?.open?.settlements.push(...entry.settlements);
+        if (known?.open === null || known === undefined) return;
+        known.open.cursors.push(...entry.cursors);
+        known.open.settlements.push(...entry.settlements);
+        this.#enlistedCursors += entry.cursors.length;
         return;
       case 'ended': {
         if (known === undefined) return;
@@ -145,9 +156,12 @@ export class Transactions {
     this.nextTransaction = nextTransaction;
     this.producers.clear();
     this.#open.clear();
+    this.#enlistedCursors = 0;
     for (const producer of producers) {
       this.producers.set(scoped(producer.namespace, producer.name), producer);
-      if (producer.open !== null) this.#open.add(producer);
+      if (producer.open === null) continue;
+      this.#open.add(producer);
+      this.#enlistedCursors += producer.open.cursors.length;
     }
   }
 }

@@ -1,6 +1,7 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { CursorCommit, Operations } from '../../core/session.ts';
-import { scoped } from '../machine/directory.ts';
+import { placeOf } from '../machine/cursor-positions.ts';
+import type { EnlistedCursor } from '../machine/transactions.ts';
 import type { Definitions } from './definitions.ts';
 import type { Shard } from './shard.ts';
 
@@ -18,10 +19,29 @@ export class Cursors {
     this.#definitions = definitions;
   }
 
-  /** Checks a commit; the returned function does it. */
-  prepare(namespace: string, commit: CursorCommit): () => void {
+  /** Checks commits that are done together; the returned functions do them. @throws INVALID, NOT_FOUND, TOO_LARGE */
+  prepare(namespace: string, commits: readonly CursorCommit[]): (() => void)[] {
+    return this.check(namespace, commits).map(
+      (cursor) => () => void this.#shard.record({ type: 'cursor', namespace, ...cursor }),
+    );
+  }
+
+  /** The same for an open transaction, whose commit does them. */
+  check(namespace: string, commits: readonly CursorCommit[]): EnlistedCursor[] {
+    const cursors = commits.map((commit) => this.#check(namespace, commit));
+    this.#assertRoom(namespace, cursors);
+    return cursors;
+  }
+
+  #check(namespace: string, commit: CursorCommit): EnlistedCursor {
     const topic = this.#definitions.topic(namespace, commit.topic);
     const { cursor, partition, offset, metadata = '' } = commit;
+    const { maxNameBytes } = this.#shard.limits;
+    if (cursor === '' || Buffer.byteLength(cursor) > maxNameBytes)
+      throw new RailheadError(
+        'INVALID',
+        `The name of a cursor has ${Buffer.byteLength(cursor)} bytes; allowed are 1 to ${maxNameBytes}.`,
+      );
     if (topic.partitions[partition] === undefined)
       throw new RailheadError(
         'INVALID',
@@ -31,8 +51,31 @@ export class Cursors {
       throw new RailheadError('INVALID', `A cursor at ${offset}; allowed are whole numbers from 0.`);
     if (Buffer.byteLength(metadata) > MAX_METADATA_BYTES)
       throw new RailheadError('TOO_LARGE', `The cursor's metadata is longer than ${MAX_METADATA_BYTES} bytes.`);
-    return () =>
-      void this.#shard.record({ type: 'cursor', namespace, cursor, topicId: topic.id, partition, offset, metadata });
+    return { cursor, topicId: topic.id, partition, offset, metadata };
+  }
+
+  /** Where a cursor is it may always move. What open transactions will make has its place already. @throws TOO_LARGE */
+  #assertRoom(namespace: string, asked: readonly EnlistedCursor[]): void {
+    const { limits, state } = this.#shard;
+    const { directory, transactions } = state;
+    const count = directory.cursors.count(namespace);
+    // Those that are there already may be among them: looked at only where it may matter.
+    if (count + transactions.enlistedCursors + asked.length <= limits.maxCursors) return;
+    const made = new Set<string>();
+    const note = (cursors: readonly EnlistedCursor[]): number => {
+      for (const each of cursors) {
+        const place = placeOf(each);
+        if (!directory.cursors.of(namespace, each.cursor).has(place)) made.add(`${place} ${each.cursor}`);
+      }
+      return made.size;
+    };
+    for (const { namespace: where, open } of transactions.open()) if (where === namespace) note(open?.cursors ?? []);
+    const before = made.size;
+    if (note(asked) === before || count + made.size <= limits.maxCursors) return;
+    throw new RailheadError(
+      'TOO_LARGE',
+      `The namespace ${JSON.stringify(namespace)} has ${count} committed offsets; allowed are ${limits.maxCursors}. Delete cursors that nobody uses, or raise limits.cursors.`,
+    );
   }
 
   fetch(
@@ -42,7 +85,7 @@ export class Cursors {
     const topic = name === undefined ? undefined : this.#definitions.topic(namespace, name);
     const { directory, topics } = this.#shard.state;
     const partitions: Operations['fetchCursors']['result']['partitions'] = [];
-    for (const { topicId, ...position } of directory.cursors.get(scoped(namespace, cursor))?.values() ?? []) {
+    for (const { topicId, ...position } of directory.cursors.of(namespace, cursor).values()) {
       const found = topics.get(topicId);
       if (found !== undefined && (topic === undefined || topic === found))
         partitions.push({ topic: found.name, ...position });
@@ -71,14 +114,13 @@ export class Cursors {
     { prefix = '', after, limit = DEFAULT_PAGE }: Operations['listCursors']['args'],
   ): Operations['listCursors']['result'] {
     const { directory, topics } = this.#shard.state;
-    const start = scoped(namespace, '');
-    const names = [...directory.cursors.keys()]
-      .flatMap((key) => (key.startsWith(start) ? [key.slice(start.length)] : []))
+    const names = directory.cursors
+      .names(namespace)
       .filter((name) => name.startsWith(prefix) && (after === undefined || name > after))
       .sort();
     const page = names.slice(0, Math.max(1, Math.min(limit, MAX_PAGE)));
     const cursors = page.map((cursor) => {
-      const positions = directory.cursors.get(scoped(namespace, cursor))?.values() ?? [];
+      const positions = directory.cursors.of(namespace, cursor).values();
       const named = [...positions].flatMap(({ topicId }) => topics.get(topicId)?.name ?? []);
       return { cursor, topics: [...new Set(named)].sort() };
     });
@@ -89,7 +131,7 @@ export class Cursors {
     if (partition !== undefined && topic === undefined)
       throw new RailheadError('INVALID', `Partition ${partition} of no topic; name the topic too.`);
     const topicId = topic === undefined ? null : this.#definitions.topic(namespace, topic).id;
-    const positions = [...(this.#shard.state.directory.cursors.get(scoped(namespace, cursor))?.values() ?? [])];
+    const positions = [...this.#shard.state.directory.cursors.of(namespace, cursor).values()];
     const deleted = positions.filter(
       (position) =>
         (topicId === null || position.topicId === topicId) && (partition ?? position.partition) === position.partition,

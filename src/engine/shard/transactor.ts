@@ -1,10 +1,9 @@
 import { RailheadError } from '../../core/errors.ts';
 import type { EndedTransaction, ProducerDescription, ProducerRef } from '../../core/open-transactions.ts';
-import type { CursorCommit, Operations, Settlement } from '../../core/session.ts';
+import type { Operations, Settlement } from '../../core/session.ts';
 import { type EndHow, FORMAT_MARKER, type Target } from '../entries.ts';
-import type { EnlistedCursor, NamedProducer, OpenTransaction } from '../machine/transactions.ts';
+import type { NamedProducer, OpenTransaction } from '../machine/transactions.ts';
 import type { Cursors } from './cursors.ts';
-import type { Definitions } from './definitions.ts';
 import type { Feeds } from './feeds.ts';
 import { knownProducer, MARKER_BYTES, noTransaction, openTransaction, ownedProducer } from './fencing.ts';
 import type { Settler } from './settler.ts';
@@ -25,14 +24,12 @@ type Result<O extends keyof Operations> = Operations[O]['result'];
  */
 export class Transactor {
   readonly #shard: Shard;
-  readonly #definitions: Definitions;
   readonly #feeds: Feeds;
   readonly #settler: Settler;
   readonly #cursors: Cursors;
 
-  constructor(shard: Shard, definitions: Definitions, feeds: Feeds, settler: Settler, cursors: Cursors) {
+  constructor(shard: Shard, feeds: Feeds, settler: Settler, cursors: Cursors) {
     this.#shard = shard;
-    this.#definitions = definitions;
     this.#feeds = feeds;
     this.#settler = settler;
     this.#cursors = cursors;
@@ -113,7 +110,7 @@ export class Transactor {
     const { state, limits } = this.#shard;
     const open = openTransaction(state, namespace, args);
     const { cursors: commits = [], settlements = [] } = args;
-    const cursors = commits.map((commit) => this.#checkCursor(namespace, commit));
+    const cursors = this.#cursors.check(namespace, commits);
     for (const settlement of settlements) this.#checkSettlement(settlement);
     this.#settler.assertHeld(namespace, settlements);
     const enlisted = {
@@ -210,12 +207,6 @@ export class Transactor {
   }
 
   // ---- What takes effect with the commit --------------------------------------------------------------------------
-
-  #checkCursor(namespace: string, commit: CursorCommit): EnlistedCursor {
-    this.#cursors.prepare(namespace, commit);
-    const { cursor, topic, partition, offset, metadata = '' } = commit;
-    return { cursor, topicId: this.#definitions.topic(namespace, topic).id, partition, offset, metadata };
-  }
 
   #checkSettlement({ action }: Settlement): void {
     if (action !== 'extend') return;

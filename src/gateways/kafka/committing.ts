@@ -1,8 +1,9 @@
+import { RailheadError } from '../../core/errors.ts';
 import type { CursorCommit } from '../../core/session.ts';
 import { allowed, maySee } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { ofCursor, toCursor } from './committed-offset.ts';
-import { asKafkaError, ERROR, type ErrorName } from './errors.ts';
+import { asCommitError, asKafkaError, ERROR, type ErrorName } from './errors.ts';
 import type { RequestOf, ResponseOf } from './fields.ts';
 import { refusalFor } from './grouping.ts';
 import type { offsetCommit, offsetFetch } from './messages/groups.ts';
@@ -41,10 +42,15 @@ export const committing: Handlers<'offsetCommit' | 'offsetFetch'> = {
     try {
       const committed = topics.map(({ name }) => name);
       client.shared.offsetRetention.used(cursor, committed);
-      if (cursors.length > 0) await client.session.commit({ publishes: [], settlements: [], cursors });
-      return { topics: answers(topics, errorOf) };
+      const refused = await commitAll(client, cursors);
+      const tooMany = new Set(refused.map(placeOf));
+      return {
+        topics: answers(topics, (topic, partition) =>
+          tooMany.has(placeOf({ topic, partition })) ? 'INVALID_COMMIT_OFFSET_SIZE' : errorOf(topic, partition),
+        ),
+      };
     } catch (error) {
-      const { error: name } = asKafkaError(error);
+      const { error: name } = asCommitError(asKafkaError(error));
       return { topics: answers(topics, () => name) };
     }
   },
@@ -66,6 +72,24 @@ export const committing: Handlers<'offsetCommit' | 'offsetFetch'> = {
     return { errorCode, topics: withError };
   },
 };
+
+/** Where there is no room for new ones, those that are there move all the same. Answers which are not committed. */
+async function commitAll({ session, shared }: Client, cursors: CursorCommit[]): Promise<CursorCommit[]> {
+  const commit = async (some: CursorCommit[]): Promise<void> => {
+    if (some.length > 0) await session.commit({ publishes: [], settlements: [], cursors: some });
+  };
+  try {
+    await commit(cursors);
+    return [];
+  } catch (error) {
+    const [first] = cursors;
+    if (!RailheadError.is(error, 'TOO_LARGE') || first === undefined) throw error;
+    const { partitions } = await (await shared.own()).request('fetchCursors', { cursor: first.cursor });
+    const there = new Set(partitions.map(placeOf));
+    await commit(cursors.filter((each) => there.has(placeOf(each))));
+    return cursors.filter((each) => !there.has(placeOf(each)));
+  }
+}
 
 /** Offsets of a group are committed by its members, or by anybody while it has none. */
 export function checkMember(

@@ -19,6 +19,7 @@ export const ERROR = {
   UNKNOWN_MEMBER_ID: 25,
   INVALID_SESSION_TIMEOUT: 26,
   REBALANCE_IN_PROGRESS: 27,
+  INVALID_COMMIT_OFFSET_SIZE: 28,
   TOPIC_AUTHORIZATION_FAILED: 29,
   GROUP_AUTHORIZATION_FAILED: 30,
   CLUSTER_AUTHORIZATION_FAILED: 31,
@@ -120,6 +121,11 @@ export function asKafkaError(error: unknown, subject: Subject = 'topic'): KafkaE
       'The broker failed because of an error of its own; its log says more.',
     );
   return new KafkaError(nameOf(error, subject), error.message);
+}
+
+/** The same for offsets that are too many to be committed: Kafka's word for one that its log of them cannot take. */
+export function asCommitError(error: KafkaError): KafkaError {
+  return error.error === 'MESSAGE_TOO_LARGE' ? new KafkaError('INVALID_COMMIT_OFFSET_SIZE', error.message) : error;
 }
 
 function nameOf({ code }: RailheadError, subject: Subject): ErrorName {

@@ -1,3 +1,4 @@
+import { DEFAULT_LIMITS } from '../../engine/limits.ts';
 import { allowed } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { ERROR, type ErrorName } from './errors.ts';
@@ -131,6 +132,6 @@ export function hostOf(address: string): string {
 
 /** A group belongs to whoever may consume under its name. */
 export function refusalFor(client: Client, groupId: string): ErrorName | null {
-  if (groupId === '') return 'INVALID_GROUP_ID';
+  if (groupId === '' || Buffer.byteLength(groupId) > DEFAULT_LIMITS.maxNameBytes) return 'INVALID_GROUP_ID';
   return allowed(client, 'read', 'group', groupId) ? null : 'GROUP_AUTHORIZATION_FAILED';
 }

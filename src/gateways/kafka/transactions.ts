@@ -4,7 +4,7 @@ import { allowed, demand, mayPublishAnywhere } from './access.ts';
 import type { Client, Handlers } from './client.ts';
 import { toCursor } from './committed-offset.ts';
 import { answers as refusedCommits, checkMember } from './committing.ts';
-import { asKafkaError, ERROR, type ErrorName, KafkaError } from './errors.ts';
+import { asCommitError, asKafkaError, ERROR, type ErrorName, KafkaError } from './errors.ts';
 import type { RequestOf } from './fields.ts';
 import { refusalFor } from './grouping.ts';
 import type { txnOffsetCommit } from './messages/transactions.ts';
@@ -109,7 +109,8 @@ export const transactions: Handlers<
             await client.session.request('addToTransaction', { ...ref, cursors });
             return { partitionIndex, errorCode: ERROR.NONE };
           } catch (error) {
-            return { partitionIndex, errorCode: (await refusalOf(client, ref, error, BEFORE_FENCED)).code };
+            const refused = asCommitError(await refusalOf(client, ref, error, BEFORE_FENCED));
+            return { partitionIndex, errorCode: refused.code };
           }
         },
       ),
