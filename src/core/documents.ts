@@ -8,6 +8,12 @@ export interface DocumentDefinition {
   value: string;
 }
 
+/**
+ * How the bodies of the topic of its name are read, for people. The one kind that others than admins may see: whoever may
+ * peek at a topic, with what is peeked at.
+ */
+export const SCHEMA_DOCUMENT = 'schema';
+
 /** A part of `Operations`. Who may put a document may do so to every user: all of them take the right `admin`. */
 export interface DocumentOperations {
   /** Replaces one of the same kind and name. */

@@ -1,3 +1,4 @@
+import type { DocumentDefinition } from './documents.ts';
 import type { Envelope } from './records.ts';
 import type { MessageHistory, MessageId, SubscriptionRef } from './session.ts';
 
@@ -85,9 +86,12 @@ export interface StatsOperations {
   };
   /** Those that wait for messages now; a receive over HTTP is one as long as it waits. */
   listConsumers: { args: SubscriptionRef; result: { consumers: ConsumerShown[] } };
-  /** Without leasing. In the order of delivery for `ready`, by offset otherwise. */
+  /**
+   * Without leasing. In the order of delivery for `ready`, by offset otherwise. With `schemas` also the documents that say
+   * how bodies of the topic are read, and of those in which its messages died.
+   */
   peek: {
-    args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId };
-    result: { messages: PeekedMessage[] };
+    args: SubscriptionRef & { limit?: number; state?: MessageState; after?: MessageId; schemas?: boolean };
+    result: { messages: PeekedMessage[]; schemas?: DocumentDefinition[] };
   };
 }

@@ -102,3 +102,33 @@ test('the place of somebody else is moved by nobody who may read the topic alone
   await both.commit(commit);
   await both.request('addToTransaction', { ...producer, cursors });
 });
+
+test('whoever may peek at a queue sees how its bodies are read, and those that died elsewhere, and no other document', async (t) => {
+  const bench = await place(t);
+  const { session } = bench;
+  const subscription = { deadLetter: 'work.dead' };
+  await session.request('declareTopic', { name: 'work', kind: 'queue', subscription });
+  for (const [kind, name] of [
+    ['schema', 'q'],
+    ['schema', 'secret'],
+    ['schema', 'work'],
+    ['user', 'q'],
+  ] as const)
+    await session.request('putDocument', { kind, name, value: `${kind} of ${name}` });
+  await bench.send('work', 'dies');
+  const ref = { topic: 'work', subscription: 'work' };
+  const [run] = await bench.receive(ref, 1);
+  assert.ok(run);
+  const ranges = [{ partition: 0, offset: run.offset, count: 1, token: run.token }];
+  await session.settle([{ ...ref, ranges, action: 'reject', reason: 'no' }]);
+  await bench.quiet();
+  const seen = async (name: string): Promise<string[]> => {
+    const reader = bench.connect({ name: 'ann', grants: [{ namespace: '*', resource: name, actions: ['consume'] }] });
+    await assert.rejects(reader.request('listDocuments', { kind: 'schema' }), { code: 'FORBIDDEN' });
+    const { schemas } = await reader.request('peek', { topic: name, subscription: name, schemas: true });
+    return (schemas ?? []).map(({ value }) => value);
+  };
+  assert.deepEqual(await seen('q'), ['schema of q']);
+  assert.deepEqual(await seen('work.dead'), ['schema of work']);
+  assert.equal((await session.request('peek', { topic: 'q', subscription: 'q' })).schemas, undefined);
+});

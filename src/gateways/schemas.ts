@@ -1,13 +1,11 @@
 import { type BodySchema, compileSchema, type SchemaText } from '../core/bodies/schema.ts';
 import { type DecodedBody, decodeBody } from '../core/bodies/decode.ts';
-import type { DocumentDefinition } from '../core/documents.ts';
+import { type DocumentDefinition, SCHEMA_DOCUMENT } from '../core/documents.ts';
 import { RailheadError } from '../core/errors.ts';
 import type { Session } from '../core/session.ts';
 import type { PeekedMessage } from '../core/stats.ts';
 
-/** Schemas of bodies, for people who look at messages: documents of their namespace, by the name of the topic or queue. */
-export const SCHEMA_DOCUMENT = 'schema';
-
+/** Of bodies, for people who look at messages: a document of its namespace, by the name of the topic or queue. */
 export interface TopicSchema extends SchemaText {
   topic: string;
 }
@@ -48,12 +46,12 @@ function schemaText(value: string): SchemaText {
 
 /** Compiled, as many as one look at messages needs. */
 export class BodyReader {
-  readonly #documents: ReadonlyMap<string, Pick<DocumentDefinition, 'value'>>;
+  readonly #documents: ReadonlyMap<string, DocumentDefinition>;
   readonly #compiled = new Map<string, BodySchema | undefined>();
 
-  /** @param documents of the kind `SCHEMA_DOCUMENT`, by name */
-  constructor(documents: ReadonlyMap<string, Pick<DocumentDefinition, 'value'>> = new Map()) {
-    this.#documents = documents;
+  /** @param schemas as a peek gives them */
+  constructor(schemas: readonly DocumentDefinition[] = []) {
+    this.#documents = new Map(schemas.map((schema) => [schema.name, schema]));
   }
 
   /** By the schema of where it lies, else of where it died. Undefined where the bytes say nothing more. */

@@ -299,7 +299,6 @@ class Server implements RunningServer {
         ...factsOf(this.#config, this.#options.origins, this.#ports.listeners, () => broker.namespaces()),
         alerts: () => ({ rules: alerts.rules(), active: alerts.active(), ended: alerts.ended() }),
         segments: () => broker.segments(),
-        documents: (namespace: string) => broker.documents(namespace),
         doctor: async () => {
           const { examine } = await import('./doctor/examine.ts');
           return examine({

@@ -189,6 +189,7 @@ export const ARGUMENTS: { readonly [O in OperationName]: Check<Operations[O]['ar
     limit: maybe(whole),
     state: maybe(oneOf('ready', 'delayed', 'leased', 'settled')),
     after: maybe(text),
+    schemas: maybe(flag),
   }),
   purge: object<Operations['purge']['args']>(subscriptionRef),
   trimTopic: object<Operations['trimTopic']['args']>({ topic: text, partition: whole, before: whole }),

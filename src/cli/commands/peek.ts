@@ -1,9 +1,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { MessageState } from '../../core/stats.ts';
-import { RailheadError } from '../../core/errors.ts';
-import { BodyReader, SCHEMA_DOCUMENT } from '../../gateways/schemas.ts';
-import type { Rail } from '../../sdk/rail.ts';
+import { BodyReader } from '../../gateways/schemas.ts';
 import { withRail } from '../broker.ts';
 import { messageLine, showPeeked } from '../messages.ts';
 import { refOf, subscriptionOptions, type SubscriptionOptions } from '../subscription.ts';
@@ -15,17 +13,6 @@ interface Options extends SubscriptionOptions {
   state?: MessageState;
 }
 
-/** Who may not see them sees what bodies say by themselves. */
-async function schemasOf(rail: Rail): Promise<Map<string, { value: string }>> {
-  try {
-    const { documents } = await rail.request('listDocuments', { kind: SCHEMA_DOCUMENT });
-    return new Map(documents.map((document) => [document.name, document]));
-  } catch (error) {
-    if (RailheadError.is(error, 'FORBIDDEN')) return new Map();
-    throw error;
-  }
-}
-
 export function configure(command: Command): void {
   subscriptionOptions(command)
     .option('-n, --limit <COUNT>', 'at most so many messages', wholeNumber, 10)
@@ -33,10 +20,10 @@ export function configure(command: Command): void {
     .action(async (name: string, options: Options) => {
       const { limit, state } = options;
       const ref = refOf(name, options);
-      const { messages, reader } = await withRail(options, async (rail) => {
-        const peeked = await rail.request('peek', { ...ref, limit, ...(state !== undefined && { state }) });
-        return { ...peeked, reader: new BodyReader(await schemasOf(rail)) };
-      });
+      const { messages, schemas } = await withRail(options, (rail) =>
+        rail.request('peek', { ...ref, limit, schemas: true, ...(state !== undefined && { state }) }),
+      );
+      const reader = new BodyReader(schemas);
       for (const message of messages) {
         const decoded = reader.read(ref.topic, message);
         const shown = { ...showPeeked(message), ...(decoded !== undefined && { decoded }) };

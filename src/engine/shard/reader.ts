@@ -1,3 +1,4 @@
+import { type DocumentDefinition, SCHEMA_DOCUMENT } from '../../core/documents.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { TransactionMarker } from '../../core/open-transactions.ts';
 import type { DeliveryRun, Operations } from '../../core/session.ts';
@@ -175,7 +176,7 @@ export class Reader {
     if (here?.delete(waiting) === true && here.size === 0) this.#waiting.delete(partition);
   }
 
-  async peek(namespace: string, args: Operations['peek']['args']): Promise<{ messages: PeekedMessage[] }> {
+  async peek(namespace: string, args: Operations['peek']['args']): Promise<Operations['peek']['result']> {
     const subscription = this.#settler.find(namespace, args);
     const limit = Math.max(1, Math.min(args.limit ?? 20, this.#shard.limits.maxPeek));
     const after = args.after === undefined ? undefined : parseMessageId(args.after);
@@ -188,7 +189,17 @@ export class Reader {
       const from = after !== undefined && after.partition === partition ? after.offset + 1 : 0;
       messages.push(...(await this.#peekPartition(subscription, partition, from, limit - messages.length, args.state)));
     }
-    return this.#shard.durable({ messages });
+    if (args.schemas !== true) return this.#shard.durable({ messages });
+    return this.#shard.durable({ messages, schemas: this.#schemasOf(namespace, args.topic, messages) });
+  }
+
+  #schemasOf(namespace: string, topic: string, messages: readonly PeekedMessage[]): DocumentDefinition[] {
+    const documents = this.#shard.state.directory.documentsOf(namespace, SCHEMA_DOCUMENT);
+    const names = new Set([topic, ...messages.flatMap(({ history }) => history?.topic ?? [])]);
+    return [...names].flatMap((name) => {
+      const found = documents.get(name);
+      return found === undefined ? [] : { kind: SCHEMA_DOCUMENT, name, value: found.value };
+    });
   }
 
   async #peekPartition(

@@ -7,8 +7,6 @@ export interface ServerFacts {
   alerts: () => { rules: ShownRule[]; active: ActiveAlert[]; ended: EndedAlert[] };
   /** Where messages lie: what of each segment somebody still needs. */
   segments: () => Promise<{ log: SegmentShare[]; cold: SegmentShare[] }>;
-  /** What is kept with a namespace for those who may not see it themselves, by kind and name. */
-  documents: (namespace: string) => { of(kind: string): ReadonlyMap<string, { value: string }> };
   /** The configuration in force, without secrets. */
   settings: () => { path: string; value: string; from: string; summary: string }[];
   /** Those in which there is anything. */

@@ -3,7 +3,7 @@ import { readersOf } from '../../../core/readers.ts';
 import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
 import { isoTime, JsonText, peekedSchema, showPeeked } from '../messages.ts';
 import { Slices } from '../../metrics/slices.ts';
-import { BodyReader, SCHEMA_DOCUMENT } from '../../schemas.ts';
+import { BodyReader } from '../../schemas.ts';
 import { name, queryFlag, queryInt, route, type Route } from '../route.ts';
 import { SUBSCRIPTION_PATHS, TOPIC_PATHS } from './names.ts';
 
@@ -138,14 +138,15 @@ export const inspectRoutes: Route[] = [
         decode: queryFlag.optional(),
       }),
       result: z.object({ messages: z.array(peekedSchema) }),
-      handle: async ({ session, facts, namespace, params: ref, query: { state, after, limit, decode } }) => {
-        const { messages } = await session.request('peek', {
+      handle: async ({ session, params: ref, query: { state, after, limit, decode } }) => {
+        const { messages, schemas } = await session.request('peek', {
           ...ref,
           limit: limit ?? 10,
           ...(state !== undefined && { state }),
           ...(after !== undefined && { after }),
+          ...(decode === true && { schemas: true }),
         });
-        const reader = decode === true ? new BodyReader(facts?.documents(namespace).of(SCHEMA_DOCUMENT)) : undefined;
+        const reader = decode === true ? new BodyReader(schemas) : undefined;
         const slices = new Slices();
         const shown: string[] = [];
         for (const message of messages) {
