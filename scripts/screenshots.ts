@@ -12,13 +12,14 @@ import { buildDashboard, isOld } from './dashboard.ts';
 
 const target = resolve(process.argv[2] ?? join(import.meta.dirname, '../docs/dashboard'));
 
-const PICTURES: { name: string; at: string; dark?: boolean; phone?: boolean; before?: string }[] = [
+const PICTURES: { name: string; at: string; dark?: boolean; phone?: boolean; opened?: true }[] = [
   { name: 'home', at: '' },
   { name: 'home-dark', at: '', dark: true },
   { name: 'home-phone', at: '', phone: true },
   { name: 'queues', at: '#/queues' },
   { name: 'queue', at: '#/queues/orders' },
   { name: 'queue-phone', at: '#/queues/orders', phone: true },
+  { name: 'bodies', at: '#/queues/reports.monthly', opened: true },
   { name: 'topics', at: '#/topics' },
   { name: 'dead-letters', at: '#/dead/emails.dead' },
   { name: 'routing', at: '#/routing' },
@@ -34,11 +35,12 @@ try {
   // Somebody looks from the start, so that the charts have something behind them.
   const first = await open(browser, broker.url);
   await sleep(Number(process.env['SECONDS_OF_HISTORY'] ?? 30) * 1_000);
-  for (const { name, at, dark, phone } of PICTURES) {
+  for (const { name, at, dark, phone, opened } of PICTURES) {
     const size = phone === true ? { width: 390, height: 844 } : { width: 1280, height: 860 };
     const { page } = await open(browser, `${broker.url}/${at}`, { ...size, dark: dark === true });
     await page.getByText('Live', { exact: true }).waitFor();
     await sleep(2_500);
+    if (opened === true) await page.locator('.message > summary').first().click();
     const picture = await page.screenshot({ type: 'png' });
     await sharp(picture)
       .png({ palette: true, colours: 128, effort: 10 })

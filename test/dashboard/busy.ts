@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { connect, defineQueue, defineTopic } from '../../src/index.ts';
+import { Schemas } from '../../src/gateways/schemas.ts';
 import { startServer } from '../../src/server/index.ts';
 
 /** A broker in memory in which something happens, for pictures of the pages. */
@@ -9,11 +10,41 @@ export interface BusyBroker {
   close(): Promise<void>;
 }
 
+/** Bodies that say nothing without their schema, written by hand. */
+const REPORT = {
+  type: 'record',
+  name: 'Report',
+  namespace: 'shop',
+  fields: [
+    { name: 'month', type: 'string' },
+    { name: 'orders', type: 'long' },
+    { name: 'cents', type: 'long' },
+  ],
+};
+
+function varint(value: number): number[] {
+  return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
+}
+
+function report(n: number): Buffer {
+  const month = Buffer.from(`${1990 + Math.floor(n / 12)}-${String((n % 12) + 1).padStart(2, '0')}`);
+  const numbers = [800 + 7 * n, 1_999_900 + 35_010 * n].flatMap((value) => varint(2 * value));
+  return Buffer.from([...varint(2 * month.byteLength), ...month, ...numbers]);
+}
+
 const DOMAINS = ['example.com', 'example.org', 'example.net'];
 
 export async function busyBroker(): Promise<BusyBroker> {
   const server = await startServer(
-    { memory: true, port: 0, host: ['127.0.0.1'], amqp: false, aws: false, kafka: false },
+    {
+      memory: true,
+      journal: { segmentSize: '1MiB', segments: 24 },
+      port: 0,
+      host: ['127.0.0.1'],
+      amqp: false,
+      aws: false,
+      kafka: false,
+    },
     { log: pino({ level: 'silent' }) },
   );
   const rail = await connect(server.url);
@@ -25,9 +56,7 @@ export async function busyBroker(): Promise<BusyBroker> {
   );
   const emails = rail.queue(defineQueue<{ to: string; template: string }>('emails', { maxAttempts: 1 }));
   const images = rail.queue(defineQueue<{ path: string; width: number }>('images.resize', { lease: '2m' }));
-  const reports = rail.queue(
-    defineQueue<{ month: string }>('reports.monthly', { maxMessages: 500, overflow: 'reject' }),
-  );
+  const reports = rail.queue(defineQueue<Buffer>('reports.monthly', { maxMessages: 500, overflow: 'reject' }));
   const imports = rail.queue(defineQueue<{ file: string }>('imports', { singleActive: true }));
   const reminders = rail.queue(defineQueue<{ user: number }>('reminders'));
   const events = rail.topic(
@@ -55,7 +84,8 @@ export async function busyBroker(): Promise<BusyBroker> {
   await placed.bind(reports, { routingKey: 'order.#' });
   await placed.bind(events, { routingKey: '#.refunded' });
 
-  for (let month = 1; month <= 440; month++) await reports.send({ month: `2026-${month}` });
+  await new Schemas(rail).put({ topic: 'reports.monthly', avro: REPORT });
+  for (let month = 0; month < 440; month++) await reports.send(report(month));
   for (let user = 0; user < 1_200; user++)
     if (user % 20 === 0)
       await reminders.sendMany(

@@ -255,6 +255,9 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     const segments = page.getByRole('region', { name: 'Segments' });
     await segments.getByRole('row', { name: /^\d+ ?commit log/ }).waitFor();
     await segments.getByText(/ of .* are needed still, \d+ %$/).waitFor();
+    const [table, row] = ['.table', '.table-space'].map((part) => segments.locator(part).boundingBox());
+    assert.ok(((await row)?.height ?? 0) >= 40, 'a row has its height');
+    assert.ok(((await table)?.height ?? 0) > 80, 'the row is within what is seen of the table');
     await segments.getByRole('button', { name: 'Look again' }).click();
     await segments.getByRole('row', { name: /^\d+ ?commit log/ }).waitFor();
     await page.getByRole('link', { name: 'Connections' }).click();
@@ -607,6 +610,10 @@ describe('the dashboard', { skip: noBrowser, timeout: 240_000 }, () => {
     // On a machine that does other things too; alone it is below one second.
     assert.ok(tookMs < 5_000, `${tookMs} ms`);
     assert.ok((await page.locator('.table-space .table-row').count()) < 60, 'all rows are in the page');
+    // As dragging the bar to its end does: the last of the names in order is there, and where it belongs.
+    const scrolled = await page.locator('.table').evaluate((table) => (table.scrollTop = table.scrollHeight));
+    assert.ok(scrolled >= 10_000 * 40, `${scrolled} px`);
+    await page.getByRole('link', { name: 'queue-9999', exact: true }).waitFor();
     await page.getByRole('searchbox').fill('queue-9999');
     await page.getByRole('link', { name: 'queue-9999', exact: true }).waitFor();
   });

@@ -73,12 +73,14 @@ export function mapOf(routers: readonly RouterShown[], wanted: string): RoutingM
     nodes.set(node.id, placed);
   };
   for (const { name, type } of drawn) place({ id: routerId(name), name, kind: 'router', type }, depths.get(name) ?? 0);
-  for (const { bindings } of drawn)
+  // What the first lead to stands above what the others do, so that fewer lines cross.
+  const depthOf = ({ name }: RouterShown): number => depths.get(name) ?? 0;
+  for (const { bindings } of drawn.toSorted((a, b) => depthOf(a) - depthOf(b)))
     for (const { to } of bindings)
       if ('topic' in to) place({ id: topicId(to.topic), name: to.topic, kind: 'topic' }, last);
   const edges = [...edgesOf(drawn, nodes)];
   const rows = Math.max(1, ...columns.map((column) => column.length));
-  centre(columns, rows);
+  arrange(columns, rows, edges);
   return {
     nodes: [...nodes.values()],
     edges,
@@ -93,9 +95,12 @@ function isOurs(name: string): boolean {
   return !name.startsWith('amq.');
 }
 
-function centre(columns: MapNode[][], rows: number): void {
+/** Columns stand in the middle; one that lines pass by stands at the bottom, out of their way. */
+function arrange(columns: readonly MapNode[][], rows: number, edges: readonly MapEdge[]): void {
   for (const column of columns) {
-    const shift = ((rows - column.length) * (NODE.height + GAP.y)) / 2;
+    const x = column[0]?.x ?? 0;
+    const isPassed = edges.some(({ from, to }) => from.x < x && x < to.x);
+    const shift = (rows - column.length) * (NODE.height + GAP.y) * (isPassed ? 1 : 0.5);
     for (const node of column) node.y += shift;
   }
 }

@@ -10,6 +10,12 @@ interface Setting {
   summary: string;
 }
 
+/** What stands between backticks is code; of a link to the documents its words. */
+function written(text: string) {
+  const parts = text.replaceAll(/\[([^\]]+)\]\([^)]*\)/g, '$1').split('`');
+  return parts.map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
+}
+
 /** What is in force, and who said so. */
 export function ConfigurationPage() {
   const [search, setSearch] = useState('');
@@ -41,10 +47,10 @@ export function ConfigurationPage() {
                 <tr key={path}>
                   <th scope="row">
                     <span class="mono">{path}</span>
-                    <span class="muted small setting-summary">{summary}</span>
+                    <span class="muted small setting-summary">{written(summary)}</span>
                   </th>
-                  <td>{shown}</td>
-                  <td>
+                  <td>{written(shown)}</td>
+                  <td class="setting-from">
                     {from === 'default' ? <span class="none">default</span> : <span class="badge go">{from}</span>}
                   </td>
                 </tr>

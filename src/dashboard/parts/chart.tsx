@@ -26,6 +26,8 @@ export interface ChartProps {
 
 const MAX_SPAN_MS = 3_600_000;
 const MIN_SPAN_MS = 60_000;
+/** Of a time below the chart, px. */
+const HALF_LABEL = 22;
 /** Steps of an axis of bytes: powers of two, so that they are round in MiB. */
 const BYTE_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
@@ -80,6 +82,11 @@ export function Chart({ title, now, hint, at, series, format, binary = false, he
   );
 }
 
+/** A label so near to the right edge would lose its end. */
+function isCut(plot: uPlot, seconds: number): boolean {
+  return plot.valToPos(seconds, 'x') > plot.bbox.width / uPlot.pxRatio - HALF_LABEL;
+}
+
 function optionsOf(
   element: HTMLElement,
   series: readonly Series[],
@@ -105,7 +112,8 @@ function optionsOf(
         grid: { show: false },
         ticks: { show: false },
         space: 90,
-        values: (_plot, ticks, _axis, _space, step) => ticks.map((seconds) => clock(seconds, step)),
+        values: (plot, ticks, _axis, _space, step) =>
+          ticks.map((seconds) => (isCut(plot, seconds) ? '' : clock(seconds, step))),
       },
       {
         stroke: faint,

@@ -82,7 +82,7 @@ export function Table<T>({ label, columns, rows, keyOf, sorting, onSort, empty }
           <div role="cell">{empty}</div>
         </div>
       )}
-      <div class="table-space" role="rowgroup" style={{ height: rows.length * ROW_HEIGHT }}>
+      <div class="table-space" role="rowgroup" style={{ height: `${rows.length * ROW_HEIGHT}px` }}>
         {rows.slice(first, last).map((row, index) => (
           <div
             key={keyOf(row)}
