@@ -1,13 +1,11 @@
 /** What a backup does with the files of a broker, one step at a time: the broker is a stub that keeps still when it is asked. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
+import { railhead } from '../../test/command-line.ts';
 import type { Session } from '../core/session.ts';
 import { defineQueue } from '../sdk/define.ts';
 import { open } from '../server/open.ts';
@@ -163,7 +161,7 @@ test('a backup that cannot be read hides no other, keeps nobody from the next, a
   await assert.rejects(repository.read(name), { code: 'JOURNAL_CORRUPT' });
   assert.deepEqual(await repository.prune(1), [second.name]);
   assert.equal((await readdir(repository.path('files'))).length, 1);
-  const restored = await railhead('restore', repository.directory, '--list');
+  const restored = await railhead(['restore', repository.directory, '--list']);
   assert.deepEqual([restored.code, restored.out.includes(third.name)], [1, true]);
   assert.match(restored.err, new RegExp(`^${name}: .*cannot be read`));
   // Without it the files that only it needed go with the next one.
@@ -171,15 +169,6 @@ test('a backup that cannot be read hides no other, keeps nobody from the next, a
   await backup();
   assert.deepEqual(await readdir(repository.path('files')), []);
 });
-
-async function railhead(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], {
-    env: { ...process.env, NODE_TEST_CONTEXT: '', NO_COLOR: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  return { code: code as number | null, out, err };
-}
 
 test('nothing is restored from a backup of which any file, or what it says of itself, is not as it was', async (t) => {
   const { source, repository } = await place(t);

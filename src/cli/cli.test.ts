@@ -1,8 +1,7 @@
-/** Every verb as its users run it: a process of its own, against a real server. */
+/** Every verb as its users type it, against a real server. */
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,55 +11,13 @@ import { LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { connect } from '../sdk/connect.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
 import { startServer, type RunningServer } from '../server/index.ts';
+import { launch, railhead, type Result, Typist } from '../../test/command-line.ts';
 import { VERBS } from './verbs.ts';
-
-const MAIN = join(import.meta.dirname, 'main.ts');
-const TIMEOUT_MS = 20_000;
-/** Compiled once and not by each of a hundred processes. */
-const COMPILE_CACHE = mkdtempSync(join(tmpdir(), 'railhead-cli-cache-'));
-after(() => rm(COMPILE_CACHE, { recursive: true, force: true }));
-
-interface Result {
-  code: number | null;
-  out: string;
-  err: string;
-  /** Of `--json`: one value a line. */
-  json: Record<string, unknown>[];
-}
-
-interface RunOptions {
-  input?: string;
-  env?: Record<string, string>;
-}
-
-function launch(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('RAILHEAD_')));
-  // What the test runner sets for its own children would make the child speak its protocol.
-  delete clean['NODE_TEST_CONTEXT'];
-  return spawn(process.execPath, [MAIN, ...args], {
-    env: { ...clean, NO_COLOR: '1', NODE_COMPILE_CACHE: COMPILE_CACHE, ...env },
-    stdio: 'pipe',
-    timeout: TIMEOUT_MS,
-  });
-}
-
-async function railhead(args: readonly string[], { input = '', env }: RunOptions = {}): Promise<Result> {
-  const child = launch(args, env);
-  let out = '';
-  let err = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (out += text));
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (err += text));
-  child.stdin?.on('error', () => undefined).end(input);
-  const [code] = (await once(child, 'close')) as [number | null];
-  const json = out
-    .split('\n')
-    .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : []));
-  return { code, out, err, json };
-}
 
 describe('the verbs against a server', () => {
   let server: RunningServer;
-  const cli = (...args: string[]): Promise<Result> => railhead([...args, '--url', server.url]);
+  const typist = new Typist();
+  const cli = (...args: string[]): Promise<Result> => typist.run([...args, '--url', server.url]);
   const ok = async (...args: string[]): Promise<Result> => {
     const result = await cli(...args);
     assert.equal(result.code, 0, `railhead ${args.join(' ')} ended with ${result.code}: ${result.err}${result.out}`);
@@ -73,7 +30,7 @@ describe('the verbs against a server', () => {
       { log: pino({ level: 'silent' }) },
     );
   });
-  after(() => server.close());
+  after(() => Promise.all([server.close(), typist.close()]));
 
   test('a queue is declared, sent to, looked at and received from', async () => {
     assert.match(
@@ -271,7 +228,7 @@ describe('the verbs against a server', () => {
 
   test('users are stored with a role, keys, rules and patterns, and deleted', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'railhead-users-'));
-    const run = async (...args: string[]) => railhead(['user', ...args, '--dir', dir], { input: 'correct horse' });
+    const run = async (...args: string[]) => typist.run(['user', ...args, '--dir', dir], 'correct horse');
     const fine = async (...args: string[]) => {
       const result = await run(...args);
       assert.equal(result.code, 0, result.err);

@@ -1,23 +1,20 @@
-/** What `railhead` does for the users and groups of Kafka's clients: a process of its own, against a real server. */
+/** What `railhead` does for the users and groups of Kafka's clients, against a real server. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { promisify } from 'node:util';
+import { Typist } from '../../test/command-line.ts';
 import { LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../core/records.ts';
 import { startServer } from '../server/index.ts';
 
-const MAIN = join(import.meta.dirname, 'main.ts');
-
 async function start(t: TestContext) {
   const server = await startServer({ memory: true, port: 0, kafka: false, log: { level: 'silent' } });
   t.after(() => server.close());
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('RAILHEAD_')));
-  delete clean['NODE_TEST_CONTEXT'];
+  const typist = new Typist();
+  t.after(() => typist.close());
   const railhead = async (...args: string[]): Promise<string> => {
-    const all = [MAIN, ...args, '--url', server.url];
-    return (await promisify(execFile)(process.execPath, all, { env: { ...clean, NO_COLOR: '1' } })).stdout;
+    const { code, out, err } = await typist.run([...args, '--url', server.url]);
+    if (code !== 0) throw new Error(err);
+    return out;
   };
   return { server, railhead };
 }

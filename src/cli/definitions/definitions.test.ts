@@ -1,11 +1,8 @@
 /** Definitions as a file: written, read, compared and applied, against a real broker. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { pino } from 'pino';
+import { type Result, Typist } from '../../../test/command-line.ts';
 import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
 import { FORMAT_NATIVE, RecordBatchWriter } from '../../core/records.ts';
 import type { Session } from '../../core/session.ts';
@@ -288,15 +285,10 @@ test('an option that nobody knows is refused with its place', async () => {
 
 test('the command shows the difference first, and does nothing that nobody agreed to', async (t) => {
   const { server, session } = await place(t);
-  const railhead = async (...args: string[]): Promise<{ code: number | null; out: string; err: string }> => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, '../main.ts'), ...args, '--url', server.url], {
-      env: { ...process.env, NODE_TEST_CONTEXT: '', NO_COLOR: '1' },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
-    child.stdin.end('queues: { orders: { lease: 1m } }');
-    const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-    return { code: code as number | null, out, err };
-  };
+  const typist = new Typist();
+  t.after(() => typist.close());
+  const railhead = (...args: string[]): Promise<Result> =>
+    typist.run([...args, '--url', server.url], 'queues: { orders: { lease: 1m } }');
   const names = async (): Promise<string[]> => [...(await existing(session)).topics.keys()];
   const dry = await railhead('apply', '-f', '-', '--dry-run');
   assert.deepEqual([dry.code, dry.out.split('\n')[0]], [0, '+ queue orders']);

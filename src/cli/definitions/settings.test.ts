@@ -1,11 +1,8 @@
 /** What a file says beside queues and topics: written, read, compared and applied, against a real broker. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { pino } from 'pino';
+import { railhead, type Result } from '../../../test/command-line.ts';
 import { StoredUsers, SYSTEM_NAMESPACE } from '../../core/access.ts';
 import { LOCAL_PRINCIPAL } from '../../core/auth.ts';
 import { storedPassword } from '../../core/passwords.ts';
@@ -174,27 +171,15 @@ test('the command applies them and exports them, and who may not see them has th
   const { server, users } = await place(t);
   await users.put({ name: 'root', password: await storedPassword('secret-secret'), role: 'admin' });
   await users.put({ name: 'dev', password: await storedPassword('secret-secret'), role: 'operator' });
-  const railhead = async (
-    who: string,
-    args: string[],
-    input = '',
-  ): Promise<{ out: string; err: string; code: unknown }> => {
-    const url = server.url.replace('//', `//${who}:secret-secret@`);
-    const child = spawn(process.execPath, [join(import.meta.dirname, '../main.ts'), ...args, '--url', url], {
-      env: { ...process.env, NODE_TEST_CONTEXT: '', NO_COLOR: '1' },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
-    child.stdin.end(input);
-    const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-    return { out, err, code };
-  };
+  const as = (who: string, args: string[], input = ''): Promise<Result> =>
+    railhead([...args, '--url', server.url.replace('//', `//${who}:secret-secret@`)], { input });
   const file = 'queues:\n  orders:\nvhostLimits:\n  max-queues: 3\npermissions:\n  dev:\n    read: .*\n';
-  const applied = await railhead('root', ['apply', '-f', '-', '--yes'], file);
+  const applied = await as('root', ['apply', '-f', '-', '--yes'], file);
   assert.equal(applied.code, 0, applied.err);
   assert.match(applied.out, /^\+ queue orders\n\+ limit max-queues\n\+ permission of dev\n/);
-  const exported = await railhead('root', ['export']);
+  const exported = await as('root', ['export']);
   assert.match(exported.out, /vhostLimits:\n {2}max-queues: 3\npermissions:\n {2}dev:\n {4}read: \.\*\n/);
-  const partly = await railhead('dev', ['export']);
+  const partly = await as('dev', ['export']);
   assert.match(partly.out, /^queues:\n {2}orders:/);
   assert.doesNotMatch(partly.out, /max-queues/);
   assert.match(partly.err, /Left out, since that takes the right admin: .*vhostLimits, permissions/);
