@@ -61,7 +61,11 @@ if (parentPort !== null) {
 /** Runs a share in a thread of its own. `onSeed` is told what was done so far after each seed. */
 export function inThread(share: Share, onSeed: (report: ShareReport) => void = () => {}): Promise<ShareReport> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: share });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: share,
+      // What a look at one disk leaves behind would be collected too often.
+      resourceLimits: { maxYoungGenerationSizeMb: 192 },
+    });
     worker.on('message', ({ kind, report }: ShareMessage) => (kind === 'done' ? resolve(report) : onSeed(report)));
     worker.once('error', reject);
   });

@@ -1,6 +1,6 @@
 /** Where the batches of one segment begin, in order: 4 bytes each. */
 export class BatchIndex {
-  #starts = new Uint32Array(64);
+  #starts = new Uint32Array(0);
   #length = 0;
 
   get length(): number {
@@ -9,7 +9,7 @@ export class BatchIndex {
 
   push(byte: number): void {
     if (this.#length === this.#starts.length) {
-      const larger = new Uint32Array(this.#starts.length * 2);
+      const larger = new Uint32Array(Math.max(64, this.#starts.length * 2));
       larger.set(this.#starts);
       this.#starts = larger;
     }
