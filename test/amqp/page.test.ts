@@ -3,24 +3,14 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { claims } from '../claims.ts';
 import { differenceRows } from './differential/differences.ts';
 import { type FieldKind, METHODS, type MethodName, wireName } from '../../src/gateways/amqp/methods.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'docs/protocols/amqp.md'), 'utf8');
 
-/** Of the tables with a column of tests: what is claimed, and the test that shows it. */
-function rows(): { claim: string; shownBy: string }[] {
-  const found: { claim: string; shownBy: string }[] = [];
-  let inTable = false;
-  for (const line of page.split('\n')) {
-    const cells = line.split(/(?<!\\)\|/).map((cell) => cell.trim());
-    if (cells.at(-2) === 'test') inTable = true;
-    else if (!line.startsWith('|')) inTable = false;
-    else if (inTable && !line.startsWith('|---')) found.push({ claim: cells[1] ?? '', shownBy: cells.at(-2) ?? '' });
-  }
-  return found;
-}
+const rows = claims(page).map((cells) => ({ claim: cells[0] ?? '', shownBy: cells.at(-1) ?? '' }));
 
 /** As they stand in the code: arguments, headers, and the types of exchanges that are an argument of their declare. */
 const NAME = /'((?:x|hash|railhead)-[a-z-]+|alternate-exchange|CC|BCC)'/g;
@@ -35,9 +25,9 @@ test('every test that the AMQP page names exists', () => {
     'src/{gateways/amqp,server,cli}/*.test.ts',
     'test/{authorize,conformance/amqp,kill}/*.test.ts',
   ]);
-  assert.ok(rows().length > 100);
+  assert.ok(rows.length > 100);
   assert.deepEqual(
-    rows().filter(({ shownBy }) => !source.includes(`test('${shownBy}'`)),
+    rows.filter(({ shownBy }) => !source.includes(`test('${shownBy}'`)),
     [],
   );
 });
@@ -58,7 +48,7 @@ test('every argument and header that the gateway knows is in a row of the AMQP p
     names.add(`x-${which}-death-*`);
   }
   assert.ok(names.size > 40);
-  const claims = rows().map(({ claim }) => claim);
+  const claims = rows.map(({ claim }) => claim);
   assert.deepEqual(
     [...names].filter((name) => !claims.some((claim) => claim.includes(`\`${name}\``))),
     [],
@@ -75,7 +65,7 @@ test('every flag that a method has is in a row of the AMQP page', () => {
     ),
   );
   assert.ok(flags.length > 30);
-  const claims = rows().map(({ claim }) => claim);
+  const claims = rows.map(({ claim }) => claim);
   assert.deepEqual(
     [...new Set(flags)].filter((flag) => !claims.some((claim) => new RegExp(`\\b${flag}\\b`).test(claim))),
     [],

@@ -8,6 +8,7 @@ import { SNS_MODEL } from '../../src/gateways/aws/model/sns.ts';
 import { SQS_MODEL } from '../../src/gateways/aws/model/sqs.ts';
 import { SUBSCRIPTION_SETTINGS, TOPIC_SETTINGS } from '../../src/gateways/aws/sns/managing.ts';
 import { SETTINGS } from '../../src/gateways/aws/sqs/settings.ts';
+import { claims } from '../claims.ts';
 import { documentedAttributes } from './documented.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -16,19 +17,6 @@ const PAGES = [
   { name: 'sqs', model: SQS_MODEL, attributes: [SETTINGS] },
   { name: 'sns', model: SNS_MODEL, attributes: [TOPIC_SETTINGS, SUBSCRIPTION_SETTINGS] },
 ] as const;
-
-/** Of the tables with a column of tests: what is claimed, and the test that shows it. */
-function rows(page: string): { claim: string; shownBy: string }[] {
-  const found: { claim: string; shownBy: string }[] = [];
-  let inTable = false;
-  for (const line of page.split('\n')) {
-    const cells = line.split(/(?<!\\)\|/).map((cell) => cell.trim());
-    if (cells.at(-2) === 'test') inTable = true;
-    else if (!line.startsWith('|')) inTable = false;
-    else if (inTable && !line.startsWith('|---')) found.push({ claim: cells[1] ?? '', shownBy: cells.at(-2) ?? '' });
-  }
-  return found;
-}
 
 for (const { name, model, attributes } of PAGES) {
   const page = readFileSync(join(root, `docs/protocols/${name}.md`), 'utf8');
@@ -46,10 +34,10 @@ for (const { name, model, attributes } of PAGES) {
     );
     const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
     const quotes = ["'", '"', '`'];
-    const named = rows(page);
+    const named = claims(page).map((cells) => cells.at(-1) ?? '');
     assert.ok(named.length > 15);
     assert.deepEqual(
-      named.filter(({ shownBy }) => !quotes.some((quote) => source.includes(`${quote}${shownBy}`))),
+      named.filter((shownBy) => !quotes.some((quote) => source.includes(`${quote}${shownBy}`))),
       [],
     );
   });

@@ -7,23 +7,11 @@ import { APIS } from '../../src/gateways/kafka/apis.ts';
 import { TOPIC_CONFIGS } from '../../src/gateways/kafka/configs.ts';
 import { ERROR } from '../../src/gateways/kafka/errors.ts';
 import type { Api } from '../../src/gateways/kafka/fields.ts';
+import { claims } from '../claims.ts';
 import { SHARE_CONFIGS } from '../../src/gateways/kafka/share/configs.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'docs/protocols/kafka.md'), 'utf8');
-
-/** The cells of the tables with a column of tests. */
-function rows(): string[][] {
-  const found: string[][] = [];
-  let inTable = false;
-  for (const line of page.split('\n')) {
-    const cells = line.split('|').map((cell) => cell.trim());
-    if (cells.at(-2) === 'test') inTable = true;
-    else if (!line.startsWith('|')) inTable = false;
-    else if (inTable && !line.startsWith('|---')) found.push(cells.slice(1, -1));
-  }
-  return found;
-}
 
 test('every test that the Kafka page names exists', () => {
   const files = globSync(
@@ -37,7 +25,7 @@ test('every test that the Kafka page names exists', () => {
     { cwd: root },
   );
   const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
-  const named = rows().map((cells) => cells.at(-1) ?? '');
+  const named = claims(page).map((cells) => cells.at(-1) ?? '');
   assert.ok(named.length > 30);
   assert.deepEqual(
     named.filter((name) => !source.includes(`test('${name}'`)),
@@ -49,7 +37,9 @@ test('the Kafka page has every API with the versions that are spoken, and no oth
   const spoken = Object.entries<Api>(APIS).map(
     ([name, { versions }]) => `${name.slice(0, 1).toUpperCase()}${name.slice(1)} ${versions.join('–')}`,
   );
-  const listed = rows().flatMap(([name, versions, ...more]) => (more.length === 2 ? [`${name} ${versions}`] : []));
+  const listed = claims(page).flatMap(([name, versions, ...more]) =>
+    more.length === 2 ? [`${name} ${versions}`] : [],
+  );
   assert.deepEqual(listed.sort(), spoken.sort());
 });
 
