@@ -13,6 +13,7 @@ import type { ShardSession } from '../../src/engine/session.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
 import { FileJournal, type FileJournalOptions } from '../../src/storage/journal/file-journal.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { advance } from './advance.ts';
 import { Collector } from './collector.ts';
 import { type Message, records } from './records.ts';
 
@@ -89,17 +90,8 @@ export class EngineBench {
     return messages.map(({ envelope }) => Buffer.from(envelope.body).toString());
   }
 
-  /** Timer by timer, so that what one of them starts is done before the next. */
-  async advance(ms: number): Promise<void> {
-    const end = this.clock.now() + ms;
-    for (;;) {
-      await this.broker.settled();
-      const next = this.clock.nextTimer();
-      if (next === undefined || next > end) break;
-      this.clock.moveTo(next);
-    }
-    this.clock.moveTo(end);
-    await this.broker.settled();
+  advance(ms: number): Promise<void> {
+    return advance(this.broker, this.clock, ms);
   }
 
   /** Everything is done, also what nobody waits for: files that are removed. */

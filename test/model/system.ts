@@ -15,6 +15,7 @@ import { Broker } from '../../src/engine/broker.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
 import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { advance } from '../engine/advance.ts';
 import type { Rules } from './model.ts';
 
 const RETRY = { type: 'fixed', minMs: 1000, maxMs: 1000, jitter: false } as const;
@@ -154,16 +155,8 @@ export class System {
     await this.#start();
   }
 
-  async advance(ms: number): Promise<void> {
-    const end = this.clock.now() + ms;
-    for (;;) {
-      await this.broker.settled();
-      const next = this.clock.nextTimer();
-      if (next === undefined || next > end) break;
-      this.clock.moveTo(next);
-    }
-    this.clock.moveTo(end);
-    await this.broker.settled();
+  advance(ms: number): Promise<void> {
+    return advance(this.broker, this.clock, ms);
   }
 
   async receive(name: string, count: number): Promise<Delivery[]> {
