@@ -85,3 +85,13 @@ export class RailheadError extends Error {
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Railhead bug: ${message}`);
 }
+
+/** What was asked for, or `none` when it is NOT_FOUND: a dead-letter queue comes with the first that died. */
+export async function orNone<T>(work: Promise<T>, none: T): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (RailheadError.is(error, 'NOT_FOUND')) return none;
+    throw error;
+  }
+}

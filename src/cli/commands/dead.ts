@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { RailheadError } from '../../core/errors.ts';
+import { orNone, RailheadError } from '../../core/errors.ts';
 import { deadLetterQueue } from '../../core/policy.ts';
 import { RecordBatchWriter } from '../../core/records.ts';
 import { undoRedrive } from '../../core/redrive-undo.ts';
@@ -72,16 +72,6 @@ async function deadQueue(rail: Rail, name: string, { subscription }: Subscriptio
   if (own === undefined) throw new UsageError(`${name} is a topic: name one of its subscriptions with --subscription.`);
   const queue = deadLetterQueue(own.deadLetter, topic.kind, name, subscription ?? name);
   return { topic: queue, subscription: queue };
-}
-
-/** Nothing has died yet: then there is no queue for it either. */
-async function orNone<T>(work: Promise<T>, none: T): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (RailheadError.is(error, 'NOT_FOUND')) return none;
-    throw error;
-  }
 }
 
 async function list(name: string, options: SubscriptionOptions & { limit: number }): Promise<void> {

@@ -1,18 +1,12 @@
 import type { OtherEntry } from '../entries.ts';
+import type { ScheduleDefinition } from '../../core/schedules.ts';
 import { declarationOf } from '../../core/declaration.ts';
 import { Router } from '../routing/router.ts';
 import { CursorPositions, type EncodedCursors } from './cursor-positions.ts';
 import { scoped } from './scoped.ts';
 
-export interface Schedule {
+export interface Schedule extends ScheduleDefinition {
   namespace: string;
-  name: string;
-  cron: string;
-  timezone: string;
-  topic: string;
-  record: Uint8Array;
-  nextAt: number | null;
-  lastAt: number | null;
 }
 
 export interface StoredDocument {

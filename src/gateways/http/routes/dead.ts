@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RailheadError } from '../../../core/errors.ts';
+import { orNone } from '../../../core/errors.ts';
 import { deadLetterQueue } from '../../../core/policy.ts';
 import type { MessageId, Session, SubscriptionRef } from '../../../core/session.ts';
 import { undoRedrive } from '../../../core/redrive-undo.ts';
@@ -34,16 +34,6 @@ async function deadLetters(session: Session, ref: SubscriptionRef): Promise<Subs
     topic.subscriptions.find(({ subscription }) => subscription === ref.subscription)?.policy ?? topic.subscription;
   const queue = deadLetterQueue(own?.deadLetter ?? null, topic.kind, ref.topic, ref.subscription);
   return { topic: queue, subscription: queue };
-}
-
-/** Nothing has died yet: then there is no queue for it either. */
-async function orNone<T>(work: Promise<T>, none: T): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (RailheadError.is(error, 'NOT_FOUND')) return none;
-    throw error;
-  }
 }
 
 export const deadRoutes: Route[] = [
