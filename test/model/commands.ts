@@ -4,26 +4,14 @@ import { RailheadError } from '../../src/core/errors.ts';
 import { asBuffer } from '../../src/core/records.ts';
 import type { Settlement } from '../../src/core/session.ts';
 import type { Model, ModelMessage } from './model.ts';
+import { steps } from './steps.ts';
 import { publishOf, receiversOf, SUBSCRIPTIONS, type System } from './system.ts';
 
-type Command = fc.AsyncCommand<Model, System>;
-
 /** After every command the counts of all queues and the contents of their dead-letter queues are the model's. */
-abstract class Checked implements Command {
-  check(_model: Readonly<Model>): boolean {
-    return true;
-  }
-
-  async run(model: Model, system: System): Promise<void> {
-    await this.act(model, system);
-    await system.broker.settled();
-    for (const [name, queue] of model.queues)
-      assert.deepEqual(await system.counts(name), queue.counts, `${name} after ${this.toString()}`);
-  }
-
-  abstract act(model: Model, system: System): Promise<void>;
-  abstract toString(): string;
-}
+const { Checked, Advance, Restart } = steps(async (model: Model, system: System, after: string) => {
+  for (const [name, queue] of model.queues)
+    assert.deepEqual(await system.counts(name), queue.counts, `${name} after ${after}`);
+});
 
 /** In order, what waits for a time of its own is passed by the others or not, by how it came to wait. */
 const ORDERED: ReadonlySet<string> = new Set(['keyed', 'strict']);
@@ -219,41 +207,6 @@ class Transact extends Checked {
 
   override toString(): string {
     return `transaction of ${this.#acks} acks and ${this.#sent.length} to ${this.#topic}`;
-  }
-}
-
-class Advance extends Checked {
-  readonly #ms: number;
-
-  constructor(ms: number) {
-    super();
-    this.#ms = ms;
-  }
-
-  async act(model: Model, system: System): Promise<void> {
-    model.advance(this.#ms);
-    await system.advance(this.#ms);
-  }
-
-  override toString(): string {
-    return `advance ${this.#ms} ms`;
-  }
-}
-
-class Restart extends Checked {
-  readonly #how: 'close' | 'kill' | 'cut' | 'checkpoint';
-
-  constructor(how: 'close' | 'kill' | 'cut' | 'checkpoint') {
-    super();
-    this.#how = how;
-  }
-
-  async act(_model: Model, system: System): Promise<void> {
-    await system.restart(this.#how);
-  }
-
-  override toString(): string {
-    return this.#how;
   }
 }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { asBuffer, readRecord, recordEnd } from '../../src/core/records.ts';
 import type { DeliveryRun, Operations } from '../../src/core/session.ts';
 import { Model, type ModelProducer, PARTITIONS, type Slot, stableEnd, textsOf } from './open-transactions-model.ts';
+import { steps } from './steps.ts';
 import { type Delivery, publishOf, System } from './system.ts';
 
 const DAY_MS = 86_400_000;
@@ -75,36 +76,23 @@ async function checkLog(model: Model, system: System, partition: number): Promis
   assert.deepEqual(verbatim.aborted, aborted);
 }
 
-type Command = fc.AsyncCommand<Model, System>;
-
 /** After every command the logs, the queue, the subscription, the cursor and the producers are the model's. */
-abstract class Checked implements Command {
-  check(_model: Readonly<Model>): boolean {
-    return true;
+const { Checked, Advance, Restart } = steps(async (model: Model, system: System, after: string) => {
+  for (let partition = 0; partition < PARTITIONS; partition++) await checkLog(model, system, partition);
+  const queued = textsOf(model.log(PARTITIONS), 'committed').filter((text) => !model.acked.has(text));
+  const { ready, leased } = await system.counts('tq');
+  assert.deepEqual([ready, leased], [model.ready.length, queued.length - model.ready.length], after);
+  const { messages } = await system.session.request('peek', { topic: 'log', subscription: 'reader', limit: 1000 });
+  const peeked = messages.map(({ envelope }) => asBuffer(envelope.body).toString());
+  const wanted = model.logs.slice(0, PARTITIONS).flatMap((slots) => textsOf(slots, 'committed'));
+  assert.deepEqual(peeked, wanted, after);
+  const { partitions } = await system.session.request('fetchCursors', { cursor: 'c', topic: 'log' });
+  assert.equal(partitions[0]?.offset, model.cursor);
+  for (const [producer, { ref, open }] of model.producers) {
+    const { epoch, open: found } = await system.session.request('describeProducer', { producer });
+    assert.deepEqual([epoch, found?.deadline], [ref.epoch, open?.deadline]);
   }
-
-  async run(model: Model, system: System): Promise<void> {
-    await this.act(model, system);
-    await system.broker.settled();
-    for (let partition = 0; partition < PARTITIONS; partition++) await checkLog(model, system, partition);
-    const queued = textsOf(model.log(PARTITIONS), 'committed').filter((text) => !model.acked.has(text));
-    const { ready, leased } = await system.counts('tq');
-    assert.deepEqual([ready, leased], [model.ready.length, queued.length - model.ready.length], this.toString());
-    const { messages } = await system.session.request('peek', { topic: 'log', subscription: 'reader', limit: 1000 });
-    const peeked = messages.map(({ envelope }) => asBuffer(envelope.body).toString());
-    const wanted = model.logs.slice(0, PARTITIONS).flatMap((slots) => textsOf(slots, 'committed'));
-    assert.deepEqual(peeked, wanted, this.toString());
-    const { partitions } = await system.session.request('fetchCursors', { cursor: 'c', topic: 'log' });
-    assert.equal(partitions[0]?.offset, model.cursor);
-    for (const [producer, { ref, open }] of model.producers) {
-      const { epoch, open: found } = await system.session.request('describeProducer', { producer });
-      assert.deepEqual([epoch, found?.deadline], [ref.epoch, open?.deadline]);
-    }
-  }
-
-  abstract act(model: Model, system: System): Promise<void>;
-  abstract toString(): string;
-}
+});
 
 class Claim extends Checked {
   readonly #name: string;
@@ -364,41 +352,6 @@ class Rewind extends Checked {
 
   override toString(): string {
     return 'rewind';
-  }
-}
-
-class Advance extends Checked {
-  readonly #ms: number;
-
-  constructor(ms: number) {
-    super();
-    this.#ms = ms;
-  }
-
-  async act(model: Model, system: System): Promise<void> {
-    model.advance(this.#ms);
-    await system.advance(this.#ms);
-  }
-
-  override toString(): string {
-    return `advance ${this.#ms} ms`;
-  }
-}
-
-class Restart extends Checked {
-  readonly #how: 'close' | 'kill' | 'cut' | 'checkpoint';
-
-  constructor(how: 'close' | 'kill' | 'cut' | 'checkpoint') {
-    super();
-    this.#how = how;
-  }
-
-  async act(_model: Model, system: System): Promise<void> {
-    await system.restart(this.#how);
-  }
-
-  override toString(): string {
-    return this.#how;
   }
 }
 
