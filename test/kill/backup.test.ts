@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { test, type TestContext } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import { connect, defineQueue, open } from '../../src/index.ts';
 import type { Rail } from '../../src/sdk/rail.ts';
 import { makeBackup } from '../../src/storage/backup/backup.ts';
@@ -166,102 +166,105 @@ async function restoreNewest(repository: BackupRepository, target: string): Prom
   await restoreBackup(repository, newest, target);
 }
 
-test(
-  'backups that are killed under load leave those before as they are, and the next has all that was confirmed',
-  { timeout: 180_000 },
-  async (t) => {
-    const { directory, data, repository, leave } = await place(t);
-    const rail = await open({ dir: data });
-    leave(() => rail.close());
-    const books = new Books();
-    await fill(rail);
-    const first = await new Railhead('backup', repository.directory, '--dir', data, '--json').end();
-    assert.equal(first.code, 0, first.err);
-    const load = new Load(await open({ dir: data }), books);
-    let killed = 0;
-    for (let round = 1; round <= 4; round++) {
-      // Something new that has to be copied.
-      await fill(rail, round * LARGE);
-      const child = new Railhead('backup', repository.directory, '--dir', data);
-      await eventually('a backup is under way', async () => child.isOver || (await isUnderWay(repository)));
-      await after(round * 5);
-      if (await child.kill()) killed++;
-      for (const each of await repository.list()) await repository.verify(each);
-    }
-    assert.ok(killed > 0);
-    const [confirmed, settled] = [books.waiting(), [...books.settled]];
-    assert.ok(confirmed.length > 0 && settled.length > 0);
-    const last = await new Railhead('backup', repository.directory, '--dir', data, '--json').end();
-    assert.equal(last.code, 0, last.err);
-    const { bytes, copiedBytes } = JSON.parse(last.out) as { bytes: number; copiedBytes: number };
-    assert.ok(copiedBytes < bytes - (LARGE - 1) * LARGE_BYTES, `${copiedBytes} of ${bytes} copied`);
-    await load.stop();
-    assert.equal(await isUnderWay(repository), false);
-    await restoreNewest(repository, join(directory, 'restored'));
-    const found = await drain(join(directory, 'restored'));
-    // What was taken while the backup was made may be in it or not.
-    for (const body of confirmed) assert.ok(found.has(body) || books.given.has(body), `lost: ${body.slice(0, 50)}`);
-    for (const body of settled) assert.ok(!found.has(body), `back: ${body.slice(0, 50)}`);
-    for (let i = 0; i < 5 * LARGE; i++) assert.ok(found.has(large(i)), `lost: large ${i}`);
-  },
-);
+// Side by side: a backup waits half a minute for a broker that was killed to come back.
+describe('kill -9 around backups', { concurrency: true }, () => {
+  test(
+    'backups that are killed under load leave those before as they are, and the next has all that was confirmed',
+    { timeout: 180_000 },
+    async (t) => {
+      const { directory, data, repository, leave } = await place(t);
+      const rail = await open({ dir: data });
+      leave(() => rail.close());
+      const books = new Books();
+      await fill(rail);
+      const first = await new Railhead('backup', repository.directory, '--dir', data, '--json').end();
+      assert.equal(first.code, 0, first.err);
+      const load = new Load(await open({ dir: data }), books);
+      let killed = 0;
+      for (let round = 1; round <= 4; round++) {
+        // Something new that has to be copied.
+        await fill(rail, round * LARGE);
+        const child = new Railhead('backup', repository.directory, '--dir', data);
+        await eventually('a backup is under way', async () => child.isOver || (await isUnderWay(repository)));
+        await after(round * 5);
+        if (await child.kill()) killed++;
+        for (const each of await repository.list()) await repository.verify(each);
+      }
+      assert.ok(killed > 0);
+      const [confirmed, settled] = [books.waiting(), [...books.settled]];
+      assert.ok(confirmed.length > 0 && settled.length > 0);
+      const last = await new Railhead('backup', repository.directory, '--dir', data, '--json').end();
+      assert.equal(last.code, 0, last.err);
+      const { bytes, copiedBytes } = JSON.parse(last.out) as { bytes: number; copiedBytes: number };
+      assert.ok(copiedBytes < bytes - (LARGE - 1) * LARGE_BYTES, `${copiedBytes} of ${bytes} copied`);
+      await load.stop();
+      assert.equal(await isUnderWay(repository), false);
+      await restoreNewest(repository, join(directory, 'restored'));
+      const found = await drain(join(directory, 'restored'));
+      // What was taken while the backup was made may be in it or not.
+      for (const body of confirmed) assert.ok(found.has(body) || books.given.has(body), `lost: ${body.slice(0, 50)}`);
+      for (const body of settled) assert.ok(!found.has(body), `back: ${body.slice(0, 50)}`);
+      for (let i = 0; i < 5 * LARGE; i++) assert.ok(found.has(large(i)), `lost: large ${i}`);
+    },
+  );
 
-test(
-  'when the broker is killed in the middle of a backup, what is there is whole, and the next has all that was confirmed',
-  { timeout: 180_000 },
-  async (t) => {
-    const { directory, data, repository, leave } = await place(t);
-    const books = new Books();
-    let url = '';
-    const child = new Child('server-child.ts', [data], (message) => (url = String(message['url'])));
-    leave(() => child.kill());
-    await eventually('the broker is there', () => url !== '', 60_000);
-    const rail = await connect(url);
-    await fill(rail);
-    const load = new Load(rail, books);
-    await eventually('messages are settled', () => books.settled.size > 0 && books.waiting().length > 0);
-    const backup = new Railhead('backup', repository.directory, '--dir', data);
-    await eventually('a backup is under way', async () => backup.isOver || (await isUnderWay(repository)));
-    await child.kill();
-    await load.stop();
-    const { code, err } = await backup.end();
-    // It was done before, or says that there is no broker any more.
-    assert.ok(code === 0 || /broker|connection/i.test(err), err);
-    for (const each of await repository.list())
-      await restoreBackup(repository, each, join(directory, `of-${each.name}`));
-    const last = await new Railhead('backup', repository.directory, '--dir', data).end();
-    assert.equal(last.code, 0, last.err);
-    await restoreNewest(repository, join(directory, 'restored'));
-    const found = await drain(join(directory, 'restored'));
-    for (let i = 0; i < LARGE; i++) assert.ok(found.has(large(i)), `lost: large ${i}`);
-    for (const body of books.waiting()) assert.ok(found.has(body), `lost: ${body.slice(0, 50)}`);
-  },
-);
+  test(
+    'when the broker is killed in the middle of a backup, what is there is whole, and the next has all that was confirmed',
+    { timeout: 180_000 },
+    async (t) => {
+      const { directory, data, repository, leave } = await place(t);
+      const books = new Books();
+      let url = '';
+      const child = new Child('server-child.ts', [data], (message) => (url = String(message['url'])));
+      leave(() => child.kill());
+      await eventually('the broker is there', () => url !== '', 60_000);
+      const rail = await connect(url);
+      await fill(rail);
+      const load = new Load(rail, books);
+      await eventually('messages are settled', () => books.settled.size > 0 && books.waiting().length > 0);
+      const backup = new Railhead('backup', repository.directory, '--dir', data);
+      await eventually('a backup is under way', async () => backup.isOver || (await isUnderWay(repository)));
+      await child.kill();
+      await load.stop();
+      const { code, err } = await backup.end();
+      // It was done before, or says that there is no broker any more.
+      assert.ok(code === 0 || /broker|connection/i.test(err), err);
+      for (const each of await repository.list())
+        await restoreBackup(repository, each, join(directory, `of-${each.name}`));
+      const last = await new Railhead('backup', repository.directory, '--dir', data).end();
+      assert.equal(last.code, 0, last.err);
+      await restoreNewest(repository, join(directory, 'restored'));
+      const found = await drain(join(directory, 'restored'));
+      for (let i = 0; i < LARGE; i++) assert.ok(found.has(large(i)), `lost: large ${i}`);
+      for (const body of books.waiting()) assert.ok(found.has(body), `lost: ${body.slice(0, 50)}`);
+    },
+  );
 
-test(
-  'a restore that is killed leaves no directory that a broker would start from, and the next one is whole',
-  { timeout: 180_000 },
-  async (t) => {
-    const { directory, data, repository } = await place(t);
-    const rail = await open({ dir: data });
-    await fill(rail);
-    await makeBackup(data, (operation, args) => rail.request(operation, args), repository);
-    await rail.close();
-    const target = join(directory, 'restored');
-    const half = join(directory, '.restored.unfinished');
-    let killed = 0;
-    for (const files of [1, 4, 8, 12]) {
-      const child = new Railhead('restore', repository.directory, '--dir', target);
-      await eventually('files are copied', async () => child.isOver || (await names(half)).length >= files);
-      if (await child.kill()) killed++;
-      // All of it or nothing, whenever it was killed.
-      if (existsSync(target)) await rm(target, { recursive: true });
-      else assert.ok(existsSync(half), `killed after ${files} files`);
-    }
-    assert.ok(killed > 0);
-    const { code, err } = await new Railhead('restore', repository.directory, '--dir', target).end();
-    assert.equal(code, 0, err);
-    assert.equal(existsSync(half), false);
-    assert.equal((await drain(target)).size, LARGE);
-  },
-);
+  test(
+    'a restore that is killed leaves no directory that a broker would start from, and the next one is whole',
+    { timeout: 180_000 },
+    async (t) => {
+      const { directory, data, repository } = await place(t);
+      const rail = await open({ dir: data });
+      await fill(rail);
+      await makeBackup(data, (operation, args) => rail.request(operation, args), repository);
+      await rail.close();
+      const target = join(directory, 'restored');
+      const half = join(directory, '.restored.unfinished');
+      let killed = 0;
+      for (const files of [1, 4, 8, 12]) {
+        const child = new Railhead('restore', repository.directory, '--dir', target);
+        await eventually('files are copied', async () => child.isOver || (await names(half)).length >= files);
+        if (await child.kill()) killed++;
+        // All of it or nothing, whenever it was killed.
+        if (existsSync(target)) await rm(target, { recursive: true });
+        else assert.ok(existsSync(half), `killed after ${files} files`);
+      }
+      assert.ok(killed > 0);
+      const { code, err } = await new Railhead('restore', repository.directory, '--dir', target).end();
+      assert.equal(code, 0, err);
+      assert.equal(existsSync(half), false);
+      assert.equal((await drain(target)).size, LARGE);
+    },
+  );
+});
