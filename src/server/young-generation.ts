@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /** Two halves of 16 MiB, as Node had it for years. */
@@ -6,6 +7,9 @@ const BYTES = 32 << 20;
 const ROUND = 1000;
 /** Enough for 64 MiB of objects; a V8 that does not grow by then is left as it is. */
 const ROUNDS = 2000;
+const LOOK_MS = 10_000;
+/** Share of its time that a process with something to do is busy. */
+const BUSY = 0.05;
 
 /**
  * Gives the part of V8's heap where new objects are made its full size at once, and keeps it there. Left alone it begins
@@ -13,10 +17,27 @@ const ROUNDS = 2000;
  * once some thousand publishes are under way it grows to 128 MiB on machines with much memory, which it hardly ever gives
  * back and nothing of a broker is quicker for. The setting is that of the whole process: only for one that is nothing but
  * a broker, and left alone when somebody has chosen a size. Takes some 20 ms.
+ *
+ * V8 makes a process small that has little to do for a while, this part of it too. Once there is something to do again it
+ * gets its size back.
  */
-export function fixYoungGeneration(): void {
+export function fixYoungGeneration(lookMs = LOOK_MS): void {
   const flags = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ');
   if (/--(max|min)[-_]semi[-_]space/.test(flags)) return;
+  grow();
+  let before = performance.eventLoopUtilization();
+  setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    if (utilization > BUSY && young().space_size < BYTES) grow();
+  }, lookMs).unref();
+  // What lives through a collection here is some 100 KB: one thread is done before helpers of V8 have been woken, and on
+  // cores that clients keep busy it would wait for these.
+  if (!/--parallel[-_]scavenge/.test(flags)) setFlagsFromString('--no-parallel-scavenge');
+}
+
+function grow(): void {
   // V8 lets it grow by a factor, in a collection that many objects live through.
   const living: unknown[] = [];
   growBy(1);
@@ -31,9 +52,6 @@ export function fixYoungGeneration(): void {
     used = usedNow;
   }
   growBy(1);
-  // What lives through a collection here is some 100 KB: one thread is done before helpers of V8 have been woken, and on
-  // cores that clients keep busy it would wait for these.
-  if (!/--parallel[-_]scavenge/.test(flags)) setFlagsFromString('--no-parallel-scavenge');
 }
 
 function growBy(factor: number): void {
