@@ -9,7 +9,7 @@ import { RailheadError } from '../../core/errors.ts';
 import { SeededRandom } from '../../core/random.ts';
 import { SendBuffers } from '../../core/send-buffers.ts';
 import type { PublishReceipt } from '../../core/session.ts';
-import { readData, writeFrameData, writeId, writeIdData } from '../../wire/data.ts';
+import { packData, readData, writeFrameData, writeId, writeIdData } from '../../wire/data.ts';
 import { readDeliver } from '../../wire/deliver.ts';
 import { fromWireError, writeGoodbye } from '../../wire/errors.ts';
 import { FRAME } from '../../wire/frames.ts';
@@ -494,6 +494,20 @@ test('GOODBYE answers what was asked before, ends the session, and is answered',
   await session.until(() => session.closed);
   confirm(receipt(0, 1));
   assert.equal((await client.next())?.type, FRAME.PUBLISHED);
+  assert.equal((await client.next())?.type, FRAME.GOODBYE);
+  await client.closed;
+});
+
+test('GOODBYE does not wait for a read that waits for messages', async () => {
+  const { client, session } = await joined(broker());
+  session.answers.request = () => new Promise(() => {});
+  const args = packData({ topic: 'q', from: 'end', waitMs: 20_000 });
+  client.out.begin(FRAME.REQUEST, 10 + args.byteLength);
+  client.out.u32(1);
+  client.out.text('read');
+  client.out.end(args.byteLength);
+  client.out.bytes(args);
+  writeGoodbye(client.out, new RailheadError('CLOSED', 'Done.'));
   assert.equal((await client.next())?.type, FRAME.GOODBYE);
   await client.closed;
 });

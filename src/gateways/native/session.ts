@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Principal } from '../../core/auth.ts';
 import { RailheadError } from '../../core/errors.ts';
-import type { Session } from '../../core/session.ts';
+import type { OperationName, Session } from '../../core/session.ts';
 import { ByteReader } from '../../wire/byte-reader.ts';
 import { readData, writeFrameData, writeId, writeIdData } from '../../wire/data.ts';
 import { writeFailed, writeGoodbye } from '../../wire/errors.ts';
@@ -58,7 +58,8 @@ export interface Login {
  * hello     from the start; the only frame allowed is HELLO, of at most 8 KiB
  * login     HELLO was read; nothing more is read until it is decided
  * open      logged in; the only state with a session
- * draining  nothing more is read, the requests that were read are answered; entered by GOODBYE or `close`
+ * draining  nothing more is read, the requests that were read are answered, but for those that wait for something to
+ *           happen; entered by GOODBYE or `close`
  * ended     GOODBYE was sent or the socket is gone; what still completes is dropped
  */
 type State =
@@ -95,6 +96,8 @@ export class NativeConnection implements GatewayConnection {
   #hold: Hold | undefined;
   #heldBytes = 0;
   #requests = 0;
+  /** Those of them that may wait for something to happen, which a connection that ends does not. */
+  #waits = 0;
   #paused = false;
   /** Resolves when the session has given everything back. */
   #released: Promise<void> = Promise.resolve();
@@ -246,7 +249,10 @@ export class NativeConnection implements GatewayConnection {
         const operation = fields.text();
         const args = readData(fields);
         if (!isOperation(operation)) throw unknownOperation(operation);
-        this.#answerData(FRAME.RESULT, id, session.request(operation, checkArguments(operation, args)));
+        const checked = checkArguments(operation, args);
+        const result = session.request(operation, checked);
+        if (mayWait(operation, checked)) this.#countWait(result);
+        this.#answerData(FRAME.RESULT, id, result);
         return;
       }
       case FRAME.CONSUME:
@@ -335,6 +341,13 @@ export class NativeConnection implements GatewayConnection {
     this.#answer(id, promise, (out, _id, value) =>
       writeIdData(out, type, id, value, this.#context.limits.maxFrameBytes),
     );
+  }
+
+  /** To be called before the answer of it is prepared: it is over before. */
+  #countWait(result: Promise<unknown>): void {
+    const over = (): void => void this.#waits--;
+    this.#waits++;
+    result.then(over, over);
   }
 
   #failed(id: number, error: unknown): void {
@@ -427,7 +440,7 @@ export class NativeConnection implements GatewayConnection {
   }
 
   #endIfDrained(): void {
-    if (this.#state.name === 'draining' && this.#requests === 0) this.#end(this.#state.reason);
+    if (this.#state.name === 'draining' && this.#requests === this.#waits) this.#end(this.#state.reason);
   }
 
   #end(reason: RailheadError): void {
@@ -464,6 +477,13 @@ export class NativeConnection implements GatewayConnection {
     this.#waiting.clear();
     void this.#released.then(() => this.#context.gone(this));
   }
+}
+
+/** It reads, and is answered when there is something to tell. */
+const WAITING: ReadonlySet<OperationName> = new Set(['read', 'awaitRecords', 'shortage']);
+
+function mayWait(operation: OperationName, args: object): boolean {
+  return WAITING.has(operation) && 'waitMs' in args && args.waitMs !== 0;
 }
 
 function writeDone(out: Output, id: number): void {
