@@ -1,16 +1,22 @@
 /** Very many connections of one process: clients that have logged in and do nothing, and strangers that never will. */
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
+import { constants, setPriority } from 'node:os';
 import { RawClient } from '../../test/native/raw-client.ts';
 import { UPGRADE_PATH, UPGRADE_PROTOCOL } from '../../src/wire/frames.ts';
 
 const UPGRADE = `GET ${UPGRADE_PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_PROTOCOL}\r\n\r\n`;
 const AT_ONCE = 100;
-/** On average. More often, or all in one moment, would be a flood of new connections, which is something else. */
-const AGAIN_MS = 5_000;
+/**
+ * On average; what slowloris.py, the tool by whose name such strangers go, waits by default before it opens again what was
+ * closed. More often, or all in one moment, would be a flood of new connections, which is something else.
+ */
+const AGAIN_MS = 15_000;
 const BYTE_MS = 1_000;
 
 export async function start({ port }: { port: number }) {
+  // Strangers have machines of their own: here they get what the broker and its clients leave of the processors.
+  setPriority(constants.priority.PRIORITY_LOW);
   const sockets = new Set<Socket>();
   let over = false;
   let refused = 0;

@@ -14,7 +14,7 @@ const MIB = 2 ** 20;
 
 export const connections: Row = {
   name: 'connections',
-  title: `${CLIENTS.toLocaleString('en')} clients that have logged in, and ${STRANGERS.toLocaleString('en')} connections that never do: half say nothing, half a byte a second, and who is sent away comes again after some 5 s`,
+  title: `${CLIENTS.toLocaleString('en')} clients that have logged in, and ${STRANGERS.toLocaleString('en')} connections that never do: half say nothing, half a byte a second, and who is sent away comes again after some 15 s`,
   async run({ scale, runs, log }) {
     const clients = Math.max(1, Math.round(CLIENTS * scale));
     const strangers = Math.max(1, Math.round(STRANGERS * scale));
