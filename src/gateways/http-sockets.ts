@@ -76,8 +76,8 @@ export class HttpSockets {
     this.#peers.set(socket, peer);
     this.#busy.set(socket, 0);
     socket.once('close', () => this.#busy.delete(socket));
-    this.#server ??= this.#open();
-    this.#server.emit('connection', socket);
+    if (socket.readableLength > 0) this.#parse(socket);
+    else socket.once('data', (bytes: Buffer) => this.#parse(socket, bytes));
     return {
       close: (reason) => {
         const other = this.#others.get(socket);
@@ -85,6 +85,16 @@ export class HttpSockets {
         else other.close(reason);
       },
     };
+  }
+
+  /** A parser is made for who says something: thousands may connect that never do. */
+  #parse(socket: Duplex, bytes?: Buffer): void {
+    socket.pause();
+    if (bytes !== undefined) socket.unshift(bytes);
+    this.#server ??= this.#open();
+    this.#server.emit('connection', socket);
+    // Node does not set a paused socket flowing.
+    socket.resume();
   }
 
   /** A request came: its connection is busy until it has its answer, or can have none any more. Then calls back. */
