@@ -129,11 +129,12 @@ test('nothing that a message or a name says becomes a header of an answer', asyn
 
 test('no name of a client becomes the name of a file, and no path leads out of the pages', async (t) => {
   const place = await mkdtemp(join(tmpdir(), 'railhead-paths-'));
-  t.after(() => rm(place, { recursive: true, force: true }));
   const dir = join(place, 'inner', 'data');
   await mkdir(dir, { recursive: true });
   await writeFile(join(place, 'secret'), 'a secret of somebody else');
   const server = await start(t, { dir, journal: { segmentSize: '1MiB' } });
+  // After the broker has closed: it makes files.
+  t.after(() => rm(place, { recursive: true, force: true }));
   const hostile = ['../../planted', '/planted', '..\\planted', '.', '..', 'CON', '~planted', '$planted'];
   for (const name of hostile) {
     const rail = await connect(server.url, { namespace: `planted${name}` });
