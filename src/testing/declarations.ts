@@ -15,6 +15,8 @@ export class Declarations {
   /** By the name of the topic or router, then by what was declared. */
   readonly #before = new Map<string, Map<string, Declare>>();
   readonly #current = new Map<string, Map<string, Declare>>();
+  /** What is being declared anew, by name. */
+  readonly #underWay = new Map<string, Promise<void>>();
 
   /** To be called after each request that succeeded. */
   note<O extends OperationName>(operation: O, args: Operations[O]['args']): void {
@@ -44,15 +46,29 @@ export class Declarations {
     return this.#current.has(name);
   }
 
-  /** Declares again what a name stood for before the last reset, if anything. */
+  /** Declares again what a name stood for before the last reset, if anything; or waits until somebody else has done so. */
   async restore(name: string, session: Session): Promise<void> {
+    const mine = this.#begin(name, session);
+    if (mine !== undefined) return mine;
+    // Why it failed is told to whoever began it.
+    await this.#underWay.get(name)?.catch(() => {});
+  }
+
+  #begin(name: string, session: Session): Promise<void> | undefined {
     const declares = this.#before.get(name);
-    if (declares === undefined) return;
+    if (declares === undefined) return undefined;
     this.#before.delete(name);
-    for (const declare of declares.values()) {
+    const done = this.#declareAll([...declares.values()], session).finally(() => this.#underWay.delete(name));
+    this.#underWay.set(name, done);
+    return done;
+  }
+
+  async #declareAll(declares: readonly Declare[], session: Session): Promise<void> {
+    for (const declare of declares) {
       if (declare.operation === 'bind') {
         const { to } = declare.args.binding;
-        await this.restore('topic' in to ? to.topic : to.router, session);
+        // Without a wait for others: routers may be bound in a circle.
+        await this.#begin('topic' in to ? to.topic : to.router, session);
       }
       this.note(declare.operation, declare.args);
       await session.request(declare.operation, declare.args);
