@@ -1,4 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { isMainThread, parentPort } from 'node:worker_threads';
 import { pino } from 'pino';
 import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
@@ -33,6 +35,9 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
     );
   await session.request('declareTopic', { name: 'flow', kind: 'queue' });
   await server.broker.settled();
+  // What was left when the queues were made is not of a scrape.
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
   const queue = new Rail({ session }).queue('flow');
   let measuring: { over: boolean; cost: Promise<ScrapeCost> } | undefined;
   const measure = (isBusy: boolean): NonNullable<typeof measuring> => {

@@ -102,7 +102,7 @@ test('ten thousand queues are as many series as the limit says, and one for the 
   assert.ok(lines.length < 2_500, `${lines.length} lines`);
 });
 
-test('a later scrape of ten thousand queues takes at most 100 ms, and no turn of it more than 20 ms', async (t) => {
+test('a later scrape of ten thousand queues takes at most 100 ms, and no turn of any more than 20 ms', async (t) => {
   // As small as that of a server (`fixYoungGeneration`): by itself a thread's grows with the queues that it makes here, and
   // one collection of it takes longer than a turn may.
   const resourceLimits = { maxYoungGenerationSizeMb: 48 };
@@ -121,8 +121,7 @@ test('a later scrape of ten thousand queues takes at most 100 ms, and no turn of
     const { longestMs, totalMs, sent } = (await told()) as ScrapeCost;
     t.diagnostic(`longest turn ${longestMs.toFixed(1)} ms of ${totalMs.toFixed(0)} ms, ${sent} messages beside`);
     assert.ok(lines.includes(`railhead_topics ${MANY + 1}`), 'it is not the scrape of all');
-    // In the first one there may be a collection of what was left when the queues were made.
-    if (totals.length > 0) assert.ok(longestMs <= 20, `a turn of ${longestMs} ms`);
+    assert.ok(longestMs <= 20, `a turn of ${longestMs} ms`);
     if (beside === 'idle') totals.push(totalMs);
     else assert.ok(sent > 0, 'no message got through beside it');
   }
