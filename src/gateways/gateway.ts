@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type { LoginOrigin } from '../core/auth.ts';
-import type { Clock } from '../core/clock.ts';
-import { RailheadError } from '../core/errors.ts';
+import type { RailheadError } from '../core/errors.ts';
 import { networkOf } from './by-address.ts';
+import type { Handshakes, Newcomer } from './handshakes.ts';
 
 /** A protocol. The listener accepts connections and hands each over, once, with nothing read from it. */
 export interface Gateway {
@@ -16,6 +16,13 @@ export interface GatewayConnection {
   close(reason: RailheadError): void;
 }
 
+/** The one who accepted a connection, and is told what becomes of the login. */
+export interface PeerHost {
+  authenticated(user: string | undefined): void;
+  /** Ends the connection with this reason. */
+  timedOut(reason: RailheadError): void;
+}
+
 export interface PeerOptions {
   /** For people: `127.0.0.1:50123`, or `unix`. */
   address: string;
@@ -24,15 +31,15 @@ export interface PeerOptions {
   loopback: boolean;
   /** Encrypted by TLS. */
   secure: boolean;
-  clock: Clock;
-  handshakeMs: number;
-  onAuthenticated?: (user: string | undefined) => void;
-  /** Not logged in in time. The one who made the peer ends the connection with this reason. */
-  onTimeout: (reason: RailheadError) => void;
+  /** When it came, ms. */
+  since: number;
+  /** Where its time to log in is kept. */
+  handshakes: Handshakes;
+  host: PeerHost;
 }
 
 /** Who is at the other end, and the time it has to log in. */
-export class Peer implements LoginOrigin {
+export class Peer implements LoginOrigin, Newcomer {
   readonly address: string;
   readonly local: boolean;
   /** From this machine, by the address of the socket itself; never by what a header or a proxy says. */
@@ -43,22 +50,18 @@ export class Peer implements LoginOrigin {
   isKnown = false;
   #user: string | undefined;
   #certificate: string | undefined;
-  readonly #onAuthenticated: ((user: string | undefined) => void) | undefined;
-  readonly #cancel: () => void;
+  readonly #handshakes: Handshakes;
+  readonly #host: PeerHost;
 
-  constructor(options: PeerOptions) {
-    this.address = options.address;
-    this.local = options.local;
-    this.loopback = options.loopback;
-    this.secure = options.secure;
-    this.#onAuthenticated = options.onAuthenticated;
-    const { clock, handshakeMs } = options;
-    this.since = clock.now();
-    this.#cancel = clock.timer(clock.now() + handshakeMs, () =>
-      options.onTimeout(
-        new RailheadError('TIMEOUT', `The login took longer than ${handshakeMs} ms. Connect again and log in at once.`),
-      ),
-    );
+  constructor({ address, local, loopback, secure, since, handshakes, host }: PeerOptions) {
+    this.address = address;
+    this.local = local;
+    this.loopback = loopback;
+    this.secure = secure;
+    this.since = since;
+    this.#handshakes = handshakes;
+    this.#host = host;
+    handshakes.add(this);
   }
 
   /** Where it comes from: who could have many addresses there has one. */
@@ -88,12 +91,16 @@ export class Peer implements LoginOrigin {
   /** The gateway says: logged in (or no login is needed, and the first request is understood). */
   authenticated(user?: string): void {
     if (user !== undefined) this.#user = user;
-    this.#cancel();
-    this.#onAuthenticated?.(user);
+    this.#handshakes.delete(this);
+    this.#host.authenticated(user);
+  }
+
+  timedOut(reason: RailheadError): void {
+    this.#host.timedOut(reason);
   }
 
   /** The connection is over. */
   gone(): void {
-    this.#cancel();
+    this.#handshakes.delete(this);
   }
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { RailheadError } from '../core/errors.ts';
 import type { GatewayConnection, Peer } from './gateway.ts';
 
 export interface HttpLimits {
@@ -26,22 +27,73 @@ export const HTTP_LIMITS: HttpLimits = {
   checkMs: 2_000,
 };
 
+class HttpConnection implements GatewayConnection {
+  readonly peer: Peer;
+  readonly #socket: Duplex;
+  /** Requests without an answer. */
+  #busy = 0;
+  #closing = false;
+  /** Speaks something else by now. */
+  #other: GatewayConnection | undefined;
+
+  constructor(socket: Duplex, peer: Peer) {
+    this.#socket = socket;
+    this.peer = peer;
+  }
+
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  /** Ends it if it waits for its next request; one with a request ends after the answer. */
+  close(reason?: RailheadError): void {
+    if (this.#other !== undefined) {
+      if (reason !== undefined) this.#other.close(reason);
+      return;
+    }
+    this.#closing = true;
+    if (this.#busy === 0) this.#socket.end();
+  }
+
+  begin(): void {
+    this.#busy++;
+  }
+
+  answered(): void {
+    this.#busy--;
+    if (this.#closing) this.close();
+  }
+
+  handOver(to: GatewayConnection): void {
+    this.#other = to;
+  }
+}
+
 /** Node's HTTP parser on connections of the shared listener: its limits, and draining. Who answers is another's matter. */
 export class HttpSockets {
   readonly #limits: HttpLimits;
   readonly #setUp: (server: Server) => void;
   #server: Server | undefined;
-  /** Requests without an answer, by connection. */
-  readonly #busy = new Map<Duplex, number>();
-  readonly #peers = new WeakMap<Duplex, Peer>();
-  /** Connections that speak something else by now. */
-  readonly #others = new WeakMap<Duplex, GatewayConnection>();
+  readonly #connections = new Map<Duplex, HttpConnection>();
+  /** For every socket; within them, `this` is the socket. */
+  readonly #onBytes: (this: Duplex, bytes: Buffer) => void;
+  readonly #onClose: (this: Duplex) => void;
   #closing = false;
 
   /** @param setUp listens to the events of the server, which is made for the first connection */
   constructor(limits: Partial<HttpLimits>, setUp: (server: Server) => void) {
     this.#limits = { ...HTTP_LIMITS, ...limits };
     this.#setUp = setUp;
+    const parse = (socket: Duplex, bytes: Buffer): void => this.#parse(socket, bytes);
+    const connections = this.#connections;
+    const onBytes = function (this: Duplex, bytes: Buffer): void {
+      this.off('data', onBytes);
+      parse(this, bytes);
+    };
+    this.#onBytes = onBytes;
+    this.#onClose = function () {
+      connections.delete(this);
+    };
   }
 
   /** Neither made nor loaded before somebody speaks HTTP so that it is needed. */
@@ -64,27 +116,22 @@ export class HttpSockets {
     return server;
   }
 
-  get closing(): boolean {
-    return this.#closing;
+  /** Nothing more is asked of this one, or of any. */
+  isClosing(socket: Duplex): boolean {
+    return this.#closing || this.#connections.get(socket)?.closing === true;
   }
 
   peer(socket: Duplex): Peer | undefined {
-    return this.#peers.get(socket);
+    return this.#connections.get(socket)?.peer;
   }
 
   handle(socket: Duplex, peer: Peer): GatewayConnection {
-    this.#peers.set(socket, peer);
-    this.#busy.set(socket, 0);
-    socket.once('close', () => this.#busy.delete(socket));
+    const connection = new HttpConnection(socket, peer);
+    this.#connections.set(socket, connection);
+    socket.on('close', this.#onClose);
     if (socket.readableLength > 0) this.#parse(socket);
-    else socket.once('data', (bytes: Buffer) => this.#parse(socket, bytes));
-    return {
-      close: (reason) => {
-        const other = this.#others.get(socket);
-        if (other === undefined) this.#drain(socket);
-        else other.close(reason);
-      },
-    };
+    else socket.on('data', this.#onBytes);
+    return connection;
   }
 
   /** A parser is made for who says something: thousands may connect that never do. */
@@ -100,34 +147,25 @@ export class HttpSockets {
   /** A request came: its connection is busy until it has its answer, or can have none any more. Then calls back. */
   begin(request: IncomingMessage, response: ServerResponse, over?: () => void): void {
     const { socket } = request;
-    this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
+    const connection = this.#connections.get(socket);
+    connection?.begin();
     response.once('close', () => {
       over?.();
-      const rest = (this.#busy.get(socket) ?? 1) - 1;
-      if (!this.#busy.has(socket)) return;
-      this.#busy.set(socket, rest);
-      if (this.#closing) this.#drain(socket);
+      connection?.answered();
       // Refused before its body was read: what follows on this connection would be the rest of that body.
-      else if (!request.complete) socket.destroySoon();
+      if (!request.complete) socket.destroySoon();
     });
   }
 
   /** A connection that speaks something else from here on. */
   handOver(socket: Duplex, to: GatewayConnection): void {
-    this.#busy.delete(socket);
-    this.#others.set(socket, to);
+    this.#connections.get(socket)?.handOver(to);
   }
 
   /** Stops its timer. Connections are the listener's to close. */
   close(): void {
     this.#closing = true;
     this.#server?.close();
-    for (const socket of this.#busy.keys()) this.#drain(socket);
-  }
-
-  /** Ends a connection that waits for its next request; one with a request ends after the answer. */
-  #drain(socket: Duplex): void {
-    this.#closing = true;
-    if (this.#busy.get(socket) === 0) socket.end();
+    for (const connection of this.#connections.values()) connection.close();
   }
 }

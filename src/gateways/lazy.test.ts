@@ -3,8 +3,9 @@ import { PassThrough, type Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { RailheadError } from '../core/errors.ts';
 import { SystemClock } from '../core/clock.ts';
-import { type Gateway, type GatewayConnection, Peer } from './gateway.ts';
+import type { Gateway, GatewayConnection, Peer } from './gateway.ts';
 import { Lazy, lazyGateway } from './lazy.ts';
+import { testPeer } from '../../test/test-peer.ts';
 
 /** Notes what happens to it. */
 class Noted implements Gateway {
@@ -24,9 +25,7 @@ class Noted implements Gateway {
 }
 
 function peer(): Peer {
-  const clock = new SystemClock();
-  const options = { address: 'a', local: true, loopback: true, secure: false, clock, handshakeMs: 1_000 };
-  const made = new Peer({ ...options, onTimeout: () => {} });
+  const made = testPeer({ clock: new SystemClock() });
   made.authenticated();
   return made;
 }

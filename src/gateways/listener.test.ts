@@ -121,6 +121,24 @@ test('who does not log in within 10 s is told so; who does, stays', async (t) =>
   assert.equal(await said(good, 'still here'), 'still here');
 });
 
+test('who is told to go for want of a login and stays is cut off 5 s later', async (t) => {
+  const { clock, gateway, join, listener } = await listening(t);
+  gateway.deaf = true;
+  const first = await arrived(join());
+  clock.advance(6_000);
+  const second = await arrived(join());
+  const ends = [first, second].map(closed);
+  clock.advance(4_000);
+  assert.equal(gateway.reasons.length, 1);
+  clock.advance(4_999);
+  assert.equal(listener.connections, 2);
+  clock.advance(1);
+  await ends[0];
+  clock.advance(6_000);
+  assert.equal(gateway.reasons.length, 2);
+  await ends[1];
+});
+
 test('connections over the limit are closed, and a place that becomes free is given again', async (t) => {
   const { join, listener } = await listening(t, { limits: { maxConnections: 2 } });
   const first = join();

@@ -3,10 +3,11 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import type { Server as TlsServer, TlsOptions, TLSSocket } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
-import { ByAddress, isLoopback } from './by-address.ts';
+import { ByAddress, isLoopback, networkOf } from './by-address.ts';
 import { type CertificateName, certifiedName } from './certificate-name.ts';
-import { Peer, type Gateway, type GatewayConnection } from './gateway.ts';
-import { Strangers } from './strangers.ts';
+import { Peer, type Gateway, type GatewayConnection, type PeerHost } from './gateway.ts';
+import { Handshakes } from './handshakes.ts';
+import { Strangers, type Stranger } from './strangers.ts';
 
 export interface ListenerLimits {
   /** Open connections, logged in or not; more are closed as they come. Default 10,000. */
@@ -72,10 +73,62 @@ export interface ListenerConnection {
   sentBytes: number;
 }
 
-interface Accepted {
+/** What the connections of one listener share. */
+interface Shared {
+  readonly clock: Clock;
+  readonly handshakes: Handshakes;
+  readonly strangers: Strangers;
+}
+
+/** A connection that was let in. Thousands may come that never log in: each is few objects, and no closure. */
+class Accepted implements PeerHost, Stranger {
   readonly socket: Socket;
   readonly peer: Peer;
+  /** As the socket had it. */
+  readonly from: string;
+  readonly network: string;
   connection: GatewayConnection | undefined;
+  readonly #shared: Shared;
+
+  constructor(socket: Socket, from: string, who: Pick<Peer, 'local' | 'secure'>, shared: Shared) {
+    this.socket = socket;
+    this.from = from;
+    this.network = networkOf(from);
+    this.#shared = shared;
+    shared.strangers.add(this);
+    this.peer = new Peer({
+      address: who.local ? 'unix' : `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`,
+      local: who.local,
+      loopback: who.local || isLoopback(from),
+      secure: who.secure,
+      since: shared.clock.now(),
+      handshakes: shared.handshakes,
+      host: this,
+    });
+  }
+
+  authenticated(): void {
+    this.#shared.strangers.delete(this);
+  }
+
+  timedOut(reason: RailheadError): void {
+    if (this.connection === undefined) {
+      this.socket.destroy();
+      return;
+    }
+    this.connection.close(reason);
+    const { clock } = this.#shared;
+    clock.timer(clock.now() + DEFAULT_GRACE_MS, () => this.socket.destroy());
+  }
+
+  end(): void {
+    this.socket.destroy();
+  }
+
+  gone(): void {
+    this.#shared.strangers.delete(this);
+    this.peer.gone();
+  }
 }
 
 /**
@@ -86,12 +139,14 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #limits: ListenerLimits;
   readonly #servers = new Set<Server>();
-  readonly #accepted = new Set<Accepted>();
+  readonly #accepted = new Map<Socket, Accepted>();
+  /** For every socket; within it, `this` is the socket. */
+  readonly #onClose: (this: Socket) => void;
   readonly #tls: TlsServer | undefined;
   /** Let in and in the middle of the TLS handshake, by their endpoints: the TLS server does not say which one is done. */
   readonly #encrypting = new Map<string, Accepted>();
   readonly #byAddress: ByAddress;
-  readonly #strangers: Strangers;
+  readonly #shared: Shared;
   #admitted = 0;
   #refused = 0;
   #closed = false;
@@ -101,7 +156,13 @@ export class Listener {
     this.#options = options;
     this.#limits = { ...LISTENER_LIMITS, ...options.limits };
     this.#byAddress = new ByAddress(this.#limits.maxPerAddress);
-    this.#strangers = new Strangers(this.#limits.maxUnauthenticated);
+    const { clock } = options;
+    const handshakes = new Handshakes(clock, this.#limits.handshakeMs);
+    this.#shared = { clock, handshakes, strangers: new Strangers(this.#limits.maxUnauthenticated) };
+    const over = (socket: Socket): void => this.#over(socket);
+    this.#onClose = function () {
+      over(this);
+    };
     if (options.tls !== undefined) {
       // Never listens: it is handed the connections that were let in, so that limits hold before any cryptography.
       // Not an import: most starts do without what TLS takes to load.
@@ -119,7 +180,7 @@ export class Listener {
   figures(): ListenerFigures {
     return {
       open: this.#accepted.size,
-      handshake: this.#strangers.size,
+      handshake: this.#shared.strangers.size,
       accepted: this.#admitted,
       refused: this.#refused,
     };
@@ -127,7 +188,7 @@ export class Listener {
 
   /** Those that are open, the oldest first. */
   list(): ListenerConnection[] {
-    return Array.from(this.#accepted, ({ socket, peer: { address, user, since, secure } }) => ({
+    return Array.from(this.#accepted.values(), ({ socket, peer: { address, user, since, secure } }) => ({
       address,
       user,
       since,
@@ -168,12 +229,12 @@ export class Listener {
       for (const server of this.#servers) server.close();
     }
     const reason = new RailheadError('CLOSED', 'The broker is closing. Connect again when it is back.');
-    for (const accepted of this.#accepted) accepted.connection?.close(reason);
-    for (const accepted of this.#accepted) if (accepted.connection === undefined) accepted.socket.destroy();
+    for (const accepted of this.#accepted.values()) accepted.connection?.close(reason);
+    for (const accepted of this.#accepted.values()) if (accepted.connection === undefined) accepted.socket.destroy();
     if (this.#accepted.size === 0) return;
     const { clock } = this.#options;
     const cancel = clock.timer(clock.now() + graceMs, () => {
-      for (const accepted of this.#accepted) accepted.socket.destroy();
+      for (const accepted of this.#accepted.values()) accepted.socket.destroy();
     });
     await new Promise<void>((resolve) => (this.#onEmpty = resolve));
     cancel();
@@ -185,7 +246,7 @@ export class Listener {
   }
 
   #admit(raw: Socket, local: boolean): void {
-    raw.on('error', () => raw.destroy());
+    raw.on('error', destroyFailed);
     if (this.#options.background === true) raw.unref();
     const from = raw.remoteAddress ?? '';
     if (this.#closed || (!local && this.#byAddress.isCrowded(from)) || !this.#hasRoom()) {
@@ -195,34 +256,11 @@ export class Listener {
     }
     this.#admitted++;
     this.#byAddress.add(from);
-    const authenticated = this.#strangers.add(from, () => {
-      this.#refused++;
-      raw.destroy();
-    });
-    if (this.#strangers.isOver) this.#strangers.endOne();
-    const peer = new Peer({
-      address: local ? 'unix' : `${raw.remoteAddress ?? 'unknown'}:${raw.remotePort ?? 0}`,
-      local,
-      loopback: local || isLoopback(from),
-      secure: this.#tls !== undefined && !local,
-      clock: this.#options.clock,
-      handshakeMs: this.#limits.handshakeMs,
-      onAuthenticated: authenticated,
-      onTimeout: (reason) => {
-        if (accepted.connection === undefined) raw.destroy();
-        else accepted.connection.close(reason);
-      },
-    });
-    const accepted: Accepted = { socket: raw, peer, connection: undefined };
-    this.#accepted.add(accepted);
-    raw.once('close', () => {
-      authenticated();
-      peer.gone();
-      this.#accepted.delete(accepted);
-      this.#byAddress.remove(from);
-      if (this.#accepted.size === 0) this.#onEmpty?.();
-    });
-    if (this.#tls === undefined || local) accepted.connection = this.#options.gateway.handle(raw, peer);
+    const accepted = new Accepted(raw, from, { local, secure: this.#tls !== undefined && !local }, this.#shared);
+    if (this.#shared.strangers.isOver) this.#endStranger();
+    this.#accepted.set(raw, accepted);
+    raw.on('close', this.#onClose);
+    if (this.#tls === undefined || local) accepted.connection = this.#options.gateway.handle(raw, accepted.peer);
     else {
       const name = endpoints(raw);
       this.#encrypting.set(name, accepted);
@@ -231,9 +269,24 @@ export class Listener {
     }
   }
 
+  #over(socket: Socket): void {
+    const accepted = this.#accepted.get(socket);
+    if (accepted === undefined) return;
+    accepted.gone();
+    this.#accepted.delete(socket);
+    this.#byAddress.remove(accepted.from);
+    if (this.#accepted.size === 0) this.#onEmpty?.();
+  }
+
   /** Those who have not logged in keep nobody out. */
   #hasRoom(): boolean {
-    return this.#accepted.size < this.#limits.maxConnections || this.#strangers.endOne();
+    return this.#accepted.size < this.#limits.maxConnections || this.#endStranger();
+  }
+
+  #endStranger(): boolean {
+    if (!this.#shared.strangers.endOne()) return false;
+    this.#refused++;
+    return true;
   }
 
   #encrypted(socket: TLSSocket): void {
@@ -254,6 +307,10 @@ export class Listener {
     }
     accepted.connection = this.#options.gateway.handle(socket, accepted.peer);
   }
+}
+
+function destroyFailed(this: Socket): void {
+  this.destroy();
 }
 
 /** Names a connection while it is open. */

@@ -5,7 +5,11 @@ import { Strangers } from './strangers.ts';
 function crowd(max: number) {
   const strangers = new Strangers(max);
   const ended: string[] = [];
-  const come = (address: string, name: string): (() => void) => strangers.add(address, () => ended.push(name));
+  const come = (network: string, name: string): (() => void) => {
+    const stranger = { network, end: () => void ended.push(name) };
+    strangers.add(stranger);
+    return () => strangers.delete(stranger);
+  };
   return { strangers, ended, come };
 }
 

@@ -1,9 +1,9 @@
-import { networkOf } from './by-address.ts';
-
 /** A connection that has not logged in. */
-interface Stranger {
+export interface Stranger {
+  /** Where it comes from, as `networkOf` has it. */
   readonly network: string;
-  readonly end: () => void;
+  /** Its place is needed for another. */
+  end(): void;
 }
 
 /**
@@ -25,14 +25,19 @@ export class Strangers {
     return this.#size;
   }
 
-  /** @param end told when its place is needed for another. @returns what is called once it has logged in or is gone */
-  add(address: string, end: () => void): () => void {
-    const stranger = { network: networkOf(address), end };
+  add(stranger: Stranger): void {
     const others = this.#byNetwork.get(stranger.network);
     if (others === undefined) this.#byNetwork.set(stranger.network, new Set([stranger]));
     else others.add(stranger);
     this.#size++;
-    return () => this.#remove(stranger);
+  }
+
+  /** It has logged in or is gone; may be said more than once. */
+  delete(stranger: Stranger): void {
+    const others = this.#byNetwork.get(stranger.network);
+    if (others?.delete(stranger) !== true) return;
+    this.#size--;
+    if (others.size === 0) this.#byNetwork.delete(stranger.network);
   }
 
   get isOver(): boolean {
@@ -46,15 +51,8 @@ export class Strangers {
     for (const each of this.#byNetwork.values()) if (each.size > (most?.size ?? 0)) most = each;
     const [oldest] = most ?? [];
     if (oldest === undefined) return false;
-    this.#remove(oldest);
+    this.delete(oldest);
     oldest.end();
     return true;
-  }
-
-  #remove(stranger: Stranger): void {
-    const others = this.#byNetwork.get(stranger.network);
-    if (others?.delete(stranger) !== true) return;
-    this.#size--;
-    if (others.size === 0) this.#byNetwork.delete(stranger.network);
   }
 }

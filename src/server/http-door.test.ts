@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { eventually } from '../../test/eventually.ts';
 import { FakeSession } from '../../test/fake-session.ts';
 import { LOCAL_PRINCIPAL, type Authenticator } from '../core/auth.ts';
-import { SystemClock } from '../core/clock.ts';
+import { type Clock, ManualClock, SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import { HttpGateway } from '../gateways/http/gateway.ts';
 import { Listener } from '../gateways/listener.ts';
@@ -32,7 +32,12 @@ interface Rig {
   bugs: unknown[];
 }
 
-async function rig(t: TestContext, limits: Partial<HttpLimits> = {}, authenticator = nobody): Promise<Rig> {
+async function rig(
+  t: TestContext,
+  limits: Partial<HttpLimits> = {},
+  authenticator = nobody,
+  listenerClock: Clock = new SystemClock(),
+): Promise<Rig> {
   const session = new FakeSession();
   const clock = new SystemClock();
   const bugs: unknown[] = [];
@@ -58,7 +63,7 @@ async function rig(t: TestContext, limits: Partial<HttpLimits> = {}, authenticat
     onBug,
     limits,
   });
-  const listener = new Listener({ gateway: door, clock });
+  const listener = new Listener({ gateway: door, clock: listenerClock });
   const bound = await listener.listen({ host: '127.0.0.1', port: 0 });
   assert.ok('port' in bound);
   t.after(async () => {
@@ -196,6 +201,22 @@ test('draining answers what is under way, ends idle connections, and then nothin
   await Promise.all([listener.close(60_000), gateway.close()]);
   assert.match(await polling, /^HTTP\/1\.1 200 .*\{"messages":\[\]\}$/s);
   assert.equal(listener.connections, 0);
+});
+
+test('who says nothing, or half a request, is sent away after 10 s, and who comes then is served as before', async (t) => {
+  const clock = new ManualClock();
+  const { port, listener } = await rig(t, {}, nobody, clock);
+  const strangers = [exchange(port, ''), exchange(port, 'GET /healthz HTTP/1.1\r\nHost: 127')];
+  await eventually('both are there', () => listener.connections === 2);
+  clock.advance(10_000);
+  assert.deepEqual(await Promise.all(strangers), ['', '']);
+  const head = 'HTTP/1.1\r\nHost: 127.0.0.1\r\n';
+  assert.match(
+    await exchange(port, `GET /railhead ${head}Connection: Upgrade\r\nUpgrade: test\r\n\r\n`),
+    /^HTTP\/1\.1 101 .*hello$/s,
+  );
+  const twice = await exchange(port, `GET /healthz ${head}\r\nGET /healthz ${head}Connection: close\r\n\r\n`);
+  assert.equal(twice.match(/HTTP\/1\.1 200 /g)?.length, 2);
 });
 
 test('of a request no more than a hundred headers count', async (t) => {

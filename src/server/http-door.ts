@@ -86,7 +86,7 @@ export class HttpDoor implements Gateway {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
       this.#options.guard({ host: request.headers.host, origin: request.headers.origin });
-      if (this.#sockets.closing)
+      if (this.#sockets.isClosing(socket))
         throw new RailheadError('CLOSED', 'The broker is stopping. Try again when it is back.');
       const connection = this.#options.upgrade(request, socket, head, this.#sockets.peer(socket));
       if (connection === undefined) {

@@ -8,11 +8,11 @@ import { PROTOCOL_HEADER } from '../../src/gateways/amqp/codec.ts';
 import { amqpFormat } from '../../src/gateways/amqp/content.ts';
 import type { AmqpLimits } from '../../src/gateways/amqp/limits.ts';
 import { AmqpGateway } from '../../src/gateways/amqp/server.ts';
-import { Peer } from '../../src/gateways/gateway.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
 import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
 import { written } from './wire.ts';
+import { testPeer } from '../test-peer.ts';
 
 /** A broker and its AMQP gateway without a socket: for millions of frames. */
 export interface InProcess {
@@ -64,16 +64,7 @@ export function gatewayOf(
 
 export function attach(gateway: AmqpGateway, clock: Clock): Wire {
   const wire = new Wire();
-  const peer = new Peer({
-    address: 'in process',
-    local: true,
-    loopback: true,
-    secure: false,
-    clock,
-    handshakeMs: 60_000,
-    onTimeout: () => wire.destroy(),
-  });
-  gateway.handle(wire, peer);
+  gateway.handle(wire, testPeer({ clock, onTimeout: () => wire.destroy() }));
   return wire;
 }
 

@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { ManualClock } from '../../src/core/clock.ts';
 import { AwsDoor } from '../../src/gateways/aws/door.ts';
-import { Peer } from '../../src/gateways/gateway.ts';
+import { testPeer } from '../test-peer.ts';
 
 test('a connection is no stranger any more once a request was let in, and not before', async () => {
   let loggedIn = 0;
@@ -20,17 +20,7 @@ test('a connection is no stranger any more once a request was let in, and not be
     onBug: (error) => assert.fail(String(error)),
   });
   const server = createServer((socket) => {
-    const peer = new Peer({
-      address: 'test',
-      local: false,
-      loopback: true,
-      secure: false,
-      clock: new ManualClock(0),
-      handshakeMs: 1_000,
-      onAuthenticated: () => loggedIn++,
-      onTimeout: () => socket.destroy(),
-    });
-    door.handle(socket, peer);
+    door.handle(socket, testPeer({ clock: new ManualClock(0), address: 'test', onAuthenticated: () => loggedIn++ }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -3,12 +3,12 @@ import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Session } from '../../src/core/session.ts';
 import { Broker } from '../../src/engine/broker.ts';
-import { Peer } from '../../src/gateways/gateway.ts';
 import { kafkaFormat } from '../../src/gateways/kafka/content.ts';
 import { KafkaGateway } from '../../src/gateways/kafka/server.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
 import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
+import { testPeer } from '../test-peer.ts';
 
 /** A broker in memory and its Kafka gateway without a network: for millions of frames. */
 export interface InProcess {
@@ -55,7 +55,6 @@ export function attach(gateway: KafkaGateway, clock: Clock): Duplex {
   const [client, socket] = duplexPair();
   client.on('error', () => {});
   client.on('close', () => socket.destroy());
-  const where = { address: '127.0.0.1:1', local: true, loopback: true, secure: false };
-  gateway.handle(socket, new Peer({ ...where, clock, handshakeMs: 60_000, onTimeout: () => socket.destroy() }));
+  gateway.handle(socket, testPeer({ clock, onTimeout: () => socket.destroy() }));
   return client;
 }

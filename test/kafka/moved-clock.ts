@@ -5,9 +5,9 @@ import { LOCAL_PRINCIPAL } from '../../src/core/auth.ts';
 import { ManualClock, SystemClock } from '../../src/core/clock.ts';
 import type { KafkaLimits } from '../../src/gateways/kafka/limits.ts';
 import { KafkaGateway } from '../../src/gateways/kafka/server.ts';
-import { Peer } from '../../src/gateways/gateway.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
 import { RawPeer } from './raw-peer.ts';
+import { testPeer } from '../test-peer.ts';
 
 export interface MovedClock {
   clock: ManualClock;
@@ -34,9 +34,7 @@ export async function withMovedClock(t: TestContext, limits: Partial<KafkaLimits
       limits,
     });
     listener = createServer((socket) => {
-      const where = { address: '127.0.0.1:1', local: true, loopback: true, secure: false };
-      const onTimeout = (): void => {};
-      gateway.handle(socket, new Peer({ ...where, clock: new SystemClock(), handshakeMs: 10_000, onTimeout }));
+      gateway.handle(socket, testPeer({ clock: new SystemClock() }));
     });
     await once(listener.listen(0, '127.0.0.1'), 'listening');
   };

@@ -197,7 +197,7 @@ export class AwsDoor implements Gateway {
   #send(response: ServerResponse, { status, headers, body }: DoorAnswer): void {
     if (response.destroyed || response.writableEnded) return;
     const all = [...headers, 'Content-Length', String(Buffer.byteLength(body))];
-    if (this.#sockets.closing) all.push('Connection', 'close');
+    if (this.#sockets.isClosing(response.req.socket)) all.push('Connection', 'close');
     response.writeHead(status, all);
     // As text, so that Node writes it together with the headers.
     response.end(body);

@@ -10,6 +10,7 @@ import { SendBuffers } from '../../core/send-buffers.ts';
 import { UPGRADE_PATH, UPGRADE_PROTOCOL } from '../../wire/frames.ts';
 import { negotiate, PROTOCOL, type Hello, type Renewed } from '../../wire/handshake.ts';
 import { Peer, type Gateway, type GatewayConnection } from '../gateway.ts';
+import { Handshakes } from '../handshakes.ts';
 import { RenewablePrincipal } from '../renewable-principal.ts';
 import { NATIVE_LIMITS, type NativeLimits } from './limits.ts';
 import { NativeConnection, type Login } from './session.ts';
@@ -43,6 +44,7 @@ export class NativeGateway implements Gateway {
   readonly #options: NativeGatewayOptions;
   readonly #limits: NativeLimits;
   readonly #sendBuffers: SendBuffers;
+  readonly #handshakes: Handshakes;
   /** With the session id that it got at login. */
   readonly #connections = new Map<NativeConnection, string | undefined>();
   /** By session id, for a client that comes back before we noticed that it was gone. */
@@ -53,6 +55,7 @@ export class NativeGateway implements Gateway {
     this.#options = options;
     this.#limits = { ...NATIVE_LIMITS, ...options.limits };
     this.#sendBuffers = options.sendBuffers ?? new SendBuffers(Infinity);
+    this.#handshakes = new Handshakes(options.clock, this.#limits.handshakeMs);
   }
 
   get connections(): number {
@@ -134,10 +137,12 @@ export class NativeGateway implements Gateway {
   ): GatewayConnection {
     const peer = new Peer({
       ...who,
-      clock: this.#options.clock,
-      handshakeMs: this.#limits.handshakeMs,
-      onAuthenticated: (user) => outer?.authenticated(user),
-      onTimeout: (reason) => connection.close(reason),
+      since: this.#options.clock.now(),
+      handshakes: this.#handshakes,
+      host: {
+        authenticated: (user) => outer?.authenticated(user),
+        timedOut: (reason) => connection.close(reason),
+      },
     });
     if (outer?.certificate !== undefined) peer.certified(outer.certificate);
     const connection = this.handle(socket, peer);
