@@ -155,6 +155,7 @@ const SHOWN: Record<string, Record<string, Shown>> = {
     consumerHeartbeatMs: 'a heartbeat is answered with what its member has to know',
     emptyGroupMs: 'a group that its members have left is described and listed for ten minutes, or until it is deleted',
     offsetsRetentionMs: 'what a group has committed is kept as long as it is used, and a week after it',
+    idleMs: 'a connection on which nothing happens for idleMs is ended, but not one that waits for its answer',
     maxReauthMs:
       'a login lasts as long as logins may, or its token if that is shorter, and is renewed by another of the same user',
     autoCreatePartitions: 'a topic that is asked for is made with autoCreatePartitions: ${partitions}',

@@ -103,6 +103,23 @@ test('an address that is taken is an error that names it', async (t) => {
   });
 });
 
+test(
+  'TCP asks after a minute of silence whether the other end is still there',
+  { skip: process.platform !== 'linux' && 'only Linux shows the timers of its sockets' },
+  async (t) => {
+    const { port, join } = await listening(t);
+    const { localPort } = await arrived(join());
+    const hex = (value: number | undefined): string => `:${value?.toString(16).toUpperCase().padStart(4, '0')}`;
+    const sockets = (await readFile('/proc/net/tcp', 'latin1')).split('\n').map((line) => line.trim().split(/\s+/));
+    const [, , , , , timer] =
+      sockets.find(([, from, to]) => from?.endsWith(hex(port)) && to?.endsWith(hex(localPort))) ?? [];
+    // Its kind, 02 for keep-alive, and when it is due, in hundredths of a second (proc(5)).
+    const [kind, due] = timer?.split(':') ?? [];
+    assert.equal(kind, '02');
+    assert.ok(Number.parseInt(due ?? '', 16) <= 6_000, timer);
+  },
+);
+
 test('who does not log in within 10 s is told so; who does, stays', async (t) => {
   const { clock, gateway, join } = await listening(t);
   const idle = join();

@@ -48,6 +48,9 @@ export interface ListenerOptions {
   background?: boolean;
 }
 
+/** A connection on which nothing comes for so long is asked whether its other end is still there, by TCP itself. */
+const KEEP_ALIVE_MS = 60_000;
+
 /** How long a connection that was told to end may take to send what it owes. */
 const DEFAULT_GRACE_MS = 5_000;
 
@@ -201,7 +204,9 @@ export class Listener {
   /** Where it listens, as users write it: `127.0.0.1:7070` or the path. With port 0 the port that was taken. */
   async listen(address: ListenAddress): Promise<{ host: string; port: number } | { path: string }> {
     if (this.#closed) throw new RailheadError('CLOSED', 'The listener is closed.');
-    const server = createServer({ noDelay: true }, (socket) => this.#admit(socket, 'path' in address));
+    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) =>
+      this.#admit(socket, 'path' in address),
+    );
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(cannotListen(address, error)));
       server.listen('path' in address ? { path: address.path } : { host: address.host, port: address.port }, resolve);

@@ -15,6 +15,7 @@ import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 import { MemoryDisk } from '../../src/storage/memory/memory-disk.ts';
 import { eventually } from '../eventually.ts';
 import { attach, gatewayOf } from './in-process.ts';
+import { withMovedClock } from './moved-clock.ts';
 import { encodeRequest, RawPeer } from './raw-peer.ts';
 
 async function place(t: TestContext, limits: Partial<KafkaLimits> = {}, login: { loginRequired?: true } = {}) {
@@ -78,6 +79,30 @@ test('a request of maxRequestBytes is answered, one byte more ends the connectio
   const { socket } = await place(t, { maxRequestBytes: 20_000 });
   assert.equal(await isAnswered(socket(), ofSize(20_000)), true);
   assert.equal(await isAnswered(socket(), ofSize(20_001)), false);
+});
+
+test('where nobody has to log in a request is enough to be no stranger, and who sends none is sent away', async (t) => {
+  const { clock, gateway, socket, peer } = await place(t);
+  const half = socket();
+  half.write(Buffer.from([0, 0, 0]));
+  assert.notEqual(await peer.ask('apiVersions', 3, APIS), null);
+  assert.equal(gateway.connections, 2);
+  clock.advance(60_000);
+  await eventually('who sent no request is gone', () => gateway.connections === 1);
+  assert.notEqual(await peer.ask('apiVersions', 3, APIS), null);
+});
+
+test('a connection on which nothing happens for idleMs is ended, but not one that waits for its answer', async (t) => {
+  const { clock, dial } = await withMovedClock(t, { idleMs: 100 });
+  const reader = await dial();
+  const topic = { name: 't', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
+  assert.notEqual(await reader.ask('createTopics', 7, { topics: [topic] }), null);
+  const fetch = reader.ask('fetch', 11, waiting('t', 5_000));
+  const idle = await dial();
+  assert.notEqual(await idle.ask('apiVersions', 3, APIS), null);
+  await once(idle.socket, 'close');
+  clock.advance(5_000);
+  assert.equal((await fetch)?.responses[0]?.partitions[0]?.errorCode, ERROR.NONE);
 });
 
 test('before the login a request has at most maxLoginBytes', async (t) => {

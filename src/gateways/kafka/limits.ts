@@ -34,6 +34,8 @@ export interface KafkaLimits {
   emptyGroupMs: number;
   /** What a group without members has committed is kept for so long, ms. As Kafka, 7 days. */
   offsetsRetentionMs: number;
+  /** A connection on which nothing came or went for so long is ended, ms. As Kafka's `connections.max.idle.ms`, 10 minutes. */
+  idleMs: number;
   /** A login lasts at most so long, ms. As Kafka's `connections.max.reauth.ms`. Default: as long as its connection. */
   maxReauthMs: number;
   /** Partitions of a topic that is made because somebody asked for it; 0: none is made so. Default 1. */
@@ -57,6 +59,7 @@ export const KAFKA_LIMITS: KafkaLimits = {
   consumerHeartbeatMs: 5_000,
   emptyGroupMs: 600_000,
   offsetsRetentionMs: 7 * 86_400_000,
+  idleMs: 600_000,
   maxReauthMs: Infinity,
   autoCreatePartitions: 1,
 };

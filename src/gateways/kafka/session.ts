@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Authenticator, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -59,6 +60,7 @@ export class KafkaConnection implements GatewayConnection {
   /** Whoever showed a certificate needs no SASL; undefined for one that is nobody's. */
   #certified: Promise<Principal | undefined> | undefined;
   #isCertified = false;
+  #isUnderstood = false;
   #opening: Promise<Session> | undefined;
   #client: Client | undefined;
   /** The answers before the next one. */
@@ -88,12 +90,14 @@ export class KafkaConnection implements GatewayConnection {
       frameBytes: (buffer: Buffer, at: number) => this.#size(buffer, at),
     };
     this.#cutter = new FrameCutter(shape, (buffer, from, end) => this.#onFrame(buffer, from + FRAME_HEADER_BYTES, end));
-    if (!context.authenticator.required) peer.authenticated();
-    else if (peer.certificate !== undefined) this.#certified = this.#byCertificate(peer.certificate);
+    if (context.authenticator.required && peer.certificate !== undefined)
+      this.#certified = this.#byCertificate(peer.certificate);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('end', () => socket.end());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#onClose());
+    // Not by the clock that tests move by hours: clients that are there would be gone.
+    if (socket instanceof Socket) socket.setTimeout(context.shared.limits.idleMs, () => this.#idle());
   }
 
   /** The protocol has no word for it: the socket ends when what is owed is sent. */
@@ -146,7 +150,14 @@ export class KafkaConnection implements GatewayConnection {
     const header = { name, api, version, correlationId, clientId: readClientId(reader) };
     // What comes after the last field is nothing, as in Kafka: librdkafka 2.12 ends a Metadata request with three bytes more.
     const request = api.request.read(reader);
+    if (!this.#isUnderstood) this.#understood();
     this.#begin(header, request, end - from);
+  }
+
+  /** Where nobody has to log in, a request is enough to be no stranger. */
+  #understood(): void {
+    this.#isUnderstood = true;
+    if (!this.#context.authenticator.required) this.#peer.authenticated();
   }
 
   /** @throws BrokenRequest for what may not be asked before the login */
@@ -295,6 +306,10 @@ export class KafkaConnection implements GatewayConnection {
   }
 
   // ---- End --------------------------------------------------------------------------------------------------------
+
+  #idle(): void {
+    if (this.#heldRequests === 0) this.#end();
+  }
 
   #fail(error: unknown): void {
     const expected = error instanceof BrokenRequest || error instanceof ConnectionRefusal || RailheadError.is(error);
