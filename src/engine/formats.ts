@@ -31,7 +31,7 @@ export interface RecordFormat {
    */
   bounds(records: Buffer, count: number): Uint32Array | null;
   /** Every record of a checked batch, decoded. */
-  envelopes(records: Buffer, count: number): Envelope[];
+  envelopes(records: Buffer, count: number): readonly Envelope[];
   /** How many bytes of one checked record come before its body: what stays in the journal of a large message. */
   headBytes(record: Buffer): number;
   /**
@@ -93,7 +93,7 @@ export class RecordFormats {
    * is a record without a body and a header that says why: it lies in the log, and whoever waits for it must not wait for
    * ever.
    */
-  readable(tag: number, records: Buffer, count: number): Envelope[] {
+  readable(tag: number, records: Buffer, count: number): readonly Envelope[] {
     try {
       return this.get(tag).envelopes(records, count);
     } catch (error) {

@@ -121,7 +121,7 @@ export class Bodies {
   }
 
   /** The messages of a run, decoded; a large one without its body. */
-  envelopes(run: BodyRun): Envelope[] {
+  envelopes(run: BodyRun): readonly Envelope[] {
     const { formats } = this.#shard;
     return run.body === undefined
       ? formats.readable(run.format, run.records, run.count)

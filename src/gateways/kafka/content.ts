@@ -35,7 +35,7 @@ export const kafkaFormat: RecordFormat = {
   bounds: () => null,
 
   envelopes(records, count) {
-    const envelopes = [...opened.envelopes(records)];
+    const envelopes = opened.envelopes(records);
     if (envelopes.length !== count) throw badBatch('INVALID_RECORD', `A batch does not have its ${count} records.`);
     return envelopes;
   },

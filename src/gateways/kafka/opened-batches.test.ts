@@ -28,7 +28,7 @@ test('a batch whose records are taken one by one is opened once, wherever its by
   assert.deepEqual(opened, ['abc', 'abd', 'xyz', 'ayz']);
 });
 
-test('only some of the batches that were opened are kept, those that were asked for last, and none that is large', () => {
+test('of the batches that were opened those are kept that were asked for last, and of large ones fewer', () => {
   const { batches, opened } = counting();
   const name = (i: number): Buffer => Buffer.from(`batch ${i}`);
   for (let i = 0; i < 9; i++) {
@@ -38,20 +38,27 @@ test('only some of the batches that were opened are kept, those that were asked 
   assert.equal(opened.length, 9);
   batches.envelopes(name(1));
   assert.deepEqual(opened.slice(9), ['batch 1']);
-  const large = Buffer.alloc(100_000);
-  for (let i = 0; i < 2; i++) batches.envelopes(large);
+  // About 20 MB each, once it is opened.
+  const large = [1, 2].map((byte) => Buffer.alloc(100_000, byte));
+  for (const each of large) for (let i = 0; i < 3; i++) batches.envelopes(each);
   assert.equal(opened.length, 12);
+  batches.envelopes(name(1));
+  assert.equal(opened.length, 13);
 });
 
-test('what cannot be opened is looked at again each time, and costs what was kept nothing', () => {
+test('one batch is kept however large it is, so that it is opened once and not for each of its records', () => {
+  const { batches, opened } = counting();
+  const huge = Buffer.alloc(200_000);
+  for (let i = 0; i < 5; i++) batches.envelopes(huge);
+  assert.equal(opened.length, 1);
+});
+
+test('what cannot be opened is tried once', () => {
   let tries = 0;
-  const batches = new OpenedBatches((bytes) => {
+  const batches = new OpenedBatches(() => {
     tries++;
-    if (bytes.byteLength === 1) throw new Error('cannot');
-    return [{ body: Buffer.from(bytes) }];
+    throw new Error('cannot');
   });
-  batches.envelopes(Buffer.from('ab'));
-  for (let i = 0; i < 2; i++) assert.throws(() => batches.envelopes(Buffer.from('a')), /cannot/);
-  batches.envelopes(Buffer.from('ab'));
-  assert.equal(tries, 3);
+  for (let i = 0; i < 3; i++) assert.throws(() => batches.envelopes(Buffer.from('a')), /cannot/);
+  assert.equal(tries, 1);
 });
