@@ -5,6 +5,7 @@ import type { LargeBody, PublishEntry } from '../entries.ts';
 import { entryBytes, readEntry } from '../entry-reader.ts';
 import type { ColdBlock, ColdPlace, HotPlace, Partition } from '../machine/partition.ts';
 import type { Topic } from '../machine/topic.ts';
+import { BatchBounds } from './batch-bounds.ts';
 import { readBodyInto } from './body-blob.ts';
 import { checkBlock } from './cold-segment.ts';
 import type { Shard } from './shard.ts';
@@ -47,6 +48,7 @@ export class Bodies {
   /** Least recently used first. */
   readonly #cold = new Map<string, ColdIndex>();
   readonly #loading = new Map<string, Promise<ColdIndex>>();
+  readonly #bounds = new BatchBounds();
   #coldBytes = 0;
 
   constructor(shard: Shard) {
@@ -394,7 +396,8 @@ export class Bodies {
     let { records } = entry;
     let uncut = false;
     if (first > base || last < base + entry.count) {
-      const bounds = this.#shard.formats.get(entry.format).bounds(records, entry.count);
+      const format = this.#shard.formats.get(entry.format);
+      const bounds = this.#bounds.of(partition, base, format, records, entry.count);
       if (bounds === null) uncut = true;
       else records = records.subarray(bounds[first - base] ?? 0, bounds[last - base] ?? 0);
     }
