@@ -8,7 +8,10 @@ const ROUND = 1000;
 /** Enough for 64 MiB of objects; a V8 that does not grow by then is left as it is. */
 const ROUNDS = 2000;
 const LOOK_MS = 10_000;
-/** Share of its time that a process with something to do is busy. */
+/**
+ * Share of a processor that a process with something to do takes. Its own time counts: on a machine that has too much to do
+ * the loop of an idle process looks busy, too.
+ */
 const BUSY = 0.05;
 
 /**
@@ -25,12 +28,14 @@ export function fixYoungGeneration(lookMs = LOOK_MS): void {
   const flags = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ');
   if (/--(max|min)[-_]semi[-_]space/.test(flags)) return;
   grow();
-  let before = performance.eventLoopUtilization();
+  let before = process.cpuUsage();
+  let at = performance.now();
   setInterval(() => {
-    const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, before);
-    before = now;
-    if (utilization > BUSY && young().space_size < BYTES) grow();
+    const { user, system } = process.cpuUsage(before);
+    const share = (user + system) / 1000 / (performance.now() - at);
+    if (share > BUSY && young().space_size < BYTES) grow();
+    before = process.cpuUsage();
+    at = performance.now();
   }, lookMs).unref();
   // What lives through a collection here is some 100 KB: one thread is done before helpers of V8 have been woken, and on
   // cores that clients keep busy it would wait for these.
