@@ -1,5 +1,6 @@
 /** What is used of it, which every Node has and its types leave out. */
 declare namespace WebAssembly {
+  function validate(bytes: Uint8Array<ArrayBuffer>): boolean;
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>);
   }
