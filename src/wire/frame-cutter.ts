@@ -10,6 +10,14 @@ export interface FrameShape {
   frameBytes(buffer: Buffer, at: number): number;
 }
 
+/**
+ * Whose the memory of chunks is. Of what is `ours`, and nobody else's after `push`, the memory is given back as soon as all
+ * of it was copied: left to the collection of garbage, what a socket brings at 200 MB/s made that run several times a second.
+ */
+export type ChunkOwner = 'ours' | 'theirs';
+
+/** Below this the collection is as good. */
+const GIVE_BACK_BYTES = 16 * 1024;
 /** The least memory for a frame that spans chunks. */
 const FIRST_PENDING_BYTES = 4 * 1024;
 /** Otherwise so many times what has arrived of it, whatever the peer promised; most frames are then copied once. */
@@ -22,14 +30,16 @@ const AHEAD = 4;
 export class FrameCutter {
   readonly #shape: FrameShape;
   readonly #onFrame: CutHandler;
+  readonly #owner: ChunkOwner;
   #stopped = false;
   /** The beginning of a frame that is not complete yet. */
   #pending: Buffer | undefined;
   #pendingBytes = 0;
 
-  constructor(shape: FrameShape, onFrame: CutHandler) {
+  constructor(shape: FrameShape, onFrame: CutHandler, owner: ChunkOwner = 'theirs') {
     this.#shape = shape;
     this.#onFrame = onFrame;
+    this.#owner = owner;
   }
 
   /** Hands over nothing more, not even what is left of the current chunk. */
@@ -41,7 +51,14 @@ export class FrameCutter {
   /** @throws what the shape and the handler throw. */
   push(chunk: Uint8Array): void {
     const buffer = asBuffer(chunk);
+    const isCopied = this.#cut(buffer) === 0;
+    if (isCopied && this.#owner === 'ours') giveBack(buffer);
+  }
+
+  /** Returns how many frames were handed over in place. */
+  #cut(buffer: Buffer): number {
     const { headerBytes } = this.#shape;
+    let inPlace = 0;
     let at = this.#pending === undefined ? 0 : this.#complete(buffer);
     while (!this.#stopped) {
       const left = buffer.byteLength - at;
@@ -50,9 +67,11 @@ export class FrameCutter {
       if (buffer.byteLength < end) break;
       const start = at;
       at = end;
+      inPlace++;
       this.#onFrame(buffer, start, end);
     }
     if (!this.#stopped && at < buffer.byteLength) this.#keep(buffer, at, buffer.byteLength);
+    return inPlace;
   }
 
   /** Adds to the pending frame; returns where in the chunk the next frame begins. */
@@ -98,4 +117,10 @@ export class FrameCutter {
       return this.#pendingBytes < headerBytes ? undefined : this.#shape.frameBytes(this.#pending, 0);
     return chunk.byteLength - from < headerBytes ? undefined : this.#shape.frameBytes(chunk, from);
   }
+}
+
+/** What shares its memory with others stays. */
+function giveBack({ buffer, byteLength }: Buffer): void {
+  if (byteLength < GIVE_BACK_BYTES || byteLength !== buffer.byteLength) return;
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

@@ -6,7 +6,7 @@ import { InOrder } from '../../core/in-order.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Session } from '../../core/session.ts';
 import { ByteOutput } from '../../wire/byte-output.ts';
-import { FrameCutter } from '../../wire/frame-cutter.ts';
+import { type CutHandler, FrameCutter } from '../../wire/frame-cutter.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
 import { type ApiName, apiNamed, APIS } from './apis.ts';
 import type { Client, Handler, Shared } from './client.ts';
@@ -89,7 +89,9 @@ export class KafkaConnection implements GatewayConnection {
       headerBytes: FRAME_HEADER_BYTES,
       frameBytes: (buffer: Buffer, at: number) => this.#size(buffer, at),
     };
-    this.#cutter = new FrameCutter(shape, (buffer, from, end) => this.#onFrame(buffer, from + FRAME_HEADER_BYTES, end));
+    const onFrame: CutHandler = (buffer, from, end) => this.#onFrame(buffer, from + FRAME_HEADER_BYTES, end);
+    // What comes from the network nobody else has seen; a pipe within the process passes on what was written to it.
+    this.#cutter = new FrameCutter(shape, onFrame, socket instanceof Socket ? 'ours' : 'theirs');
     if (context.authenticator.required && peer.certificate !== undefined)
       this.#certified = this.#byCertificate(peer.certificate);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
