@@ -94,7 +94,8 @@ export class ShardSession implements Session {
       pool: this.#pool(request.pool),
     });
     this.#consumers.add(state);
-    await shard.durable(null);
+    // All that it tells of the state. What is delivered waits for itself.
+    await shard.durableUpTo(subscription.topic.defined);
     return {
       id: state.id,
       credit: (messages) => consumers.addCredit(state, messages),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SeededRandom } from '../core/random.ts';
-import type { LeaseRange, SettledUntil } from '../core/session.ts';
+import type { Consumer, LeaseRange, SettledUntil } from '../core/session.ts';
 import { EngineBench } from '../../test/engine/bench.ts';
 
 const REF = { topic: 'q', subscription: 'q' };
@@ -110,6 +110,65 @@ test('an answer that was only read waits for the sync of what it depends on', as
   const { leased } = await bench.session.request('subscriptionStats', REF);
   assert.equal(leased, 1);
   assert.equal(await bench.mostAfter('cut'), 1);
+});
+
+test('who begins to consume waits for the sync of the declaration, and for that of nothing else', async () => {
+  const bench = await Bench.open(1);
+  const begun: string[] = [];
+  const consume = (queue: string): void => {
+    const request = { topic: queue, subscription: queue, lease: 'timed' } as const;
+    const sink = { deliver: () => {}, ended: () => {} };
+    void bench.session.consume(request, sink).then(() => begun.push(queue));
+  };
+  const going = Promise.withResolvers<void>();
+  bench.disk.onSync = () => going.promise;
+  const published = bench.send('q', 'm');
+  await timers(bench, 0);
+  consume('q');
+  await timers(bench, 0);
+  assert.deepEqual(begun, ['q']);
+  const declared = bench.session.request('declareTopic', { name: 'r', kind: 'queue' });
+  consume('r');
+  consume('q');
+  await timers(bench, 0);
+  assert.deepEqual(begun, ['q', 'q']);
+  bench.disk.onSync = undefined;
+  going.resolve();
+  await Promise.all([published, declared]);
+  await timers(bench, 0);
+  assert.deepEqual(begun, ['q', 'q', 'r']);
+});
+
+test('a consumer that goes makes a turn only where another may now have what it left', async () => {
+  const bench = await Bench.open(1);
+  const turns = (): number => bench.broker.info().counters['turns'] ?? 0;
+  const got: string[] = [];
+  const consume = async (name: string, priority: number): Promise<Consumer> => {
+    const request = { topic: 'q', subscription: 'q', lease: 'timed', priority } as const;
+    const consumer = await bench.session.consume(request, {
+      deliver: (runs) => void got.push(...runs.map(() => name)),
+      // More of its credit is on its way.
+      thirsty: () => priority > 0,
+      ended: () => {},
+    });
+    if (priority === 0) consumer.credit(1);
+    return consumer;
+  };
+  const first = await consume('first', 1);
+  await consume('second', 0);
+  await timers(bench, 0);
+  const idle = await consume('idle', 0);
+  await timers(bench, 0);
+  const before = turns();
+  await idle.close();
+  await timers(bench, 0);
+  assert.equal(turns(), before);
+  await bench.send('q', 'm');
+  await timers(bench, 0);
+  assert.deepEqual(got, []);
+  await first.close();
+  await timers(bench, 0);
+  assert.deepEqual(got, ['second']);
 });
 
 /** Time goes by, and what comes of it is done; nothing asks for a sync. */

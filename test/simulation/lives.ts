@@ -109,6 +109,11 @@ export async function manyLives(options: LivesOptions): Promise<LivesReport> {
         );
       }
     }
+    // Then it matters what was told: the most is at stake in the middle of a sync.
+    for (let i = 0; end === 'cut' && i < 40 && world.failure === undefined && !world.scheduler.awaits('sync'); i++) {
+      workload.act();
+      await world.scheduler.step();
+    }
     world.kill();
     report.trace.push(...world.scheduler.trace, end);
     disk = end === 'cut' ? disk.crash(random) : disk.clone();

@@ -19,6 +19,11 @@ export class Scheduler {
     return this.#waiting.length === 0;
   }
 
+  /** Whether something of that kind waits. */
+  awaits(what: string): boolean {
+    return this.#waiting.some((each) => each.what === what);
+  }
+
   /** Resolves when the seed picks it; never after `stop`, as for a process that was killed. */
   pause(what: string): Promise<void> {
     return new Promise((resolve) => this.add(what, resolve));

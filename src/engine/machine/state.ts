@@ -234,7 +234,7 @@ export class State {
         this.changed = sequence;
         if (this.topics.has(entry.topicId)) return;
         const topic = new Topic({ ...entry, id: entry.topicId, createdAt: entry.at });
-        topic.changed = sequence;
+        topic.changed = topic.defined = sequence;
         this.#addTopic(topic);
         return;
       }
@@ -260,6 +260,7 @@ export class State {
         if (topic === undefined) return;
         const subscription = new Subscription(topic, entry.subscriptionId, entry.name, entry.policy, entry.at);
         topic.subscriptions.set(entry.subscriptionId, subscription);
+        topic.defined = sequence;
         this.#startAt(subscription, entry.start);
         return;
       }

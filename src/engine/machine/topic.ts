@@ -68,6 +68,8 @@ export class Topic {
   reflects = 0;
   /** Sequence of the newest entry that changed it, for checkpoints that write only what changed. */
   changed = 0;
+  /** Sequence of the newest entry that made it or one of its subscriptions; 0 when that is from before the start. */
+  defined = 0;
 
   constructor(
     init: Declaration & {

@@ -205,6 +205,11 @@ export class Shard {
     });
   }
 
+  /** Resolves once what was decided up to that sequence is durable, before others that wait for more. */
+  durableUpTo(sequence: number): Promise<void> {
+    return new Promise((resolve, reject) => this.gate.holdApart(sequence, 'fsync', resolve, reject));
+  }
+
   /** Makes sure that a turn comes. A batch that is full is written at once. Call it between commands only. */
   wake(): void {
     if (this.#turnDue) return;
