@@ -12,8 +12,12 @@ export interface DoorRequest {
   readonly method: string;
   /** With what follows the question mark. */
   readonly url: string;
+  /** Of a header that may come once, by its name in lower case. */
+  header(name: string): string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** The body, out of UTF-8. */
+  text(): string;
   readonly secure: boolean;
   /** Of the client, as the socket has it. */
   readonly address: string;
@@ -36,7 +40,7 @@ export interface DoorOptions {
   /** Must not reject. */
   answer(request: DoorRequest): Promise<DoorAnswer>;
   /** For what is refused before it is read. */
-  refuse(error: AwsError, headers: IncomingHttpHeaders): DoorAnswer;
+  refuse(error: AwsError, request: Pick<DoorRequest, 'header'>): DoorAnswer;
   maxBodyBytes: number;
   /** Of the bodies of all requests together. */
   maxMemoryBytes: number;
@@ -138,7 +142,7 @@ export class AwsDoor implements Gateway {
     let refused = false;
     const refuse = (error: AwsError): void => {
       refused = true;
-      this.#send(response, this.#options.refuse(error, request.headers));
+      this.#send(response, this.#options.refuse(error, { header: (name) => headerOf(request.headers, name) }));
     };
     request.on('data', (chunk: Buffer) => {
       if (refused) return;
@@ -171,8 +175,10 @@ export class AwsDoor implements Gateway {
       .answer({
         method,
         url,
+        header: (name) => headerOf(headers, name),
         headers,
         body,
+        text: () => body.toString('utf8'),
         secure: this.#sockets.peer(socket)?.secure ?? false,
         origin: this.#sockets.peer(socket),
         get address() {
@@ -202,4 +208,9 @@ export class AwsDoor implements Gateway {
     // As text, so that Node writes it together with the headers.
     response.end(body);
   }
+}
+
+function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' ? value : undefined;
 }

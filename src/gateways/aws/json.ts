@@ -5,7 +5,7 @@ import type { Structure, Type } from './model.ts';
 export type Input = Readonly<Record<string, unknown>>;
 
 /** The input of an action, out of AWS JSON. */
-export type Decoder = (body: Buffer) => Input;
+export type Decoder = (body: string) => Input;
 
 /** Made once for each action. @throws SerializationException, MissingParameter, from what it returns */
 export function jsonDecoder(input: Structure): Decoder {
@@ -13,7 +13,7 @@ export function jsonDecoder(input: Structure): Decoder {
   return (body) => {
     let value: unknown;
     try {
-      value = body.byteLength === 0 ? {} : (JSON.parse(body.toString('utf8')) as unknown);
+      value = body === '' ? {} : (JSON.parse(body) as unknown);
     } catch {
       throw new AwsError('SerializationException', 'The body is not valid JSON.');
     }

@@ -18,11 +18,17 @@ function post(body: string, more = ''): string {
   return `POST / HTTP/1.1\r\nHost: localhost\r\n${HEADERS}${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
+/** What it reads, with all headers. */
+function read(reader: HeadReader, bytes: Buffer): object | undefined {
+  const head = reader.read(bytes);
+  return head === undefined ? undefined : { ...head, headers: reader.headers() };
+}
+
 test('a plain POST is read, its headers by lower-case names and without the space around them', () => {
   const bytes = Buffer.from(
     'POST /a?b=c HTTP/1.1\r\nHost: x:1\r\nX-Amz-Target:  A.B \t\r\ncontent-length: 2\r\n\r\n{}',
   );
-  assert.deepEqual(new HeadReader().read(bytes), {
+  assert.deepEqual(read(new HeadReader(), bytes), {
     url: '/a?b=c',
     headers: { host: 'x:1', 'x-amz-target': 'A.B', 'content-length': '2' },
     bodyBytes: 2,
@@ -32,14 +38,15 @@ test('a plain POST is read, its headers by lower-case names and without the spac
 
 test('a line that stays the same from one request to the next means the same, and one that changes what it says now', () => {
   const reader = new HeadReader();
-  const read = (a: string, b: string): unknown =>
-    reader.read(Buffer.from(`POST / HTTP/1.1\r\nHost: x\r\nA: ${a}\r\n${b}: c\r\nContent-Length: 0\r\n\r\n`))?.headers;
+  const headers = (a: string, b: string): unknown =>
+    reader.read(Buffer.from(`POST / HTTP/1.1\r\nHost: x\r\nA: ${a}\r\n${b}: c\r\nContent-Length: 0\r\n\r\n`)) &&
+    reader.headers();
   const rest = { host: 'x', 'content-length': '0' };
-  assert.deepEqual(read('1', 'B'), { ...rest, a: '1', b: 'c' });
-  assert.deepEqual(read('2', 'B'), { ...rest, a: '2', b: 'c' });
-  assert.equal(read('2', 'A'), undefined);
-  assert.equal(read('2', 'Transfer-Encoding'), undefined);
-  assert.deepEqual(read('2', 'D'), { ...rest, a: '2', d: 'c' });
+  assert.deepEqual(headers('1', 'B'), { ...rest, a: '1', b: 'c' });
+  assert.deepEqual(headers('2', 'B'), { ...rest, a: '2', b: 'c' });
+  assert.equal(headers('2', 'A'), undefined);
+  assert.equal(headers('2', 'Transfer-Encoding'), undefined);
+  assert.deepEqual(headers('2', 'D'), { ...rest, a: '2', d: 'c' });
 });
 
 test('what came before on a connection changes nothing of what a head says', () => {
@@ -57,7 +64,7 @@ test('what came before on a connection changes nothing of what a head says', () 
     fc.property(fc.array(head, { maxLength: 8 }), (heads) => {
       const reader = new HeadReader();
       for (const each of heads.map((text) => Buffer.from(text)))
-        assert.deepEqual(reader.read(each), new HeadReader().read(each));
+        assert.deepEqual(read(reader, each), read(new HeadReader(), each));
     }),
     { numRuns: 500 },
   );
@@ -100,8 +107,9 @@ test('whatever comes is read or not, without an error', () => {
   );
   fc.assert(
     fc.property(fc.array(part, { maxLength: 40 }), (parts) => {
-      const head = new HeadReader().read(Buffer.from(parts.join(''), 'latin1'));
-      assert.ok(head === undefined || (head.headers.host !== undefined && head.bodyBytes >= 0));
+      const reader = new HeadReader();
+      const head = reader.read(Buffer.from(parts.join(''), 'latin1'));
+      assert.ok(head === undefined || (reader.header('host') !== undefined && head.bodyBytes >= 0));
     }),
   );
 });

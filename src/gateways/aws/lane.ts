@@ -101,7 +101,7 @@ export class Lane {
     this.#bodyBytes = head.bodyBytes;
     const end = head.start + head.bodyBytes;
     if (end < bytes.byteLength) this.#take(bytes.subarray(end));
-    this.#options.answer(new LaneRequest(this, this.#options, head, bytes.subarray(head.start, end))).then(
+    this.#options.answer(new LaneRequest(this, this.#options, { reader: this.#reader, head, bytes })).then(
       (answer) => this.#answer(answer),
       (error: unknown) => {
         this.#options.onBug(error);
@@ -192,20 +192,45 @@ function reasonOf(status: number): string {
   return process.getBuiltinModule('node:http').STATUS_CODES[status] ?? '';
 }
 
+/** Its headers are there until the next one is read. */
 class LaneRequest implements DoorRequest {
   readonly method = 'POST';
   readonly url: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
   readonly #lane: Lane;
   readonly #options: LaneOptions;
+  readonly #reader: HeadReader;
+  readonly #bytes: Buffer;
+  readonly #start: number;
+  readonly #end: number;
 
-  constructor(lane: Lane, options: LaneOptions, { url, headers }: Head, body: Buffer) {
+  constructor(
+    lane: Lane,
+    options: LaneOptions,
+    { reader, head, bytes }: { reader: HeadReader; head: Head; bytes: Buffer },
+  ) {
     this.#lane = lane;
     this.#options = options;
-    this.url = url;
-    this.headers = headers;
-    this.body = body;
+    this.#reader = reader;
+    this.#bytes = bytes;
+    this.#start = head.start;
+    this.#end = head.start + head.bodyBytes;
+    this.url = head.url;
+  }
+
+  header(name: string): string | undefined {
+    return this.#reader.header(name);
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.#reader.headers();
+  }
+
+  get body(): Buffer {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+
+  text(): string {
+    return this.#bytes.utf8Slice(this.#start, this.#end);
   }
 
   get secure(): boolean {

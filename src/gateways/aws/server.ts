@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Authenticator, Principal } from '../../core/auth.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -91,7 +90,7 @@ export class AwsGateway implements Gateway {
     );
     this.#door = new AwsDoor({
       answer: (request) => this.#answer(request),
-      refuse: (error, headers) => this.#failure(error, this.#callOf(headers, new Map()), randomUUID()),
+      refuse: (error, request) => this.#failure(error, this.#callOf(request, new Map()), randomUUID()),
       maxBodyBytes: options.maxBodyBytes,
       maxMemoryBytes: options.maxMemoryBytes,
       onBug: options.onBug,
@@ -128,14 +127,14 @@ export class AwsGateway implements Gateway {
     const requestId = randomUUID();
     let call: Partial<Call> = {};
     try {
-      this.#guard(request.headers);
+      this.#guard(request.header('host'), request.header('origin'));
       // Whoever was sent a message may verify it, logged in or not.
       const certificate = request.method === 'GET' ? await this.#sns.certificateAt(request.url) : undefined;
       if (certificate !== undefined) return answer(200, 'application/x-pem-file', requestId, certificate);
       const mail = this.#sns.inboxAnswer(request.method, request.url);
       if (mail !== undefined) return answer(200, 'application/json', requestId, mail);
       const parameters = parametersOf(request);
-      call = this.#callOf(request.headers, parameters.parts);
+      call = this.#callOf(request, parameters.parts);
       const { service, action, form } = call;
       if (service === undefined || action === undefined)
         throw new AwsError('MissingAction', 'The request names no action of SQS or SNS.');
@@ -152,7 +151,7 @@ export class AwsGateway implements Gateway {
       const caller = this.#callerOf(request, parameters.parts, { principal, login }, requestId);
       const input: Input =
         form === 'json'
-          ? this.#decoderOf(model)(request.body)
+          ? this.#decoderOf(model)(request.text())
           : decodeQuery(withQueueOf(parameters, request.url), model.input);
       const output = await service.run(action, input, caller);
       if (form === 'json')
@@ -163,7 +162,7 @@ export class AwsGateway implements Gateway {
       return answer(200, 'text/xml', requestId, xml);
     } catch (error) {
       // What is refused before it is read is answered in its form as well.
-      const known = call.form === undefined ? this.#callOf(request.headers, new Map()) : call;
+      const known = call.form === undefined ? this.#callOf(request, new Map()) : call;
       return this.#failure(error, known, requestId);
     }
   }
@@ -180,7 +179,7 @@ export class AwsGateway implements Gateway {
   }
 
   /** @throws FORBIDDEN for what a page in a browser sends */
-  #guard({ host, origin }: IncomingHttpHeaders): void {
+  #guard(host: string | undefined, origin: string | undefined): void {
     if (origin === undefined && host !== undefined && this.#goodHosts.has(host)) return;
     const { allowedHosts, authenticator } = this.#options;
     guardBrowser({ host, origin }, { allowedHosts, loginRequired: authenticator.required });
@@ -194,9 +193,9 @@ export class AwsGateway implements Gateway {
   }
 
   /** The header says it for JSON; in a form it is a parameter, and both services have some of the same name. */
-  #callOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, Parameters>): Partial<Call> {
-    const target = headers['x-amz-target'];
-    if (typeof target === 'string') {
+  #callOf(request: Pick<DoorRequest, 'header'>, parts: ReadonlyMap<string, Parameters>): Partial<Call> {
+    const target = request.header('x-amz-target');
+    if (target !== undefined) {
       const known = this.#byTarget.get(target);
       if (known !== undefined) return known;
       const service = this.#services.find((each) => target.startsWith(`${each.target}.`));
@@ -205,7 +204,7 @@ export class AwsGateway implements Gateway {
     }
     const action = parts.get('Action')?.value;
     const version = parts.get('Version')?.value;
-    const scope = this.#credentialOf(headers, parts)?.service;
+    const scope = this.#credentialOf(request, parts)?.service;
     const service =
       this.#services.find((each) => each.version === version) ??
       this.#services.find((each) => each.name === scope) ??
@@ -219,23 +218,22 @@ export class AwsGateway implements Gateway {
     { principal, login }: Pick<Caller, 'principal' | 'login'>,
     requestId: string,
   ): Caller {
-    const { headers, url } = request;
-    const credential = this.#credentialOf(headers, parts);
+    const credential = this.#credentialOf(request, parts);
     return {
       principal,
       login,
       account: credential?.account ?? DEFAULT_ACCOUNT,
       region: credential?.region ?? DEFAULT_REGION,
-      origin: `${request.secure ? 'https' : 'http'}://${headers.host ?? 'localhost'}`,
-      path: pathOf(url),
+      origin: `${request.secure ? 'https' : 'http'}://${request.header('host') ?? 'localhost'}`,
+      path: pathOf(request.url),
       request,
       requestId,
       onGone: (callback) => request.onGone(callback),
     };
   }
 
-  #credentialOf(headers: IncomingHttpHeaders, parts: ReadonlyMap<string, Parameters>): Credential | undefined {
-    const scope = scopeIn(headers.authorization ?? '') ?? parts.get('X-Amz-Credential')?.value;
+  #credentialOf(request: Pick<DoorRequest, 'header'>, parts: ReadonlyMap<string, Parameters>): Credential | undefined {
+    const scope = scopeIn(request.header('authorization') ?? '') ?? parts.get('X-Amz-Credential')?.value;
     if (scope === undefined) return undefined;
     const known = this.#credentials.get(scope);
     if (known !== undefined) return known;
@@ -309,13 +307,15 @@ function parametersIn(url: string): Parameters {
 /** Of a request in JSON. */
 const NO_PARAMETERS: Parameters = { parts: new Map() };
 
-function parametersOf({ method, url, headers, body }: DoorRequest): Parameters {
-  if (typeof headers['x-amz-target'] === 'string' && !url.includes('?')) return NO_PARAMETERS;
+function parametersOf(request: DoorRequest): Parameters {
+  const { method, url } = request;
+  const target = request.header('x-amz-target');
+  if (target !== undefined && !url.includes('?')) return NO_PARAMETERS;
   const parameters = parametersIn(url);
-  const type = headers['content-type'] ?? '';
-  if (method !== 'POST' || headers['x-amz-target'] !== undefined) return parameters;
+  const type = request.header('content-type') ?? '';
+  if (method !== 'POST' || target !== undefined) return parameters;
   if (/^application\/x-www-form-urlencoded/i.test(type) || type === '')
-    return parseParameters(body.toString('utf8'), parameters);
+    return parseParameters(request.text(), parameters);
   throw new AwsError('InvalidAction', `The Content-Type is ${JSON.stringify(type.slice(0, 100))}.`);
 }
 
