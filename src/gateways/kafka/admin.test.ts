@@ -58,6 +58,8 @@ test('the configs of a topic are told with where they come from, and change one 
     'min.compaction.lag.ms': ['0', 5],
     'max.compaction.lag.ms': ['9223372036854775807', 5],
     'delete.retention.ms': ['86400000', 5],
+    'segment.bytes': ['1073741824', 5],
+    'segment.ms': ['604800000', 5],
     'min.cleanable.dirty.ratio': ['0.5', 5],
     'compression.type': ['producer', 5],
     'min.insync.replicas': ['1', 5],
@@ -100,10 +102,42 @@ function large(): Buffer {
   return writeBatch([{ timestamp: 1, key: Buffer.from('k'), value: Buffer.alloc(500), headers: [] }]);
 }
 
+test('how Kafka is to cut its segments is kept and told, as Kafka Streams and MirrorMaker say it of their topics', async (t) => {
+  const peer = await start(t);
+  // As Kafka Streams has its topics for repartitioning.
+  const configs = Object.entries({
+    'message.timestamp.type': 'CreateTime',
+    'cleanup.policy': 'delete',
+    'segment.bytes': '52428800',
+    'retention.ms': '-1',
+  }).map(([name, value]) => ({ name, value }));
+  const topic = { name: 'repartition', numPartitions: 1, replicationFactor: 1, assignments: [], configs };
+  const [made] = (await peer.ask('createTopics', 5, { topics: [topic] }))?.topics ?? [];
+  assert.equal(made?.errorCode, ERROR.NONE);
+  assert.equal(made.configs?.find(({ name }) => name === 'segment.bytes')?.value, '52428800');
+  const told = async () =>
+    (await configsOf(peer, ['retention.ms', 'segment.bytes', 'segment.ms'], TOPIC, topic.name)).values;
+  const change = (changes: Change[]) => alter(peer, changes, { name: topic.name });
+  assert.equal(await change([['segment.ms', SET, '600000']]), ERROR.NONE);
+  assert.deepEqual(await told(), {
+    'retention.ms': ['-1', 1],
+    'segment.bytes': ['52428800', 1],
+    'segment.ms': ['600000', 1],
+  });
+  assert.equal(await change([['segment.bytes', DELETE, null]]), ERROR.NONE);
+  assert.deepEqual((await told())['segment.bytes'], ['1073741824', 5]);
+  for (const [name, value] of [
+    ['segment.bytes', '1048575'],
+    ['segment.bytes', '2147483648'],
+    ['segment.ms', '0'],
+  ] as const)
+    assert.equal(await change([[name, SET, value]]), ERROR.INVALID_CONFIG, `${name}=${value}`);
+});
+
 test('a change of configs that cannot be is refused whole, with the word for what is wrong', async (t) => {
   const peer = await start(t);
   const retention: Change = ['retention.ms', SET, '1'];
-  assert.equal(await alter(peer, [retention, ['segment.bytes', SET, '1']]), ERROR.INVALID_CONFIG);
+  assert.equal(await alter(peer, [retention, ['flush.messages', SET, '1']]), ERROR.INVALID_CONFIG);
   assert.equal(await alter(peer, [retention, ['max.message.bytes', SET, 'x']]), ERROR.INVALID_CONFIG);
   assert.equal(await alter(peer, [retention, ['retention.bytes', APPEND, '1']]), ERROR.INVALID_CONFIG);
   assert.equal(await alter(peer, [retention, ['cleanup.policy', SUBTRACT, 'delete']]), ERROR.INVALID_CONFIG);

@@ -124,10 +124,31 @@ export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfig> = new Map<string, T
       read: ({ policy: { retain } }) => shown(retain.deleteRetentionMs ?? DELETE_RETENTION_MS),
     },
   ],
+  ['segment.bytes', granularity('segment.bytes', 'int', '1073741824', { least: 1_048_576, most: 2 ** 31 - 1 })],
+  ['segment.ms', granularity('segment.ms', 'long', WEEK, { least: 1, most: Number.MAX_SAFE_INTEGER })],
   ['min.cleanable.dirty.ratio', fixed('min.cleanable.dirty.ratio', 'double', '0.5')],
   ['compression.type', fixed('compression.type', 'string', 'producer')],
   ['min.insync.replicas', fixed('min.insync.replicas', 'int', '1')],
 ]);
+
+/** How coarse retention and compaction may be, which they never are here: what was said is only told again. */
+function granularity(
+  name: string,
+  type: TopicConfig['type'],
+  byDefault: string,
+  { least, most }: { least: number; most: number },
+): TopicConfig {
+  return {
+    type,
+    byDefault,
+    apply: ({ attributes }, value) => {
+      const number = whole(name, value, least);
+      if (number > most) throw new KafkaError('INVALID_CONFIG', `${name} is ${number}; it must be ${most} at most.`);
+      attributes[name] = shown(number);
+    },
+    read: ({ attributes }) => attributes[name] ?? byDefault,
+  };
+}
 
 /** May be said, as long as it says what happens anyway. */
 function fixed(name: string, type: TopicConfig['type'], only: string): TopicConfig {

@@ -412,7 +412,7 @@ test('configs that mean nothing here, more than one copy and illegal names are r
     const topic = { name: 't', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [], ...more };
     return (await peer.ask('createTopics', 5, { topics: [topic] }))?.topics[0]?.errorCode;
   };
-  assert.equal(await ask({ configs: [{ name: 'segment.bytes', value: '1' }] }), ERROR.INVALID_CONFIG);
+  assert.equal(await ask({ configs: [{ name: 'flush.messages', value: '1' }] }), ERROR.INVALID_CONFIG);
   assert.equal(await ask({ configs: [{ name: 'retention.ms', value: 'x' }] }), ERROR.INVALID_CONFIG);
   assert.equal(await ask({ configs: [{ name: 'retention.bytes', value: '0' }] }), ERROR.INVALID_CONFIG);
   assert.equal(await ask({ replicationFactor: 3 }), ERROR.INVALID_REPLICATION_FACTOR);

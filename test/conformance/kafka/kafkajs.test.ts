@@ -126,7 +126,7 @@ test('kafkajs reads and changes the configs of a topic', async (t) => {
     ['retention.ms', '604800000'],
     ['cleanup.policy', 'compact,delete'],
   ]);
-  const odd = [{ name: 'segment.bytes', value: '1' }];
+  const odd = [{ name: 'flush.messages', value: '1' }];
   await assert.rejects(
     admin.alterConfigs({ validateOnly: false, resources: [{ ...change, configEntries: odd }] }),
     /Configuration is invalid/,
