@@ -495,6 +495,27 @@ test('what was aborted is read by nobody, also when it goes while it is read', a
   assert.deepEqual([runs.flatMap(textsOf), aborted?.map(({ from }) => from)], [[], [0]]);
 });
 
+test('who is told of an aborted range is told of its end, also when compaction takes that while it is read', async () => {
+  const bench = await Bench.open();
+  await bench.topic('t');
+  const owner = await bench.begin('p');
+  await owner.send('t', 'aborted');
+  await owner.end('aborted');
+  await bench.send('t', 'sent');
+  // Nothing is in memory then: a read waits for the disk.
+  await bench.restart('checkpoint');
+  const reading = bench.log('t');
+  // As an entry of a pass does it.
+  bench.broker.state.topicNamed('default', 't')?.partition(0).remove(0, 2);
+  const { runs, aborted, markers } = await reading;
+  assert.deepEqual(
+    [runs.flatMap(textsOf), aborted?.map(({ marker }) => marker), markers?.map(({ offset }) => offset)],
+    [['sent'], [1], [1]],
+  );
+  const after = await bench.log('t');
+  assert.deepEqual([after.runs.flatMap(textsOf), after.aborted, after.markers], [['sent'], [], []]);
+});
+
 test('a subscription that starts in the past, or seeks back, gets what is committed and later what commits', async () => {
   for (const policy of [{}, { order: 'key' as const }, { filter: { color: ['red'] } }]) {
     const bench = await Bench.open();

@@ -21,7 +21,8 @@ export interface EncodedPartitionTransactions {
  * What one partition knows of open transactions: which offsets are not decided yet, and which of the decided ones no
  * reader of messages gets.
  *
- * Aborted ranges are kept until their marker is trimmed, five numbers each, by marker:
+ * Aborted ranges are kept until their marker is trimmed or removed, five numbers each, by marker. A reader who is told of
+ * one and does not find its marker takes all that its producer publishes later for aborted too.
  *
  * ```
  * producer id    epoch    first offset    marker    stable end after it
@@ -112,6 +113,13 @@ export class PartitionTransactions {
       if (first >= start) break;
       offsets.deleteRange(0, start);
     }
+  }
+
+  /** What lies in [from, to) was removed, and before it what was aborted there. */
+  remove(from: number, to: number): void {
+    const first = this.#firstMarker(from);
+    const gone = this.#firstMarker(to) - first;
+    if (gone > 0) this.#aborted.splice(first, gone);
   }
 
   encode(pieces: PieceWriter): EncodedPartitionTransactions {

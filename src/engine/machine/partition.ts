@@ -149,6 +149,7 @@ export class Partition {
   remove(from: number, to: number): LargeBody[] {
     this.removed ??= new OffsetSet();
     this.removed.addRange(Math.max(from, this.start), Math.min(to, this.end));
+    this.transactions?.remove(from, to);
     return this.#dropBodies(from, to);
   }
 

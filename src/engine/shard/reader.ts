@@ -1,6 +1,6 @@
 import { type DocumentDefinition, SCHEMA_DOCUMENT } from '../../core/documents.ts';
 import { RailheadError } from '../../core/errors.ts';
-import type { TransactionMarker } from '../../core/open-transactions.ts';
+import type { AbortedRange, TransactionMarker } from '../../core/open-transactions.ts';
 import type { DeliveryRun, Operations } from '../../core/session.ts';
 import type { MessageState, PeekedMessage } from '../../core/stats.ts';
 import { messageId, parseMessageId } from '../../core/session.ts';
@@ -64,7 +64,11 @@ export class Reader {
     const result: Operations['read']['result'] = { runs, next, start, end, stableEnd };
     if (args.verbatim === true) {
       result.aborted = aborted.filter((range) => range.from < next);
-      result.markers = bodies.filter(({ offset }) => offset < next).flatMap(markerOf);
+      result.markers = withMarkersOf(
+        result.aborted,
+        bodies.filter(({ offset }) => offset < next).flatMap(markerOf),
+        next,
+      );
     }
     return this.#shard.durable(result, topic.policy.durability);
   }
@@ -264,6 +268,23 @@ function markerOf({ offset, entry: { ends } }: BodyRun): TransactionMarker[] {
   if (ends === undefined) return [];
   const { how, producerId, epoch } = ends;
   return [{ offset, producerId, epoch, outcome: how === 'committed' ? 'committed' : 'aborted' }];
+}
+
+/** A marker may be compacted away while it is read: a reader who knows of what it ends waits for it. */
+function withMarkersOf(
+  aborted: readonly AbortedRange[],
+  found: readonly TransactionMarker[],
+  next: number,
+): TransactionMarker[] {
+  const there = new Set(found.map(({ offset }) => offset));
+  const missing = aborted.filter(({ marker }) => marker < next && !there.has(marker));
+  const added = missing.map(({ marker: offset, producerId, epoch }) => ({
+    offset,
+    producerId,
+    epoch,
+    outcome: 'aborted' as const,
+  }));
+  return [...found, ...added].sort((a, b) => a.offset - b.offset);
 }
 
 /** What an open transaction has published is as good as not there: nobody may look at it or touch it. */

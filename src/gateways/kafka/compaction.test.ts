@@ -4,7 +4,9 @@ import { test, type TestContext } from 'node:test';
 import { EngineBench } from '../../../test/engine/bench.ts';
 import { records, textsOf } from '../../../test/engine/records.ts';
 import { attach, gatewayOf } from '../../../test/kafka/in-process.ts';
+import { numbered } from '../../../test/kafka/numbered.ts';
 import { RawPeer } from '../../../test/kafka/raw-peer.ts';
+import { recordsOf } from '../../../test/kafka/reading.ts';
 import { kafkaFormat } from './content.ts';
 import { crc32c } from './crc32c.ts';
 import { ERROR } from './errors.ts';
@@ -14,6 +16,15 @@ const HOUR = 3_600_000;
 
 /** `k=1` is a value of `k`, `k=` an empty one, and `k` says that there is none. */
 type Pair = string;
+
+/** In the attributes of a batch. */
+const TRANSACTIONAL = 16;
+
+interface Producer {
+  readonly producerId: number;
+  readonly epoch: number;
+  sequence: number;
+}
 
 class Table {
   readonly bench: EngineBench;
@@ -65,6 +76,54 @@ class Table {
     const answer = await this.#peer.ask('produce', 9, { acks: -1, timeoutMs: 1000, topicData });
     assert.equal(answer?.responses[0]?.partitionResponses[0]?.errorCode, ERROR.NONE);
     await this.bench.quiet();
+  }
+
+  /** A transaction of one batch. */
+  async transact(producer: Producer, committed: boolean, ...pairs: readonly [string, string][]): Promise<void> {
+    const { producerId, epoch } = producer;
+    const kept = pairs.map(([key, value]) => ({
+      timestamp: 1,
+      key: Buffer.from(key),
+      value: Buffer.from(value),
+      headers: [],
+    }));
+    await this.#peer.ask('addPartitionsToTxn', 3, {
+      v3AndBelowTransactionalId: 'tx',
+      v3AndBelowProducerId: producerId,
+      v3AndBelowProducerEpoch: epoch,
+      v3AndBelowTopics: [{ name: 't', partitions: [0] }],
+    });
+    const batch = numbered(writeBatch(kept, TRANSACTIONAL), producerId, producer.sequence, epoch);
+    producer.sequence += pairs.length;
+    const topicData = [{ name: 't', partitionData: [{ index: 0, records: [batch] }] }];
+    const told = await this.#peer.ask('produce', 9, { transactionalId: 'tx', acks: -1, timeoutMs: 1000, topicData });
+    assert.equal(told?.responses[0]?.partitionResponses[0]?.errorCode, ERROR.NONE);
+    const ended = await this.#peer.ask('endTxn', 3, {
+      transactionalId: 'tx',
+      producerId,
+      producerEpoch: epoch,
+      committed,
+    });
+    assert.equal(ended?.errorCode, ERROR.NONE);
+    await this.bench.quiet();
+  }
+
+  async producer(): Promise<Producer> {
+    const asked = { transactionalId: 'tx', transactionTimeoutMs: 60_000 };
+    const { producerId = 0, producerEpoch: epoch = 0 } = (await this.#peer.ask('initProducerId', 4, asked)) ?? {};
+    return { producerId, epoch, sequence: 0 };
+  }
+
+  /** What a client that reads what is committed makes of one answer, and what it was told of aborted transactions. */
+  async committed(fetchOffset: number): Promise<{ pairs: Pair[]; aborted: number }> {
+    const topics = [
+      { topic: 't', topicId: '', partitions: [{ partition: 0, fetchOffset, partitionMaxBytes: 1 << 20 }] },
+    ];
+    const asked = { maxWaitMs: 0, minBytes: 0, maxBytes: 1 << 20, isolationLevel: 1, topics };
+    const [found] = (await this.#peer.ask('fetch', 11, asked))?.responses[0]?.partitions ?? [];
+    const aborted = found?.abortedTransactions ?? [];
+    const { records: read } = recordsOf(Buffer.concat(found?.records ?? []), fetchOffset, aborted);
+    return { pairs: read.map(({ key, value }) => `${key?.toString()}=${value?.toString()}`), aborted: aborted.length };
   }
 
   async pass(ms: number): Promise<void> {
@@ -134,6 +193,20 @@ test('a record that is younger than min.compaction.lag.ms stays; one that waits 
   assert.deepEqual(await table.read(), ['k=5', 'k=6']);
   await table.pass(1);
   assert.deepEqual(await table.read(), ['k=6']);
+});
+
+test('what a producer commits after compaction took its aborted transaction is read', async (t) => {
+  const table = await Table.open(t);
+  const producer = await table.producer();
+  await table.transact(producer, true, ['k', '1']);
+  await table.transact(producer, false, ['k', 'aborted']);
+  assert.deepEqual(await table.committed(0), { pairs: ['k=1'], aborted: 1 });
+  for (const n of ['2', '3', '4', '5']) await table.transact(producer, true, ['k', n]);
+  for (const offset of [0, 1, 2, 3]) {
+    const { pairs, aborted } = await table.committed(offset);
+    assert.deepEqual([pairs.at(-1), aborted], ['k=5', 0], `from ${offset}`);
+    assert.ok(pairs.length < 4, `${pairs.join()} were not compacted`);
+  }
 });
 
 test('what other protocols remove is null to clients of Kafka, and what these remove has no body for others', async (t) => {
