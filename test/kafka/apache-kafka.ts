@@ -9,7 +9,7 @@ const VERSION = '4.1.1';
 /** Kafka 4.1 has share groups only where its storage was made with them. */
 export const WITH_SHARE_GROUPS = ['--feature', 'share.version=1'] as const;
 /** Outside of the repository: fetched once. */
-const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'railhead-tests', `kafka-${VERSION}`);
+const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'railhead-tests');
 const CLUSTER_ID = 'cmFpbGhlYWQtcGVlci0xMg';
 
 /** Apache Kafka as one process that is broker and controller, with ports and a directory of its own. */
@@ -27,29 +27,42 @@ export interface ApacheKafka {
 }
 
 /** Jars of the broker and of its tools, from Maven. Undefined when they are not to be had here. */
-export async function kafkaClassPath(): Promise<string | undefined> {
-  if (!existsSync(CACHE)) {
+export function kafkaClassPath(): Promise<string | undefined> {
+  return classPathOf('kafka', ['kafka_2.13', 'kafka-tools']);
+}
+
+/** Jars of Kafka Streams, Kafka Connect with its connectors for files, and MirrorMaker, in the same way. */
+export function ecosystemClassPath(): Promise<string | undefined> {
+  return classPathOf('ecosystem', ['kafka-streams', 'connect-runtime', 'connect-file', 'connect-mirror']);
+}
+
+async function classPathOf(name: string, artifacts: readonly string[]): Promise<string | undefined> {
+  const jars = join(CACHE, `${name}-${VERSION}`);
+  if (!existsSync(jars)) {
     const dir = await mkdtemp(join(tmpdir(), 'railhead-kafka-jars-'));
     try {
-      await writeFile(join(dir, 'pom.xml'), POM);
+      await writeFile(join(dir, 'pom.xml'), pomOf(artifacts));
       const args = ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=libs'];
       execFileSync('mvn', args, { cwd: dir, stdio: 'ignore', timeout: 600_000 });
-      await mkdir(join(CACHE, '..'), { recursive: true });
-      await rename(join(dir, 'libs'), CACHE);
+      await mkdir(CACHE, { recursive: true });
+      await rename(join(dir, 'libs'), jars);
     } catch {
       return undefined;
     } finally {
       await rm(dir, { recursive: true, force: true });
     }
   }
-  return join(CACHE, '*');
+  return join(jars, '*');
 }
 
-const artifact = (name: string): string =>
-  `<dependency><groupId>org.apache.kafka</groupId><artifactId>${name}</artifactId><version>${VERSION}</version></dependency>`;
-
-const POM = `<project><modelVersion>4.0.0</modelVersion><groupId>peer</groupId><artifactId>peer</artifactId><version>1</version>
-<dependencies>${artifact('kafka_2.13')}${artifact('kafka-tools')}</dependencies></project>`;
+function pomOf(artifacts: readonly string[]): string {
+  const dependencies = artifacts.map(
+    (name) =>
+      `<dependency><groupId>org.apache.kafka</groupId><artifactId>${name}</artifactId><version>${VERSION}</version></dependency>`,
+  );
+  return `<project><modelVersion>4.0.0</modelVersion><groupId>peer</groupId><artifactId>peer</artifactId><version>1</version>
+<dependencies>${dependencies.join('')}</dependencies></project>`;
+}
 
 /**
  * @param settings beside those that make it one broker on the loopback

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { copyFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,6 +9,8 @@ import { start } from '../../kill/amqp-loop.ts';
 import { withDirectory } from '../../kill/child.ts';
 import { start as startAws } from '../../kill/aws-loop.ts';
 import { testBroker } from '../../../src/testing/index.ts';
+import type { TotalQueueReport } from '../../kill/total-queue.ts';
+import { ecosystemClassPath } from '../../kafka/apache-kafka.ts';
 import { javaShareConsumer, javaTools, startKafka } from './kafka-tools.ts';
 import { throughKills } from './through-kills.ts';
 
@@ -31,6 +33,7 @@ const THIS_NODE = {
   PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
   ...headers(),
 };
+const SMALL_JAVA = ['-Xmx256M'];
 const AWS_SDK = '@aws-sdk/client-sqs@3';
 
 export const CLIENTS: readonly Client[] = [
@@ -241,6 +244,48 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   {
+    name: 'kafka-streams',
+    from: 'Maven',
+    prove: async (cwd) => {
+      const classPath = `${cwd}:${(await ecosystemClassPath()) ?? withoutJava()}`;
+      await bring(cwd, 'StreamsNumbers.java');
+      await command(cwd, 'javac', ['-cp', classPath, 'StreamsNumbers.java']);
+      const outcomes: string[] = [];
+      for (const guarantee of ['at_least_once', 'exactly_once_v2']) {
+        const own = join(cwd, guarantee);
+        await mkdir(own);
+        const args = [...SMALL_JAVA, '-cp', classPath, 'StreamsNumbers', guarantee];
+        const report = await throughKills(() => [{ command: 'java', args, cwd: own }], startKafka);
+        if (guarantee === 'exactly_once_v2') assert.equal(report.duplicated, 0);
+        outcomes.push(`${guarantee}: ${outcomeOf(report)}`);
+      }
+      return outcomes.join('; ');
+    },
+  },
+  ...['standalone', 'distributed', 'two', 'exactly-once'].map((kind) => ({
+    name: `kafka-connect-${kind}`,
+    from: 'Maven' as const,
+    prove: async (cwd: string) => {
+      const classPath = (await ecosystemClassPath()) ?? withoutJava();
+      await bring(cwd, 'kafka-connect.mjs');
+      const args = ['kafka-connect.mjs', kind, classPath];
+      return numbers(() => [{ command: process.execPath, args, cwd }], startKafka);
+    },
+  })),
+  {
+    name: 'mirror-maker',
+    from: 'Maven',
+    prove: async (cwd) => {
+      const classPath = `${cwd}:${(await ecosystemClassPath()) ?? withoutJava()}`;
+      await bring(cwd, 'MirrorNumbers.java');
+      await command(cwd, 'javac', ['-cp', classPath, 'MirrorNumbers.java']);
+      await using broker = await testBroker();
+      const { url } = await broker.endpoint('kafka');
+      const args = [...SMALL_JAVA, '-cp', classPath, 'MirrorNumbers', url];
+      return await numbers(() => [{ command: 'java', args, cwd }], startKafka);
+    },
+  },
+  {
     name: 'confluent-kafka',
     from: 'pip',
     prove: async (cwd) => {
@@ -264,7 +309,10 @@ export const CLIENTS: readonly Client[] = [
 ];
 
 async function numbers(...run: Parameters<typeof throughKills>): Promise<string> {
-  const { confirmed, received, duplicated, lost, unexpected } = await throughKills(...run);
+  return outcomeOf(await throughKills(...run));
+}
+
+function outcomeOf({ confirmed, received, duplicated, lost, unexpected }: TotalQueueReport): string {
   assert.deepEqual({ lost, unexpected }, { lost: [], unexpected: [] });
   return `${confirmed} confirmed, ${received} received, ${duplicated} of them again, none lost through 3 kills`;
 }

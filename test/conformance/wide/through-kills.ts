@@ -15,7 +15,7 @@ export interface Program {
 
 const KILLS = 3;
 const BETWEEN_KILLS = 100;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 /**
  * Runs the programs while their server is killed and comes back. They say, a line each: `job TEXT` when a first job is
