@@ -12,7 +12,8 @@ import { testBroker } from '../../../src/testing/index.ts';
 import type { TotalQueueReport } from '../../kill/total-queue.ts';
 import { ecosystemClassPath } from '../../kafka/apache-kafka.ts';
 import { javaShareConsumer, javaTools, startKafka } from './kafka-tools.ts';
-import { throughKills } from './through-kills.ts';
+import { perfTest } from './perf-test.ts';
+import { type Program, throughKills } from './through-kills.ts';
 
 /** What a client needs is not to be had here. */
 export class Skipped extends Error {}
@@ -155,21 +156,68 @@ export const CLIENTS: readonly Client[] = [
     name: 'java',
     from: 'Maven',
     prove: async (cwd) => {
-      await bring(cwd, 'pom.xml', 'Numbers.java');
-      await install(cwd, 'mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib']);
-      await install(cwd, 'javac', ['-version']);
-      await command(cwd, 'javac', ['-cp', 'lib/*', 'Numbers.java']);
-      return numbers((url) => [{ command: 'java', args: ['-cp', 'lib/*:.', 'Numbers', url], cwd }]);
+      await javaProgram(cwd, 'Numbers', 'com.rabbitmq:amqp-client:5.22.0');
+      return numbers((url) => [java(cwd, 'Numbers', url)]);
+    },
+  },
+  {
+    name: 'perf-test',
+    from: 'Maven',
+    prove: async (cwd) => {
+      await jars(cwd, 'com.rabbitmq:perf-test:2.22.1');
+      return perfTest(cwd);
+    },
+  },
+  {
+    name: 'spring-amqp',
+    from: 'Maven',
+    prove: async (cwd) => {
+      await javaProgram(cwd, 'SpringNumbers', 'org.springframework.amqp:spring-rabbit:3.2.0');
+      return numbers(() => [java(cwd, 'SpringNumbers')]);
+    },
+  },
+  {
+    name: 'aws-sdk-java',
+    from: 'Maven',
+    prove: async (cwd) => {
+      const sdk = ['sqs', 'sns'].map((name) => `software.amazon.awssdk:${name}:2.29.52`);
+      await javaProgram(cwd, 'SqsNumbers', ...sdk);
+      return numbers(() => [java(cwd, 'SqsNumbers')], startAws);
+    },
+  },
+  {
+    name: 'spring-cloud-aws',
+    from: 'Maven',
+    prove: async (cwd) => {
+      await javaProgram(cwd, 'SpringSqsNumbers', 'io.awspring.cloud:spring-cloud-aws-starter-sqs:3.3.0');
+      return numbers(() => [java(cwd, 'SpringSqsNumbers')], startAws);
+    },
+  },
+  {
+    name: 'sqs-jms',
+    from: 'Maven',
+    prove: async (cwd) => {
+      await javaProgram(cwd, 'JmsNumbers', 'com.amazonaws:amazon-sqs-java-messaging-lib:2.1.4');
+      return numbers(() => [java(cwd, 'JmsNumbers')], startAws);
+    },
+  },
+  {
+    name: 'aws-sdk-go',
+    from: 'Go modules',
+    prove: async (cwd) => {
+      await goProgram(cwd, 'sqs_numbers.go', [
+        'github.com/aws/aws-sdk-go-v2/credentials@v1.17.67',
+        'github.com/aws/aws-sdk-go-v2/service/sns@v1.34.4',
+        'github.com/aws/aws-sdk-go-v2/service/sqs@v1.38.5',
+      ]);
+      return numbers(() => [{ command: join(cwd, 'numbers'), args: [], cwd }], startAws);
     },
   },
   {
     name: 'amqp091-go',
     from: 'Go modules',
     prove: async (cwd) => {
-      await bring(cwd, 'numbers.go');
-      await install(cwd, 'go', ['mod', 'init', 'conformance']);
-      await install(cwd, 'go', ['get', 'github.com/rabbitmq/amqp091-go@v1']);
-      await command(cwd, 'go', ['build', '-o', 'numbers', 'numbers.go']);
+      await goProgram(cwd, 'numbers.go', ['github.com/rabbitmq/amqp091-go@v1']);
       return numbers((url) => [{ command: join(cwd, 'numbers'), args: [url], cwd }]);
     },
   },
@@ -177,10 +225,7 @@ export const CLIENTS: readonly Client[] = [
     name: 'franz-go',
     from: 'Go modules',
     prove: async (cwd) => {
-      await bring(cwd, 'kafka_numbers.go');
-      await install(cwd, 'go', ['mod', 'init', 'conformance']);
-      await install(cwd, 'go', ['get', 'github.com/twmb/franz-go/pkg/kgo@v1']);
-      await command(cwd, 'go', ['build', '-o', 'numbers', 'kafka_numbers.go']);
+      await goProgram(cwd, 'kafka_numbers.go', ['github.com/twmb/franz-go/pkg/kgo@v1']);
       return numbers((url) => [{ command: join(cwd, 'numbers'), args: [url], cwd }], startKafka);
     },
   },
@@ -342,6 +387,36 @@ function amqpTools(cwd: string): Promise<string> {
       await server.child.kill();
     }
   });
+}
+
+/** The jars of what `group:name:version` say, with all that they need, in `lib`. */
+async function jars(cwd: string, ...artifacts: readonly string[]): Promise<void> {
+  const dependencies = artifacts.map((artifact) => {
+    const [group, name, version] = artifact.split(':');
+    return `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
+  });
+  const itself = '<groupId>conformance</groupId><artifactId>conformance</artifactId><version>1</version>';
+  const pom = `<project><modelVersion>4.0.0</modelVersion>${itself}<dependencies>${dependencies.join('')}</dependencies></project>`;
+  await writeFile(join(cwd, 'pom.xml'), pom);
+  await install(cwd, 'mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib']);
+}
+
+async function javaProgram(cwd: string, name: string, ...artifacts: readonly string[]): Promise<void> {
+  await jars(cwd, ...artifacts);
+  await install(cwd, 'javac', ['-version']);
+  await bring(cwd, `${name}.java`);
+  await command(cwd, 'javac', ['-encoding', 'UTF-8', '-cp', 'lib/*', `${name}.java`]);
+}
+
+function java(cwd: string, name: string, ...args: readonly string[]): Program {
+  return { command: 'java', args: ['-Xmx256M', '-cp', 'lib/*:.', name, ...args], cwd };
+}
+
+async function goProgram(cwd: string, file: string, modules: readonly string[]): Promise<void> {
+  await bring(cwd, file);
+  await install(cwd, 'go', ['mod', 'init', 'conformance']);
+  await install(cwd, 'go', ['get', ...modules]);
+  await command(cwd, 'go', ['build', '-o', 'numbers', file]);
 }
 
 function withoutJava(): never {
