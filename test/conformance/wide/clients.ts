@@ -186,6 +186,14 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   {
+    name: 'aws-sdk-java-1',
+    from: 'Maven',
+    prove: async (cwd) => {
+      await javaProgram(cwd, 'OldSqsNumbers', 'com.amazonaws:aws-java-sdk-sqs:1.12.780');
+      return numbers(() => [java(cwd, 'OldSqsNumbers')], startAws);
+    },
+  },
+  {
     name: 'spring-cloud-aws',
     from: 'Maven',
     prove: async (cwd) => {
