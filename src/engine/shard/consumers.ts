@@ -72,10 +72,7 @@ export class Consumers {
     if (consumer.request.until === 'empty') feed.fetchers--;
     for (const { token, ranges } of this.#leavePool(consumer)) this.#takeBack(consumer.subscription, token, ranges);
     if (how !== 'keep' && consumer.request.lease !== 'timed') this.#giveBackAll(consumer, how === 'crashed');
-    // Now it may be somebody else's turn.
-    const { backlogs } = consumer.subscription;
-    if (feed.fresh < Infinity || (feed.consumers.length > 0 && backlogs.some(({ deliverable }) => deliverable)))
-      this.#feeds.touch(consumer.subscription);
+    this.#feeds.touch(consumer.subscription);
   }
 
   /** What was leased but had not left yet: the client never saw it, so it need not wait for the end of the lease. */
