@@ -63,13 +63,18 @@ export function checkAtRest(broker: Broker, auditor: Auditor, clock: Clock, fail
 
 /** A reader of the log as it lies there is told of each transaction that was aborted, as long as its marker is kept. */
 export function checkAborted(topic: AuditedTopic, found: Topic, fail: (problem: string) => void): void {
-  for (const [i, { start, end, transactions }] of found.partitions.entries()) {
+  for (const [i, { start, end, transactions, removed }] of found.partitions.entries()) {
     const text = ({ producerId, epoch, from, marker }: AbortedRange): string =>
       `${from}-${marker} of ${producerId} with epoch ${epoch}`;
     const own = (transactions?.abortedIn(start, end) ?? []).map(text).join();
     const wanted = topic.aborted.filter(({ partition, marker }) => partition === i && marker >= start);
-    const told = wanted.map(text).join();
+    const kept = wanted.filter(({ marker }) => removed?.has(marker) !== true);
+    const told = kept.map(text).join();
     if (own !== told) fail(`at rest: aborted in ${topic.name}/${i} are ${own}, its entries say ${told}`);
+    // Else what was aborted would be read as if it were committed.
+    for (const range of wanted)
+      if (!kept.includes(range) && range.from >= start && removed?.has(range.from) !== true)
+        fail(`at rest: the marker of ${topic.name}/${i} ${text(range)} was compacted away before what it ends`);
   }
 }
 
