@@ -138,7 +138,7 @@ test('who does not log in within 10 s is told so; who does, stays', async (t) =>
   assert.equal(await said(good, 'still here'), 'still here');
 });
 
-test('who is told to go for want of a login and stays is cut off 5 s later', async (t) => {
+test('who is told to go for want of a login and stays is cut off two minutes later', async (t) => {
   const { clock, gateway, join, listener } = await listening(t);
   gateway.deaf = true;
   const first = await arrived(join());
@@ -147,10 +147,13 @@ test('who is told to go for want of a login and stays is cut off 5 s later', asy
   const ends = [first, second].map(closed);
   clock.advance(4_000);
   assert.equal(gateway.reasons.length, 1);
-  clock.advance(4_999);
+  clock.advance(119_999);
+  // What it had begun to ask is answered still.
+  assert.equal(await said(first, 'late'), 'late');
   assert.equal(listener.connections, 2);
   clock.advance(1);
   await ends[0];
+  assert.equal(listener.connections, 1);
   clock.advance(6_000);
   assert.equal(gateway.reasons.length, 2);
   await ends[1];

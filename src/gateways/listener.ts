@@ -54,6 +54,9 @@ const KEEP_ALIVE_MS = 60_000;
 /** How long a connection that was told to end may take to send what it owes. */
 const DEFAULT_GRACE_MS = 5_000;
 
+/** The same where it was told so for want of a login: its first request may be under way, and has so long over HTTP. */
+const FIRST_REQUEST_MS = 120_000;
+
 /** For metrics. */
 export interface ListenerFigures {
   /** Connections now, and of these the ones that have not logged in. */
@@ -121,7 +124,7 @@ class Accepted implements PeerHost, Stranger {
     }
     this.connection.close(reason);
     const { clock } = this.#shared;
-    clock.timer(clock.now() + DEFAULT_GRACE_MS, () => this.socket.destroy());
+    clock.timer(clock.now() + FIRST_REQUEST_MS, () => this.socket.destroy());
   }
 
   end(): void {
