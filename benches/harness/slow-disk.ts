@@ -44,7 +44,7 @@ export class SlowDisk implements Disk {
     return {
       size: () => file.size(),
       writev: (buffers, at) => file.writev(buffers, at),
-      read: (at, length) => file.read(at, length),
+      read: (at, length, into) => file.read(at, length, into),
       allocate: (bytes) => file.allocate(bytes),
       close: () => file.close(),
       sync: async () => {

@@ -16,17 +16,20 @@ import {
 // Floats as 64 bits: times and offsets must come back exactly.
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
-/** The buffer in which a batch gathers. Bytes handed out by `take` are never written again, so views of them stay good. */
+/** The buffer in which a batch gathers. Bytes handed out by `take` are not written again as long as their slab is not given anew. */
 export class EntryWriter {
   #slab: Buffer;
   #start = 0;
   #at = 0;
   #count = 0;
   readonly #slabBytes: number;
+  readonly #newSlab: () => Buffer;
 
-  constructor(slabBytes = 1 << 20) {
+  /** @param newSlab gives memory of that size for many batches */
+  constructor(slabBytes = 1 << 20, newSlab: () => Buffer = () => Buffer.allocUnsafeSlow(slabBytes)) {
     this.#slabBytes = slabBytes;
-    this.#slab = Buffer.allocUnsafeSlow(slabBytes);
+    this.#newSlab = newSlab;
+    this.#slab = newSlab();
   }
 
   get byteLength(): number {
@@ -55,7 +58,7 @@ export class EntryWriter {
     this.#start = this.#at;
     this.#count = 0;
     if (this.#slab.byteLength - this.#at < 4096) {
-      this.#slab = Buffer.allocUnsafeSlow(this.#slabBytes);
+      this.#slab = this.#newSlab();
       this.#start = this.#at = 0;
     }
     return taken;
@@ -65,9 +68,8 @@ export class EntryWriter {
     const need = bound + 5;
     if (this.#at + need > this.#slab.byteLength) {
       const gathered = this.#at - this.#start;
-      const larger = Buffer.allocUnsafeSlow(
-        Math.max(this.#slabBytes, gathered + need, Math.min(2 * gathered, 1 << 24)),
-      );
+      const least = Math.max(gathered + need, Math.min(2 * gathered, 1 << 24));
+      const larger = least <= this.#slabBytes ? this.#newSlab() : Buffer.allocUnsafeSlow(least);
       this.#slab.copy(larger, 0, this.#start, this.#at);
       this.#slab = larger;
       this.#start = 0;

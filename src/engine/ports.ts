@@ -55,7 +55,7 @@ export interface Journal {
   recover(after: number, onBatch: (batch: RecoveredBatch) => void): Promise<RecoveryReport>;
   /**
    * Writes one batch: the header and `body` (entries back to back). Synchronous; survives a crash of the process when
-   * it returns. The position is that of the first byte of `body`.
+   * it returns. The position is that of the first byte of `body`, which is the caller's again.
    *
    * @throws STORAGE_FAILED, OUT_OF_SPACE. After either the journal accepts nothing more and must be opened anew.
    * @throws TOO_LARGE for more than `status().maxBatchBytes`; nothing was written and the journal goes on.
@@ -71,15 +71,22 @@ export interface Journal {
   /**
    * Bytes of entries. They must lie within one batch's body. The result is a slice of a larger buffer: copy what is kept.
    *
+   * @param memory for the batch, instead of a cache of the journal's own
    * @throws NOT_FOUND after `free`, JOURNAL_CORRUPT, STORAGE_FAILED.
    */
-  read(position: Position, length: number): Promise<Buffer>;
+  read(position: Position, length: number, memory?: BatchMemory): Promise<Buffer>;
   /** Gives segments back that hold nothing above `sequence` and are of a generation below `generation`. Idempotent. */
   free(sequence: number, generation: number): Promise<void>;
   /** Where room stands. `freeBytes` is on disk already: appends of so many bytes cannot fail for want of space. */
   status(): JournalStatus;
   /** Appends an empty batch so that the end is known as synced, and closes. Without it, a close is like a crash. */
   close(): Promise<void>;
+}
+
+/** Has the batches that are read back. */
+export interface BatchMemory {
+  /** The batch at `position`; what is not there is loaded, into the memory that is given for it, if any. */
+  get(position: Position, bytes: number, load: (into?: Buffer) => Promise<Buffer>): Promise<Buffer>;
 }
 
 export interface JournalStatus {

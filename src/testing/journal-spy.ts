@@ -1,6 +1,6 @@
 import { entryBytes, readEntry } from '../engine/entry-reader.ts';
 import type { PublishEntry } from '../engine/entries.ts';
-import type { Journal, JournalStatus, Position, RecoveredBatch, RecoveryReport } from '../engine/ports.ts';
+import type { BatchMemory, Journal, JournalStatus, Position, RecoveredBatch, RecoveryReport } from '../engine/ports.ts';
 
 /** A journal that shows what goes into it: everything that is ever stored in a queue passes here, however it came. */
 export class JournalSpy implements Journal {
@@ -18,7 +18,8 @@ export class JournalSpy implements Journal {
     const position = this.#inner.append(body, bytes, firstSequence, count);
     this.appends++;
     for (const part of body) {
-      const batch = Buffer.from(part.buffer, part.byteOffset, part.byteLength);
+      // A copy: the memory is used again.
+      const batch = Buffer.from(part);
       for (let at = 0; at < batch.byteLength; at += entryBytes(batch, at)) {
         const entry = readEntry(batch, at);
         if (entry.type === 'publish') this.#onPublish(entry);
@@ -39,8 +40,8 @@ export class JournalSpy implements Journal {
     return this.#inner.idle();
   }
 
-  read(position: Position, length: number): Promise<Buffer> {
-    return this.#inner.read(position, length);
+  read(position: Position, length: number, memory?: BatchMemory): Promise<Buffer> {
+    return this.#inner.read(position, length, memory);
   }
 
   free(sequence: number, generation: number): Promise<void> {

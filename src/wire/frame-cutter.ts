@@ -119,8 +119,8 @@ export class FrameCutter {
   }
 }
 
-/** What shares its memory with others stays. */
-function giveBack({ buffer, byteLength }: Buffer): void {
+/** Gives memory back before the collection of garbage would, unless it is little or shared: no view of it may be in use. */
+export function giveBack({ buffer, byteLength }: Buffer): void {
   if (byteLength < GIVE_BACK_BYTES || byteLength !== buffer.byteLength) return;
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

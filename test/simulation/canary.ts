@@ -61,7 +61,7 @@ function bound(journal: Journal): Journal {
     append: (body, bytes, firstSequence, count) => journal.append(body, bytes, firstSequence, count),
     sync: () => journal.sync(),
     idle: () => journal.idle(),
-    read: (position, length) => journal.read(position, length),
+    read: (position, length, memory) => journal.read(position, length, memory),
     free: (sequence, generation) => journal.free(sequence, generation),
     status: () => journal.status(),
     close: () => journal.close(),

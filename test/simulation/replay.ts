@@ -64,7 +64,7 @@ export class History {
       },
       sync: () => journal.sync(),
       idle: () => journal.idle(),
-      read: (position, length) => journal.read(position, length),
+      read: (position, length, memory) => journal.read(position, length, memory),
       free: (sequence, generation) => journal.free(sequence, generation),
       status: () => journal.status(),
       close: () => journal.close(),

@@ -54,9 +54,9 @@ export class SimDisk implements Disk {
       size: () => file.size(),
       writev: (buffers, at) => file.writev(buffers, at),
       sync: () => file.sync(),
-      read: async (at, length) => {
+      read: async (at, length, into) => {
         await this.#scheduler.pause('read');
-        return file.read(at, length);
+        return file.read(at, length, into);
       },
       allocate: async (bytes) => {
         await this.#scheduler.pause('allocate');

@@ -293,7 +293,7 @@ export class Bodies {
         at = block.to;
       } else if (place?.kind === 'hot') {
         // Whoever wants it finds it under way, and finds out whether it failed.
-        const isOnDisk = place.position >= 0 && this.#shard.recent.get(place.position, place.bytes) === undefined;
+        const isOnDisk = place.position >= 0 && !this.#shard.recent.has(place.position, place.bytes);
         if (isOnDisk) this.#shard.journal.read(place.position, place.bytes).catch(() => {});
         bytes += place.bytes;
         at = isOnDisk ? place.base + place.count : undefined;

@@ -5,6 +5,7 @@ import type { ColdBlockRef } from '../entries.ts';
 import type { BlobStore, BlobWriter } from '../ports.ts';
 
 const packr = new Packr({ useRecords: false });
+const CRC_BYTES = 4;
 
 /** A publish entry, as it is in the commit log, on its way to a cold block. */
 export interface ColdEntry {
@@ -29,11 +30,16 @@ export class ColdSegmentWriter {
   readonly #blockBytes: number;
   readonly #blocks: ColdBlockRef[] = [];
   #written = 0;
+  /** The block that gathers; `#from` is undefined as long as there is nothing in it. */
   #topicId = 0;
   #partition = 0;
-  #entries: ColdEntry[] = [];
-  #bytes = 0;
+  #from: number | undefined;
+  #to = 0;
+  #messages = 0;
+  #newestAt = 0;
+  /** One buffer for all blocks: thousands of their own would wait for a collection that comes only after 64 MiB. */
   #buffer: Buffer = Buffer.alloc(0);
+  #bytes = CRC_BYTES;
 
   private constructor(writer: BlobWriter, blockBytes: number) {
     this.#writer = writer;
@@ -66,48 +72,54 @@ export class ColdSegmentWriter {
     }
   }
 
-  /** Entries come by partition, in order of offset. To be awaited when it gives a promise: a block is written. */
+  /**
+   * Entries come by partition, in order of offset, and are copied. To be awaited when it gives a promise: a block is
+   * written.
+   */
   add(topicId: number, partition: number, entry: ColdEntry): Promise<void> | undefined {
-    const ended = topicId !== this.#topicId || partition !== this.#partition ? this.#endBlock() : undefined;
-    this.#topicId = topicId;
-    this.#partition = partition;
-    this.#entries.push(entry);
-    this.#bytes += entry.bytes.byteLength;
-    return this.#bytes < this.#blockBytes ? ended : this.#after(ended);
+    const isOther = topicId !== this.#topicId || partition !== this.#partition;
+    const ended = isOther ? this.#endBlock() : undefined;
+    return ended === undefined
+      ? this.#gather(topicId, partition, entry)
+      : ended.then(() => this.#gather(topicId, partition, entry));
   }
 
-  async #after(ended: Promise<void> | undefined): Promise<void> {
-    await ended;
-    await this.#endBlock();
+  #gather(topicId: number, partition: number, entry: ColdEntry): Promise<void> | undefined {
+    this.#topicId = topicId;
+    this.#partition = partition;
+    const end = this.#bytes + entry.bytes.byteLength;
+    if (end > this.#buffer.byteLength) {
+      const larger = Buffer.allocUnsafeSlow(end * 2);
+      this.#buffer.copy(larger, 0, 0, this.#bytes);
+      this.#buffer = larger;
+    }
+    entry.bytes.copy(this.#buffer, this.#bytes);
+    this.#bytes = end;
+    this.#messages += entry.count;
+    this.#from ??= entry.base;
+    this.#to = entry.base + entry.count;
+    this.#newestAt = entry.publishedAt;
+    return end < this.#blockBytes ? undefined : this.#endBlock();
   }
 
   #endBlock(): Promise<void> | undefined {
-    const first = this.#entries[0];
-    const last = this.#entries.at(-1);
-    if (first === undefined || last === undefined) return undefined;
-    // One buffer for all blocks: thousands of their own would wait for a collection that comes only after 64 MiB.
-    if (this.#buffer.byteLength < 4 + this.#bytes) this.#buffer = Buffer.allocUnsafeSlow(4 + this.#bytes * 2);
-    const block = this.#buffer.subarray(0, 4 + this.#bytes);
-    let at = 4;
-    let messages = 0;
-    for (const entry of this.#entries) {
-      at += entry.bytes.copy(block, at);
-      messages += entry.count;
-    }
-    block.writeUInt32LE(crc32(block.subarray(4)), 0);
+    if (this.#from === undefined) return undefined;
+    const block = this.#buffer.subarray(0, this.#bytes);
+    block.writeUInt32LE(crc32(block.subarray(CRC_BYTES)), 0);
     this.#blocks.push({
       topicId: this.#topicId,
       partition: this.#partition,
-      from: first.base,
-      to: last.base + last.count,
+      from: this.#from,
+      to: this.#to,
       at: this.#written,
       bytes: block.byteLength,
-      messages,
-      newestAt: last.publishedAt,
+      messages: this.#messages,
+      newestAt: this.#newestAt,
     });
-    this.#entries = [];
-    this.#bytes = 0;
     this.#written += block.byteLength;
+    this.#from = undefined;
+    this.#messages = 0;
+    this.#bytes = CRC_BYTES;
     return this.#writer.write(block);
   }
 }

@@ -1,8 +1,17 @@
 import type { ByteLedger } from './ledger.ts';
 
+/** A buffer in which batches gathered, many in it. */
+interface Slab {
+  readonly bytes: Buffer;
+  /** Somebody may have a view of it. */
+  lent: boolean;
+}
+
 /**
  * The bytes that were appended last, so that a message just published is served without the disk. Batches come in the
- * order of their positions; the oldest go first. The bytes stay where they were gathered: nothing is copied.
+ * order of their positions; the oldest go first. The bytes stay where they were gathered: nothing is copied. A slab that
+ * nobody has read from is given for new batches once its own are old: at 200 MB/s fresh ones made the collection of
+ * garbage run several times a second.
  *
  * A batch is a row of numbers here, and no object: thousands of small batches a second that live until the limit drives
  * them out would all grow old in the heap, and the collections that this brings on are felt in the latency of others.
@@ -16,18 +25,29 @@ export class RecentBytes {
   #lengths: number[] = [];
   #slabOf: number[] = [];
   #head = 0;
-  /** The buffers in which batches gathered, many in each, the oldest first; the first one has the number `#firstSlab`. */
-  readonly #slabs: Buffer[] = [];
+  /** The oldest first; the first one has the number `#firstSlab`. */
+  readonly #slabs: Slab[] = [];
   #firstSlab = 0;
+  readonly #slabBytes: number;
+  #spare: Buffer | undefined;
   #bytes = 0;
 
-  constructor(limitBytes: number, ledger: ByteLedger) {
+  constructor(limitBytes: number, ledger: ByteLedger, slabBytes: number) {
     this.#limit = limitBytes;
     this.#ledger = ledger;
+    this.#slabBytes = slabBytes;
+  }
+
+  /** Memory in which the next batches may gather. */
+  takeSlab(): Buffer {
+    const slab = this.#spare ?? Buffer.allocUnsafeSlow(this.#slabBytes);
+    this.#spare = undefined;
+    return slab;
   }
 
   add(position: number, body: Buffer): void {
-    if (this.#slabs.at(-1)?.buffer !== body.buffer) this.#slabs.push(Buffer.from(body.buffer));
+    if (this.#slabs.at(-1)?.bytes.buffer !== body.buffer)
+      this.#slabs.push({ bytes: Buffer.from(body.buffer), lent: false });
     this.#positions.push(position);
     this.#starts.push(body.byteOffset);
     this.#lengths.push(body.byteLength);
@@ -46,7 +66,8 @@ export class RecentBytes {
   #letGo(): void {
     const oldest = this.#slabOf[this.#head] ?? 0;
     if (oldest > this.#firstSlab) {
-      this.#slabs.splice(0, oldest - this.#firstSlab);
+      for (const { bytes, lent } of this.#slabs.splice(0, oldest - this.#firstSlab))
+        if (!lent && bytes.byteLength === this.#slabBytes) this.#spare = bytes;
       this.#firstSlab = oldest;
     }
     if (this.#head <= 1024 || this.#head * 2 <= this.#positions.length) return;
@@ -57,7 +78,21 @@ export class RecentBytes {
     this.#head = 0;
   }
 
+  has(position: number, length: number): boolean {
+    return this.#rowOf(position, length) !== undefined;
+  }
+
   get(position: number, length: number): Buffer | undefined {
+    const row = this.#rowOf(position, length);
+    if (row === undefined) return undefined;
+    const slab = this.#slabs[(this.#slabOf[row] ?? 0) - this.#firstSlab];
+    if (slab === undefined) return undefined;
+    slab.lent = true;
+    const from = (this.#starts[row] ?? 0) + position - (this.#positions[row] ?? 0);
+    return slab.bytes.subarray(from, from + length);
+  }
+
+  #rowOf(position: number, length: number): number | undefined {
     if (position < (this.#positions[this.#head] ?? Infinity)) return undefined;
     let low = this.#head;
     let high = this.#positions.length - 1;
@@ -67,8 +102,6 @@ export class RecentBytes {
       else high = middle - 1;
     }
     const at = position - (this.#positions[low] ?? 0);
-    if (at + length > (this.#lengths[low] ?? 0)) return undefined;
-    const from = (this.#starts[low] ?? 0) + at;
-    return this.#slabs[(this.#slabOf[low] ?? 0) - this.#firstSlab]?.subarray(from, from + length);
+    return at + length > (this.#lengths[low] ?? 0) ? undefined : low;
   }
 }

@@ -8,6 +8,7 @@ import { indexBlock } from './bodies.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { checkBlock, ColdSegmentWriter } from './cold-segment.ts';
 import { aliveBytes, coldShare, isAlive, REWRITTEN } from './live-share.ts';
+import { ReadPass } from './read-pass.ts';
 import type { Shard } from './shard.ts';
 
 /** The commit log is reclaimed when more than this part of it is used. */
@@ -16,12 +17,14 @@ const RECLAIM_SHARE = 0.5;
 const SPARSE_SHARE = 0.4;
 /** What one rewrite may copy. */
 const REWRITE_BYTES = 32 << 20;
-/** What is moved together: below what the journal caches of batches that are read back. */
+/** What is moved together, and held in memory meanwhile. */
 const STRETCH_BYTES = 12 << 20;
 /** Moved without letting anybody else run: some milliseconds. */
 const UNBROKEN_BYTES = 512 << 10;
 /** A reclaim that failed for want of disk space is tried again after this. */
 const RETRY_MS = 1000;
+/** The memory for what is moved is kept for the next time, if that comes soon. */
+const KEEP_MEMORY_MS = 1000;
 
 /**
  * Keeps the commit log bounded. Of the oldest segment, what is still alive moves to a cold segment: blocks by topic and
@@ -31,6 +34,7 @@ const RETRY_MS = 1000;
 export class Reclaimer {
   readonly #shard: Shard;
   readonly #checkpointer: Checkpointer;
+  readonly #pass = new ReadPass();
   #busy = false;
   #working: Promise<unknown> = Promise.resolve();
   /** Somebody copies the files: nothing is moved or removed. */
@@ -69,6 +73,9 @@ export class Reclaimer {
       )
       .finally(() => {
         this.#busy = false;
+        this.#shard.agenda.set('reclaimed', this.#shard.clock.now() + KEEP_MEMORY_MS, () => {
+          if (!this.#busy) this.#pass.release();
+        });
         this.#shard.wake();
       });
   }
@@ -149,8 +156,8 @@ export class Reclaimer {
   }
 
   /**
-   * A stretch of the commit log at a time, each for all partitions: its batches fit into the journal's cache and are
-   * read once, however many queues lie in them.
+   * A stretch of the commit log at a time, each for all partitions: its batches are held and so read once, however many
+   * queues lie in them.
    */
   #writeHot(name: string, from: number, to: number): Promise<ColdBlockRef[]> {
     const { blobs, limits, state, journal } = this.#shard;
@@ -158,6 +165,7 @@ export class Reclaimer {
     return ColdSegmentWriter.write(blobs, name, limits.coldBlockBytes, async (segment) => {
       for (let generation = from; generation < to; generation++) {
         for (let byte = 0; byte < segmentBytes; byte += STRETCH_BYTES) {
+          this.#pass.next();
           const start = positionOf(generation, byte);
           // A segment may be longer than those that are made now.
           const last = byte + STRETCH_BYTES >= segmentBytes;
@@ -180,7 +188,7 @@ export class Reclaimer {
     const { recent, journal } = this.#shard;
     for (const { base, count, publishedAt, position, bytes } of places) {
       if (!isAlive(topic, index, base, base + count)) continue;
-      const entry = recent.get(position, bytes) ?? (await journal.read(position, bytes));
+      const entry = recent.get(position, bytes) ?? (await journal.read(position, bytes, this.#pass));
       const written = segment.add(topic.id, index, { base, count, publishedAt, bytes: entry });
       if (written !== undefined) await written;
       this.#unbroken += bytes;

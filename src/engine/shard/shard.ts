@@ -104,9 +104,9 @@ export class Shard {
     this.random = options.random;
     this.limits = options.limits;
     this.ledger = new ByteLedger(options.limits);
-    this.recent = new RecentBytes(options.limits.recentBytes, this.ledger);
+    this.recent = new RecentBytes(options.limits.recentBytes, this.ledger, options.limits.batchBytes);
     this.#batchBytes = options.limits.batchBytes;
-    this.#writer = new EntryWriter(options.limits.batchBytes);
+    this.#writer = new EntryWriter(options.limits.batchBytes, () => this.recent.takeSlab());
     this.#defer = options.defer;
     this.#onFailure = options.onFailure;
     // What gathers is synced after its turn.

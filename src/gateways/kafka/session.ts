@@ -6,7 +6,7 @@ import { InOrder } from '../../core/in-order.ts';
 import { RailheadError } from '../../core/errors.ts';
 import type { Session } from '../../core/session.ts';
 import { ByteOutput } from '../../wire/byte-output.ts';
-import { type CutHandler, FrameCutter } from '../../wire/frame-cutter.ts';
+import { type ChunkOwner, type CutHandler, FrameCutter, giveBack } from '../../wire/frame-cutter.ts';
 import type { GatewayConnection, Peer } from '../gateway.ts';
 import { type ApiName, apiNamed, APIS } from './apis.ts';
 import type { Client, Handler, Shared } from './client.ts';
@@ -55,6 +55,8 @@ export class KafkaConnection implements GatewayConnection {
   readonly #context: ConnectionContext;
   readonly #out: ByteOutput;
   readonly #cutter: FrameCutter;
+  /** What comes from the network nobody else has seen; a pipe within the process passes on what was written to it. */
+  readonly #owner: ChunkOwner;
   readonly #login: Login;
   readonly #publishing = new InOrder();
   /** Whoever showed a certificate needs no SASL; undefined for one that is nobody's. */
@@ -90,8 +92,8 @@ export class KafkaConnection implements GatewayConnection {
       frameBytes: (buffer: Buffer, at: number) => this.#size(buffer, at),
     };
     const onFrame: CutHandler = (buffer, from, end) => this.#onFrame(buffer, from + FRAME_HEADER_BYTES, end);
-    // What comes from the network nobody else has seen; a pipe within the process passes on what was written to it.
-    this.#cutter = new FrameCutter(shape, onFrame, socket instanceof Socket ? 'ours' : 'theirs');
+    this.#owner = socket instanceof Socket ? 'ours' : 'theirs';
+    this.#cutter = new FrameCutter(shape, onFrame, this.#owner);
     if (context.authenticator.required && peer.certificate !== undefined)
       this.#certified = this.#byCertificate(peer.certificate);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
@@ -153,7 +155,8 @@ export class KafkaConnection implements GatewayConnection {
     // What comes after the last field is nothing, as in Kafka: librdkafka 2.12 ends a Metadata request with three bytes more.
     const request = api.request.read(reader);
     if (!this.#isUnderstood) this.#understood();
-    this.#begin(header, request, end - from);
+    const isAlone = from === FRAME_HEADER_BYTES && end === buffer.byteLength;
+    this.#begin(header, request, end - from, isAlone ? buffer : undefined);
   }
 
   /** Where nobody has to log in, a request is enough to be no stranger. */
@@ -162,8 +165,11 @@ export class KafkaConnection implements GatewayConnection {
     if (!this.#context.authenticator.required) this.#peer.authenticated();
   }
 
-  /** @throws BrokenRequest for what may not be asked before the login */
-  #begin(header: RequestHeader, request: unknown, bytes: number): void {
+  /**
+   * @param frame what the request lies in, if nothing else does
+   * @throws BrokenRequest for what may not be asked before the login
+   */
+  #begin(header: RequestHeader, request: unknown, bytes: number, frame: Buffer | undefined): void {
     this.#hold(bytes, 1);
     const answer = this.#answer(header, request);
     this.#answered = this.#answered
@@ -171,6 +177,8 @@ export class KafkaConnection implements GatewayConnection {
       .then(
         (value) => {
           this.#hold(-bytes, -1);
+          // Of other requests something may be kept; these are stored, or refused.
+          if (header.name === 'produce' && frame !== undefined && this.#owner === 'ours') giveBack(frame);
           if (!this.#over && value !== undefined) this.#reply(header, value);
         },
         (error: unknown) => {

@@ -1,5 +1,7 @@
+import type { BatchMemory } from '../../engine/ports.ts';
+
 /** The last batches that were read back and checked, so that a run of reads from one batch checks it once. */
-export class BatchCache {
+export class BatchCache implements BatchMemory {
   readonly #limitBytes: number;
   readonly #batches = new Map<number, Promise<Buffer>>();
   readonly #sizes = new Map<number, number>();

@@ -7,6 +7,7 @@ import {
   generationOf,
   MAX_SEGMENT_BYTES,
   positionOf,
+  type BatchMemory,
   type Journal,
   type JournalStatus,
   type Position,
@@ -282,7 +283,7 @@ export class FileJournal implements Journal {
     await this.sync();
   }
 
-  async read(position: Position, length: number): Promise<Buffer> {
+  async read(position: Position, length: number, memory: BatchMemory = this.#cache): Promise<Buffer> {
     this.#assertOpen();
     const byte = byteOf(position);
     const segment = this.#ring.find(generationOf(position));
@@ -299,17 +300,17 @@ export class FileJournal implements Journal {
       offset >= HEADER_BYTES && length >= 0 && byte + length <= to,
       `a read of ${length} bytes at ${position} leaves its batch`,
     );
-    const bytes = await this.#cache.get(positionOf(segment.generation, from), to - from, () =>
-      this.#load(segment, from, to),
+    const bytes = await memory.get(positionOf(segment.generation, from), to - from, (into) =>
+      this.#load(segment, from, to, into),
     );
     return bytes.subarray(offset, offset + length);
   }
 
   /** A whole batch, checked: place, generation and both CRCs. */
-  async #load(segment: Segment, from: number, to: number): Promise<Buffer> {
+  async #load(segment: Segment, from: number, to: number, into: Buffer | undefined): Promise<Buffer> {
     let bytes: Buffer;
     try {
-      bytes = await segment.file.read(from, to - from);
+      bytes = await segment.file.read(from, to - from, into);
     } catch (error) {
       throw storageError(error, `reading ${segmentName(segment.generation)} in ${this.#disk.where}`);
     }
