@@ -1,7 +1,17 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { end, freePort, untilListens } from '../../test/peer-process.ts';
 import { type PeerServer } from './servers.ts';
 
@@ -29,6 +39,31 @@ export async function startElasticMq(): Promise<PeerServer | string> {
   );
   await untilListens(server, port);
   return { version: ELASTICMQ, port, pid: server.pid ?? 0, stop: () => end(server, 'SIGTERM') };
+}
+
+/** fauxqs as its own command starts it: in memory, and with a line of log for each request and each answer, to a file. */
+export async function startFauxqsCommand(dir: string): Promise<PeerServer | undefined> {
+  const dist = folderOf('fauxqs');
+  if (dist === undefined) return undefined;
+  const port = await freePort();
+  const log = openSync(join(dir, 'fauxqs.log'), 'w');
+  const server = spawn(process.execPath, [join(dist, 'cli.js')], {
+    stdio: ['ignore', log, 'inherit'],
+    env: { ...process.env, FAUXQS_PORT: `${port}` },
+  });
+  closeSync(log);
+  await untilListens(server, port);
+  const { version } = JSON.parse(readFileSync(join(dist, '../package.json'), 'utf8')) as { version: string };
+  return { version, port, pid: server.pid ?? 0, stop: () => end(server, 'SIGTERM') };
+}
+
+/** Where the program of a package of `benches/package.json` is, or undefined when it is not installed. */
+function folderOf(name: string): string | undefined {
+  try {
+    return dirname(fileURLToPath(import.meta.resolve(name)));
+  } catch {
+    return undefined;
+  }
 }
 
 /** The folder of its jars, or why there is none. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Figure, spread } from '../harness/figures.ts';
 import { processorMs, residentBytes } from '../harness/machine.ts';
@@ -7,13 +8,15 @@ import { type Context, inTempDir, type Outcome, rate, type Row } from '../harnes
 import { AwsWire } from '../peers/aws-wire.ts';
 import { built, endBuilt, spawnBuilt, startBuilt } from '../peers/built.ts';
 import { freePort } from '../../test/peer-process.ts';
-import { startElasticMq } from '../peers/sqs-servers.ts';
+import { withoutSync } from '../peers/without-sync.ts';
+import { startElasticMq, startFauxqsCommand } from '../peers/sqs-servers.ts';
 import type { AwsClientRole } from '../roles/aws-client.ts';
 import type { AwsLoadRole } from '../roles/aws-load.ts';
 import type { AwsTestBrokerRole } from '../roles/aws-test-broker.ts';
 import type { FauxqsServerRole } from '../roles/fauxqs-server.ts';
 
 const IN_FLIGHT = 16;
+const SDK_WARM_UPS = 3;
 const CONNECTIONS = 64;
 const MIB = 2 ** 20;
 
@@ -22,19 +25,49 @@ interface Side {
   name: string;
   url: string;
   pid: number;
+  /** What a new queue needs. */
+  prepare?(queue: string): Promise<void>;
   stop(): Promise<void>;
+}
+
+const OURS = 'Railhead';
+
+function isOurs({ name }: Side): boolean {
+  return name.startsWith(OURS);
 }
 
 async function startRailhead(dir: string): Promise<Side> {
   const server = await startBuilt(dir);
-  return { name: 'Railhead', url: server.aws, pid: server.pid, stop: () => server.stop() };
+  return { name: OURS, url: server.aws, pid: server.pid, stop: () => server.stop() };
 }
 
-async function startFauxqs(skipped: string[]): Promise<Side | undefined> {
+/** Its answers wait for the system to have what was written, and not for the disk. */
+async function startRailheadWrite(_skipped: string[], dir: string): Promise<Side> {
+  const server = await startBuilt(join(dir, 'write'));
+  return {
+    name: `${OURS}, level \`write\``,
+    url: server.aws,
+    pid: server.pid,
+    prepare: (queue) => withoutSync(server.url, queue),
+    stop: () => server.stop(),
+  };
+}
+
+const NO_FAUXQS = 'fauxqs: the package is not installed (npm ci --prefix benches).';
+
+async function startFauxqs(skipped: string[], dir: string): Promise<Side | undefined> {
+  const server = await startFauxqsCommand(dir);
+  if (server !== undefined)
+    return { name: 'fauxqs', url: `http://127.0.0.1:${server.port}`, pid: server.pid, stop: () => server.stop() };
+  skipped.push(NO_FAUXQS);
+  return undefined;
+}
+
+async function startFauxqsWithoutLog(skipped: string[]): Promise<Side | undefined> {
   const child = await Child.start<FauxqsServerRole>('fauxqs-server', {});
   const url = await child.call('url');
-  if (url !== undefined) return { name: 'fauxqs', url, pid: child.pid, stop: () => child.stop() };
-  skipped.push('fauxqs: the package is not installed (npm ci --prefix benches).');
+  if (url !== undefined) return { name: 'fauxqs, its log off', url, pid: child.pid, stop: () => child.stop() };
+  skipped.push(NO_FAUXQS);
   await child.stop();
   return undefined;
 }
@@ -54,7 +87,7 @@ async function startElastic(skipped: string[]): Promise<Side | undefined> {
 
 /** Railhead first, then those that are there. */
 async function beside(
-  peers: readonly ((skipped: string[]) => Promise<Side | undefined>)[],
+  peers: readonly ((skipped: string[], dir: string) => Promise<Side | undefined>)[],
   measure: (sides: readonly Side[], outcome: Outcome) => Promise<void>,
 ): Promise<Outcome> {
   const skipped: string[] = [];
@@ -63,7 +96,7 @@ async function beside(
     const sides: Side[] = [await startRailhead(dir)];
     try {
       for (const peer of peers) {
-        const side = await peer(skipped);
+        const side = await peer(skipped, dir);
         if (side !== undefined) sides.push(side);
       }
       await measure(sides, outcome);
@@ -91,25 +124,30 @@ class Samples {
   report(outcome: Outcome, what: string, must: Readonly<Record<string, number>>, processorMust?: number): void {
     const figures = outcome.figures;
     for (const [side, samples] of this.#perSecond) figures.push({ what: `${what}: ${side.name}`, unit: '/s', samples });
-    const [ours, ...peers] = this.#perSecond.keys();
-    for (const peer of peers)
+    const sides = [...this.#perSecond.keys()];
+    const ours = sides.filter(isOurs);
+    const pairs = sides.filter((side) => !isOurs(side)).flatMap((peer) => ours.map((side) => ({ side, peer })));
+    const pairName = ({ side, peer }: { side: Side; peer: Side }): string =>
+      `${ours.length > 1 ? `${side.name}, ` : ''}against ${peer.name}`;
+    for (const { side, peer } of pairs)
       for (const [name, atLeast] of Object.entries(must)) {
-        if (ours === undefined || !peer.name.startsWith(name)) continue;
-        const ratio = against(this.#perSecond, ours, peer);
-        figures.push({ what: `${what}, against ${peer.name}`, unit: '×', samples: ratio, must: { atLeast } });
+        if (!peer.name.startsWith(name)) continue;
+        const samples = against(this.#perSecond, side, peer);
+        figures.push({ what: `${what}: ${pairName({ side, peer })}`, unit: '×', samples, must: { atLeast } });
       }
     const processor = `${what}, processor time of the server for each request`;
     for (const [side, samples] of this.#processor)
       figures.push({ what: `${processor}: ${side.name}`, unit: 'µs', samples });
-    const [first] = peers;
-    if (processorMust === undefined || ours === undefined || first === undefined) return;
-    const ratio = against(this.#processor, ours, first);
-    figures.push({
-      what: `${processor}, against ${first.name}`,
-      unit: '×',
-      samples: ratio,
-      must: { atMost: processorMust },
-    });
+    if (processorMust === undefined) return;
+    for (const { side, peer } of pairs) {
+      const samples = against(this.#processor, side, peer);
+      figures.push({
+        what: `${processor}: ${pairName({ side, peer })}`,
+        unit: '×',
+        samples,
+        must: { atMost: processorMust },
+      });
+    }
   }
 }
 
@@ -138,10 +176,12 @@ async function sdk(sides: readonly Side[], { scale, runs, log }: Context, outcom
   const clients = new Map<Side, Child<AwsClientRole>>();
   try {
     for (const side of sides) clients.set(side, await Child.start<AwsClientRole>('aws-client', { url: side.url }));
-    // The first warms up.
-    for (let run = -1; run < runs; run++)
+    // The first ones warm up: after one alone compilers still take a tenth of a server's time.
+    for (let run = -SDK_WARM_UPS; run < runs; run++)
       for (const [side, client] of clients) {
-        const queueUrl = await client.call('createQueue', `sdk${run + 1}`);
+        const name = `sdk${run + SDK_WARM_UPS}`;
+        const queueUrl = await client.call('createQueue', name);
+        await side.prepare?.(name);
         const work = () => client.call('sendReceiveDelete', { queueUrl, messages, inFlight: IN_FLIGHT });
         if (run < 0) await work();
         else await samples.add(side, { messages, requests: 3 * messages }, work);
@@ -304,13 +344,16 @@ const WHERE = 'SQS, Railhead with fsync before each answer';
 export const aws: readonly Row[] = [
   {
     name: 'aws sdk',
-    title: `${WHERE}, fauxqs keeping nothing, in turns: Amazon's own client`,
-    run: (context) => beside([startFauxqs], (sides, outcome) => sdk(sides, context, outcome)),
+    title: `${WHERE} and without, fauxqs keeping nothing, as its command starts it and with its log off, in turns: Amazon's own client`,
+    run: (context) =>
+      beside([startRailheadWrite, startFauxqs, startFauxqsWithoutLog], (sides, outcome) =>
+        sdk(sides, context, outcome),
+      ),
   },
   {
     name: 'aws http',
     title: `${WHERE}, the others in memory, in turns: requests over ${CONNECTIONS} bare sockets`,
-    run: (context) => beside([startFauxqs, startElastic], (sides, outcome) => http(sides, context, outcome)),
+    run: (context) => beside([startFauxqsWithoutLog, startElastic], (sides, outcome) => http(sides, context, outcome)),
   },
   { name: 'aws polls', title: `${WHERE}: what polls that wait take`, run: polls },
   { name: 'aws start', title: `${WHERE}: the first message of a process, of the package as it is built`, run: starts },

@@ -1,11 +1,11 @@
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ApacheKafka, kafkaClassPath, startApacheKafka } from '../../test/kafka/apache-kafka.ts';
-import { connectRemote } from '../../src/sdk/remote/remote-session.ts';
 import { freePort } from '../../test/peer-process.ts';
 import { RawPeer } from '../../test/kafka/raw-peer.ts';
 import { writeBatch } from '../../src/gateways/kafka/record-batch.ts';
 import { built, endBuilt, spawnBuilt, startBuilt } from '../peers/built.ts';
+import { withoutSync } from '../peers/without-sync.ts';
 import { type Figure, percentile, spread } from '../harness/figures.ts';
 import { residentBytes } from '../harness/machine.ts';
 import { Child } from '../harness/process.ts';
@@ -75,15 +75,6 @@ async function startRailhead(dir: string, level: Level): Promise<Running> {
     },
     stop: () => server.stop(),
   };
-}
-
-/** Its answers wait for the system to have what was written, and not for the disk: as Kafka's do by default. */
-async function withoutSync(url: string, name: string): Promise<void> {
-  const session = await connectRemote({ url });
-  const { kind, policy } = await session.request('describeTopic', { name });
-  const declared = { name, kind, policy: { ...policy, durability: 'write' } as const, ifDifferent: 'update' } as const;
-  await session.request('declareTopic', declared);
-  await session.close();
 }
 
 async function startKafka(): Promise<Running> {
