@@ -122,6 +122,31 @@ describe('journal and a failing disk', () => {
     await journal.close();
   });
 
+  test('a start waits for a first segment that is small, and the journal has its full size soon after', async () => {
+    const disk = new MemoryDisk();
+    const MiB = 2 ** 20;
+    const journal = new FileJournal(disk, { segmentBytes: 32 * MiB, segments: 3 });
+    await openJournal(journal);
+    const sizes = async (): Promise<number[]> =>
+      (await disk.list()).map(({ bytes }) => bytes / MiB).sort((a, b) => b - a);
+    const { freeBytes } = journal.status();
+    assert.ok(freeBytes < 4 * MiB && freeBytes > 4 * MiB - 10_000, `${freeBytes}`);
+    await journal.prepared();
+    assert.deepEqual(await sizes(), [32, 32, 4]);
+    const large = Buffer.alloc(9 * MiB);
+    let sequence = 0;
+    while (journal.status().freeBytes >= large.byteLength) journal.append([large], large.byteLength, ++sequence, 1);
+    assert.equal(sequence, 6, 'none in the first one, three in each of the others');
+    await journal.sync();
+    await journal.free(sequence, journal.status().currentGeneration);
+    await journal.prepared();
+    assert.deepEqual(await sizes(), [32, 32, 32]);
+    await journal.close();
+    const again = await openJournal(new FileJournal(disk, { segmentBytes: 32 * MiB, segments: 3 }), sequence);
+    assert.equal(again.report.lastSequence, sequence);
+    await again.journal.close();
+  });
+
   test('a disk that fills up while segments are made ahead only makes the journal smaller', async () => {
     const disk = new MemoryDisk({ capacityBytes: 2 * 4096 + 1000 });
     const journal = new FileJournal(disk, TINY);

@@ -23,7 +23,10 @@ import { scanJournal, type JournalScan } from './scan.ts';
 import { segmentName, type Segment } from './segment.ts';
 
 export interface FileJournalOptions {
-  /** Size of a segment file. Default 32 MiB, at most 256 MiB. A change takes hold as segments are recycled. */
+  /**
+   * Size of a segment file. Default 32 MiB, at most 256 MiB. A change takes hold as segments are recycled. The first one of
+   * a new journal has 4 MiB at most.
+   */
   segmentBytes?: number;
   /** How many of them; together the bound of the journal. All are allocated in the first seconds. Default 8. */
   segments?: number;
@@ -36,6 +39,8 @@ export interface FileJournalOptions {
 }
 
 const MiB = 2 ** 20;
+/** Of the very first segment: somebody waits for it. It is made anew in full size when it is recycled. */
+const FIRST_BYTES = 4 * MiB;
 /** Of each segment, kept for the empty batches that close, idle and give back: they must fit when all else is full. */
 const RESERVE_BYTES = 4096;
 
@@ -141,7 +146,7 @@ export class FileJournal implements Journal {
     this.#last = this.#synced = scan.lastSequence;
     this.#previous = scan.previous;
     if (this.#ring.live.length === 0) {
-      if (this.#ring.spares.length === 0) await this.#ring.prepare();
+      if (this.#ring.spares.length === 0) await this.#ring.prepare(Math.min(this.#segmentBytes, FIRST_BYTES));
       this.#ring.roll();
     }
     this.#oldest = this.#ring.live[0]?.generation ?? 1;

@@ -59,11 +59,11 @@ export class SegmentRing {
   }
 
   /** Makes one more spare. @throws what the disk throws */
-  async prepare(): Promise<void> {
+  async prepare(bytes = this.#segmentBytes): Promise<void> {
     try {
       const file = await this.#disk.create(PREPARE_NAME);
       try {
-        await file.allocate(this.#segmentBytes);
+        await file.allocate(bytes);
       } catch (error) {
         await file.close();
         throw error;
