@@ -1,3 +1,4 @@
+import { giveBack } from '../core/give-back.ts';
 import { asBuffer } from '../core/records.ts';
 
 /** Receives one frame: `buffer[start, end)`, header included. Never overwritten; a kept view keeps the buffer. */
@@ -16,8 +17,6 @@ export interface FrameShape {
  */
 export type ChunkOwner = 'ours' | 'theirs';
 
-/** Below this the collection is as good. */
-const GIVE_BACK_BYTES = 16 * 1024;
 /** The least memory for a frame that spans chunks. */
 const FIRST_PENDING_BYTES = 4 * 1024;
 /** Otherwise so many times what has arrived of it, whatever the peer promised; most frames are then copied once. */
@@ -117,10 +116,4 @@ export class FrameCutter {
       return this.#pendingBytes < headerBytes ? undefined : this.#shape.frameBytes(this.#pending, 0);
     return chunk.byteLength - from < headerBytes ? undefined : this.#shape.frameBytes(chunk, from);
   }
-}
-
-/** Gives memory back before the collection of garbage would, unless it is little or shared: no view of it may be in use. */
-export function giveBack({ buffer, byteLength }: Buffer): void {
-  if (byteLength < GIVE_BACK_BYTES || byteLength !== buffer.byteLength) return;
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

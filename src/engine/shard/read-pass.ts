@@ -1,3 +1,4 @@
+import { giveBack } from '../../core/give-back.ts';
 import type { BatchMemory, Position } from '../ports.ts';
 
 /** Memory is taken in pieces of so many bytes. A larger batch, which few are, has its own. */
@@ -31,7 +32,7 @@ export class ReadPass implements BatchMemory {
   /** As `next`, and gives the memory back at once. */
   release(): void {
     this.next();
-    for (const { buffer } of this.#pieces) if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+    for (const piece of this.#pieces) giveBack(piece);
     this.#pieces = [];
   }
 

@@ -1,3 +1,4 @@
+import { giveBack } from '../../core/give-back.ts';
 import type { Segment } from './segment.ts';
 
 /**
@@ -17,7 +18,7 @@ export class SegmentBuffers {
 
   /** Gives the memory back at once. No slice may be in use any more. */
   release(): void {
-    for (const { buffer } of this.#buffers) if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+    for (const buffer of this.#buffers) giveBack(buffer);
     this.#buffers = [Buffer.alloc(0), Buffer.alloc(0)];
   }
 }
