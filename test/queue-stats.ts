@@ -1,4 +1,4 @@
-import type { SubscriptionStats, TopicStats } from '../src/core/stats.ts';
+import type { SubscriptionStats, SurveyedTopic, TopicStats } from '../src/core/stats.ts';
 
 /** The counts of a queue, none but those that are given. */
 export function queue(name: string, of: Partial<SubscriptionStats> & { published?: number } = {}): TopicStats {
@@ -37,4 +37,10 @@ export function queue(name: string, of: Partial<SubscriptionStats> & { published
       },
     ],
   };
+}
+
+/** As a survey shows a topic with these counts. */
+export function surveyed(namespace: string, stats: TopicStats): SurveyedTopic {
+  const isIdle = stats.published === 0 && stats.subscriptions.every(({ depth, acked }) => depth === 0 && acked === 0);
+  return { id: 1, namespace, idle: isIdle ? stats : null, stats };
 }

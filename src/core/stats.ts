@@ -40,6 +40,22 @@ export interface TopicStats {
   subscriptions: SubscriptionStats[];
 }
 
+/** All that is to be said of a topic in which nothing lies, and nothing was published or acked since the broker started. */
+export interface IdleTopic extends Pick<TopicStats, 'name' | 'kind'> {
+  subscriptions: Pick<SubscriptionStats, 'consumers' | 'deadLetterQueue'>[];
+}
+
+/** One of all topics of all namespaces: thousands, of which most are idle. */
+export interface SurveyedTopic {
+  /** Of this topic alone, also after another of its name took its place. */
+  readonly id: number;
+  readonly namespace: string;
+  /** Null where something lies or happened. To ask for it first is cheaper. */
+  readonly idle: IdleTopic | null;
+  /** Made when it is asked for. */
+  readonly stats: TopicStats;
+}
+
 /** Somebody who consumes, for people. */
 export interface ConsumerShown {
   id: number;

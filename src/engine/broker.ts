@@ -5,7 +5,7 @@ import { type Random, systemRandom } from '../core/random.ts';
 import { nextTurn, soon } from '../core/real-time.ts';
 import type { BrokerInfo } from '../core/broker-info.ts';
 import type { SendBuffers } from '../core/send-buffers.ts';
-import type { TopicStats } from '../core/stats.ts';
+import type { SurveyedTopic } from '../core/stats.ts';
 import { Vault } from '../core/vault.ts';
 import { VERSION } from '../core/version.ts';
 import { type Limits, withDefaults } from './limits.ts';
@@ -92,13 +92,6 @@ export interface Parts {
 export interface Health {
   state: 'open' | 'failed' | 'closing' | 'closed';
   reason: string | null;
-}
-
-export interface Surveyed {
-  /** Of this topic alone, also after another of its name took its place. */
-  id: number;
-  namespace: string;
-  stats: TopicStats;
 }
 
 /** One shard with its journal: opened, asked through sessions, closed. */
@@ -298,9 +291,8 @@ export class Broker {
    * Counts of every topic of every namespace, one at a time, so that whoever asks may rest in between. What was read may
    * be told after `told`.
    */
-  *survey(): Generator<Surveyed> {
-    for (const topic of this.state.topics.values())
-      yield { id: topic.id, namespace: topic.namespace, stats: this.#parts.operator.topicStats(topic) };
+  *survey(): Generator<SurveyedTopic> {
+    for (const topic of this.state.topics.values()) yield this.#parts.operator.surveyed(topic);
   }
 
   /** Where messages lie, and how much of that somebody still needs. Whoever asks meanwhile gets the same answer. */

@@ -73,6 +73,16 @@ export interface FeedCounters {
   expired: number;
 }
 
+const NOBODY: readonly ConsumerState[] = [];
+const NOTHING: Readonly<FeedCounters> = {
+  delivered: 0,
+  redelivered: 0,
+  acked: 0,
+  released: 0,
+  deadLettered: 0,
+  expired: 0,
+};
+
 /** What the dispatcher keeps for a subscription with consumers or timers. Volatile. */
 export interface Feed {
   readonly subscription: Subscription;
@@ -105,12 +115,11 @@ export class Feeds {
   of(subscription: Subscription): Feed {
     let feed = this.#feeds.get(subscription.id);
     if (feed === undefined) {
-      const counters = { delivered: 0, redelivered: 0, acked: 0, released: 0, deadLettered: 0, expired: 0 };
       feed = {
         subscription,
         consumers: [],
         fetchers: 0,
-        counters,
+        counters: { ...NOTHING },
         turn: 0,
         partition: -1,
         leaseBound: Infinity,
@@ -166,7 +175,7 @@ export class Feeds {
   }
 
   consumersOf(subscription: Subscription): readonly ConsumerState[] {
-    return this.#feeds.get(subscription.id)?.consumers ?? [];
+    return this.#feeds.get(subscription.id)?.consumers ?? NOBODY;
   }
 
   /** A message came whose life is over already, since then: only for who takes it at once. */
@@ -179,11 +188,17 @@ export class Feeds {
 
   /** Without those that take beside the others. */
   countedOf(subscription: Subscription): readonly ConsumerState[] {
-    return this.consumersOf(subscription).filter((consumer) => consumer.request.beside !== true);
+    const consumers = this.consumersOf(subscription);
+    return consumers.length === 0 ? consumers : consumers.filter(({ request }) => request.beside !== true);
   }
 
-  countersOf(subscription: Subscription): FeedCounters {
+  /** What was counted of it, to be counted on. */
+  counter(subscription: Subscription): FeedCounters {
     return this.of(subscription).counters;
+  }
+
+  counted(subscription: Subscription): Readonly<FeedCounters> {
+    return this.#feeds.get(subscription.id)?.counters ?? NOTHING;
   }
 
   /** When it was last used by a consumer, for queues that go when nobody uses them. */

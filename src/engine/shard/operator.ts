@@ -1,7 +1,6 @@
 import { RailheadError } from '../../core/errors.ts';
-import { deadLetterQueue } from '../../core/policy.ts';
 import { type Operations, parseMessageId, type SubscriptionRef } from '../../core/session.ts';
-import type { ConsumerShown, SubscriptionStats, TopicStats } from '../../core/stats.ts';
+import type { ConsumerShown, IdleTopic, SubscriptionStats, SurveyedTopic, TopicStats } from '../../core/stats.ts';
 import { COUNTED } from '../entries.ts';
 import type { Subscription, Topic } from '../machine/topic.ts';
 import type { Feeds } from './feeds.ts';
@@ -10,6 +9,7 @@ import type { Recorder } from './recorder.ts';
 import { stateOf } from './reader.ts';
 import type { Settler } from './settler.ts';
 import type { Shard } from './shard.ts';
+import { deadLetterName } from './undertaker.ts';
 
 const PURGE_PIECE = 100_000;
 const MAX_STATS = 10_000;
@@ -30,8 +30,24 @@ export class Operator {
     this.#settler = settler;
   }
 
+  surveyed(topic: Topic): SurveyedTopic {
+    return new Surveyed(this, topic);
+  }
+
+  /** Null when it is not idle. */
+  idleTopic(topic: Topic): IdleTopic | null {
+    if (this.#recorder.counted(topic).published > 0) return null;
+    const { name, kind } = topic;
+    const subscriptions: IdleTopic['subscriptions'] = [];
+    for (const subscription of topic.subscriptions.values()) {
+      if (depthOf(subscription) > 0 || this.#feeds.counted(subscription).acked > 0) return null;
+      const consumers = this.#feeds.countedOf(subscription).length;
+      subscriptions.push({ consumers, deadLetterQueue: deadLetterName(subscription) });
+    }
+    return { name, kind, subscriptions };
+  }
+
   topicStats(topic: Topic): TopicStats {
-    const counters = this.#recorder.counter(topic);
     let messages = 0;
     let bytes = 0;
     for (const partition of topic.partitions) {
@@ -49,7 +65,7 @@ export class Operator {
         stableEnd: one.stableEnd,
         bytes: one.bytes,
       })),
-      ...counters,
+      ...this.#recorder.counted(topic),
       maxMessages: topic.policy.maxMessages,
       maxBytes: topic.policy.maxBytes,
       subscriptions: [...topic.subscriptions.values()].map((subscription) => this.subscriptionStats(subscription)),
@@ -63,17 +79,12 @@ export class Operator {
       ready: 0,
       delayed: 0,
       leased: 0,
-      depth: subscription.depth - subscription.withheld,
+      depth: depthOf(subscription),
       consumers: this.#feeds.countedOf(subscription).length,
       paused: subscription.paused,
-      deadLetterQueue: deadLetterQueue(
-        subscription.policy.deadLetter,
-        subscription.topic.kind,
-        subscription.topic.name,
-        subscription.name,
-      ),
+      deadLetterQueue: deadLetterName(subscription),
       oldestAt: null,
-      ...this.#feeds.countersOf(subscription),
+      ...this.#feeds.counted(subscription),
     };
     subscription.backlogs.forEach((backlog, i) => {
       stats.ready += backlog.ready;
@@ -204,6 +215,38 @@ export class Operator {
       );
     return { subscription, ...id };
   }
+}
+
+/** A topic whose counts are made once, when they are asked for. */
+class Surveyed implements SurveyedTopic {
+  readonly #operator: Operator;
+  readonly #topic: Topic;
+  #stats: TopicStats | undefined;
+
+  constructor(operator: Operator, topic: Topic) {
+    this.#operator = operator;
+    this.#topic = topic;
+  }
+
+  get id(): number {
+    return this.#topic.id;
+  }
+
+  get namespace(): string {
+    return this.#topic.namespace;
+  }
+
+  get idle(): IdleTopic | null {
+    return this.#operator.idleTopic(this.#topic);
+  }
+
+  get stats(): TopicStats {
+    return (this.#stats ??= this.#operator.topicStats(this.#topic));
+  }
+}
+
+function depthOf({ depth, withheld }: Subscription): number {
+  return depth - withheld;
 }
 
 function withheldOf(topic: Topic): number {

@@ -14,6 +14,8 @@ export interface TopicCounters {
   refused: number;
 }
 
+const NOTHING: Readonly<TopicCounters> = { published: 0, duplicates: 0, refused: 0 };
+
 /** Writes down what publishes were found to store: one entry for each run of records with the same fate. */
 export class Recorder {
   readonly #shard: Shard;
@@ -113,7 +115,11 @@ export class Recorder {
   /** What its topic was given, to be counted on. */
   counter(topic: Topic): TopicCounters {
     let counter = this.#counters.get(topic);
-    if (counter === undefined) this.#counters.set(topic, (counter = { published: 0, duplicates: 0, refused: 0 }));
+    if (counter === undefined) this.#counters.set(topic, (counter = { ...NOTHING }));
     return counter;
+  }
+
+  counted(topic: Topic): Readonly<TopicCounters> {
+    return this.#counters.get(topic) ?? NOTHING;
   }
 }

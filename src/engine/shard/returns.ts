@@ -117,7 +117,7 @@ export class Returns {
 
   /** They are done. Ends no command: in a transaction more follows in the same batch. */
   ack(subscription: Subscription, ranges: OffsetRange[]): void {
-    this.#feeds.countersOf(subscription).acked += countOf(ranges);
+    this.#feeds.counter(subscription).acked += countOf(ranges);
     for (const range of ranges) this.noteSettled(subscription, range.partition, steps(range));
     this.#shard.record({
       type: 'settle',
@@ -141,7 +141,7 @@ export class Returns {
   /** Their time to live is over. */
   expire(subscription: Subscription, partition: number, offsets: readonly number[]): void {
     if (offsets.length === 0) return;
-    this.#feeds.countersOf(subscription).expired += offsets.length;
+    this.#feeds.counter(subscription).expired += offsets.length;
     if (subscription.policy.deadLetterExpired) this.sendToDead(subscription, partition, offsets, 'expired', undefined);
     else this.record(subscription, partition, offsets, 'gone', this.#shard.clock.now(), 'expired');
   }

@@ -108,7 +108,7 @@ export class Undertaker {
         if (graves.length > 0) this.#publisher.republish(graves, { format, record, body: large }, envelope, history);
       }
     }
-    this.#feeds.countersOf(subscription).deadLettered++;
+    this.#feeds.counter(subscription).deadLettered++;
     this.#shard.record({
       type: 'settle',
       topicId: topic.id,

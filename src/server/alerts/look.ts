@@ -25,13 +25,13 @@ export async function look(
   const now = broker.info().now;
   /** By namespace. */
   const dead = new Map<string, Set<string>>();
-  for (const { namespace, stats: topic } of broker.survey()) {
+  for (const topic of broker.survey()) {
     if (slices.due()) await slices.rest();
-    for (const stats of topic.subscriptions) {
-      addTo(dead, namespace, stats.deadLetterQueue);
-      // What holds nothing is above no limit.
-      if (stats.depth > 0) surveyed.push({ namespace, stats });
-    }
+    const { namespace, idle } = topic;
+    for (const { deadLetterQueue } of (idle ?? topic.stats).subscriptions) addTo(dead, namespace, deadLetterQueue);
+    if (idle !== null) continue;
+    // What holds nothing is above no limit.
+    for (const stats of topic.stats.subscriptions) if (stats.depth > 0) surveyed.push({ namespace, stats });
   }
   for (const { namespace, stats } of surveyed) {
     if (slices.due()) await slices.rest();

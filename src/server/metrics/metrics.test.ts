@@ -12,6 +12,7 @@ import { hashToken } from '../users.ts';
 import { connect } from '../../sdk/connect.ts';
 import { defineQueue } from '../../sdk/define.ts';
 import { MANY, type ScrapeCost } from '../../../test/metrics/scrape-turns.ts';
+import { surveyed } from '../../../test/queue-stats.ts';
 import { startServer, type ServerConfigInput } from '../index.ts';
 import { TopicSeries } from './topics.ts';
 
@@ -140,7 +141,7 @@ test('whatever is counted of a queue is counted with the others when it has no s
   const others = async (stats: Partial<TopicStats>, subscription: Partial<SubscriptionStats>): Promise<string[]> => {
     const out = new Exposition();
     const subscriptions = blank.stats.subscriptions.map((each) => ({ ...each, ...subscription }));
-    const changed = { ...blank, stats: { ...blank.stats, ...stats, subscriptions } };
+    const changed = surveyed('default', { ...blank.stats, ...stats, subscriptions });
     await new TopicSeries(0).write(out, [changed], new Slices(), 10_000);
     const lines = out.text().split('\n');
     return lines

@@ -1,5 +1,4 @@
-import type { SubscriptionStats } from '../../core/stats.ts';
-import type { Surveyed } from '../../engine/broker.ts';
+import type { SubscriptionStats, SurveyedTopic } from '../../core/stats.ts';
 import type { Exposition, Labels } from '../../gateways/metrics/exposition.ts';
 import { type Column, SeriesGroup } from '../../gateways/metrics/series.ts';
 import type { Slices } from '../../gateways/metrics/slices.ts';
@@ -8,7 +7,7 @@ const OTHER = 'other';
 /** Queues between two looks at the time. */
 const STEP = 8;
 
-const TOPIC_COLUMNS: readonly Column<Surveyed>[] = [
+const TOPIC_COLUMNS: readonly Column<SurveyedTopic>[] = [
   {
     name: 'railhead_topic_messages',
     type: 'gauge',
@@ -42,7 +41,7 @@ const TOPIC_COLUMNS: readonly Column<Surveyed>[] = [
 ];
 
 interface Subscribed {
-  of: Surveyed;
+  of: SurveyedTopic;
   stats: SubscriptionStats;
   now: number;
 }
@@ -128,7 +127,7 @@ const SUBSCRIPTION_COLUMNS: readonly Column<Subscribed>[] = [
  * of their own, `limit` topics and as many subscriptions.
  */
 export class TopicSeries {
-  readonly #topics: SeriesGroup<Surveyed>;
+  readonly #topics: SeriesGroup<SurveyedTopic>;
   readonly #subscriptions: SeriesGroup<Subscribed>;
 
   constructor(limit: number) {
@@ -168,7 +167,7 @@ export class TopicSeries {
     });
   }
 
-  async write(out: Exposition, survey: Iterable<Surveyed>, slices: Slices, now: number): Promise<void> {
+  async write(out: Exposition, survey: Iterable<SurveyedTopic>, slices: Slices, now: number): Promise<void> {
     const topics = this.#topics.finder();
     const subscriptions = this.#subscriptions.finder();
     for (const of of survey) {
@@ -182,6 +181,6 @@ export class TopicSeries {
   }
 }
 
-function labelsOf({ namespace, stats }: Surveyed): Labels {
+function labelsOf({ namespace, stats }: SurveyedTopic): Labels {
   return { namespace, topic: stats.name, kind: stats.kind };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { queue } from '../../../../test/queue-stats.ts';
+import { queue, surveyed } from '../../../../test/queue-stats.ts';
 import type { TopicStats } from '../../../core/stats.ts';
 import { History } from './history.ts';
 import type { LiveTotals } from './totals.ts';
@@ -15,7 +15,8 @@ function look(history: History<Kept>, at: number, ...topics: TopicStats[]): void
 
 function lookAt(history: History<Kept>, at: number, namespaces: Record<string, TopicStats[]>): void {
   const { add, end } = history.begin(at, (totals) => ({ ...totals, at }));
-  for (const [namespace, topics] of Object.entries(namespaces)) for (const stats of topics) add(namespace, stats);
+  for (const [namespace, topics] of Object.entries(namespaces))
+    for (const stats of topics) add(surveyed(namespace, stats));
   end();
 }
 

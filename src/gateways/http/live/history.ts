@@ -1,4 +1,4 @@
-import type { SubscriptionStats, TopicStats } from '../../../core/stats.ts';
+import type { SubscriptionStats, SurveyedTopic, TopicStats } from '../../../core/stats.ts';
 import { type LiveTotals, perSecond, tenths, TotalsCount } from './totals.ts';
 
 /** How a subscription was at one moment. Rates are messages in a second since the point before. */
@@ -83,22 +83,24 @@ export class History<Sample extends LiveTotals> {
   begin(
     at: number,
     complete: (totals: LiveTotals) => Sample,
-  ): { add: (namespace: string, stats: TopicStats) => void; end: () => void } {
+  ): { add: (surveyed: SurveyedTopic) => void; end: () => void } {
     const look = this.#look + 1;
     const seconds = look === 0 ? 0 : (at - this.#timeOf(this.#look)) / 1000;
     // There from the start: of a broker without queues, memory and disk are what there is to see.
     const found = new Map([['default', new TotalsCount()]]);
     return {
-      add: (namespace, stats) => {
+      add: (surveyed) => {
+        const { namespace, idle } = surveyed;
         let of = found.get(namespace);
         if (of === undefined) {
           if (found.size >= this.#limits.namespaces) return;
           found.set(namespace, (of = new TotalsCount()));
         }
-        if (isIdle(stats)) {
-          of.add(stats);
+        if (idle !== null) {
+          of.addIdle(idle);
           return;
         }
+        const { stats } = surveyed;
         const topic = `${namespace}\n${stats.name}`;
         const rates = this.#count(topic, stats, look, seconds);
         of.add(stats, { in: rates.in, out: rates.out.reduce((sum, one) => sum + one, 0) });
@@ -186,9 +188,4 @@ function pointOf(at: number, line: Line | undefined, place: number, look: number
   const values = line === undefined || look > line.last ? [] : line.ring.subarray(place * WIDTH, place * WIDTH + WIDTH);
   const [published = 0, acked = 0, ready = 0, delayed = 0, leased = 0, oldestMs = 0] = values;
   return { at, in: tenths(published), out: tenths(acked), ready, delayed, leased, oldestMs };
-}
-
-/** Nothing lies in it and nothing ever happened to it. */
-function isIdle({ published, subscriptions }: TopicStats): boolean {
-  return published === 0 && subscriptions.every(({ depth, acked }) => depth === 0 && acked === 0);
 }

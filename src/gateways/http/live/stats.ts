@@ -2,7 +2,7 @@ import type { BrokerInfo } from '../../../core/broker-info.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { RailheadError } from '../../../core/errors.ts';
 import type { Session, SubscriptionRef } from '../../../core/session.ts';
-import type { TopicStats } from '../../../core/stats.ts';
+import type { SurveyedTopic } from '../../../core/stats.ts';
 import { Slices } from '../../metrics/slices.ts';
 import { eventText, EventStream } from './events.ts';
 import { History, HISTORY_LIMITS, type HistoryPoint } from './history.ts';
@@ -24,7 +24,7 @@ export interface ProcessFacts {
 /** The counts of a broker, read without a session: whoever is told of them has shown that it may. */
 export interface Counts {
   /** Of every topic of every namespace, one at a time, so that there may be rests in between. */
-  survey(): Iterable<{ namespace: string; stats: TopicStats }>;
+  survey(): Iterable<SurveyedTopic>;
   /** Resolves when what was read may be told. @throws when the broker has failed */
   told(): Promise<void>;
   info(): BrokerInfo;
@@ -178,9 +178,10 @@ export class LiveStats {
     const complete = (totals: LiveTotals): LiveSample => ({ ...totals, ...(facts ??= this.#facts(at)) });
     const history = at < this.#nextHistoryAt ? undefined : this.#history.begin(at, complete);
     const slices = new Slices();
-    for (const { namespace, stats } of counts.survey()) {
-      looks.get(namespace)?.add(stats);
-      history?.add(namespace, stats);
+    for (const surveyed of counts.survey()) {
+      // Whom nobody looks at is not counted in full.
+      looks.get(surveyed.namespace)?.add(surveyed.stats);
+      history?.add(surveyed);
       if (slices.due()) await slices.rest();
       if (this.#closed) return;
     }

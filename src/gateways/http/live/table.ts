@@ -113,7 +113,8 @@ export class LiveTable {
     const before = this.#entries.get(stats.name);
     const row = isBare(stats) ? undefined : rowOf(stats, before?.stats, this.#seconds);
     const text = JSON.stringify(row ?? stats.name);
-    totals.add(stats, row && { in: row.in ?? 0, out: row.subscriptions.reduce((sum, { out = 0 }) => sum + out, 0) });
+    if (row === undefined) totals.addIdle(stats);
+    else totals.add(stats, { in: row.in ?? 0, out: row.subscriptions.reduce((sum, { out = 0 }) => sum + out, 0) });
     if (before === undefined) {
       this.#entries.set(stats.name, { stats, text, changedAt: look, seenAt: look });
       return;

@@ -1,4 +1,4 @@
-import type { TopicStats } from '../../../core/stats.ts';
+import type { IdleTopic, TopicStats } from '../../../core/stats.ts';
 
 /** Of a namespace. Queues of dead letters count apart: what lies there does not wait for its consumer. */
 export interface LiveTotals {
@@ -40,9 +40,13 @@ export class TotalsCount {
   readonly #deadLetterQueues: string[] = [];
   readonly #active: { stats: TopicStats; rates: Rates }[] = [];
 
-  /** @param rates left out for a topic in which nothing is and nothing happens, as in most of 10,000 */
-  add(stats: TopicStats, rates?: Rates): void {
-    const { name, kind, subscriptions } = stats;
+  add(stats: TopicStats, rates: Rates): void {
+    this.addIdle(stats);
+    this.#active.push({ stats, rates });
+  }
+
+  /** A topic in which nothing is and nothing happens, as in most of 10,000. */
+  addIdle({ name, kind, subscriptions }: IdleTopic): void {
     if (kind === 'queue') this.#totals.queues++;
     else {
       this.#totals.topics++;
@@ -52,7 +56,6 @@ export class TotalsCount {
       this.#totals.consumers += consumers;
       if (deadLetterQueue !== name) this.#deadLetterQueues.push(deadLetterQueue);
     }
-    if (rates !== undefined) this.#active.push({ stats, rates });
   }
 
   end(): LiveTotals {
