@@ -117,6 +117,25 @@ test('batches come back byte for byte but for the place that the log gave them',
   assert.deepEqual(middle.bytes.subarray(16), first.subarray(16));
 });
 
+test('the memory of a large produce is given back once it is answered, and its records lie elsewhere', async (t) => {
+  const { peer } = await start(t);
+  await create(peer, 'orders');
+  const given: number[] = [];
+  t.mock.method(ArrayBuffer.prototype, 'transfer', function (this: ArrayBuffer) {
+    given.push(this.byteLength);
+    return structuredClone(this, { transfer: [this] });
+  });
+  const value = 'x'.repeat(300_000);
+  const batch = writeBatch(records(value));
+  assert.equal((await produce(peer, 'orders', batch)).errorCode, ERROR.NONE);
+  assert.equal(given.filter((bytes) => bytes > batch.byteLength && bytes < batch.byteLength + 1000).length, 1);
+  const { bytes } = await fetched(peer, fetchOf('orders', 0));
+  assert.deepEqual(
+    [...readRecords(bytes)].map((record) => record.value?.toString()),
+    [value],
+  );
+});
+
 test('a corrupted batch, one of the wrong length and one that is cut off are refused', async (t) => {
   const { peer } = await start(t);
   await create(peer, 't');
