@@ -197,7 +197,7 @@ export class Feeds {
     return this.of(subscription).counters;
   }
 
-  counted(subscription: Subscription): Readonly<FeedCounters> {
+  countersOf(subscription: Subscription): Readonly<FeedCounters> {
     return this.#feeds.get(subscription.id)?.counters ?? NOTHING;
   }
 

@@ -36,11 +36,11 @@ export class Operator {
 
   /** Null when it is not idle. */
   idleTopic(topic: Topic): IdleTopic | null {
-    if (this.#recorder.counted(topic).published > 0) return null;
+    if (this.#recorder.countersOf(topic).published > 0) return null;
     const { name, kind } = topic;
     const subscriptions: IdleTopic['subscriptions'] = [];
     for (const subscription of topic.subscriptions.values()) {
-      if (depthOf(subscription) > 0 || this.#feeds.counted(subscription).acked > 0) return null;
+      if (depthOf(subscription) > 0 || this.#feeds.countersOf(subscription).acked > 0) return null;
       const consumers = this.#feeds.countedOf(subscription).length;
       subscriptions.push({ consumers, deadLetterQueue: deadLetterName(subscription) });
     }
@@ -65,7 +65,7 @@ export class Operator {
         stableEnd: one.stableEnd,
         bytes: one.bytes,
       })),
-      ...this.#recorder.counted(topic),
+      ...this.#recorder.countersOf(topic),
       maxMessages: topic.policy.maxMessages,
       maxBytes: topic.policy.maxBytes,
       subscriptions: [...topic.subscriptions.values()].map((subscription) => this.subscriptionStats(subscription)),
@@ -84,7 +84,7 @@ export class Operator {
       paused: subscription.paused,
       deadLetterQueue: deadLetterName(subscription),
       oldestAt: null,
-      ...this.#feeds.counted(subscription),
+      ...this.#feeds.countersOf(subscription),
     };
     subscription.backlogs.forEach((backlog, i) => {
       stats.ready += backlog.ready;

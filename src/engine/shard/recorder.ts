@@ -119,7 +119,7 @@ export class Recorder {
     return counter;
   }
 
-  counted(topic: Topic): Readonly<TopicCounters> {
+  countersOf(topic: Topic): Readonly<TopicCounters> {
     return this.#counters.get(topic) ?? NOTHING;
   }
 }
