@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mock, test, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { nextTurn } from '../core/real-time.ts';
 import { connect } from '../sdk/connect.ts';
 import { defineQueue, defineTopic } from '../sdk/define.ts';
 import { Reject } from '../sdk/outcome.ts';
@@ -272,6 +273,23 @@ test('after reset nothing is there; handles, workers and connections go on', asy
   await assert.rejects(broker.inspect(jobs), { code: 'NOT_FOUND' });
   await broker.rail.queue(defineQueue<Job>('jobs', { maxAttempts: 7 })).send({ n: 3 });
   assert.deepEqual(numbers((await broker.inspect(jobs)).ready), [3]);
+});
+
+test('a reset may come while workers start and clients send', async (t) => {
+  const broker = await start(t);
+  await using other = await connect(broker.url);
+  for (let turns = 0; turns < 8; turns++) {
+    const queue = broker.rail.queue(defineQueue<Job>(`jobs-${turns}`));
+    const got: number[] = [];
+    const worker = queue.work(({ body }) => void got.push(body.n));
+    const sent = other.queue(defineQueue<Job>(`jobs-${turns}`)).send({ n: 1 });
+    for (let turn = 0; turn < turns; turn++) await nextTurn();
+    await Promise.all([broker.reset(), broker.reset(), sent]);
+    await queue.send({ n: 2 });
+    await broker.idle(queue);
+    assert.equal(got.at(-1), 2);
+    await worker.close();
+  }
 });
 
 test('a topic, its subscriptions and a router come back after reset when they are used', async (t) => {

@@ -108,6 +108,9 @@ export class TestBroker implements AsyncDisposable {
   #activity = 0;
   /** What it was when nothing was under way. */
   #quietAt = -1;
+  /** Ends when everything is deleted: until then nobody's requests reach the broker. */
+  #deleting: Promise<void> | undefined;
+  #lastReset: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   private constructor(parts: {
@@ -300,12 +303,28 @@ export class TestBroker implements AsyncDisposable {
    * keep beside them (users, policies, topics of SNS), and the faults. Connections, handles and workers stay and go on; what they had declared is declared again when they use it. The time stays.
    */
   reset(): Promise<void> {
-    return keepAlive(this.#reset());
+    const done = this.#lastReset.then(() => this.#reset());
+    this.#lastReset = done.catch(() => undefined);
+    return keepAlive(done);
   }
 
   async #reset(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#deleting = promise;
+    try {
+      await this.#deleteEverything();
+    } finally {
+      this.#deleting = undefined;
+      resolve();
+    }
+    for (const session of this.#sessions) await session.resume();
+  }
+
+  async #deleteEverything(): Promise<void> {
     const life = await this.#life;
     this.faults.clear();
+    // A consumer that is being started, a queue that is being declared: they are there, or wait until all is deleted.
+    await this.#quiet();
     for (const session of this.#sessions) session.suspend();
     for (const [namespace, declarations] of this.#declarations) {
       await deleteAll(life.session(namespace));
@@ -316,7 +335,6 @@ export class TestBroker implements AsyncDisposable {
     await this.#server?.forget();
     await life.broker.settled();
     this.#history.clear();
-    for (const session of this.#sessions) await session.resume();
   }
 
   /** Closes `rail`, cuts off who is still connected, and ends. Idempotent. */
@@ -360,6 +378,7 @@ export class TestBroker implements AsyncDisposable {
   };
 
   async #broker(): Promise<Broker> {
+    await this.#deleting;
     return (await this.#life).broker;
   }
 
