@@ -6,6 +6,7 @@ import { FileJournal } from '../storage/journal/file-journal.ts';
 import { tryLock } from '../storage/lock.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
 import { NodeDisk } from '../storage/node-disk.ts';
+import { ownLoop, SyncPace } from '../storage/sync-pace.ts';
 import type { ServerConfig } from './settings.ts';
 
 /** A journal and its blobs, owned. */
@@ -23,9 +24,10 @@ export type StorageConfig = Pick<ServerConfig, 'dir' | 'memory' | 'journal'>;
 /**
  * Locks the directory and opens what is in it, or makes both in memory.
  *
+ * @param loop whose the loop of this thread is: the broker's own, or an app's, which must not wait for a disk
  * @throws JOURNAL_LOCKED when somebody else owns the directory, STORAGE_FAILED.
  */
-export async function openStorage(config: StorageConfig): Promise<Storage> {
+export async function openStorage(config: StorageConfig, loop: 'own' | 'shared' = 'shared'): Promise<Storage> {
   if (config.memory) return { ...(await onDisk(new MemoryDisk(), config)), directory: null, release: () => undefined };
   const lock = tryLock(config.dir);
   if (lock === undefined) {
@@ -35,8 +37,9 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
     );
   }
   try {
+    const pace = loop === 'own' ? new SyncPace(ownLoop()) : new SyncPace();
     return {
-      ...(await onDisk(new NodeDisk(lock.directory), config)),
+      ...(await onDisk(new NodeDisk(lock.directory, pace), config)),
       directory: lock.directory,
       release: () => lock.release(),
     };

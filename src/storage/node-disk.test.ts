@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { writeFully } from './disk.ts';
 import { MemoryDisk } from './memory/memory-disk.ts';
 import { NodeDisk } from './node-disk.ts';
+import { SyncPace } from './sync-pace.ts';
 
 let directory = '';
 before(async () => {
@@ -13,11 +14,23 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true }));
 
-for (const kind of ['a real disk', 'the one in memory']) {
+/** It has seen a disk that is quick and a loop that is idle. */
+function onLoop(): SyncPace {
+  const pace = new SyncPace(() => ({ busyMs: 0, passedMs: 1 }));
+  for (let i = 0; i < 64; i++) {
+    assert.equal(pace.begin(1), 'in pool');
+    pace.tookInPool(1, 0.01);
+  }
+  assert.equal(pace.begin(1), 'on loop');
+  return pace;
+}
+
+for (const kind of ['a real disk', 'a real disk, synced on the loop', 'the one in memory']) {
   describe(`disk: ${kind}`, () => {
     let disk: NodeDisk | MemoryDisk = new MemoryDisk();
     before(() => {
       if (kind === 'a real disk') disk = new NodeDisk(join(directory, 'made', 'on-demand'));
+      if (kind === 'a real disk, synced on the loop') disk = new NodeDisk(join(directory, 'on-loop'), onLoop());
     });
 
     test('what is written at an offset is read back, with zeros before it and an end after it', async () => {

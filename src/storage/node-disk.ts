@@ -1,7 +1,9 @@
-import { close, fdatasync, fstat, fsync, mkdirSync, open, read, writeSync, writevSync } from 'node:fs';
+import { close, fdatasync, fdatasyncSync, fstat, fsync, mkdirSync, open, read, writeSync, writevSync } from 'node:fs';
 import { readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { realTime } from '../core/real-time.ts';
 import { systemCode, type Disk, type DiskFile } from './disk.ts';
+import { SyncPace } from './sync-pace.ts';
 
 /**
  * Written at once when a segment is filled ahead. The page cache keeps the file in pieces as large as the writes that
@@ -19,14 +21,16 @@ const SPARED_BYTES = 2 ** 20;
 
 /**
  * A directory of a real file system. Writes run on the loop thread (0.7 µs for a small one, against 19 µs for a trip
- * to the thread pool), syncs and reads in the pool.
+ * to the thread pool), reads in the pool, syncs where `SyncPace` says.
  */
 export class NodeDisk implements Disk {
   readonly where: string;
+  readonly #pace: SyncPace;
 
   /** Makes the directory when it is not there. */
-  constructor(directory: string) {
+  constructor(directory: string, pace: SyncPace = new SyncPace()) {
     this.where = directory;
+    this.#pace = pace;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
@@ -40,7 +44,7 @@ export class NodeDisk implements Disk {
 
   async #open(name: string, flags: string): Promise<DiskFile> {
     const fd = await openFile(join(this.where, name), flags);
-    return new NodeFile(fd, await sizeOf(fd), this.where);
+    return new NodeFile(fd, await sizeOf(fd), this.where, this.#pace);
   }
 
   async list(): Promise<{ name: string; bytes: number }[]> {
@@ -81,16 +85,20 @@ export class NodeDisk implements Disk {
 class NodeFile implements DiskFile {
   readonly #fd: number;
   readonly #directory: string;
+  readonly #pace: SyncPace;
   #size: number;
+  /** Written since the last sync. */
+  #unsynced = 0;
   #open = true;
   /** Calls in the thread pool. */
   #running = 0;
   #whenDone: (() => void) | undefined;
 
-  constructor(fd: number, size: number, directory: string) {
+  constructor(fd: number, size: number, directory: string, pace: SyncPace) {
     this.#fd = fd;
     this.#size = size;
     this.#directory = directory;
+    this.#pace = pace;
   }
 
   size(): number {
@@ -100,25 +108,43 @@ class NodeFile implements DiskFile {
   writev(buffers: readonly Uint8Array[], at: number): number {
     this.#assertOpen();
     const written = writevSync(this.#fd, buffers, at);
+    this.#unsynced += written;
     if (at + written > this.#size) this.#size = at + written;
     return written;
   }
 
-  /** Thousands a second: as `#run`, with one promise. */
   sync(): Promise<void> {
+    if (!this.#open) return Promise.reject(closedFile());
+    const bytes = this.#unsynced;
+    this.#unsynced = 0;
+    return this.#sync(bytes);
+  }
+
+  #sync(bytes: number): Promise<void> {
+    return this.#pace.begin(bytes) === 'on loop' ? this.#syncOnLoop() : this.#syncInPool(bytes);
+  }
+
+  async #syncOnLoop(): Promise<void> {
+    const begun = realTime.monotonic();
+    try {
+      fdatasyncSync(this.#fd);
+    } finally {
+      this.#pace.tookOnLoop(realTime.monotonic() - begun);
+    }
+  }
+
+  /** Thousands a second: as `#run`, with one promise. */
+  #syncInPool(bytes: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#assertOpen();
       this.#running++;
+      const begun = realTime.monotonic();
       fdatasync(this.#fd, (error) => {
         this.#ended();
+        this.#pace.tookInPool(bytes, realTime.monotonic() - begun);
         if (error === null) resolve();
         else reject(error);
       });
     });
-  }
-
-  #sync(): Promise<void> {
-    return new Promise((resolve, reject) => fdatasync(this.#fd, settle(resolve, reject)));
   }
 
   read(at: number, length: number, into?: Buffer): Promise<Buffer> {
@@ -152,9 +178,9 @@ class NodeFile implements DiskFile {
     while (this.#size < bytes) {
       const end = Math.min(this.#size + FILL_BYTES, bytes);
       while (this.#size < end) this.#fill(Math.min(ZEROS.length, end - this.#size));
-      await this.#sync();
+      await this.#sync(FILL_BYTES);
     }
-    await this.#sync();
+    await this.#sync(FILL_BYTES);
   }
 
   #fill(bytes: number): void {
@@ -186,8 +212,12 @@ class NodeFile implements DiskFile {
   }
 
   #assertOpen(): void {
-    if (!this.#open) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' });
+    if (!this.#open) throw closedFile();
   }
+}
+
+function closedFile(): Error {
+  return Object.assign(new Error('the file is closed'), { code: 'EBADF' });
 }
 
 type Settle = (error: NodeJS.ErrnoException | null) => void;
