@@ -1,16 +1,25 @@
 import { type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 
-/** For the brokers of others, which tests and benches start as processes. */
+/** Below the ports that systems give to whoever asks for any, tests in other processes among them, from 32,768 up. */
+const [FIRST_PORT, LAST_PORT] = [10_000, 32_000];
+
+/** For the brokers of others, which tests and benches start as processes: some listen only seconds later. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('No port is free.');
-  return address.port;
+  for (;;) {
+    const port = randomInt(FIRST_PORT, LAST_PORT);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** @throws when the process ends first, or when it takes longer */

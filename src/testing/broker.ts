@@ -1,11 +1,9 @@
 import { SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
-import { withLargeBodies } from '../core/large-body.ts';
-import { deadLetterQueue } from '../core/policy.ts';
 import { nextTurn, realTime } from '../core/real-time.ts';
 import { SeededRandom } from '../core/random.ts';
 import type { Session } from '../core/session.ts';
-import type { MessageState, SubscriptionStats } from '../core/stats.ts';
+import type { SubscriptionStats } from '../core/stats.ts';
 import { findTracing, type Tracing } from '../core/tracing.ts';
 import { durationMs } from '../core/units.ts';
 import type { Duration } from '../core/units.ts';
@@ -15,20 +13,13 @@ import type { RailOptions } from '../sdk/rail.ts';
 import { connectRemote } from '../sdk/remote/remote-session.ts';
 import { keepAlive } from './alive.ts';
 import { TestClock } from './clock.ts';
+import { contentsOf, type QueueContents } from './contents.ts';
 import { Declarations } from './declarations.ts';
+import { deleteAll, deleteDocuments } from './delete-all.ts';
 import { Faults, type CrashOptions } from './faults.ts';
 import { History } from './history.ts';
 import { Life, type LifeOptions } from './life.ts';
-import {
-  placeOf,
-  seen,
-  waiting,
-  type Place,
-  type TestMessage,
-  type TestQueue,
-  type TestTarget,
-  type WaitingMessage,
-} from './messages.ts';
+import { placeOf, seen, type Place, type TestMessage, type TestQueue, type TestTarget } from './messages.ts';
 import type { DocumentWatcher } from '../engine/shard/documents.ts';
 import { TestServer, tracedConnect } from './server.ts';
 import { TestSession, type SessionHost, type SessionOwner } from './session.ts';
@@ -51,18 +42,6 @@ export interface WaitOptions {
   timeout?: Duration;
 }
 
-/** How a queue stands, by what its messages wait for. */
-export interface QueueContents<T = unknown> {
-  /** For a consumer, in the order of delivery. */
-  readonly ready: WaitingMessage<T>[];
-  /** For their time: sent with a delay, or to be tried again. */
-  readonly delayed: WaitingMessage<T>[];
-  /** For the consumer that has them. */
-  readonly leased: WaitingMessage<T>[];
-  /** For somebody to look at them: its dead-letter queue. */
-  readonly dead: WaitingMessage<T>[];
-}
-
 /** Where a protocol is spoken. */
 export interface TestEndpoint {
   readonly protocol: string;
@@ -75,7 +54,6 @@ const HOST = '127.0.0.1';
 const WAIT: Duration = '4s';
 /** Turns of the loop in which nothing happened, after which nothing is under way: a message goes to a worker and back in four. */
 const QUIET_TURNS = 8;
-const PAGE = 1_000;
 
 /**
  * Starts a broker for a test: the real engine, in memory, on a free port, with a clock that the test moves.
@@ -222,13 +200,7 @@ export class TestBroker implements AsyncDisposable {
     const life = await this.#life;
     await life.broker.settled();
     const session = life.session(namespace);
-    const [ready, delayed, leased] = await Promise.all([
-      peekAll<T>(session, place, 'ready'),
-      peekAll<T>(session, place, 'delayed'),
-      peekAll<T>(session, place, 'leased'),
-    ]);
-    const dead = await deadLetters<T>(session, place);
-    return { ready, delayed, leased, dead };
+    return contentsOf<T>(session, place);
   }
 
   /**
@@ -471,48 +443,4 @@ async function statsOf(session: Session, place: Place | undefined): Promise<Subs
   }
   const { topics } = await session.request('allStats', { limit: 10_000 });
   return topics.filter(({ name }) => !name.endsWith('.dead')).flatMap(({ subscriptions }) => subscriptions);
-}
-
-async function peekAll<T>(session: Session, place: Place, state: MessageState): Promise<WaitingMessage<T>[]> {
-  const { topic, subscription } = place;
-  const found: WaitingMessage<T>[] = [];
-  for (;;) {
-    const last = found.at(-1);
-    const page = { topic, subscription, state, limit: PAGE, ...(last !== undefined && { after: last.id }) };
-    const peeked = await session.request('peek', page);
-    const messages = await withLargeBodies(topic, peeked.messages, (args) => session.request('readBody', args));
-    for (const message of messages) found.push(waiting<T>(message, place));
-    if (messages.length < PAGE) return found;
-  }
-}
-
-async function deadLetters<T>(session: Session, place: Place): Promise<WaitingMessage<T>[]> {
-  const described = await session.request('describeTopic', { name: place.topic });
-  const own = described.subscriptions.find(({ subscription }) => subscription === place.subscription)?.policy;
-  const policy = described.kind === 'queue' ? (own ?? described.subscription) : own;
-  const name = deadLetterQueue(policy?.deadLetter ?? null, described.kind, place.topic, place.subscription);
-  try {
-    return await peekAll<T>(session, { ...place, topic: name, subscription: name }, 'ready');
-  } catch (error) {
-    // Made with the first dead letter.
-    if (RailheadError.is(error, 'NOT_FOUND')) return [];
-    throw error;
-  }
-}
-
-async function deleteAll(session: Session): Promise<void> {
-  const { schedules } = await session.request('listSchedules', {});
-  for (const { name } of schedules) await session.request('deleteSchedule', { name });
-  const { routers } = await session.request('listRouters', {});
-  for (const { name } of routers) await session.request('deleteRouter', { name });
-  for (;;) {
-    const { topics } = await session.request('listTopics', { limit: PAGE });
-    if (topics.length === 0) return;
-    for (const { name } of topics) await session.request('deleteTopic', { name });
-  }
-}
-
-async function deleteDocuments(session: Session, kind: string): Promise<void> {
-  const { documents } = await session.request('listDocuments', { kind });
-  for (const { name } of documents) await session.request('deleteDocument', { kind, name });
 }

@@ -4,7 +4,8 @@
  * @module
  */
 export { testBroker } from './broker.ts';
-export type { QueueContents, TestBroker, TestBrokerOptions, TestEndpoint, WaitOptions } from './broker.ts';
+export type { TestBroker, TestBrokerOptions, TestEndpoint, WaitOptions } from './broker.ts';
+export type { QueueContents } from './contents.ts';
 export type { TestClock } from './clock.ts';
 export type { CrashOptions, Faults } from './faults.ts';
 export type { TestMessage, TestQueue, TestTarget, WaitingMessage } from './messages.ts';
