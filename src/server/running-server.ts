@@ -18,6 +18,11 @@ export interface ServerOptions {
    * start fails. Where others than this machine can connect it always fails. Default `may-be-taken`.
    */
   defaultPorts?: 'may-be-taken' | 'must-be-free';
+  /**
+   * Whose the loop of this thread is. On a loop of its `own`, as `railhead` has it, a server makes small syncs of a quick
+   * disk; an app's, which is `shared`, never waits for a disk. Default `shared`.
+   */
+  loop?: 'own' | 'shared';
   /** Where each setting comes from, for people. */
   origins?: ReadonlyMap<string, string>;
   /** Where the built pages of the dashboard lie. Default: beside the code. */

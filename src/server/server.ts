@@ -132,7 +132,7 @@ class Server implements RunningServer {
       this.#sessions = await Sessions.of(await findTracing());
       // A directory that is not there has no users in it, and is not made for a broker that then refuses to start.
       if (this.#config.memory || !existsSync(this.#config.dir)) refuseStrangers(this.#config, 'none');
-      const storage = this.#options.storage ?? (await openStorage(this.#config, 'own'));
+      const storage = this.#options.storage ?? (await openStorage(this.#config, this.#options.loop));
       this.#jwt = await this.#openJwt();
       this.#vault = vaultOf(storage.directory, this.#config.accessKeyFile);
       const broker = await this.#own(storage, this.#vault);

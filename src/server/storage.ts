@@ -24,7 +24,7 @@ export type StorageConfig = Pick<ServerConfig, 'dir' | 'memory' | 'journal'>;
 /**
  * Locks the directory and opens what is in it, or makes both in memory.
  *
- * @param loop whose the loop of this thread is: the broker's own, or an app's, which must not wait for a disk
+ * @param loop as `ServerOptions` has it
  * @throws JOURNAL_LOCKED when somebody else owns the directory, STORAGE_FAILED.
  */
 export async function openStorage(config: StorageConfig, loop: 'own' | 'shared' = 'shared'): Promise<Storage> {

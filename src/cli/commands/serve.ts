@@ -35,6 +35,7 @@ export function configure(command: Command): void {
     );
     const server = await startServer(loaded.config, {
       log,
+      loop: 'own',
       origins: loaded.origins,
       // Whoever wrote a file wants what it says, and what it leaves out, on every start.
       ...(loaded.file && { defaultPorts: 'must-be-free' as const }),
