@@ -3,13 +3,14 @@ import manager, { type ChannelWrapper } from 'amqp-connection-manager';
 import { type ChannelModel, connect, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
 import { Connection } from 'rabbitmq-client';
 import { SeededRandom } from '../../src/core/random.ts';
-import { after, Child, withDirectory } from './child.ts';
+import { after, Child, goOn, until, withDirectory } from './child.ts';
 import type { LoopOptions } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
 const QUEUE = 'numbers';
 const PREFETCH = 50;
-const DRAIN_MS = 60_000;
+/** Confirms of each client between two kills. Each library takes its time to reconnect. */
+const BETWEEN_KILLS = 4;
 
 /** Publishes one number; resolves when the broker confirmed it, and rejects when that is not known. */
 type Publish = (n: number) => Promise<unknown>;
@@ -69,10 +70,7 @@ export function amqpLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Pro
       };
       const lines = clients.flatMap((client) => Array.from({ length: 4 }, () => line(client)));
       for (let cycle = 0; cycle < cycles; cycle++) {
-        // Each library takes its time to reconnect: the kill comes once all of them went through again.
-        const before = { ...byClient };
-        const again = (): boolean => clients.every(({ name }) => (byClient[name] ?? 0) > (before[name] ?? 0));
-        for (let waited = 0; !again() && waited < 10_000; waited += 10) await after(10);
+        await goOn(() => ({ ...byClient }), Object.fromEntries(clients.map(({ name }) => [name, BETWEEN_KILLS])));
         await after(random.below(100));
         await server.child.kill();
         server = await start(dir, server.port);
@@ -80,7 +78,7 @@ export function amqpLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Pro
       }
       stop.now = true;
       await Promise.all(lines);
-      for (let waited = 0; queue.report().lost.length > 0 && waited < DRAIN_MS; waited += 50) await after(50);
+      await until(() => queue.report().lost.length === 0, 50);
       return { ...queue.report(), byClient };
     } finally {
       stop.now = true;

@@ -17,7 +17,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import { SeededRandom } from '../../src/core/random.ts';
 import { endpoint } from './aws-endpoint.ts';
-import { after, Child, withDirectory } from './child.ts';
+import { after, Child, goOn, until, withDirectory } from './child.ts';
 import type { Server } from './amqp-loop.ts';
 import type { LoopOptions } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
@@ -27,7 +27,8 @@ const REGION = 'eu-central-1';
 const QUEUES = ['standard', 'fifo', 'batches', 'topic', 'fifoTopic'] as const;
 /** And a topic that is posted to an endpoint of HTTP. */
 export const LINES = [...QUEUES, 'posts'] as const;
-const DRAIN_MS = 60_000;
+/** Confirms of each line between two kills. */
+const BETWEEN_KILLS = 4;
 /** Of what is received and not deleted, since the broker was killed: it comes again soon. */
 const VISIBILITY_SECONDS = '2';
 
@@ -141,10 +142,7 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
       };
       const receivers = QUEUES.map((name) => receiver(urls[name]));
       for (let cycle = 0; cycle < cycles; cycle++) {
-        // The client pauses between its attempts: the kill comes once every queue has taken something again.
-        const before = { ...byQueue };
-        const again = (): boolean => LINES.every((name) => (byQueue[name] ?? 0) > (before[name] ?? 0));
-        for (let waited = 0; !again() && waited < 10_000; waited += 10) await after(10);
+        await goOn(() => ({ ...byQueue }), Object.fromEntries(LINES.map((name) => [name, BETWEEN_KILLS])));
         await sqs.send(new SendMessageCommand({ QueueUrl: urls.held, MessageBody: String(cycle) }));
         const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: urls.held }));
         await after(random.below(100));
@@ -159,7 +157,7 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
       }
       stop.sending = true;
       await Promise.all(senders);
-      for (let waited = 0; queue.report().lost.length > 0 && waited < DRAIN_MS; waited += 50) await after(50);
+      await until(() => queue.report().lost.length === 0, 50);
       stop.receiving = true;
       await Promise.all(receivers);
       return { ...queue.report(), byQueue, held };

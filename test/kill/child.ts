@@ -43,6 +43,33 @@ export async function withDirectory<T>(use: (dir: string) => Promise<T>): Promis
   }
 }
 
+/** How long a client may take to be back: some pause for long between their attempts. */
+const PATIENCE_MS = 120_000;
+
+/** Waits until it holds; false when it does not in time. */
+export async function until(holds: () => boolean | Promise<boolean>, everyMs = 10): Promise<boolean> {
+  const end = Date.now() + PATIENCE_MS;
+  while (!(await holds())) {
+    if (Date.now() > end) return false;
+    await after(everyMs);
+  }
+  return true;
+}
+
+/**
+ * Waits until each of these counts rose by as many as are named: clients pause between their attempts, and a kill proves
+ * something once they went on.
+ */
+export async function goOn(counts: () => Record<string, number>, least: Record<string, number>): Promise<void> {
+  const before = counts();
+  const rose = (): [string, number][] => {
+    const now = counts();
+    return Object.keys(least).map((name) => [name, (now[name] ?? 0) - (before[name] ?? 0)]);
+  };
+  if (!(await until(() => rose().every(([name, by]) => by >= (least[name] ?? 0)))))
+    throw new Error(`after ${PATIENCE_MS / 1000} s not all went on: ${JSON.stringify(Object.fromEntries(rose()))}`);
+}
+
 export function after(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -103,6 +103,13 @@ export class KafkaHistory {
     return this.#commits;
   }
 
+  /** By how they ended so far, as their producers know it. */
+  get transactions(): KafkaReport['transactions'] {
+    const outcomes = { open: 0, asked: 0, committed: 0, dead: 0 };
+    for (const { outcome } of this.#transactions) outcomes[outcome]++;
+    return outcomes;
+  }
+
   get consumed(): number {
     return this.#consumed.length;
   }
@@ -160,15 +167,9 @@ export class KafkaHistory {
       consumed: this.#consumed.length,
       commits: this.#commits,
       unconfirmed,
-      transactions: this.#outcomes(),
+      transactions: this.transactions,
       problems,
     };
-  }
-
-  #outcomes(): KafkaReport['transactions'] {
-    const outcomes = { open: 0, asked: 0, committed: 0, dead: 0 };
-    for (const { outcome } of this.#transactions) outcomes[outcome]++;
-    return outcomes;
   }
 
   #half(visible: ReadonlySet<string>): string[] {

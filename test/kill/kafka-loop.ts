@@ -1,7 +1,7 @@
 import { type Admin, Kafka, logLevel, type Producer, type ProducerConfig } from 'kafkajs';
 import { SeededRandom } from '../../src/core/random.ts';
 import { RawPeer } from '../kafka/raw-peer.ts';
-import { after, Child, withDirectory } from './child.ts';
+import { after, Child, goOn, until, withDirectory } from './child.ts';
 import {
   type Isolation,
   KafkaHistory,
@@ -21,10 +21,9 @@ const PRODUCERS = 3;
  */
 const TRANSACTIONAL = 1;
 const MAX_BATCH = 20;
-/** So that a kill finds commits of which somebody was told just now. */
-const COMMITS_BETWEEN_KILLS = 4;
-const AGAIN_MS = 60_000;
-const DRAIN_MS = 60_000;
+/** What the group and the producers of transactions are told between two kills, and each producer besides. */
+const BETWEEN_KILLS = { commits: 4, committed: 2, dead: 1 };
+const ACKNOWLEDGED_BETWEEN_KILLS = 2;
 
 export interface KafkaServer {
   child: Child;
@@ -75,12 +74,13 @@ export function kafkaLoop({ cycles, seed, onCycle = () => {} }: KafkaLoopOptions
       }
       const running = lines.map((line) => line.run());
       for (let cycle = 0; cycle < cycles; cycle++) {
-        // kafkajs pauses between its attempts: the kill comes once all producers and the group went on.
-        const before = { lines: lines.map(({ acknowledged }) => acknowledged), commits: history.commits };
-        const again = (): boolean =>
-          history.commits >= before.commits + COMMITS_BETWEEN_KILLS &&
-          lines.every((line, i) => line.acknowledged > (before.lines[i] ?? 0));
-        for (let waited = 0; !again() && waited < AGAIN_MS; waited += 10) await after(10);
+        const counts = (): Record<string, number> => ({
+          commits: history.commits,
+          ...history.transactions,
+          ...Object.fromEntries(lines.map(({ name, acknowledged }) => [name, acknowledged])),
+        });
+        const each = lines.map(({ name }) => [name, ACKNOWLEDGED_BETWEEN_KILLS]);
+        await goOn(counts, { ...BETWEEN_KILLS, ...Object.fromEntries(each) });
         await after(random.below(100));
         await server.child.kill();
         server = await start(dir, port);
@@ -92,7 +92,7 @@ export function kafkaLoop({ cycles, seed, onCycle = () => {} }: KafkaLoopOptions
       for (const line of lines) await line.finish();
       await mark(kafka, history);
       const ends = await askOffsets(admin, port, history);
-      for (let waited = 0; !reached(await committedOf(admin), ends) && waited < DRAIN_MS; waited += 50) await after(50);
+      await until(async () => reached(await committedOf(admin), ends), 50);
       return history.report(await readAll(kafka, ends, 'uncommitted'), await readAll(kafka, ends, 'committed'));
     } finally {
       stop.now = true;
@@ -119,6 +119,10 @@ class Line {
 
   constructor(options: LineOptions) {
     this.options = options;
+  }
+
+  get name(): string {
+    return this.options.name;
   }
 
   async run(): Promise<void> {
@@ -282,7 +286,7 @@ async function readAll(kafka: Kafka, ends: Offsets, isolation: Isolation): Promi
         next.set(partition, Number(message.offset) + 1);
       },
     });
-    for (let waited = 0; !reached(next, ends) && waited < DRAIN_MS; waited += 50) await after(50);
+    await until(() => reached(next, ends), 50);
     return log;
   } finally {
     await consumer.disconnect();

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { Retries } from '../../src/core/retries.ts';
 import { SeededRandom } from '../../src/core/random.ts';
 import { connect } from '../../src/sdk/connect.ts';
-import { after, Child, withDirectory } from './child.ts';
+import { after, Child, goOn, until, withDirectory } from './child.ts';
 import { clientOf, start } from './kafka-loop.ts';
 import { DEAD, GROUP, isHopeless, ORDERS, RETRY } from './retry-work.ts';
 
 const SEED = 1;
 const CYCLES = 4;
-const MANY_MS = 120_000;
+const DONE_BETWEEN_KILLS = 10;
 const POLICY = { attempts: 3, backoff: { type: 'fixed', minMs: 100, maxMs: 100, jitter: false } } as const;
 
 test('kill -9 of the broker and of a group of kafkajs that hands records back: each is done, or a dead letter with its story', async (t) => {
@@ -39,9 +39,7 @@ test('kill -9 of the broker and of a group of kafkajs that hands records back: e
         sent.push(...values);
       };
       for (let cycle = 0; cycle < CYCLES; cycle++) {
-        const before = done.size;
-        await send(40);
-        for (let waited = 0; done.size < before + 10 && waited < MANY_MS; waited += 10) await after(10);
+        await Promise.all([goOn(() => ({ done: done.size }), { done: DONE_BETWEEN_KILLS }), send(40)]);
         await after(random.below(150));
         if (cycle % 2 === 1) {
           await member.kill();
@@ -77,19 +75,19 @@ test('kill -9 of the broker and of a group of kafkajs that hands records back: e
 async function deadLetters(url: string, done: ReadonlySet<string>, sent: readonly string[]) {
   const rail = await connect(url);
   try {
-    for (let waited = 0; ; waited += 200) {
+    const dead = new Map<string, { error: unknown; origin: unknown }>();
+    await until(async () => {
       const { messages } = await rail
         .request('peek', { topic: DEAD, subscription: DEAD, limit: 1000 })
         .catch(() => ({ messages: [] }));
-      const dead = new Map(
-        messages.map(({ envelope, history }) => [
-          Buffer.from(envelope.body).toString(),
-          { error: history?.error, origin: envelope.headers?.['railhead-origin-topic'] },
-        ]),
-      );
-      if (waited >= MANY_MS || sent.every((value) => done.has(value) || dead.has(value))) return dead;
-      await after(200);
-    }
+      for (const { envelope, history } of messages)
+        dead.set(Buffer.from(envelope.body).toString(), {
+          error: history?.error,
+          origin: envelope.headers?.['railhead-origin-topic'],
+        });
+      return sent.every((value) => done.has(value) || dead.has(value));
+    }, 200);
+    return dead;
   } finally {
     await rail.close();
   }

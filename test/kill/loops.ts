@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, defineQueue, RailheadError } from 'railhead';
 import { SeededRandom } from '../../src/core/random.ts';
-import { after, Child, withDirectory } from './child.ts';
+import { after, Child, goOn, withDirectory } from './child.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
+
+const CONFIRMS_BETWEEN_KILLS = 40;
 
 export interface LoopOptions {
   cycles: number;
@@ -95,9 +97,7 @@ export function serverLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): P
       };
       const lines = [line(1), line(1), line(20)];
       for (let cycle = 0; cycle < cycles; cycle++) {
-        // Clients pause between attempts to reconnect: the kill comes once something went through again.
-        const before = queue.confirmed;
-        for (let waited = 0; queue.confirmed === before && waited < 5000; waited += 10) await after(10);
+        await goOn(() => ({ confirmed: queue.confirmed }), { confirmed: CONFIRMS_BETWEEN_KILLS });
         await after(random.below(150));
         await server.child.kill();
         server = await start(server.port);
