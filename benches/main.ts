@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { Calm } from './harness/calm.ts';
 import { describeMachine, machineLines } from './harness/machine.ts';
 import { killAll } from './harness/process.ts';
 import { asMarkdown, asText, type Measured } from './harness/report.ts';
@@ -73,6 +74,7 @@ const context: Context = {
   scale: Number(values.scale),
   runs: Number(values.runs),
   delays: values.delays.split(',').map(Number),
+  calm: new Calm(),
   log: (text) => process.stderr.write(`  [${((performance.now() - began) / 1000).toFixed(0)} s] ${text}\n`),
 };
 
@@ -90,6 +92,8 @@ for (const row of ROWS) {
     killBuilt();
     outcome = { figures: [], skipped: [`It failed: ${error instanceof Error ? error.message : String(error)}`] };
   }
+  const note = context.calm.note();
+  if (note !== undefined) outcome = { ...outcome, notes: [...(outcome.notes ?? []), note] };
   all.push({ row, outcome });
   write(asText(outcome));
 }

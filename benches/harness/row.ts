@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrokerRole } from '../roles/broker.ts';
 import type { ClientRole } from '../roles/client.ts';
+import type { Calm } from './calm.ts';
 import type { Figure } from './figures.ts';
 import { Child } from './process.ts';
 
@@ -13,6 +14,7 @@ export interface Context {
   runs: number;
   /** Milliseconds added to each sync, in turn; 0 for the disk as it is. */
   delays: readonly number[];
+  calm: Calm;
   log: (text: string) => void;
 }
 

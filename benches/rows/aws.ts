@@ -110,16 +110,28 @@ async function beside(
   return outcome;
 }
 
-/** What was measured of one thing: per second, and processor time of the server for each request. */
+/** Per second, and processor time of the server for each request, µs. */
+interface Sample {
+  perSecond: number;
+  processor: number;
+}
+
+async function sampleOf(
+  { pid }: Side,
+  { messages, requests }: { messages: number; requests: number },
+  work: () => Promise<Times>,
+): Promise<Sample> {
+  const before = processorMs(pid);
+  const times = await work();
+  return { perSecond: rate(messages, times), processor: ((processorMs(pid) - before) * 1000) / requests };
+}
+
 class Samples {
   readonly #perSecond = new Map<Side, number[]>();
   readonly #processor = new Map<Side, number[]>();
 
-  async add(side: Side, of: { messages: number; requests: number }, work: () => Promise<Times>): Promise<void> {
-    const before = processorMs(side.pid);
-    const times = await work();
-    const processor = ((processorMs(side.pid) - before) * 1000) / of.requests;
-    push(this.#perSecond, side, rate(of.messages, times));
+  add(side: Side, { perSecond, processor }: Sample): void {
+    push(this.#perSecond, side, perSecond);
     push(this.#processor, side, processor);
   }
 
@@ -173,18 +185,21 @@ function against(samples: ReadonlyMap<Side, number[]>, ours: Side, theirs: Side)
 
 // ---- Amazon's client --------------------------------------------------------------------------------------------------
 
-async function sdk(sides: readonly Side[], { scale, runs, log }: Context, outcome: Outcome): Promise<void> {
+async function sdk(sides: readonly Side[], { scale, runs, calm, log }: Context, outcome: Outcome): Promise<void> {
   const messages = Math.max(500, Math.round(1_000 * scale));
   const samples = new Samples();
   const client = await Child.start<AwsClientRole>('aws-client', {});
-  const turn = async (side: Side, name: string, measured: boolean): Promise<void> => {
+  let queues = 0;
+  const turn = async (side: Side): Promise<Sample> => {
     const { url } = side;
+    const name = `sdk-${queues++}`;
     const queueUrl = await client.call('createQueue', { url, name });
     await side.prepare?.(name);
-    const work = () => client.call('sendReceiveDelete', { url, queueUrl, messages, inFlight: IN_FLIGHT });
-    if (measured) await samples.add(side, { messages, requests: 3 * messages }, work);
-    else await work();
+    const sample = await sampleOf(side, { messages, requests: 3 * messages }, () =>
+      client.call('sendReceiveDelete', { url, queueUrl, messages, inFlight: IN_FLIGHT }),
+    );
     await client.call('deleteQueue', { url, queueUrl });
+    return sample;
   };
   try {
     for (let run = -SDK_WARM_UPS; run < runs; run++) {
@@ -192,7 +207,9 @@ async function sdk(sides: readonly Side[], { scale, runs, log }: Context, outcom
       for (let at = 0; at < SDK_TURNS; at++)
         for (const nth of sides.keys()) {
           const side = sides[(nth + at) % sides.length];
-          if (side !== undefined) await turn(side, `sdk-${run + SDK_WARM_UPS}-${at}`, run >= 0);
+          if (side === undefined) continue;
+          if (run < 0) await turn(side);
+          else samples.add(side, await calm.measure(() => turn(side)));
         }
       log(`aws sdk: run ${run + 1} of ${runs}`);
     }
@@ -206,26 +223,36 @@ async function sdk(sides: readonly Side[], { scale, runs, log }: Context, outcom
 
 const BESIDE = { fauxqs: 1.2, ElasticMQ: 2 };
 
-async function http(sides: readonly Side[], { scale, runs, log }: Context, outcome: Outcome): Promise<void> {
+async function http(sides: readonly Side[], { scale, runs, calm, log }: Context, outcome: Outcome): Promise<void> {
   const single = Math.max(1_000, Math.round(30_000 * scale));
   const batched = Math.max(10_000, Math.round(100_000 * scale));
   const [sends, batches, takes] = [new Samples(), new Samples(), new Samples()];
   const clients = new Map<Side, Child<AwsLoadRole>>();
   try {
     for (const side of sides) clients.set(side, await Child.start<AwsLoadRole>('aws-load', { url: side.url }));
-    // The first warms up.
-    for (let run = -1; run < runs; run++)
+    let queues = 0;
+    const turn = async (side: Side, client: Child<AwsLoadRole>) => {
+      const one = await client.call('createQueue', `one${queues}`);
+      const ten = await client.call('createQueue', `ten${queues++}`);
+      const load = { queueUrl: ten, messages: batched, connections: CONNECTIONS };
+      const sample = (messages: number, requests: number, work: () => Promise<Times>): Promise<Sample> =>
+        sampleOf(side, { messages, requests }, work);
+      const send = await sample(single, single, () =>
+        client.call('send', { ...load, queueUrl: one, messages: single }),
+      );
+      const batch = await sample(batched, batched / 10, () => client.call('sendBatches', load));
+      const take = await sample(batched, batched / 5, () => client.call('take', load));
+      await client.call('deleteQueue', one);
+      await client.call('deleteQueue', ten);
+      return { send, batch, take };
+    };
+    for (const [side, client] of clients) await turn(side, client);
+    for (let run = 0; run < runs; run++)
       for (const [side, client] of clients) {
-        const one = await client.call('createQueue', `one${run + 1}`);
-        const ten = await client.call('createQueue', `ten${run + 1}`);
-        const add = (samples: Samples, messages: number, requests: number, work: () => Promise<Times>) =>
-          run < 0 ? work() : samples.add(side, { messages, requests }, work);
-        const load = { queueUrl: ten, messages: batched, connections: CONNECTIONS };
-        await add(sends, single, single, () => client.call('send', { ...load, queueUrl: one, messages: single }));
-        await add(batches, batched, batched / 10, () => client.call('sendBatches', load));
-        await add(takes, batched, batched / 5, () => client.call('take', load));
-        await client.call('deleteQueue', one);
-        await client.call('deleteQueue', ten);
+        const { send, batch, take } = await calm.measure(() => turn(side, client));
+        sends.add(side, send);
+        batches.add(side, batch);
+        takes.add(side, take);
         log(`aws http: ${side.name}, run ${run + 1} of ${runs}`);
       }
   } finally {

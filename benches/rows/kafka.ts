@@ -162,7 +162,7 @@ function beside(
 
 // ---- Produce ----------------------------------------------------------------------------------------------------------
 
-async function produce(sides: readonly Side[], { scale, runs, log }: Context, outcome: Outcome): Promise<void> {
+async function produce(sides: readonly Side[], { scale, runs, calm, log }: Context, outcome: Outcome): Promise<void> {
   const batches = Math.max(200, Math.round(4000 * scale));
   const singles = Math.max(500, Math.round(20_000 * scale));
   const bulk = new Map<Side, number[]>();
@@ -177,8 +177,8 @@ async function produce(sides: readonly Side[], { scale, runs, log }: Context, ou
         await broker.prepare(topic);
         if (side === RAILHEAD && run >= 0) floor.push(await syncedEach(batches));
         const options = { topic, batches, records: BATCH_RECORDS, inFlight: IN_FLIGHT };
-        const many = await client.call('produce', options);
-        const each = await client.call('produce', { ...options, batches: singles, records: 1 });
+        const many = await calm.measure(() => client.call('produce', options));
+        const each = await calm.measure(() => client.call('produce', { ...options, batches: singles, records: 1 }));
         await client.call('remove', topic);
         // The first warms up.
         if (run < 0) continue;
@@ -276,7 +276,10 @@ async function fetch(sides: readonly Side[], { scale, runs, log }: Context, outc
 
 // ---- Latency ----------------------------------------------------------------------------------------------------------
 
-async function latency(sides: readonly Side[], { scale, runs, log }: Context, outcome: Outcome): Promise<void> {
+/** What compiles the code does so over the first 30,000 records, on the cores that are measured. */
+const LATENCY_WARM_UPS = 3;
+
+async function latency(sides: readonly Side[], { scale, runs, calm, log }: Context, outcome: Outcome): Promise<void> {
   const seconds = Math.max(2, 5 * scale);
   const p50 = new Map<Side, number[]>();
   const p99 = new Map<Side, number[]>();
@@ -285,11 +288,10 @@ async function latency(sides: readonly Side[], { scale, runs, log }: Context, ou
       const topic = 'bench';
       await client.call('create', { topics: [topic], partitions: PARTITIONS, configs: side.configs });
       const all: Float64Array[] = [];
-      for (let run = -1; run < runs; run++) {
-        const options = { topic, partitions: PARTITIONS, perSecond: PER_SECOND, seconds };
-        const one = await client.call('produceLatencies', options);
-        if (run >= 0) all.push(one);
-      }
+      const options = { topic, partitions: PARTITIONS, perSecond: PER_SECOND, seconds };
+      const measure = () => client.call('produceLatencies', options);
+      for (let run = 0; run < LATENCY_WARM_UPS; run++) await measure();
+      for (let run = 0; run < runs; run++) all.push(await calm.measure(measure));
       p50.set(
         side,
         all.map((one) => percentile(one, 0.5)),

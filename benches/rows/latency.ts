@@ -11,15 +11,13 @@ export const latency: Row = {
   name: 'latency',
   title:
     'From when a message was due to be sent to its handler, at 2,000/s without waiting for answers; producer, worker and broker are three processes',
-  async run({ scale, runs, delays, log }) {
+  async run({ scale, runs, delays, calm, log }) {
     const figures: Figure[] = [];
     const seconds = Math.max(2, 5 * scale);
     const floor = await withFloor(async (measure) => {
       const latencies: Float64Array[] = [];
-      for (let run = -WARM_UPS; run < Math.min(runs, 3); run++) {
-        const one = await measure(seconds);
-        if (run >= 0) latencies.push(one);
-      }
+      for (let run = 0; run < WARM_UPS; run++) await measure(seconds);
+      for (let run = 0; run < Math.min(runs, 3); run++) latencies.push(await calm.measure(() => measure(seconds)));
       return latencies;
     });
     log('latency: floor done');
@@ -28,14 +26,19 @@ export const latency: Row = {
       const p99: number[] = [];
       const confirmP99: number[] = [];
       await withBroker({ syncMs, clients: 2 }, async (_broker, [producer, worker]) => {
-        for (let run = -WARM_UPS; run < Math.min(runs, 3); run++) {
-          const queue = `latency-${run}`;
+        let queues = 0;
+        const measure = async () => {
+          const queue = `latency-${queues++}`;
           await producer?.call('declare', { queues: [queue] });
           const messages = Math.round(PER_SECOND * seconds);
           const received = worker?.call('receiveLatencies', { queue, messages });
           const sent = await producer?.call('publishAtRate', { queues: [queue], perSecond: PER_SECOND, seconds });
-          const latencies = await received;
-          if (run < 0 || latencies === undefined || sent === undefined) continue;
+          return { latencies: await received, sent };
+        };
+        for (let run = 0; run < WARM_UPS; run++) await measure();
+        for (let run = 0; run < Math.min(runs, 3); run++) {
+          const { latencies, sent } = await calm.measure(measure);
+          if (latencies === undefined || sent === undefined) continue;
           p50.push(percentile(latencies, 0.5));
           p99.push(percentile(latencies, 0.99));
           confirmP99.push(percentile(sent.confirmed, 0.99));
