@@ -6,8 +6,13 @@ const TRIES = 4;
 /** So many that were never calm, and a row takes the machine as it is. */
 const PATIENCE = 2;
 
-/** Of all processors since they started, in ticks. Other systems than Linux do not tell: nothing is stolen there. */
-function ticks(): { asked: number; stolen: number } {
+interface Ticks {
+  asked: number;
+  stolen: number;
+}
+
+/** Of all processors since they started. Other systems than Linux do not tell: nothing is stolen there. */
+function ticksOfMachine(): Ticks {
   try {
     // Source: proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
     const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
@@ -23,19 +28,24 @@ function ticks(): { asked: number; stolen: number } {
 
 /** So that a figure tells of the program and not of those who have the other machines of the host. */
 export class Calm {
+  readonly #ticks: () => Ticks;
   #measured = 0;
   #again = 0;
   #worst = 0;
   #neverCalm = 0;
+
+  constructor(ticks = ticksOfMachine) {
+    this.#ticks = ticks;
+  }
 
   /** Measures again when more than `CALM` was stolen meanwhile; of `TRIES` the calmest counts. */
   async measure<T>(work: () => Promise<T>): Promise<T> {
     let best: { value: T; share: number } | undefined;
     const tries = this.#neverCalm < PATIENCE ? TRIES : 1;
     for (let i = 0; i < tries; i++) {
-      const before = ticks();
+      const before = this.#ticks();
       const value = await work();
-      const after = ticks();
+      const after = this.#ticks();
       const share = (after.stolen - before.stolen) / Math.max(1, after.asked - before.asked);
       if (best === undefined || share < best.share) best = { value, share };
       if (best.share <= CALM) break;
