@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 /** The most that a sync may have to write, to be made on the loop: more takes long enough to do something else meanwhile. */
 const SMALL_BYTES = 16 * 1024;
 /** How long one may take on the loop, as a mean of `TRIAL`. */
-const SHORT_MS = 0.5;
+const SHORT_MS = 1;
 /** One that takes so long sends the next ones to the pool at once. */
 const LONG_MS = 20;
 const TRIAL = 64;
