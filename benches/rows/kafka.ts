@@ -7,6 +7,7 @@ import { writeBatch } from '../../src/gateways/kafka/record-batch.ts';
 import { built, endBuilt, spawnBuilt, startBuilt } from '../peers/built.ts';
 import { withoutSync } from '../peers/without-sync.ts';
 import { type Figure, percentile, spread } from '../harness/figures.ts';
+import { floorLatencies } from '../harness/floor.ts';
 import { residentBytes } from '../harness/machine.ts';
 import { Child } from '../harness/process.ts';
 import { type Context, inTempDir, onEach, type Outcome, rate, type Row } from '../harness/row.ts';
@@ -283,6 +284,9 @@ async function latency(sides: readonly Side[], { scale, runs, calm, log }: Conte
   const seconds = Math.max(2, 5 * scale);
   const p50 = new Map<Side, number[]>();
   const p99 = new Map<Side, number[]>();
+  const warmUps = LATENCY_WARM_UPS;
+  const floor = await floorLatencies({ perSecond: PER_SECOND, seconds, warmUps, runs, calm });
+  log('kafka latency: floor done');
   await onEach(sides, (side, broker) =>
     withClient(broker.address, async (client) => {
       const topic = 'bench';
@@ -290,7 +294,7 @@ async function latency(sides: readonly Side[], { scale, runs, calm, log }: Conte
       const all: Float64Array[] = [];
       const options = { topic, partitions: PARTITIONS, perSecond: PER_SECOND, seconds };
       const measure = () => client.call('produceLatencies', options);
-      for (let run = 0; run < LATENCY_WARM_UPS; run++) await measure();
+      for (let run = 0; run < warmUps; run++) await measure();
       for (let run = 0; run < runs; run++) all.push(await calm.measure(measure));
       p50.set(
         side,
@@ -304,6 +308,11 @@ async function latency(sides: readonly Side[], { scale, runs, calm, log }: Conte
     }),
   );
   const what = `produce latency at 2,000/s over ${PARTITIONS.toLocaleString('en')} partitions`;
+  outcome.figures.push({
+    what: 'no broker: bytes through a synced file at 2,000/s, p99',
+    unit: 'ms',
+    samples: floor.map((one) => percentile(one, 0.99)),
+  });
   beside(outcome, `${what}, p99`, 'ms', p99, [[RAILHEAD, KAFKA_FSYNC]], { atMost: 5 });
   beside(outcome, `${what}, p50`, 'ms', p50, []);
 }

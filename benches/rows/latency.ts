@@ -1,7 +1,6 @@
 import { percentile, type Figure } from '../harness/figures.ts';
-import { Child } from '../harness/process.ts';
-import { delayed, inTempDir, withBroker, type Row } from '../harness/row.ts';
-import type { FloorRole } from '../roles/floor.ts';
+import { floorLatencies } from '../harness/floor.ts';
+import { delayed, withBroker, type Row } from '../harness/row.ts';
 
 const PER_SECOND = 2000;
 /** Not measured: what compiles the code does so over the first 30,000 messages, on the cores that are measured. */
@@ -14,11 +13,12 @@ export const latency: Row = {
   async run({ scale, runs, delays, calm, log }) {
     const figures: Figure[] = [];
     const seconds = Math.max(2, 5 * scale);
-    const floor = await withFloor(async (measure) => {
-      const latencies: Float64Array[] = [];
-      for (let run = 0; run < WARM_UPS; run++) await measure(seconds);
-      for (let run = 0; run < Math.min(runs, 3); run++) latencies.push(await calm.measure(() => measure(seconds)));
-      return latencies;
+    const floor = await floorLatencies({
+      perSecond: PER_SECOND,
+      seconds,
+      warmUps: WARM_UPS,
+      runs: Math.min(runs, 3),
+      calm,
     });
     log('latency: floor done');
     for (const syncMs of delays) {
@@ -75,21 +75,3 @@ export const latency: Row = {
     };
   },
 };
-
-/** Measures what the machine takes for the path by itself. */
-function withFloor<T>(use: (measure: (seconds: number) => Promise<Float64Array>) => Promise<T>): Promise<T> {
-  return inTempDir(async (dir) => {
-    const start = (): Promise<Child<FloorRole>> => Child.start<FloorRole>('floor', { dir });
-    const [relay, producer, receiver] = [await start(), await start(), await start()];
-    try {
-      const port = await relay.call('relay');
-      return await use(async (seconds) => {
-        await receiver.call('receive', { port, messages: PER_SECOND * seconds });
-        await producer.call('publishAtRate', { port, perSecond: PER_SECOND, seconds });
-        return (await receiver.call('latencies')) ?? new Float64Array();
-      });
-    } finally {
-      for (const child of [producer, receiver, relay]) await child.stop();
-    }
-  });
-}
