@@ -2,9 +2,8 @@ import { readFileSync } from 'node:fs';
 
 /** What a virtual machine asked of the processors of its host and did not get ("steal"), as a share of what it asked for. */
 const CALM = 0.02;
-const TRIES = 4;
-/** So many that were never calm, and a row takes the machine as it is. */
-const PATIENCE = 2;
+/** For whatever is measured, whether the machine was ever calm or not: what comes last in a row must not have fewer. */
+const TRIES = 3;
 
 interface Ticks {
   asked: number;
@@ -32,7 +31,6 @@ export class Calm {
   #measured = 0;
   #again = 0;
   #worst = 0;
-  #neverCalm = 0;
 
   constructor(ticks = ticksOfMachine) {
     this.#ticks = ticks;
@@ -41,19 +39,17 @@ export class Calm {
   /** Measures again when more than `CALM` was stolen meanwhile; of `TRIES` the calmest counts. */
   async measure<T>(work: () => Promise<T>): Promise<T> {
     let best: { value: T; share: number } | undefined;
-    const tries = this.#neverCalm < PATIENCE ? TRIES : 1;
-    for (let i = 0; i < tries; i++) {
+    for (let i = 0; i < TRIES; i++) {
       const before = this.#ticks();
       const value = await work();
       const after = this.#ticks();
       const share = (after.stolen - before.stolen) / Math.max(1, after.asked - before.asked);
       if (best === undefined || share < best.share) best = { value, share };
       if (best.share <= CALM) break;
-      if (i < tries - 1) this.#again++;
+      if (i < TRIES - 1) this.#again++;
     }
     if (best === undefined) throw new Error('Nothing was tried.');
     this.#measured++;
-    if (best.share > CALM) this.#neverCalm++;
     this.#worst = Math.max(this.#worst, best.share);
     return best.value;
   }
@@ -61,7 +57,7 @@ export class Calm {
   /** Of what was measured since it was last asked: nothing, when there is nothing that a reader should know. */
   note(): string | undefined {
     const [measured, again, worst] = [this.#measured, this.#again, this.#worst];
-    this.#measured = this.#again = this.#worst = this.#neverCalm = 0;
+    this.#measured = this.#again = this.#worst = 0;
     if (worst <= CALM && again === 0) return undefined;
     return `${again} measurements were thrown away, as the host of this machine kept over ${percent(CALM)} of the processor time that was asked for; of the ${measured} that count, up to ${percent(worst)}.`;
   }

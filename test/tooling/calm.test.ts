@@ -28,9 +28,9 @@ test('what was disturbed is measured again', async () => {
   assert.equal(note(), undefined);
 });
 
-test('of those that were all disturbed the calmest counts, and a machine that never is calm is not waited for', async () => {
-  const { measure, note, done } = machine(0.5, 0.3, 0.4, 0.6, 0.2, 0.2, 0.2, 0.1, 0.7);
-  assert.deepEqual([await measure(), await measure(), await measure()], [1, 7, 8]);
+test('on a machine that is never calm each is measured as often as any other, and the calmest counts', async () => {
+  const { measure, note, done } = machine(0.5, 0.3, 0.4, 0.6, 0.2, 0.2, 0.7, 0.8, 0.7);
+  assert.deepEqual([await measure(), await measure(), await measure()], [1, 4, 6]);
   assert.equal(done(), 9);
   assert.match(note() ?? '', /^6 measurements were thrown away.*of the 3 that count, up to 70 %\.$/);
 });
