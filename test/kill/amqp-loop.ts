@@ -3,7 +3,8 @@ import manager, { type ChannelWrapper } from 'amqp-connection-manager';
 import { type ChannelModel, connect, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
 import { Connection } from 'rabbitmq-client';
 import { SeededRandom } from '../../src/core/random.ts';
-import { after, Child, goOn, until, withDirectory } from './child.ts';
+import { within } from '../eventually.ts';
+import { after, Child, goOn, PATIENCE_MS, withDirectory } from './child.ts';
 import type { LoopOptions } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
 
@@ -78,7 +79,7 @@ export function amqpLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Pro
       }
       stop.now = true;
       await Promise.all(lines);
-      await until(() => queue.report().lost.length === 0, 50);
+      await within(PATIENCE_MS, () => queue.report().lost.length === 0, 50);
       return { ...queue.report(), byClient };
     } finally {
       stop.now = true;

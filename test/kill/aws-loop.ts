@@ -17,7 +17,8 @@ import {
 } from '@aws-sdk/client-sqs';
 import { SeededRandom } from '../../src/core/random.ts';
 import { endpoint } from './aws-endpoint.ts';
-import { after, Child, goOn, until, withDirectory } from './child.ts';
+import { within } from '../eventually.ts';
+import { after, Child, goOn, PATIENCE_MS, withDirectory } from './child.ts';
 import type { Server } from './amqp-loop.ts';
 import type { LoopOptions } from './loops.ts';
 import { TotalQueue, type TotalQueueReport } from './total-queue.ts';
@@ -157,7 +158,7 @@ export function awsLoop({ cycles, seed, onCycle = () => {} }: LoopOptions): Prom
       }
       stop.sending = true;
       await Promise.all(senders);
-      await until(() => queue.report().lost.length === 0, 50);
+      await within(PATIENCE_MS, () => queue.report().lost.length === 0, 50);
       stop.receiving = true;
       await Promise.all(receivers);
       return { ...queue.report(), byQueue, held };

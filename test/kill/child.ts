@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { within } from '../eventually.ts';
 
 /** A process of ours that is killed without warning. What it says comes over IPC. */
 export class Child {
@@ -44,17 +45,7 @@ export async function withDirectory<T>(use: (dir: string) => Promise<T>): Promis
 }
 
 /** How long a client may take to be back: some pause for long between their attempts. */
-const PATIENCE_MS = 120_000;
-
-/** Waits until it holds; false when it does not in time. */
-export async function until(holds: () => boolean | Promise<boolean>, everyMs = 10): Promise<boolean> {
-  const end = Date.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    if (Date.now() > end) return false;
-    await after(everyMs);
-  }
-  return true;
-}
+export const PATIENCE_MS = 120_000;
 
 /**
  * Waits until each of these counts rose by as many as are named: clients pause between their attempts, and a kill proves
@@ -66,7 +57,7 @@ export async function goOn(counts: () => Record<string, number>, least: Record<s
     const now = counts();
     return Object.keys(least).map((name) => [name, (now[name] ?? 0) - (before[name] ?? 0)]);
   };
-  if (!(await until(() => rose().every(([name, by]) => by >= (least[name] ?? 0)))))
+  if (!(await within(PATIENCE_MS, () => rose().every(([name, by]) => by >= (least[name] ?? 0)))))
     throw new Error(`after ${PATIENCE_MS / 1000} s not all went on: ${JSON.stringify(Object.fromEntries(rose()))}`);
 }
 

@@ -1,7 +1,8 @@
 import { type Admin, Kafka, logLevel, type Producer, type ProducerConfig } from 'kafkajs';
 import { SeededRandom } from '../../src/core/random.ts';
 import { RawPeer } from '../kafka/raw-peer.ts';
-import { after, Child, goOn, until, withDirectory } from './child.ts';
+import { within } from '../eventually.ts';
+import { after, Child, goOn, PATIENCE_MS, withDirectory } from './child.ts';
 import {
   type Isolation,
   KafkaHistory,
@@ -92,7 +93,7 @@ export function kafkaLoop({ cycles, seed, onCycle = () => {} }: KafkaLoopOptions
       for (const line of lines) await line.finish();
       await mark(kafka, history);
       const ends = await askOffsets(admin, port, history);
-      await until(async () => reached(await committedOf(admin), ends), 50);
+      await within(PATIENCE_MS, async () => reached(await committedOf(admin), ends), 50);
       return history.report(await readAll(kafka, ends, 'uncommitted'), await readAll(kafka, ends, 'committed'));
     } finally {
       stop.now = true;
@@ -286,7 +287,7 @@ async function readAll(kafka: Kafka, ends: Offsets, isolation: Isolation): Promi
         next.set(partition, Number(message.offset) + 1);
       },
     });
-    await until(() => reached(next, ends), 50);
+    await within(PATIENCE_MS, () => reached(next, ends), 50);
     return log;
   } finally {
     await consumer.disconnect();

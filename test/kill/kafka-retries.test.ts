@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { Retries } from '../../src/core/retries.ts';
 import { SeededRandom } from '../../src/core/random.ts';
 import { connect } from '../../src/sdk/connect.ts';
-import { after, Child, goOn, until, withDirectory } from './child.ts';
+import { within } from '../eventually.ts';
+import { after, Child, goOn, PATIENCE_MS, withDirectory } from './child.ts';
 import { clientOf, start } from './kafka-loop.ts';
 import { DEAD, GROUP, isHopeless, ORDERS, RETRY } from './retry-work.ts';
 
@@ -76,17 +77,21 @@ async function deadLetters(url: string, done: ReadonlySet<string>, sent: readonl
   const rail = await connect(url);
   try {
     const dead = new Map<string, { error: unknown; origin: unknown }>();
-    await until(async () => {
-      const { messages } = await rail
-        .request('peek', { topic: DEAD, subscription: DEAD, limit: 1000 })
-        .catch(() => ({ messages: [] }));
-      for (const { envelope, history } of messages)
-        dead.set(Buffer.from(envelope.body).toString(), {
-          error: history?.error,
-          origin: envelope.headers?.['railhead-origin-topic'],
-        });
-      return sent.every((value) => done.has(value) || dead.has(value));
-    }, 200);
+    await within(
+      PATIENCE_MS,
+      async () => {
+        const { messages } = await rail
+          .request('peek', { topic: DEAD, subscription: DEAD, limit: 1000 })
+          .catch(() => ({ messages: [] }));
+        for (const { envelope, history } of messages)
+          dead.set(Buffer.from(envelope.body).toString(), {
+            error: history?.error,
+            origin: envelope.headers?.['railhead-origin-topic'],
+          });
+        return sent.every((value) => done.has(value) || dead.has(value));
+      },
+      200,
+    );
     return dead;
   } finally {
     await rail.close();
