@@ -1,7 +1,7 @@
 import { assert, RailheadError } from '../core/errors.ts';
 import type { BlobStore, BlobWriter } from '../engine/ports.ts';
 import { OpenFiles } from './open-files.ts';
-import { storageError, systemCode, writeFully, type Disk, type DiskFile } from './disk.ts';
+import { storageError, SYNC_EVERY_BYTES, systemCode, writeFully, type Disk, type DiskFile } from './disk.ts';
 
 const SEALED = '.blob';
 const UNSEALED = '.blob.tmp';
@@ -99,6 +99,7 @@ class FileBlobWriter implements BlobWriter {
   readonly #file: DiskFile;
   readonly #done: (bytes: number | undefined) => void;
   #bytes = 0;
+  #unsynced = 0;
   #state: 'open' | 'failed' | 'done' = 'open';
 
   constructor(disk: Disk, name: string, file: DiskFile, done: (bytes: number | undefined) => void) {
@@ -113,6 +114,10 @@ class FileBlobWriter implements BlobWriter {
     try {
       writeFully(this.#file, [bytes], bytes.length, this.#bytes);
       this.#bytes += bytes.length;
+      this.#unsynced += bytes.length;
+      if (this.#unsynced < SYNC_EVERY_BYTES) return;
+      this.#unsynced = 0;
+      await this.#file.sync();
     } catch (error) {
       throw this.#failed(error);
     }

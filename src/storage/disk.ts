@@ -39,6 +39,12 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
+/**
+ * What is long and urgent to nobody is synced whenever so much of it was written. The disk does one thing after the
+ * other: a batch of the journal that comes meanwhile waits for 1 MiB, and not for the whole of it.
+ */
+export const SYNC_EVERY_BYTES = 2 ** 20;
+
 /** Writes everything at `at`, however often the disk takes only a part. @throws what the disk throws */
 export function writeFully(file: DiskFile, buffers: readonly Uint8Array[], bytes: number, at: number): void {
   let written = file.writev(buffers, at);

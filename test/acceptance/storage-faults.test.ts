@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { RailheadError } from '../../src/core/errors.ts';
 import { SeededRandom } from '../../src/core/random.ts';
 import { FileBlobs } from '../../src/storage/blobs.ts';
+import { SYNC_EVERY_BYTES } from '../../src/storage/disk.ts';
 import { FileJournal } from '../../src/storage/journal/file-journal.ts';
 import { MemoryDisk, type DiskCall } from '../../src/storage/memory/memory-disk.ts';
 import { sealText } from './blobs.ts';
@@ -257,6 +258,34 @@ describe('blobs and a failing disk', () => {
       const found = await FileBlobs.open(disk.clone());
       assert.equal((await found.read('good', 0, 9)).toString(), 'good');
     }
+  });
+
+  test('a long blob is synced in pieces, so that a batch of the journal waits for one of them', async () => {
+    const disk = new MemoryDisk();
+    const blobs = await FileBlobs.open(disk);
+    const piece = Buffer.alloc(300_000, 'x');
+    const writer = await blobs.create('long');
+    let [synced, most] = [0, 0];
+    disk.onCall = (call) => {
+      if (call !== 'sync') return;
+      most = Math.max(most, disk.usedBytes - synced);
+      synced = disk.usedBytes;
+    };
+    for (let i = 0; i < 50; i++) await writer.write(piece);
+    await writer.seal();
+    assert.equal(synced, 50 * piece.byteLength);
+    assert.ok(most < SYNC_EVERY_BYTES + piece.byteLength, `${most} bytes in one sync`);
+  });
+
+  test('a long blob of which a piece cannot be synced is not sealed', async () => {
+    const disk = new MemoryDisk();
+    const blobs = await FileBlobs.open(disk);
+    const writer = await blobs.create('long');
+    disk.failAt('sync', 2);
+    await writer.write(Buffer.alloc(SYNC_EVERY_BYTES));
+    assert.equal((await failure(writer.write(Buffer.alloc(SYNC_EVERY_BYTES))))?.code, 'STORAGE_FAILED');
+    await writer.abort();
+    assert.deepEqual([await blobs.list(), await disk.list()], [[], []]);
   });
 
   test('a failed writer is aborted and its name is free again', async () => {
