@@ -1,14 +1,15 @@
 import { performance } from 'node:perf_hooks';
 
 /** The most that a sync may have to write, to be made on the loop: more takes long enough to do something else meanwhile. */
-const SMALL_BYTES = 16 * 1024;
-/** How long one may take on the loop, as a mean of `TRIAL`. */
+const SMALL_BYTES = 512 * 1024;
+/** How long one may take on the loop, as a mean of `TRIAL`, while the loop has little else to do. */
 const SHORT_MS = 1;
+/** And while it is busy: about what the way through the pool takes. */
+const QUICK_MS = 0.5;
 /** One that takes so long sends the next ones to the pool at once. */
 const LONG_MS = 20;
 const TRIAL = 64;
-/** How much of its time the loop may do other things, to have syncs too, and to keep them. */
-const IDLE_ENOUGH = 0.55;
+/** How much of its time a busy loop does other things. */
 const BUSY = 0.65;
 /** How many in the pool come between two tries; twice as many after each that failed. */
 const FIRST_WAIT = 64;
@@ -31,19 +32,17 @@ export function ownLoop(): () => LoopTime {
   };
 }
 
-/** The loop of an app that embeds a broker is for the app. */
-const SHARED_LOOP: LoopTime = { busyMs: 1, passedMs: 1 };
-
 /**
- * Where the next sync of a small batch is made. The way into the thread pool and back takes about as much processor time
- * as the sync of a quick disk, and takes it from whoever has the other processors, clients among them. While the loop
- * has little else to do, such syncs are made there, and requests are answered in the turn that they came in. On any
- * other disk, while this one is slow or writes something large, and while the loop is busy, the pool has them.
+ * Where the next sync is made. The way into the thread pool and back takes about as much processor time as the sync of a
+ * quick disk (some 0.2 ms when it was measured, and much more where a host keeps the processors for itself), takes it from
+ * whoever has the other processors, clients among them, and makes for smaller batches. So syncs of a quick disk are made
+ * on the loop, and requests are answered in the turn that they came in. The pool has those of any other disk, those with
+ * much to write and those that come meanwhile, and on a busy loop all that take longer than the way.
  *
  * A disk that hangs in the middle of one holds up the whole process, once: what comes after it goes to the pool.
  */
 export class SyncPace {
-  readonly #loop: () => LoopTime;
+  readonly #loop: (() => LoopTime) | undefined;
   #onLoop = false;
   /** In the pool at this moment: one on the loop would wait for them. */
   #inPool = 0;
@@ -53,8 +52,8 @@ export class SyncPace {
   #leastMs = Infinity;
   #wait = FIRST_WAIT;
 
-  /** Without a loop of its own, all are made in the pool. */
-  constructor(loop: () => LoopTime = () => SHARED_LOOP) {
+  /** @param loop without one all are made in the pool: the loop of an app that embeds a broker is for the app */
+  constructor(loop?: () => LoopTime) {
     this.#loop = loop;
   }
 
@@ -72,22 +71,23 @@ export class SyncPace {
   /** One in the pool took so long until the loop knew it. */
   tookInPool(bytes: number, ms: number): void {
     this.#inPool--;
-    if (this.#onLoop || bytes > SMALL_BYTES) return;
+    if (this.#loop === undefined || this.#onLoop || bytes > SMALL_BYTES) return;
     // The quickest counts: the others had to wait for their turn there.
     this.#leastMs = Math.min(this.#leastMs, ms);
     if (++this.#count < this.#wait) return;
-    const { busyMs, passedMs } = this.#loop();
-    this.#turnTo(this.#leastMs <= SHORT_MS && busyMs <= IDLE_ENOUGH * passedMs);
+    // The first look is only the beginning of the time that the next one tells of.
+    this.#loop();
+    this.#turnTo(this.#leastMs <= SHORT_MS);
   }
 
   tookOnLoop(ms: number): void {
     this.#sumMs += ms;
     this.#count++;
     if (ms >= LONG_MS) this.#leave();
-    else if (this.#count === TRIAL) {
+    else if (this.#count === TRIAL && this.#loop !== undefined) {
       const { busyMs, passedMs } = this.#loop();
       const isBusy = busyMs - this.#sumMs > BUSY * passedMs;
-      if (isBusy || this.#sumMs > TRIAL * SHORT_MS) this.#leave();
+      if (this.#sumMs > TRIAL * (isBusy ? QUICK_MS : SHORT_MS)) this.#leave();
       else {
         this.#wait = Math.max(FIRST_WAIT, this.#wait / 2);
         this.#turnTo(true);
