@@ -49,7 +49,11 @@ export class Client {
     this.sendTimeoutMs = options.sendTimeoutMs;
     this.tracing = options.tracing;
     const { session } = options;
-    this.#session = new Once(async () => (typeof session === 'function' ? session() : session));
+    const isOpen = typeof session !== 'function' && !(session instanceof Promise);
+    this.#session = new Once(
+      async () => (typeof session === 'function' ? session() : session),
+      isOpen ? session : undefined,
+    );
     const part = (): string => Math.floor(this.random.next() * 2 ** 40).toString(36);
     this.#producerPrefix = `${part()}${part()}`;
   }
@@ -141,8 +145,9 @@ export class Client {
     await Promise.all([...this.#settlers.values()].map((settler) => settler.drain()));
     this.#over = true;
     try {
-      // A session that nobody used was perhaps never opened.
-      await this.current?.close();
+      // One that is to be opened on first use was perhaps never used; one that is being opened may hang, and ends when it comes.
+      if (this.current !== undefined) await this.current.close();
+      else void this.#session.begun?.then((late) => late.close()).catch(() => undefined);
     } finally {
       for (const producer of this.#producers.values()) producer.abandon(closed());
       this.keepAlive.end();

@@ -7,13 +7,20 @@ export class Once<T> {
   #promise: Promise<T> | undefined;
   #value: T | undefined;
 
-  constructor(run: () => Promise<T>) {
+  /** @param value when it was done before */
+  constructor(run: () => Promise<T>, value?: T) {
     this.#run = run;
+    this.#value = value;
   }
 
   /** The result, once it is there. */
   get value(): T | undefined {
     return this.#value;
+  }
+
+  /** What was begun, if anything was. */
+  get begun(): Promise<T> | undefined {
+    return this.#promise;
   }
 
   get(): Promise<T> {
@@ -22,6 +29,7 @@ export class Once<T> {
   }
 
   async #start(): Promise<T> {
+    if (this.#value !== undefined) return this.#value;
     try {
       this.#value = await this.#run();
       return this.#value;
