@@ -12,7 +12,7 @@ import { KeepAlive } from './tick.ts';
 
 export interface ClientOptions {
   /** Where everything goes: an open session, one to come, or how to get one on first use. */
-  session: Session | Promise<Session> | (() => Session | Promise<Session>);
+  session: Session | (() => Session | Promise<Session>);
   clock: Clock;
   random: Random;
   definitions: Extract<IfDifferent, 'error' | 'update'>;
@@ -49,11 +49,8 @@ export class Client {
     this.sendTimeoutMs = options.sendTimeoutMs;
     this.tracing = options.tracing;
     const { session } = options;
-    const isOpen = typeof session !== 'function' && !(session instanceof Promise);
-    this.#session = new Once(
-      async () => (typeof session === 'function' ? session() : session),
-      isOpen ? session : undefined,
-    );
+    this.#session =
+      typeof session === 'function' ? new Once(async () => session()) : new Once(async () => session, session);
     const part = (): string => Math.floor(this.random.next() * 2 ** 40).toString(36);
     this.#producerPrefix = `${part()}${part()}`;
   }

@@ -34,8 +34,8 @@ export interface RailOptions {
 }
 
 export interface RailParts extends RailOptions {
-  /** Where everything goes: an open session, one to come, or how to get one on first use. */
-  session: Session | Promise<Session> | (() => Session | Promise<Session>);
+  /** Where everything goes: an open session, or how to get one on first use. It is the rail's own, and ends with it. */
+  session: Session | (() => Session | Promise<Session>);
   clock?: Clock;
   random?: Random;
   /** For spans. Default: none. */

@@ -16,6 +16,7 @@ import { connectRemote } from '../sdk/remote/remote-session.ts';
 import { FileBlobs } from '../storage/blobs.ts';
 import { FileJournal } from '../storage/journal/file-journal.ts';
 import { MemoryDisk } from '../storage/memory/memory-disk.ts';
+import { eventually } from '../../test/eventually.ts';
 import { startServer, type RunningServer, type ServerConfigInput } from './index.ts';
 import { hashToken } from './users.ts';
 import { socketPathOf } from './socket.ts';
@@ -143,6 +144,20 @@ for (const [where, more] of [
     await assert.rejects(connectRemote({ socketPath: path }), /Cannot reach/);
   });
 }
+
+test('a client that connects, asks nothing and closes is gone', async (t) => {
+  const server = await start(t, { memory: true });
+  // Those who ask over HTTP are there too.
+  const others = await connections();
+  const rail = await connect(server.url);
+  await eventually('it is there', async () => (await connections()) === others + 1);
+  await rail.close();
+  await eventually('it is gone', async () => (await connections()) === others);
+
+  async function connections(): Promise<number> {
+    return ((await call(server, 'GET', '/api/v1/connections')).body['connections'] as unknown[]).length;
+  }
+});
 
 test('with a token nobody comes in without it, over either protocol, and no log has it', async (t) => {
   const lines: string[] = [];
