@@ -1,4 +1,3 @@
-import type { Principal } from '../core/auth.ts';
 import { type Clock, SystemClock } from '../core/clock.ts';
 import { RailheadError } from '../core/errors.ts';
 import { type Random, systemRandom } from '../core/random.ts';
@@ -12,7 +11,7 @@ import { type Limits, withDefaults } from './limits.ts';
 import type { BlobStore, Journal, RecoveryReport } from './ports.ts';
 import type { RecordFormat } from './formats.ts';
 import type { State } from './machine/state.ts';
-import { ShardSession } from './session.ts';
+import { type SessionOwner, ShardSession } from './session.ts';
 import { Bodies } from './shard/bodies.ts';
 import { Caretaker } from './shard/caretaker.ts';
 import { Checkpointer } from './shard/checkpointer.ts';
@@ -216,7 +215,7 @@ export class Broker {
   }
 
   /** A session for a client that logged in. */
-  connect(options: { principal: Principal; namespace: string; name?: string }): ShardSession {
+  connect(options: SessionOwner): ShardSession {
     this.#parts.shard.assertOpen();
     const session = new ShardSession(this.#parts, options, (closed) => this.#sessions.delete(closed));
     this.#sessions.add(session);

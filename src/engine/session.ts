@@ -30,6 +30,19 @@ import type { StagedPublish } from './shard/staging.ts';
 /** What an operation writes, as a rule. */
 const OPERATION_BYTES = 4096;
 
+/** Whose a session is. */
+export interface SessionOwner {
+  principal: Principal;
+  namespace: string;
+  /** For people. */
+  name?: string;
+  /**
+   * Its publishes and settlements are many, from clients that wait for each: while others come soon as well, one waits
+   * up to a millisecond for another, and both share a sync. Default false.
+   */
+  patient?: boolean;
+}
+
 /** The shard as one client sees it: checked against what its principal may do, and cleaned up after when it goes. */
 export class ShardSession implements Session {
   readonly #parts: Parts;
@@ -42,18 +55,20 @@ export class ShardSession implements Session {
   readonly #bodies = new BodyOwner();
   /** Publishes and transactions, when one with large bodies is under way. */
   readonly #order = new InOrder();
+  readonly #patient: boolean;
   readonly #onClose: (session: ShardSession) => void;
   #closed = false;
 
   constructor(
     parts: Parts,
-    { principal, namespace, name = '' }: { principal: Principal; namespace: string; name?: string },
+    { principal, namespace, name = '', patient = false }: SessionOwner,
     onClose: (session: ShardSession) => void,
   ) {
     this.#parts = parts;
     this.#principal = principal;
     this.#namespace = namespace;
     this.#name = name;
+    this.#patient = patient;
     this.#onClose = onClose;
   }
 
@@ -61,7 +76,8 @@ export class ShardSession implements Session {
     this.#assertOpen();
     this.#authorizePublish(request);
     const { publisher, stager } = this.#parts;
-    if (this.#order.idle && !stager.concerns(request)) return publisher.publish(this.#namespace, request);
+    if (this.#order.idle && !stager.concerns(request))
+      return this.#decide(() => publisher.publish(this.#namespace, request));
     return this.#staged([request], async ([staged]) => publisher.publish(this.#namespace, staged ?? request));
   }
 
@@ -129,7 +145,11 @@ export class ShardSession implements Session {
     const receipt = settler.settle(this.#namespace, settlements);
     shard.endCommand();
     const level = settler.levelOf(this.#namespace, settlements);
-    return shard.durable(receipt, until === 'written' && level === 'fsync' ? 'write' : level);
+    return this.#decide(() => shard.durable(receipt, until === 'written' && level === 'fsync' ? 'write' : level));
+  }
+
+  #decide<T>(decide: () => T): T {
+    return this.#patient ? this.#parts.shard.patiently(decide) : decide();
   }
 
   async commit(transaction: Transaction): Promise<PublishReceipt[]> {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LOCAL_PRINCIPAL } from '../core/auth.ts';
 import { SeededRandom } from '../core/random.ts';
 import type { Consumer, LeaseRange, SettledUntil } from '../core/session.ts';
 import { EngineBench } from '../../test/engine/bench.ts';
+import { records } from '../../test/engine/records.ts';
 
 const REF = { topic: 'q', subscription: 'q' };
 const SMALL = { segmentBytes: 2 ** 16, segments: 4 };
@@ -33,15 +35,23 @@ class Bench extends EngineBench {
 
   /** The most that is waiting or with somebody after a kill, or after one of twenty power cuts. */
   async mostAfter(end: 'cut' | 'kill'): Promise<number> {
+    return Math.max(...(await this.#depthsAfter(end)));
+  }
+
+  /** The least. */
+  async leastAfter(end: 'cut'): Promise<number> {
+    return Math.min(...(await this.#depthsAfter(end)));
+  }
+
+  #depthsAfter(end: 'cut' | 'kill'): Promise<number[]> {
     const disks =
       end === 'kill' ? [this.disk.clone()] : Array.from({ length: 20 }, (_, i) => this.disk.crash(new SeededRandom(i)));
-    let most = 0;
-    for (const disk of disks) {
-      const after = await new EngineBench({}, SMALL).start(disk);
-      const { depth } = await after.session.request('subscriptionStats', REF);
-      most = Math.max(most, depth);
-    }
-    return most;
+    return Promise.all(
+      disks.map(async (disk) => {
+        const after = await new EngineBench({}, SMALL).start(disk);
+        return (await after.session.request('subscriptionStats', REF)).depth;
+      }),
+    );
   }
 }
 
@@ -162,6 +172,71 @@ test('what waited for a consumer that goes is given to another', async () => {
   await first.close();
   await timers(bench, 0);
   assert.deepEqual(got, ['second']);
+});
+
+/** A bench whose patient session has learnt that an answer may get company. */
+async function withCompany(): Promise<{ bench: Bench; publish: () => Promise<unknown> }> {
+  const bench = await Bench.open(1);
+  const session = bench.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default', patient: true });
+  const publish = (): Promise<unknown> => session.publish({ to: { topic: 'q' }, ...records('m') });
+  for (let alone = 0; alone < 1000; alone++) {
+    const before = bench.syncs;
+    void publish();
+    await timers(bench, 0);
+    if (bench.syncs > before) continue;
+    await timers(bench, 1);
+    return { bench, publish };
+  }
+  return assert.fail('No answer waited.');
+}
+
+test('a patient answer waits a millisecond for another one, and both share a sync', async () => {
+  const { bench, publish } = await withCompany();
+  const before = bench.syncs;
+  let answered = 0;
+  void publish().then(() => answered++);
+  await timers(bench, 0);
+  assert.deepEqual([bench.syncs - before, answered], [0, 0]);
+  void publish().then(() => answered++);
+  await timers(bench, 0);
+  assert.deepEqual([bench.syncs - before, answered], [1, 2]);
+});
+
+test('when nobody comes it is synced after that millisecond, and before that nothing is said', async () => {
+  const { bench, publish } = await withCompany();
+  const before = bench.syncs;
+  const depth = await bench.leastAfter('cut');
+  let answered = 0;
+  void publish().then(() => answered++);
+  await timers(bench, 0);
+  assert.deepEqual([bench.syncs - before, answered], [0, 0]);
+  assert.equal(await bench.leastAfter('cut'), depth);
+  await timers(bench, 1);
+  assert.deepEqual([bench.syncs - before, answered], [1, 1]);
+  assert.equal(await bench.leastAfter('cut'), depth + 1);
+});
+
+test('whoever is not patient has a sync at once, and so have those who wait', async () => {
+  const { bench, publish } = await withCompany();
+  const before = bench.syncs;
+  const patient = publish();
+  await timers(bench, 0);
+  await bench.ack('written');
+  assert.equal(bench.syncs, before);
+  await bench.session.publish({ to: { topic: 'q' }, ...records('n') });
+  await patient;
+  assert.equal(bench.syncs, before + 1);
+});
+
+test('a settlement is as patient as a publish, and a close waits for nobody', async () => {
+  const { bench } = await withCompany();
+  const session = bench.broker.connect({ principal: LOCAL_PRINCIPAL, namespace: 'default', patient: true });
+  const before = bench.syncs;
+  const settled = session.settle([{ ...REF, action: 'ack', ranges: bench.held.splice(0, 1) }]);
+  await timers(bench, 0);
+  assert.equal(bench.syncs, before);
+  await bench.broker.close();
+  await settled;
 });
 
 /** Time goes by, and what comes of it is done; nothing asks for a sync. */

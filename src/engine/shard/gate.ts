@@ -1,10 +1,15 @@
 import type { RailheadError } from '../../core/errors.ts';
 import type { Durability } from '../../core/policy.ts';
 
-interface Held {
+/** An effect that waits for what it depends on. */
+export interface Held {
+  /** Of the newest entry that it depends on. */
   sequence: number;
   release: () => void;
+  /** Called instead, when that will never be durable. */
   fail: (error: RailheadError) => void;
+  /** A sync may come a moment later for it, so as to be shared. */
+  patient?: boolean;
 }
 
 /** First in, first out, without moving the rest on each take. */
@@ -14,6 +19,10 @@ class Line {
 
   get first(): Held | undefined {
     return this.#items[this.#head];
+  }
+
+  get length(): number {
+    return this.#items.length - this.#head;
   }
 
   push(held: Held): void {
@@ -46,15 +55,22 @@ class Line {
 export class Gate {
   #written = 0;
   #synced = 0;
+  /** The newest sequence that somebody waits for who is not patient. */
+  #urgent = 0;
   #failed: RailheadError | null = null;
   readonly #forWrite = new Line();
   readonly #forSync = new Line();
   /** Called when something begins to wait for a sync. */
   onAwaited: () => void = () => {};
 
-  /** Whether anything waits for a sync. */
-  get awaited(): boolean {
-    return this.#forSync.first !== undefined;
+  /** How many wait for a sync. */
+  get waiting(): number {
+    return this.#forSync.length;
+  }
+
+  /** Whether one of them is not patient. */
+  get urgent(): boolean {
+    return this.#urgent > this.#synced;
   }
 
   /** Everything up to this sequence survives a power cut. */
@@ -62,26 +78,29 @@ export class Gate {
     return this.#synced;
   }
 
-  /** Calls `release` once `sequence` is durable at `level`, at once if it is already; `fail` if it never will be. */
-  hold(sequence: number, level: Durability, release: () => void, fail: (error: RailheadError) => void): void {
+  /** Releases it once what it depends on is durable at `level`, at once if it is already. */
+  hold(held: Held, level: Durability): void {
+    const { sequence } = held;
     if (this.#failed !== null) {
-      fail(this.#failed);
+      held.fail(this.#failed);
       return;
     }
     const line = level === 'fsync' ? this.#forSync : this.#forWrite;
     const safe = level === 'fsync' ? this.#synced : this.#written;
-    if (level === 'memory' || (sequence <= safe && line.first === undefined)) release();
+    if (level === 'memory' || (sequence <= safe && line.first === undefined)) held.release();
     else {
-      line.push({ sequence, release, fail });
-      if (level === 'fsync') this.onAwaited();
+      line.push(held);
+      if (level !== 'fsync') return;
+      if (held.patient !== true) this.#urgent = Math.max(this.#urgent, sequence);
+      this.onAwaited();
     }
   }
 
   /** As `hold`, but may overtake what others wait for: for effects whose own channel keeps its order itself. */
-  holdApart(sequence: number, level: Durability, release: () => void, fail: (error: RailheadError) => void): void {
+  holdApart(held: Held, level: Durability): void {
     const safe = level === 'fsync' ? this.#synced : this.#written;
-    if (this.#failed === null && sequence <= safe) release();
-    else this.hold(sequence, level, release, fail);
+    if (this.#failed === null && held.sequence <= safe) held.release();
+    else this.hold(held, level);
   }
 
   written(sequence: number): void {

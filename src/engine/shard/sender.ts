@@ -92,15 +92,12 @@ export class Sender {
   #openAt(consumer: ConsumerState, outgoing: Outgoing, sequence: number): void {
     const needed = Math.max(sequence, consumer.outbox.empty ? 0 : consumer.heldUntil);
     consumer.heldUntil = needed;
-    this.#shard.gate.holdApart(
-      needed,
-      consumer.subscription.topic.policy.durability,
-      () => {
-        outgoing.open = true;
-        this.#drain(consumer);
-      },
-      () => {},
-    );
+    const release = (): void => {
+      outgoing.open = true;
+      this.#drain(consumer);
+    };
+    const { durability } = consumer.subscription.topic.policy;
+    this.#shard.gate.holdApart({ sequence: needed, release, fail: () => {} }, durability);
   }
 
   /** Settles a delivery to a consumer that acks by receiving. False when it does not hold the messages any more. */
@@ -134,6 +131,7 @@ export class Sender {
       this.#consumers.remove(consumer, 'keep');
       consumer.sink.ended('Nothing more is ready.');
     };
-    this.#shard.gate.hold(this.#shard.sequence, consumer.subscription.topic.policy.durability, end, () => {});
+    const { durability } = consumer.subscription.topic.policy;
+    this.#shard.gate.hold({ sequence: this.#shard.sequence, release: end, fail: () => {} }, durability);
   }
 }

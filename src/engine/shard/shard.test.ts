@@ -30,12 +30,7 @@ test('after a flush nothing gathers, also when an append leads to the next decis
   decide();
   shard.flush();
   let written = false;
-  shard.gate.hold(
-    shard.sequence,
-    'write',
-    () => (written = true),
-    () => {},
-  );
+  shard.gate.hold({ sequence: shard.sequence, release: () => (written = true), fail: () => {} }, 'write');
   assert.ok(written);
   assert.ok(left < 0);
   await shard.close();

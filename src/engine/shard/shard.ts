@@ -13,6 +13,7 @@ import type { Partition } from '../machine/partition.ts';
 import { State } from '../machine/state.ts';
 import type { BlobStore, Journal, RecoveryReport } from '../ports.ts';
 import { Agenda } from './agenda.ts';
+import { Company } from './company.ts';
 import { Gate } from './gate.ts';
 import { ByteLedger } from './ledger.ts';
 import { RecentBytes } from './recent.ts';
@@ -84,8 +85,10 @@ export class Shard {
   #turnDue = false;
   #inTurn = false;
   #syncing = false;
-  /** When the oldest that was appended and is not covered by a sync yet must be synced, though nobody waits for it. */
+  /** When what was appended and is not covered by a sync yet must be synced, though nobody waits for it impatiently. */
   #syncBy = Infinity;
+  #patient = false;
+  readonly #company = new Company();
   #failure: RailheadError | null = null;
   #closing = false;
   #cancelTimer: (() => void) | null = null;
@@ -201,13 +204,24 @@ export class Shard {
    */
   durable<T>(value: T, level: Durability = 'fsync'): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.gate.hold(this.#sequence, level, () => resolve(value), reject);
+      const held = { sequence: this.#sequence, release: () => resolve(value), fail: reject, patient: this.#patient };
+      this.gate.hold(held, level);
     });
   }
 
   /** Resolves once what was decided up to that sequence is durable, before others that wait for more. */
   durableUpTo(sequence: number): Promise<void> {
-    return new Promise((resolve, reject) => this.gate.holdApart(sequence, 'fsync', resolve, reject));
+    return new Promise((resolve, reject) => this.gate.holdApart({ sequence, release: resolve, fail: reject }, 'fsync'));
+  }
+
+  /** What `decide` calls `durable` for is patient: while others come soon as well, it waits for one to share its sync. */
+  patiently<T>(decide: () => T): T {
+    this.#patient = true;
+    try {
+      return decide();
+    } finally {
+      this.#patient = false;
+    }
   }
 
   /** Makes sure that a turn comes. A batch that is full is written at once. Call it between commands only. */
@@ -404,6 +418,8 @@ export class Shard {
       return;
     }
     this.#syncBy = Infinity;
+    this.#company.synced(this.gate.waiting);
+    this.agenda.cancel('sync');
     this.agenda.set('idle', this.clock.now() + IDLE_MS, () => this.#markEnd());
     this.#syncing = true;
     // What is appended from here on is not covered by this sync.
@@ -428,10 +444,19 @@ export class Shard {
     );
   }
 
-  /** What nobody waits for (settlements of workers, messages of a level below) gathers, and is synced with what comes next. */
+  /**
+   * What nobody waits for (settlements of workers, messages of a level below) gathers, and is synced with what comes next.
+   * So does, for a moment, the first patient answer.
+   */
   #mustSync(): boolean {
-    if (this.gate.awaited || this.#idle.length > 0 || this.clock.now() >= this.#syncBy) return true;
-    return this.ledger.held('unsynced') >= SYNC_BYTES;
+    const { urgent, waiting } = this.gate;
+    if (urgent || waiting > 1 || this.#idle.length > 0) return true;
+    if (this.ledger.held('unsynced') >= SYNC_BYTES || this.clock.now() >= this.#syncBy) return true;
+    if (waiting === 0) return false;
+    const until = this.#company.wait(this.clock.now());
+    if (until === undefined) return true;
+    this.#syncBy = Math.min(this.#syncBy, until);
+    return false;
   }
 
   /** Nothing happened for a while: damage at the end of the journal can then be told from a torn write. */
@@ -441,7 +466,7 @@ export class Shard {
   }
 
   /**
-   * One that is set for an earlier moment stays: its turn finds nothing due and sets it anew. Most of what is due is put
+   * One that is set for an earlier moment stays: it finds nothing due and is set anew. Most of what is due is put
    * off again and again (the end of an idle time with each sync), and a timer for each time would cost more than the turn.
    */
   #setTimer(): void {
@@ -452,7 +477,8 @@ export class Shard {
     this.#cancelTimer = this.clock.timer(next, () => {
       this.#timerAt = Infinity;
       this.#cancelTimer = null;
-      this.wake();
+      if (this.agenda.next > this.clock.now()) this.#setTimer();
+      else this.wake();
     });
   }
 

@@ -98,7 +98,7 @@ export class Timekeeper {
     const consumer = this.#feeds.consumer(consumerId);
     if (consumer === undefined) return;
     const gone = (): void => consumer.sink.lost?.([lease]);
-    this.#shard.gate.hold(this.#shard.sequence, 'fsync', gone, () => {});
+    this.#shard.gate.hold({ sequence: this.#shard.sequence, release: gone, fail: () => {} }, 'fsync');
   }
 
   /** Makes an appointment for the next thing that will be due. */

@@ -6,7 +6,7 @@ export function openAws({ config, broker, connect, authenticator, clock, report 
   const { awsLimits, limits, allowPrivateWebhooks, allowedHosts } = config;
   return new AwsGateway({
     authenticator,
-    connect: (owner) => connect(owner, 'aws'),
+    connect: (owner) => connect({ ...owner, patient: true }, 'aws'),
     clock,
     journalId: broker.info().journalId,
     formats: ALL_FORMATS,
