@@ -16,10 +16,10 @@ import type { AwsTestBrokerRole } from '../roles/aws-test-broker.ts';
 import type { FauxqsServerRole } from '../roles/fauxqs-server.ts';
 
 const IN_FLIGHT = 16;
-/** Of the runs, which warm up: after one alone compilers still take a tenth of a server's time. */
-const SDK_WARM_UPS = 3;
+/** Of each server in a run, before those that count: after four compilers still take a tenth of a server's time. */
+const SDK_WARM_UPS = 8;
 /** Of each server in a run: it is a hundredth that counts, and the machine is not the same a few seconds later. */
-const SDK_TURNS = 4;
+const SDK_TURNS = 6;
 const CONNECTIONS = 64;
 const MIB = 2 ** 20;
 
@@ -35,7 +35,7 @@ interface Side {
 
 const OURS = 'Railhead';
 
-function isOurs({ name }: Side): boolean {
+function isOurs(name: string): boolean {
   return name.startsWith(OURS);
 }
 
@@ -91,10 +91,9 @@ async function startElastic(skipped: string[]): Promise<Side | undefined> {
 /** Railhead first, then those that are there. */
 async function beside(
   peers: readonly ((skipped: string[], dir: string) => Promise<Side | undefined>)[],
-  measure: (sides: readonly Side[], outcome: Outcome) => Promise<void>,
-): Promise<Outcome> {
-  const skipped: string[] = [];
-  const outcome: Outcome = { figures: [], skipped };
+  skipped: string[],
+  measure: (sides: readonly Side[]) => Promise<void>,
+): Promise<void> {
   await inTempDir(async (dir) => {
     const sides: Side[] = [await startRailhead(dir)];
     try {
@@ -102,12 +101,11 @@ async function beside(
         const side = await peer(skipped, dir);
         if (side !== undefined) sides.push(side);
       }
-      await measure(sides, outcome);
+      await measure(sides);
     } finally {
       for (const side of sides) await side.stop();
     }
   });
-  return outcome;
 }
 
 /** Per second, and processor time of the server for each request, µs. */
@@ -126,36 +124,45 @@ async function sampleOf(
   return { perSecond: rate(messages, times), processor: ((processorMs(pid) - before) * 1000) / requests };
 }
 
-class Samples {
-  readonly #perSecond = new Map<Side, number[]>();
-  readonly #processor = new Map<Side, number[]>();
+type SampleKind = keyof Sample;
 
-  add(side: Side, { perSecond, processor }: Sample): void {
-    push(this.#perSecond, side, perSecond);
-    push(this.#processor, side, processor);
+/** Of servers by their names. Those of one round were running at the same time, and are held against each other. */
+class Samples {
+  readonly #rounds: Map<string, Sample[]>[] = [];
+  #round: Map<string, Sample[]> | undefined;
+
+  add({ name }: Side, sample: Sample): void {
+    if (this.#round === undefined) this.#rounds.push((this.#round = new Map()));
+    this.#round.set(name, [...(this.#round.get(name) ?? []), sample]);
+  }
+
+  /** What comes is of other processes. */
+  endRound(): void {
+    this.#round = undefined;
   }
 
   /** @param must by the beginning of a peer's name */
   report(outcome: Outcome, what: string, must: Readonly<Record<string, number>>, processorMust?: number): void {
     const figures = outcome.figures;
-    for (const [side, samples] of this.#perSecond) figures.push({ what: `${what}: ${side.name}`, unit: '/s', samples });
-    const sides = [...this.#perSecond.keys()];
-    const ours = sides.filter(isOurs);
-    const pairs = sides.filter((side) => !isOurs(side)).flatMap((peer) => ours.map((side) => ({ side, peer })));
-    const pairName = ({ side, peer }: { side: Side; peer: Side }): string =>
-      `${ours.length > 1 ? `${side.name}, ` : ''}against ${peer.name}`;
+    const names = [...(this.#rounds[0]?.keys() ?? [])];
+    for (const name of names)
+      figures.push({ what: `${what}: ${name}`, unit: '/s', samples: this.#of(name, 'perSecond') });
+    const ours = names.filter(isOurs);
+    const pairs = names.filter((name) => !isOurs(name)).flatMap((peer) => ours.map((side) => ({ side, peer })));
+    const pairName = ({ side, peer }: { side: string; peer: string }): string =>
+      `${ours.length > 1 ? `${side}, ` : ''}against ${peer}`;
     for (const { side, peer } of pairs)
       for (const [name, atLeast] of Object.entries(must)) {
-        if (!peer.name.startsWith(name)) continue;
-        const samples = against(this.#perSecond, side, peer);
+        if (!peer.startsWith(name)) continue;
+        const samples = this.#against(side, peer, 'perSecond');
         figures.push({ what: `${what}: ${pairName({ side, peer })}`, unit: '×', samples, must: { atLeast } });
       }
     const processor = `${what}, processor time of the server for each request`;
-    for (const [side, samples] of this.#processor)
-      figures.push({ what: `${processor}: ${side.name}`, unit: 'µs', samples });
+    for (const name of names)
+      figures.push({ what: `${processor}: ${name}`, unit: 'µs', samples: this.#of(name, 'processor') });
     if (processorMust === undefined) return;
     for (const { side, peer } of pairs) {
-      const samples = against(this.#processor, side, peer);
+      const samples = this.#against(side, peer, 'processor');
       figures.push({
         what: `${processor}: ${pairName({ side, peer })}`,
         unit: '×',
@@ -164,6 +171,22 @@ class Samples {
       });
     }
   }
+
+  #of(name: string, kind: SampleKind): number[] {
+    return this.#rounds.flatMap((round) => valuesOf(round.get(name), kind));
+  }
+
+  /** Ours over the median of theirs in the same round. */
+  #against(ours: string, theirs: string, kind: SampleKind): number[] {
+    return this.#rounds.flatMap((round) => {
+      const { median } = spread(valuesOf(round.get(theirs), kind));
+      return valuesOf(round.get(ours), kind).map((value) => value / median);
+    });
+  }
+}
+
+function valuesOf(samples: readonly Sample[] = [], kind: SampleKind): number[] {
+  return samples.map((sample) => sample[kind]);
 }
 
 interface Times {
@@ -171,52 +194,52 @@ interface Times {
   end: number;
 }
 
-function push(samples: Map<Side, number[]>, side: Side, value: number): void {
-  const all = samples.get(side) ?? [];
-  all.push(value);
-  samples.set(side, all);
-}
-
-/** Ours over the median of theirs. */
-function against(samples: ReadonlyMap<Side, number[]>, ours: Side, theirs: Side): number[] {
-  const { median } = spread(samples.get(theirs) ?? []);
-  return (samples.get(ours) ?? []).map((value) => value / median);
-}
-
 // ---- Amazon's client --------------------------------------------------------------------------------------------------
 
-async function sdk(sides: readonly Side[], { scale, runs, calm, log }: Context, outcome: Outcome): Promise<void> {
+/** In each run with processes of its own: no two are compiled alike, and a server is as lucky or not until it ends. */
+async function sdk({ scale, runs, calm, log }: Context): Promise<Outcome> {
   const messages = Math.max(500, Math.round(1_000 * scale));
   const samples = new Samples();
-  const client = await Child.start<AwsClientRole>('aws-client', {});
-  let queues = 0;
-  const turn = async (side: Side): Promise<Sample> => {
-    const { url } = side;
-    const name = `sdk-${queues++}`;
-    const queueUrl = await client.call('createQueue', { url, name });
-    await side.prepare?.(name);
-    const sample = await sampleOf(side, { messages, requests: 3 * messages }, () =>
-      client.call('sendReceiveDelete', { url, queueUrl, messages, inFlight: IN_FLIGHT }),
-    );
-    await client.call('deleteQueue', { url, queueUrl });
-    return sample;
-  };
-  try {
-    for (let run = -SDK_WARM_UPS; run < runs; run++) {
-      // Each begins as often as any other, and all have the same seconds of this machine.
-      for (let at = 0; at < SDK_TURNS; at++)
-        for (const nth of sides.keys()) {
-          const side = sides[(nth + at) % sides.length];
-          if (side === undefined) continue;
-          if (run < 0) await turn(side);
-          else samples.add(side, await calm.measure(() => turn(side)));
+  const outcome: Outcome & { skipped: string[] } = { figures: [], skipped: [] };
+  for (let run = 0; run < runs; run++)
+    await beside(
+      [startRailheadWrite, startFauxqs, startFauxqsWithoutLog],
+      run === 0 ? outcome.skipped : [],
+      async (sides) => {
+        const client = await Child.start<AwsClientRole>('aws-client', {});
+        try {
+          for (let at = -SDK_WARM_UPS; at < SDK_TURNS; at++)
+            // Each begins as often as any other, and all have the same seconds of this machine.
+            for (const nth of sides.keys()) {
+              const side = sides[(nth + at + SDK_WARM_UPS) % sides.length];
+              if (side === undefined) continue;
+              const turn = (): Promise<Sample> => sdkTurn(side, client, messages);
+              if (at < 0) await turn();
+              else samples.add(side, await calm.measure(turn));
+            }
+        } finally {
+          await client.stop();
         }
-      log(`aws sdk: run ${run + 1} of ${runs}`);
-    }
-  } finally {
-    await client.stop();
-  }
+        samples.endRound();
+        log(`aws sdk: run ${run + 1} of ${runs}`);
+      },
+    );
   samples.report(outcome, `AWS SDK v3, send, receive, delete, ${IN_FLIGHT} in flight`, { fauxqs: 1 }, 1);
+  return outcome;
+}
+
+let sdkQueues = 0;
+
+async function sdkTurn(side: Side, client: Child<AwsClientRole>, messages: number): Promise<Sample> {
+  const { url } = side;
+  const name = `sdk-${sdkQueues++}`;
+  const queueUrl = await client.call('createQueue', { url, name });
+  await side.prepare?.(name);
+  const sample = await sampleOf(side, { messages, requests: 3 * messages }, () =>
+    client.call('sendReceiveDelete', { url, queueUrl, messages, inFlight: IN_FLIGHT }),
+  );
+  await client.call('deleteQueue', { url, queueUrl });
+  return sample;
 }
 
 // ---- Requests over bare sockets -----------------------------------------------------------------------------------------
@@ -380,15 +403,16 @@ export const aws: readonly Row[] = [
   {
     name: 'aws sdk',
     title: `${WHERE} and without, fauxqs keeping nothing, as its command starts it and with its log off, in turns: Amazon's own client`,
-    run: (context) =>
-      beside([startRailheadWrite, startFauxqs, startFauxqsWithoutLog], (sides, outcome) =>
-        sdk(sides, context, outcome),
-      ),
+    run: sdk,
   },
   {
     name: 'aws http',
     title: `${WHERE}, the others in memory, in turns: requests over ${CONNECTIONS} bare sockets`,
-    run: (context) => beside([startFauxqsWithoutLog, startElastic], (sides, outcome) => http(sides, context, outcome)),
+    run: async (context) => {
+      const outcome: Outcome & { skipped: string[] } = { figures: [], skipped: [] };
+      await beside([startFauxqsWithoutLog, startElastic], outcome.skipped, (sides) => http(sides, context, outcome));
+      return outcome;
+    },
   },
   { name: 'aws polls', title: `${WHERE}: what polls that wait take`, run: polls },
   { name: 'aws start', title: `${WHERE}: the first message of a process, of the package as it is built`, run: starts },
