@@ -24,9 +24,9 @@ export class Company {
   #needless = 0;
   #pause = FIRST_PAUSE;
 
-  /** Until when the only answer that there is should wait; undefined when nobody is expected. */
-  wait(now: number): number | undefined {
-    if (!this.#isExpected) return undefined;
+  /** Until when the only answer that there is waits: no longer than now, unless somebody is expected. */
+  until(now: number): number {
+    if (!this.#isExpected) return now;
     this.#waits = true;
     return now + WITHIN_MS;
   }
@@ -34,8 +34,9 @@ export class Company {
   /** A sync begins, for so many answers. */
   synced(answers: number): void {
     if (this.#waits) this.#waited(answers > 1);
-    else if (this.#isExpected) this.#went(answers);
-    else if (answers > 2) this.#count = Math.max(0, this.#count - 1);
+    else if (this.#isExpected) {
+      if (answers > 2 && ++this.#needless > TRIAL) this.#giveUp();
+    } else if (answers > 2) this.#count = Math.max(0, this.#count - 1);
     else if (answers === 1 && ++this.#count === this.#pause) this.#expect(true);
   }
 
@@ -47,10 +48,6 @@ export class Company {
       this.#pause = FIRST_PAUSE;
       this.#expect(true);
     }
-  }
-
-  #went(answers: number): void {
-    if (answers > 2 && ++this.#needless > TRIAL) this.#giveUp();
   }
 
   #giveUp(): void {

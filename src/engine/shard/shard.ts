@@ -87,6 +87,7 @@ export class Shard {
   #syncing = false;
   /** When what was appended and is not covered by a sync yet must be synced, though nobody waits for it impatiently. */
   #syncBy = Infinity;
+  /** While `patiently` runs. */
   #patient = false;
   readonly #company = new Company();
   #failure: RailheadError | null = null;
@@ -214,7 +215,7 @@ export class Shard {
     return new Promise((resolve, reject) => this.gate.holdApart({ sequence, release: resolve, fail: reject }, 'fsync'));
   }
 
-  /** What `decide` calls `durable` for is patient: while others come soon as well, it waits for one to share its sync. */
+  /** Answers that `decide` waits for with `durable` are patient: one that is alone waits while another one is expected. */
   patiently<T>(decide: () => T): T {
     this.#patient = true;
     try {
@@ -411,6 +412,8 @@ export class Shard {
       this.#wakeIdle();
       return;
     }
+    const { urgent, waiting } = this.gate;
+    if (waiting === 1 && !urgent) this.#syncBy = Math.min(this.#syncBy, this.#company.until(this.clock.now()));
     if (!this.#mustSync()) {
       this.agenda.atLatest('sync', this.#syncBy, () => {});
       // Also after the end of a sync, when no turn may come for long.
@@ -418,7 +421,7 @@ export class Shard {
       return;
     }
     this.#syncBy = Infinity;
-    this.#company.synced(this.gate.waiting);
+    this.#company.synced(waiting);
     this.agenda.cancel('sync');
     this.agenda.set('idle', this.clock.now() + IDLE_MS, () => this.#markEnd());
     this.#syncing = true;
@@ -446,17 +449,12 @@ export class Shard {
 
   /**
    * What nobody waits for (settlements of workers, messages of a level below) gathers, and is synced with what comes next.
-   * So does, for a moment, the first patient answer.
+   * So does, for a moment, a patient answer that is alone.
    */
   #mustSync(): boolean {
     const { urgent, waiting } = this.gate;
-    if (urgent || waiting > 1 || this.#idle.length > 0) return true;
-    if (this.ledger.held('unsynced') >= SYNC_BYTES || this.clock.now() >= this.#syncBy) return true;
-    if (waiting === 0) return false;
-    const until = this.#company.wait(this.clock.now());
-    if (until === undefined) return true;
-    this.#syncBy = Math.min(this.#syncBy, until);
-    return false;
+    if (urgent || waiting > 1 || this.#idle.length > 0 || this.clock.now() >= this.#syncBy) return true;
+    return this.ledger.held('unsynced') >= SYNC_BYTES;
   }
 
   /** Nothing happened for a while: damage at the end of the journal can then be told from a torn write. */
