@@ -350,3 +350,20 @@ test('Kafka is spoken on a port of its own, unless it is turned off', async (t) 
   socket.destroy();
   assert.equal((await start(t, { memory: true, kafka: false })).kafkaAddress, null);
 });
+
+test('clients of SQS are patient with a sync, and nobody else is', async (t) => {
+  const { broker, awsUrl, httpUrl } = await start(t, { memory: true });
+  const connect = t.mock.method(broker, 'connect');
+  const headers = { connection: 'close' };
+  await fetch(awsUrl ?? '', {
+    method: 'POST',
+    headers: { ...headers, 'x-amz-target': 'AmazonSQS.CreateQueue' },
+    body: JSON.stringify({ QueueName: 'q' }),
+  });
+  await fetch(`${httpUrl}/api/v1/topics`, { headers });
+  const owners = connect.mock.calls.map(({ arguments: [owner] }) => [owner.name, owner.patient === true]);
+  assert.deepEqual(owners, [
+    ['aws', true],
+    ['http', false],
+  ]);
+});
