@@ -200,39 +200,34 @@ interface Times {
 async function sdk({ scale, runs, calm, log }: Context): Promise<Outcome> {
   const messages = Math.max(500, Math.round(1_000 * scale));
   const samples = new Samples();
-  const outcome: Outcome & { skipped: string[] } = { figures: [], skipped: [] };
+  const skipped: string[] = [];
+  let queues = 0;
   for (let run = 0; run < runs; run++)
-    await beside(
-      [startRailheadWrite, startFauxqs, startFauxqsWithoutLog],
-      run === 0 ? outcome.skipped : [],
-      async (sides) => {
-        const client = await Child.start<AwsClientRole>('aws-client', {});
-        try {
-          for (let at = -SDK_WARM_UPS; at < SDK_TURNS; at++)
-            // Each begins as often as any other, and all have the same seconds of this machine.
-            for (const nth of sides.keys()) {
-              const side = sides[(nth + at + SDK_WARM_UPS) % sides.length];
-              if (side === undefined) continue;
-              const turn = (): Promise<Sample> => sdkTurn(side, client, messages);
-              if (at < 0) await turn();
-              else samples.add(side, await calm.measure(turn));
-            }
-        } finally {
-          await client.stop();
-        }
-        samples.endRound();
-        log(`aws sdk: run ${run + 1} of ${runs}`);
-      },
-    );
+    await beside([startRailheadWrite, startFauxqs, startFauxqsWithoutLog], run === 0 ? skipped : [], async (sides) => {
+      const client = await Child.start<AwsClientRole>('aws-client', {});
+      try {
+        for (let at = -SDK_WARM_UPS; at < SDK_TURNS; at++)
+          // Each begins as often as any other, and all have the same seconds of this machine.
+          for (const nth of sides.keys()) {
+            const side = sides[(nth + at + SDK_WARM_UPS) % sides.length];
+            if (side === undefined) continue;
+            const turn = (): Promise<Sample> => sdkTurn(side, client, `sdk-${queues++}`, messages);
+            if (at < 0) await turn();
+            else samples.add(side, await calm.measure(turn));
+          }
+      } finally {
+        await client.stop();
+      }
+      samples.endRound();
+      log(`aws sdk: run ${run + 1} of ${runs}`);
+    });
+  const outcome: Outcome = { figures: [], skipped };
   samples.report(outcome, `AWS SDK v3, send, receive, delete, ${IN_FLIGHT} in flight`, { fauxqs: 1 }, 1);
   return outcome;
 }
 
-let sdkQueues = 0;
-
-async function sdkTurn(side: Side, client: Child<AwsClientRole>, messages: number): Promise<Sample> {
+async function sdkTurn(side: Side, client: Child<AwsClientRole>, name: string, messages: number): Promise<Sample> {
   const { url } = side;
-  const name = `sdk-${sdkQueues++}`;
   const queueUrl = await client.call('createQueue', { url, name });
   await side.prepare?.(name);
   const sample = await sampleOf(side, { messages, requests: 3 * messages }, () =>
@@ -409,8 +404,9 @@ export const aws: readonly Row[] = [
     name: 'aws http',
     title: `${WHERE}, the others in memory, in turns: requests over ${CONNECTIONS} bare sockets`,
     run: async (context) => {
-      const outcome: Outcome & { skipped: string[] } = { figures: [], skipped: [] };
-      await beside([startFauxqsWithoutLog, startElastic], outcome.skipped, (sides) => http(sides, context, outcome));
+      const skipped: string[] = [];
+      const outcome: Outcome = { figures: [], skipped };
+      await beside([startFauxqsWithoutLog, startElastic], skipped, (sides) => http(sides, context, outcome));
       return outcome;
     },
   },
