@@ -37,8 +37,8 @@ export interface SessionOwner {
   /** For people. */
   name?: string;
   /**
-   * Its publishes and settlements are many, from clients that wait for each: while others come soon as well, one waits
-   * up to a millisecond for another, and both share a sync. Default false.
+   * Its publishes and settlements are many, from clients that wait for each: where it helps, they wait up to two
+   * milliseconds for each other and share a sync. Default false.
    */
   patient?: boolean;
 }

@@ -215,7 +215,7 @@ export class Shard {
     return new Promise((resolve, reject) => this.gate.holdApart({ sequence, release: resolve, fail: reject }, 'fsync'));
   }
 
-  /** Answers that `decide` waits for with `durable` are patient: one that is alone waits while another one is expected. */
+  /** Answers that `decide` waits for with `durable` are patient: they wait for others that are expected. */
   patiently<T>(decide: () => T): T {
     this.#patient = true;
     try {
@@ -413,7 +413,7 @@ export class Shard {
       return;
     }
     const { urgent, waiting } = this.gate;
-    if (waiting === 1 && !urgent) this.#syncBy = Math.min(this.#syncBy, this.#company.until(this.clock.now()));
+    if (waiting > 0 && !urgent) this.#syncBy = Math.min(this.#syncBy, this.#company.until(waiting, this.clock.now()));
     if (!this.#mustSync()) {
       this.agenda.atLatest('sync', this.#syncBy, () => {});
       // Also after the end of a sync, when no turn may come for long.
@@ -421,7 +421,7 @@ export class Shard {
       return;
     }
     this.#syncBy = Infinity;
-    this.#company.synced(waiting);
+    this.#company.synced(waiting, this.clock.now());
     this.agenda.cancel('sync');
     this.agenda.set('idle', this.clock.now() + IDLE_MS, () => this.#markEnd());
     this.#syncing = true;
@@ -449,11 +449,10 @@ export class Shard {
 
   /**
    * What nobody waits for (settlements of workers, messages of a level below) gathers, and is synced with what comes next.
-   * So does, for a moment, a patient answer that is alone.
+   * So do, for a moment, patient answers that others are expected to join.
    */
   #mustSync(): boolean {
-    const { urgent, waiting } = this.gate;
-    if (urgent || waiting > 1 || this.#idle.length > 0 || this.clock.now() >= this.#syncBy) return true;
+    if (this.gate.urgent || this.#idle.length > 0 || this.clock.now() >= this.#syncBy) return true;
     return this.ledger.held('unsynced') >= SYNC_BYTES;
   }
 
