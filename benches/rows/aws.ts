@@ -16,8 +16,8 @@ import type { AwsTestBrokerRole } from '../roles/aws-test-broker.ts';
 import type { FauxqsServerRole } from '../roles/fauxqs-server.ts';
 
 const IN_FLIGHT = 16;
-/** Of each server in a run, before those that count: after four compilers still take a tenth of a server's time. */
-const SDK_WARM_UPS = 8;
+/** Of each server in a run, before those that count: after eight, compilers still take a fifteenth of Railhead's processor time. */
+const SDK_WARM_UPS = 16;
 /** Of each server in a run: it is a hundredth that counts, and the machine is not the same a few seconds later. */
 const SDK_TURNS = 6;
 const CONNECTIONS = 64;
