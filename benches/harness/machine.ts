@@ -1,6 +1,7 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { percentile, spread } from './figures.ts';
 
 export interface Machine {
@@ -62,6 +63,25 @@ export function processorMs(pid: number): number {
   // What follows the name, which may have spaces in it; user and system time are fields 14 and 15 of all.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+const REST_LOOK_MS = 200;
+/** Of the processes together, in one look. */
+const REST_MOST_MS = 20;
+const REST_LOOKS = 50;
+
+/**
+ * Until none of these processes has something left to do of what came before: a JVM compiles for a second and more after
+ * it was busy, on a processor that whoever is measured next would have had. Ten seconds at the most.
+ */
+export async function untilAtRest(pids: readonly number[]): Promise<void> {
+  const taken = (): number => pids.reduce((sum, pid) => sum + processorMs(pid), 0);
+  for (let look = 0, before = taken(); look < REST_LOOKS; look++) {
+    await sleep(REST_LOOK_MS);
+    const after = taken();
+    if (after - before <= REST_MOST_MS) return;
+    before = after;
+  }
 }
 
 export function machineLines(machine: Machine): string[] {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Figure, spread } from '../harness/figures.ts';
-import { processorMs, residentBytes } from '../harness/machine.ts';
+import { processorMs, residentBytes, untilAtRest } from '../harness/machine.ts';
 import { now } from '../harness/messages.ts';
 import { Child } from '../harness/process.ts';
 import { type Context, inTempDir, type Outcome, rate, type Row } from '../harness/row.ts';
@@ -21,6 +21,8 @@ const SDK_WARM_UPS = 16;
 /** Of each server in a run: it is a hundredth that counts, and the machine is not the same a few seconds later. */
 const SDK_TURNS = 6;
 const CONNECTIONS = 64;
+/** After one, compilers of every server are still at work. */
+const HTTP_WARM_UPS = 3;
 const MIB = 2 ** 20;
 
 /** A server under test. All of them run, and each run of a figure is made on one after the other. */
@@ -106,6 +108,10 @@ async function beside(
       for (const side of sides) await side.stop();
     }
   });
+}
+
+function atRest(sides: readonly Side[]): Promise<void> {
+  return untilAtRest(sides.map(({ pid }) => pid));
 }
 
 /** Per second, and processor time of the server for each request, µs. */
@@ -211,7 +217,10 @@ async function sdk({ scale, runs, calm, log }: Context): Promise<Outcome> {
           for (const nth of sides.keys()) {
             const side = sides[(nth + at + SDK_WARM_UPS) % sides.length];
             if (side === undefined) continue;
-            const turn = (): Promise<Sample> => sdkTurn(side, client, `sdk-${queues++}`, messages);
+            const turn = async (): Promise<Sample> => {
+              await atRest(sides);
+              return sdkTurn(side, client, `sdk-${queues++}`, messages);
+            };
             if (at < 0) await turn();
             else samples.add(side, await calm.measure(turn));
           }
@@ -250,6 +259,7 @@ async function http(sides: readonly Side[], { scale, runs, calm, log }: Context,
     for (const side of sides) clients.set(side, await Child.start<AwsLoadRole>('aws-load', { url: side.url }));
     let queues = 0;
     const turn = async (side: Side, client: Child<AwsLoadRole>) => {
+      await atRest(sides);
       const one = await client.call('createQueue', `one${queues}`);
       const ten = await client.call('createQueue', `ten${queues++}`);
       const load = { queueUrl: ten, messages: batched, connections: CONNECTIONS };
@@ -264,7 +274,8 @@ async function http(sides: readonly Side[], { scale, runs, calm, log }: Context,
       await client.call('deleteQueue', ten);
       return { send, batch, take };
     };
-    for (const [side, client] of clients) await turn(side, client);
+    for (let warmUp = 0; warmUp < HTTP_WARM_UPS; warmUp++)
+      for (const [side, client] of clients) await turn(side, client);
     for (let run = 0; run < runs; run++)
       for (const [side, client] of clients) {
         const { send, batch, take } = await calm.measure(() => turn(side, client));
