@@ -72,16 +72,17 @@ const REST_LOOKS = 50;
 
 /**
  * Until none of these processes has something left to do of what came before: a JVM compiles for a second and more after
- * it was busy, on a processor that whoever is measured next would have had. Ten seconds at the most.
+ * it was busy, on a processor that whoever is measured next would have had. False when one is at work after ten seconds still.
  */
-export async function untilAtRest(pids: readonly number[]): Promise<void> {
+export async function untilAtRest(pids: readonly number[]): Promise<boolean> {
   const taken = (): number => pids.reduce((sum, pid) => sum + processorMs(pid), 0);
   for (let look = 0, before = taken(); look < REST_LOOKS; look++) {
     await sleep(REST_LOOK_MS);
     const after = taken();
-    if (after - before <= REST_MOST_MS) return;
+    if (after - before <= REST_MOST_MS) return true;
     before = after;
   }
+  return false;
 }
 
 export function machineLines(machine: Machine): string[] {

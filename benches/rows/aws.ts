@@ -110,8 +110,9 @@ async function beside(
   });
 }
 
-function atRest(sides: readonly Side[]): Promise<void> {
-  return untilAtRest(sides.map(({ pid }) => pid));
+async function atRest(sides: readonly Side[], log: Context['log']): Promise<void> {
+  if (await untilAtRest(sides.map(({ pid }) => pid))) return;
+  log('aws: a server was still at work when the next one was measured');
 }
 
 /** Per second, and processor time of the server for each request, µs. */
@@ -218,7 +219,7 @@ async function sdk({ scale, runs, calm, log }: Context): Promise<Outcome> {
             const side = sides[(nth + at + SDK_WARM_UPS) % sides.length];
             if (side === undefined) continue;
             const turn = async (): Promise<Sample> => {
-              await atRest(sides);
+              await atRest(sides, log);
               return sdkTurn(side, client, `sdk-${queues++}`, messages);
             };
             if (at < 0) await turn();
@@ -259,7 +260,7 @@ async function http(sides: readonly Side[], { scale, runs, calm, log }: Context,
     for (const side of sides) clients.set(side, await Child.start<AwsLoadRole>('aws-load', { url: side.url }));
     let queues = 0;
     const turn = async (side: Side, client: Child<AwsLoadRole>) => {
-      await atRest(sides);
+      await atRest(sides, log);
       const one = await client.call('createQueue', `one${queues}`);
       const ten = await client.call('createQueue', `ten${queues++}`);
       const load = { queueUrl: ten, messages: batched, connections: CONNECTIONS };

@@ -58,8 +58,7 @@ class Span {
 
 /**
  * How many answers a sync should wait a moment for. Where some clients ask for one thing at a time it makes for half the
- * syncs and fewer, and spares the work of processor and disk that goes with them; clients that have all of a processor to
- * themselves are quicker for it. Where the next request follows the answer it only makes everybody slower. Nobody can
+ * syncs and fewer, and spares the work of processor and disk that goes with them. Where the next request follows the answer it only makes everybody slower. Nobody can
  * know beforehand: so it is tried, against what came before, and kept up where answers share syncs and no fewer come.
  */
 export class Company {
